@@ -1,0 +1,144 @@
+# faasd: `make` builds build/faasd and build/libfaasd.a; `make help` lists the rest.
+
+## Settings
+CC ?= gcc
+BUILD ?= build
+SANITIZE ?=
+PREFIX ?= /usr/local
+VERSION := $(shell cat VERSION)
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-8s%s\n' '$(1)' '$(2)')
+
+WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wconversion
+HARDEN := -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=zero
+ifeq ($(SANITIZE),)
+OPT ?= -O2
+HARDEN += -D_FORTIFY_SOURCE=3
+else
+OPT ?= -O1 -fno-omit-frame-pointer
+SANFLAGS := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
+endif
+# clang 14 knows zero-init only behind a flag that it promises to drop
+ifneq ($(findstring clang,$(shell $(CC) --version | head -n1)),)
+HARDEN := $(filter-out -ftrivial-auto-var-init=zero,$(HARDEN))
+endif
+CFLAGS_ALL := -std=gnu17 -D_GNU_SOURCE -g $(OPT) $(WARN) $(HARDEN) $(SANFLAGS) -fPIE -MMD -MP -Isrc -Iinclude -I$(BUILD)/gen $(CFLAGS)
+LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SANFLAGS) $(LDFLAGS)
+LIBS := -lev -lcjson -lseccomp -lcap -lsqlite3 -lsodium -lpthread
+
+## What is built
+LAYERS := base os codec sandbox supervisor gateway cmd
+SRC := $(foreach l,$(LAYERS),$(wildcard src/$(l)/*.c))
+OBJ := $(SRC:src/%.c=$(BUILD)/obj/%.o)
+MAIN_OBJ := $(BUILD)/obj/main.o
+LIB_OBJ := $(patsubst src/function/%.c,$(BUILD)/lib/%.o,$(wildcard src/function/*.c))
+EXAMPLES := $(BUILD)/examples/hello
+GEN := $(BUILD)/gen/init_image.h $(BUILD)/gen/version.h
+
+.PHONY: all
+all: $(BUILD)/faasd $(BUILD)/libfaasd.a $(EXAMPLES) ## the program, the function library, the native example
+
+$(BUILD)/faasd: $(MAIN_OBJ) $(OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+$(BUILD)/obj/%.o: src/%.c Makefile | $(GEN)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -c -o $@ $<
+
+$(BUILD)/gen/version.h: VERSION
+	$(Q)mkdir -p $(@D) && printf '#define FAASD_VERSION "%s"\n' '$(VERSION)' > $@
+
+# init is freestanding: no libc, a few KiB, so that 2,000 sandboxes share one page-cache copy of it
+INIT_FLAGS := -std=gnu17 -Os $(WARN) -ffreestanding -fno-stack-protector -fno-builtin -fno-asynchronous-unwind-tables -fcf-protection=none -static -nostdlib -fno-pie -no-pie -Wl,-z,noexecstack,-z,noseparate-code,--build-id=none -Isrc
+$(BUILD)/init: $(wildcard rootfs/init/*.c rootfs/init/*.h) src/sandbox/init_protocol.h Makefile
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(INIT_FLAGS) -o $@ $(filter %.c,$^) && strip -s $@
+
+$(BUILD)/gen/init_image.h: $(BUILD)/init $(wildcard rootfs/etc/*) scripts/embed
+	$(call say,EMBED,$@)
+	$(Q)mkdir -p $(@D) && scripts/embed init_image $(BUILD)/init etc_passwd rootfs/etc/passwd etc_group rootfs/etc/group etc_hosts rootfs/etc/hosts etc_nsswitch rootfs/etc/nsswitch.conf etc_resolv rootfs/etc/resolv.conf > $@.new && mv $@.new $@
+
+# the function library: plain C11 for any compiler, without the daemon's sanitizers
+$(BUILD)/lib/%.o: src/function/%.c Makefile
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu17 -D_GNU_SOURCE -O2 -g $(WARN) -fPIC -MMD -MP -Iinclude -c -o $@ $<
+
+$(BUILD)/libfaasd.a: $(LIB_OBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/examples/hello: examples/hello/hello.c $(BUILD)/libfaasd.a
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) -O2 -Wall -Wextra -static -Iinclude -o $@ $< $(BUILD)/libfaasd.a
+
+## Using it
+.PHONY: setup serve
+setup: ## installs what building and serving need from Debian's packages
+	$(Q)scripts/setup build
+
+serve: ## installs what is missing, builds, serves the examples and prints what to try
+	$(Q)scripts/setup build && $(MAKE) --no-print-directory all && scripts/serve-examples
+
+## Tests
+UNIT_SRC := $(wildcard tests/unit/*/*.c)
+UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
+PYTEST := /usr/bin/python3 -m pytest -q -p no:cacheprovider
+
+# every unit test links the whole but main; the linker takes what it needs
+$(BUILD)/libcore.a: $(OBJ)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libcore.a
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(BUILD)/libcore.a -lcmocka $(LIBS)
+
+# the function library is no part of the daemon
+$(BUILD)/unit/function/%: tests/unit/function/%.c $(BUILD)/libfaasd.a
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(BUILD)/libfaasd.a -lcmocka -lpthread
+
+.PHONY: check check-unit check-integration check-escape check-guest check-asan lint fuzz bench
+check: ## installs what tests need, builds and runs every test
+	$(Q)scripts/setup test && $(MAKE) --no-print-directory all && scripts/check
+
+check-unit: $(UNIT_BIN) ## unit tests
+	$(Q)set -e; for t in $(UNIT_BIN); do $$t; done
+
+check-integration: all $(BUILD)/probe ## pytest against the real binary
+	$(Q)FAASD_BUILD=$(abspath $(BUILD)) $(PYTEST) tests/integration
+
+check-escape: all $(BUILD)/probe ## attacks run inside a function
+	$(Q)FAASD_BUILD=$(abspath $(BUILD)) $(PYTEST) tests/escape
+
+check-guest: all $(BUILD)/probe ## the same under pure cgroup v2, in a virtual machine
+	$(Q)FAASD_BUILD=$(abspath $(BUILD)) tests/guest/run
+
+check-asan: ## unit, integration and escape tests under ASan and UBSan
+	$(Q)$(MAKE) --no-print-directory BUILD=build/asan SANITIZE=address,undefined check-unit check-integration check-escape
+
+$(BUILD)/probe: $(wildcard tests/escape/*.c) Makefile
+	$(call say,CC,$@)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -O1 -Wall -Wextra -static -Iinclude -o $@ $(filter %.c,$^) -lpthread
+
+lint: ## format, clang-tidy, cppcheck, layers and owners
+	$(Q)scripts/lint
+
+fuzz: ## libFuzzer over the codecs: FUZZ_SECONDS each (default 600)
+	$(Q)scripts/fuzz $(or $(FUZZ_SECONDS),600)
+
+bench: all ## measured numbers beside the floors
+	$(Q)scripts/bench
+
+## Installing
+.PHONY: install clean help
+install: all ## to PREFIX (default /usr/local); never over a program that isn't ours
+	$(Q)scripts/install '$(DESTDIR)' '$(PREFIX)' '$(BUILD)'
+
+clean: ## removes build/
+	$(Q)rm -rf $(BUILD)
+
+help: ## this list
+	$(Q)sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

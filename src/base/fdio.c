@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/fdio.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+ssize_t fd_read_full(int fd, void *out, size_t n)
+{
+    size_t done = 0;
+    while (done < n) {
+        ssize_t r = read(fd, (char *)out + done, n - done);
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0)
+            return -errno;
+        if (r == 0)
+            break;
+        done += (size_t)r;
+    }
+    return (ssize_t)done;
+}
+
+int fd_write_full(int fd, const void *bytes, size_t n)
+{
+    size_t done = 0;
+    while (done < n) {
+        ssize_t r = write(fd, (const char *)bytes + done, n - done);
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0)
+            return -errno;
+        done += (size_t)r;
+    }
+    return 0;
+}
+
+ssize_t fd_read_file_at(int dirfd, const char *path, char *out, size_t cap, struct err *e)
+{
+    out[0] = '\0';
+    scoped_fd fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_set(e, errno, "open '%s'", path);
+    ssize_t n = fd_read_full(fd, out, cap);
+    if (n < 0)
+        return err_set(e, (int)-n, "read '%s'", path);
+    if ((size_t)n == cap) {
+        out[0] = '\0';
+        return err_set(e, EFBIG, "read '%s'", path);
+    }
+    out[n] = '\0';
+    return n;
+}
+
+int fd_write_file_at(int dirfd, const char *path, const char *text, struct err *e)
+{
+    scoped_fd fd = openat(dirfd, path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_set(e, errno, "open '%s'", path);
+    ssize_t r;
+    do
+        r = write(fd, text, strlen(text));
+    while (r < 0 && errno == EINTR);
+    if (r < 0)
+        return err_set(e, errno, "write '%s' to '%s'", text, path);
+    return 0;
+}
+
+int fd_set_nonblock(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+        return -errno;
+    return 0;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/log.h"
+
+#include "base/clock.h"
+#include "base/fmt.h"
+
+#include <stdarg.h>
+#include <unistd.h>
+
+static const char *log_role = "faasd";
+
+static size_t escape(char *out, size_t cap, const char *text)
+{
+    size_t n = 0;
+    for (const char *p = text; *p && n + 5 < cap; p++) {
+        unsigned char c = (unsigned char)*p;
+        if (c >= 0x20 && c != 0x7f) {
+            out[n++] = *p;
+            continue;
+        }
+        out[n++] = '\\';
+        out[n++] = 'x';
+        out[n++] = "0123456789abcdef"[c >> 4];
+        out[n++] = "0123456789abcdef"[c & 15];
+    }
+    return n;
+}
+
+static void log_line(const char *severity, const char *format, va_list ap)
+{
+    char text[LOG_LINE_MAX - 96];
+    fmt_v(text, sizeof(text), format, ap);
+    char when[CLOCK_RFC3339_MAX];
+    clock_format_rfc3339(clock_real_ms(), when);
+    char line[LOG_LINE_MAX];
+    size_t n = fmt_to(line, sizeof(line), "%s [%s] %s: ", when, log_role, severity);
+    n += escape(line + n, sizeof(line) - n - 1, text);
+    line[n++] = '\n';
+    /* A full or closed stderr must not stop the daemon: nothing sensible is left to do with the result. */
+    ssize_t ignored = write(STDERR_FILENO, line, n);
+    (void)ignored;
+}
+
+void log_set_role(const char *role)
+{
+    log_role = role;
+}
+
+#define LOG_AT(name)                                                                                                   \
+    void log_##name(const char *format, ...)                                                                           \
+    {                                                                                                                  \
+        va_list ap;                                                                                                    \
+        va_start(ap, format);                                                                                          \
+        log_line(#name, format, ap);                                                                                   \
+        va_end(ap);                                                                                                    \
+    }
+
+LOG_AT(error)
+LOG_AT(warn)
+LOG_AT(info)
