@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The daemon's configuration as a plain struct without pointers: the child that parses config.json and conf.d/ hands it to the
+ * supervisor by a pipe, the supervisor hands it to the gateway in a memfd. Whoever receives one runs config_check() first.
+ */
+#ifndef FAASD_CODEC_CONFIG_H
+#define FAASD_CODEC_CONFIG_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "codec/settings.h"
+
+enum {
+    CONFIG_PATH_MAX = 256,
+    CONFIG_LISTEN_MAX = 8,
+    CONFIG_GRANTS_MAX = 32,
+    CONFIG_ETC_MAX = 64,
+    CONFIG_MAGIC = 0x66616131, /* "faa1": raise the digit when the struct changes meaning */
+};
+
+/* grants.mounts: ["/data", "/srv/www:rw"]: a function may mount this path or one beneath it. */
+struct config_grant_mount {
+    char source[CONFIG_PATH_MAX];
+    bool writable;
+};
+
+enum config_errors { CONFIG_ERRORS_AUTO, CONFIG_ERRORS_FULL, CONFIG_ERRORS_BRIEF };
+
+struct config {
+    uint32_t magic;
+    uint32_t size; /* sizeof(struct config) */
+
+    /* front door */
+    uint32_t listen_count;
+    char listen[CONFIG_LISTEN_MAX][CONFIG_PATH_MAX]; /* "127.0.0.1:8080", "[::1]:0", "unix:/path" (normalised: "8080" became two loopback addresses) */
+    char invoke_group[64];       /* "" = none */
+    uint32_t invoke_mode;        /* 0660 */
+    uint32_t connections_max;    /* 8192 */
+    uint64_t header_deadline_ms; /* 10 s for a whole head */
+    uint64_t body_deadline_ms;   /* longest pause while a body or reply moves: 30 s */
+    uint64_t idle_deadline_ms;   /* keep-alive without a request: 75 s */
+    uint64_t head_bytes_max;     /* 64 KiB */
+    uint32_t head_fields_max;    /* 128 */
+    uint64_t request_bytes_max;  /* 6 MiB */
+    uint64_t reply_bytes_max;    /* 6 MiB */
+    uint64_t body_memory_bytes;  /* all bodies in flight together: 256 MiB */
+    enum config_errors errors;
+
+    /* functions */
+    struct settings_defaults defaults;
+    uint64_t init_timeout_ms;    /* 10 s */
+    uint64_t queue_timeout_ms;   /* 10 s */
+    uint64_t drain_ms;           /* 5 s */
+    uint64_t memory_budget_bytes; /* all instances together: 75% of RAM */
+    uint64_t crash_backoff_max_ms; /* 10 s */
+    uint32_t functions_max;      /* 10000 */
+    uint32_t instances_max;      /* 4096 on the host */
+
+    /* deploy */
+    uint64_t archive_bytes_max;  /* uploaded: 256 MiB */
+    uint64_t code_bytes_max;     /* unpacked: 512 MiB */
+    uint32_t code_entries_max;   /* files and directories: 65536 */
+    uint64_t unpack_timeout_ms;  /* 60 s */
+    uint32_t versions_kept;      /* 5 */
+
+    /* logs */
+    uint64_t log_function_bytes; /* 10 MiB a function */
+    uint64_t log_total_bytes;    /* 1 GiB in all */
+    uint32_t log_line_bytes;     /* 16 KiB a line, the rest is cut and said */
+
+    /* sandbox */
+    uint32_t uid_base;           /* first host id: gateway (without a user faasd), +1 code owner, instances from +2 */
+    uint32_t uid_count;          /* 65536 */
+    uint32_t etc_count;
+    char etc[CONFIG_ETC_MAX][64]; /* names or globs under /etc shown read-only where present: "alternatives", "java-*" */
+
+    /* grants: what functions may be given beyond a plain sandbox */
+    uint32_t grant_mount_count;
+    struct config_grant_mount grant_mounts[CONFIG_GRANTS_MAX];
+    uint32_t grant_device_count;
+    char grant_devices[CONFIG_GRANTS_MAX][64];
+    bool grant_network_host;
+    bool grant_cpuset;
+    bool grant_timeout_zero;
+};
+
+/* Defaults, from the host where they depend on it (cores, RAM, NOFILE). */
+void config_init(struct config *c);
+
+/* One file's text over `c`; `path` for messages ("config.json:12: unknown key 'memroy', did you mean 'memory'?"). -EINVAL. */
+int config_read_json(struct config *c, struct str json, const char *path, struct err *e);
+
+/* config.json at `path` (absent is fine unless must_exist) and conf.d/ files named *.json beside it in name order; refuses a file or directory that
+ * others than root (or the caller's uid) may write. */
+int config_read_files(struct config *c, const char *path, bool must_exist, struct err *e);
+
+/* Bounds, terminators and enum values of a struct that came through a pipe. -EINVAL. */
+int config_check(const struct config *c, struct err *e);
+
+/* A --listen argument: "8080" -> two entries. Replaces the defaults on first use (listen_count = 0 by the caller). */
+int config_add_listen(struct config *c, const char *text, struct err *e);
+
+/* Names of the keys whose change needs a restart, comma separated, that differ between the two; 0 when none. */
+size_t config_restart_keys(const struct config *before, const struct config *after, char *out, size_t cap);
+
+/* The whole as JSON. */
+int config_print_json(const struct config *c, struct buf *out);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Parts of codec/config*.c: the table of keys, and the keys that are lists. */
+#ifndef FAASD_CODEC_CONFIG_KEY_H
+#define FAASD_CODEC_CONFIG_KEY_H
+
+#include "codec/config.h"
+#include "codec/scalar.h"
+
+enum config_shape { CONFIG_SCALAR, CONFIG_LISTEN, CONFIG_ETC, CONFIG_GRANT_MOUNTS, CONFIG_GRANT_DEVICES };
+
+struct config_row {
+    struct scalar scalar; /* of lists: the name alone; "defaults.memory" stands in the object "defaults" */
+    enum config_shape shape;
+    bool restart; /* a change takes effect at the next start */
+};
+
+extern const struct config_row config_rows[];
+extern const unsigned config_row_count;
+
+int config_add_etc(struct config *c, const char *text, struct err *e);
+int config_add_grant_mount(struct config *c, const char *text, struct err *e);
+int config_add_grant_device(struct config *c, const char *text, struct err *e);
+
+/* Entries of a list, and the i-th as people write it. */
+uint32_t config_list_count(const struct config *c, enum config_shape shape);
+int config_list_entry(const struct config *c, enum config_shape shape, uint32_t i, struct buf *out);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/fmt.h"
+#include "codec/config_key.h"
+#include "codec/json.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void put_list(const struct config *c, enum config_shape shape, const char *key, struct json_writer *w)
+{
+    struct buf text;
+    buf_init(&text, 0);
+    json_put_array(w, key);
+    for (uint32_t i = 0; i < config_list_count(c, shape); i++) {
+        text.len = 0;
+        if (config_list_entry(c, shape, i, &text) < 0)
+            w->error = w->error ? w->error : -ENOMEM;
+        json_put_str(w, NULL, buf_str(&text));
+    }
+    json_put_array_end(w);
+    buf_fini(&text);
+}
+
+int config_print_json(const struct config *c, struct buf *out)
+{
+    struct json_writer w;
+    struct str open_group = {0};
+    json_writer_init(&w, out);
+    json_put_object(&w, NULL);
+    for (unsigned i = 0; i < config_row_count; i++) {
+        const struct config_row *row = &config_rows[i];
+        const char *key = strchr(row->scalar.name, '.');
+        struct str group = {.p = row->scalar.name, .n = key ? (size_t)(key - row->scalar.name) : 0};
+        key = key ? key + 1 : row->scalar.name;
+        if (open_group.n && !str_equal(group, open_group))
+            json_put_object_end(&w);
+        if (group.n && !str_equal(group, open_group)) {
+            char name[32];
+            str_copy(group, name, sizeof(name));
+            json_put_object(&w, name);
+        }
+        open_group = group;
+        if (row->shape == CONFIG_SCALAR)
+            scalar_put_json(&row->scalar, c, key, &w);
+        else
+            put_list(c, row->shape, key, &w);
+    }
+    if (open_group.n)
+        json_put_object_end(&w);
+    json_put_object_end(&w);
+    return json_writer_end(&w);
+}
+
+static bool list_is_equal(const struct config *a, const struct config *b, enum config_shape shape)
+{
+    struct buf left, right;
+    bool equal = config_list_count(a, shape) == config_list_count(b, shape);
+    buf_init(&left, 0);
+    buf_init(&right, 0);
+    for (uint32_t i = 0; equal && i < config_list_count(a, shape); i++) {
+        left.len = right.len = 0;
+        equal = config_list_entry(a, shape, i, &left) == 0 && config_list_entry(b, shape, i, &right) == 0 &&
+                str_equal(buf_str(&left), buf_str(&right));
+    }
+    buf_fini(&left);
+    buf_fini(&right);
+    return equal;
+}
+
+size_t config_restart_keys(const struct config *before, const struct config *after, char *out, size_t cap)
+{
+    size_t n = 0;
+    out[0] = '\0';
+    for (unsigned i = 0; i < config_row_count; i++) {
+        const struct config_row *row = &config_rows[i];
+        bool equal = row->shape == CONFIG_SCALAR ? scalar_is_equal(&row->scalar, before, after)
+                                                 : list_is_equal(before, after, row->shape);
+        if (row->restart && !equal)
+            n = fmt_at(out, cap, n, "%s%s", n ? ", " : "", row->scalar.name);
+    }
+    return n;
+}

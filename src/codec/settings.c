@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "codec/settings.h"
+
+#include "codec/json.h"
+#include "codec/settings_key.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MIB    (UINT64_C(1) << 20)
+#define TIB    (UINT64_C(1) << 40)
+#define DAY_MS (UINT64_C(24) * 3600 * 1000)
+
+static const struct scalar_choice RUNTIMES[] = {
+    {"exec", SETTINGS_RUNTIME_EXEC},
+    {"native", SETTINGS_RUNTIME_NATIVE},
+    {"python", -1},
+    {"node", -1},
+    {"provided", -1},
+    {0},
+};
+static const struct scalar_choice CONTRACTS[] = {
+    {"stdio", SETTINGS_CONTRACT_STDIO},
+    {"cgi", SETTINGS_CONTRACT_CGI},
+    {"files", -1},
+    {0},
+};
+static const struct scalar_choice PAYLOADS[] = {{"raw", SETTINGS_PAYLOAD_RAW}, {"http", -1}, {0}};
+static const struct scalar_choice NETWORKS[] = {
+    {"none", SETTINGS_NETWORK_NONE},
+    {"host", SETTINGS_NETWORK_HOST},
+    {"egress", -1},
+    {0},
+};
+static const struct scalar_choice AUTHS[] = {
+    {"default", SETTINGS_AUTH_DEFAULT},
+    {"anonymous", SETTINGS_AUTH_ANONYMOUS},
+    {"token", SETTINGS_AUTH_TOKEN},
+    {"admin", SETTINGS_AUTH_ADMIN},
+    {0},
+};
+
+/* Keys of CONTRACT 1 that a later release brings. */
+static const char *const NOT_BUILT[] = {"isolation", "venv",   "seccomp",  "rootfs",
+                                        "cors",      "secret", "env_file", "instance_concurrency"};
+
+static int check_handler(const char *text, struct err *e)
+{
+    int r = scalar_check_printable(text, e);
+    if (r < 0)
+        return r;
+    for (struct str rest = str_from(text); rest.n;) {
+        bool more;
+        struct str part = str_cut(rest, '/', &rest, &more);
+        if (!part.n || str_is(part, ".") || str_is(part, "..") || (more && !rest.n))
+            return err_say(e, EINVAL, "'%s' is not a path inside the function's directory, such as bin/run", text);
+    }
+    return 0;
+}
+
+static int check_content_type(const char *text, struct err *e)
+{
+    const char *slash = strchr(text, '/');
+    for (const char *p = text; *p; p++)
+        if (*p < ' ' || *p > '~')
+            return err_say(e, EINVAL, "only printable ASCII is allowed");
+    if (!slash || slash == text || !slash[1])
+        return err_say(e, EINVAL, "'%s' is not a media type such as text/plain", text);
+    return 0;
+}
+
+/* "0-1,3": numbers and ascending ranges, as cpuset(7) writes lists. */
+static int check_cpuset(const char *text, struct err *e)
+{
+    for (struct str rest = str_from(text); rest.n;) {
+        bool more, range;
+        struct str last;
+        struct str part = str_cut(rest, ',', &rest, &more);
+        struct str first = str_cut(part, '-', &last, &range);
+        uint64_t low, high;
+        if (!str_to_u64(first, &low) || (range && !str_to_u64(last, &high)))
+            return err_say(e, EINVAL, "'%s' is not a list of CPUs such as 0-1,3", text);
+        if (low > 4095 || (range && (high > 4095 || high < low)) || (more && !rest.n))
+            return err_say(e, EINVAL, "'%s' is not a list of CPUs such as 0-1,3", text);
+    }
+    return 0;
+}
+
+#define FIELD(name_) .name = #name_
+#define ENUM_ROW(name_, list_, help_)                                                                                  \
+    {                                                                                                                  \
+        {FIELD(name_), .kind = SCALAR_ENUM, .offset = offsetof(struct settings, name_), .choices = list_},             \
+            SETTINGS_SCALAR, help_                                                                                     \
+    }
+#define TEXT_ROW(name_, check_, help_)                                                                                 \
+    {                                                                                                                  \
+        {FIELD(name_), .kind = SCALAR_TEXT, .offset = offsetof(struct settings, name_),                                \
+         .max = sizeof(((struct settings *)0)->name_), .check = check_},                                               \
+            SETTINGS_SCALAR, help_                                                                                     \
+    }
+#define NUMBER_ROW(name_, kind_, member_, min_, max_, help_)                                                           \
+    {                                                                                                                  \
+        {FIELD(name_), .kind = kind_, .offset = offsetof(struct settings, member_), .min = min_, .max = max_},         \
+            SETTINGS_SCALAR, help_                                                                                     \
+    }
+#define SHAPE_ROW(name_, shape_, help_)                                                                                \
+    {                                                                                                                  \
+        {FIELD(name_)}, shape_, help_                                                                                  \
+    }
+
+const struct settings_row settings_rows[SETTINGS_KEY_COUNT] = {
+    [SETTINGS_KEY_RUNTIME] =
+        ENUM_ROW(runtime, RUNTIMES, "exec (default): one process per request; native: linked with libfaasd.a"),
+    [SETTINGS_KEY_HANDLER] = TEXT_ROW(handler, check_handler, "the file to run, within PATH"),
+    [SETTINGS_KEY_CONTRACT] = ENUM_ROW(contract, CONTRACTS, "exec: stdio (default; stdin to stdout) or cgi (RFC 3875)"),
+    [SETTINGS_KEY_PAYLOAD] = ENUM_ROW(payload, PAYLOADS, "raw (default): the request's body is the event"),
+    [SETTINGS_KEY_CONTENT_TYPE] =
+        TEXT_ROW(content_type, check_content_type, "of stdio replies; default application/octet-stream"),
+    [SETTINGS_KEY_MEMORY] =
+        NUMBER_ROW(memory, SCALAR_SIZE, memory_bytes, 4 * MIB, TIB, "limit of one instance, /tmp included: 128M"),
+    [SETTINGS_KEY_TIMEOUT] = NUMBER_ROW(timeout, SCALAR_TIME, timeout_ms, 0, 7 * DAY_MS,
+                                        "limit of one request: 30s; 0 (none) needs a grant"),
+    [SETTINGS_KEY_TMP] = NUMBER_ROW(tmp, SCALAR_SIZE, tmp_bytes, 65536, TIB, "size of /tmp, in memory: 64M"),
+    [SETTINGS_KEY_TMP_EXEC] = NUMBER_ROW(tmp_exec, SCALAR_BOOL, tmp_exec, 0, 1, "programs in /tmp may be executed"),
+    [SETTINGS_KEY_ENV] = SHAPE_ROW(env, SETTINGS_ENV, "K=V: an environment variable; repeatable"),
+    [SETTINGS_KEY_CPUS] = NUMBER_ROW(cpus, SCALAR_MILLI, cpus_milli, 10, 1024000, "CPU time per second: 0.5, 2"),
+    [SETTINGS_KEY_CPU_WEIGHT] =
+        NUMBER_ROW(cpu_weight, SCALAR_COUNT, cpu_weight, 1, 10000, "share when CPUs are short: 100"),
+    [SETTINGS_KEY_CPUSET] = TEXT_ROW(cpuset, check_cpuset, "only on these CPUs: 0-1,3; needs a grant"),
+    [SETTINGS_KEY_PIDS] = NUMBER_ROW(pids, SCALAR_COUNT, pids, 2, 32768, "processes and threads of one instance: 64"),
+    [SETTINGS_KEY_MIN_WARM] = NUMBER_ROW(min_warm, SCALAR_COUNT, min_warm, 0, 1000, "instances kept ready: 0"),
+    [SETTINGS_KEY_MAX_CONCURRENCY] =
+        NUMBER_ROW(max_concurrency, SCALAR_COUNT, max_concurrency, 1, 1000, "instances at most: twice the cores"),
+    [SETTINGS_KEY_KEEP_WARM] =
+        NUMBER_ROW(keep_warm, SCALAR_TIME, keep_warm_ms, 0, 365 * DAY_MS, "an idle instance lives this long: 10m"),
+    [SETTINGS_KEY_QUEUE] = NUMBER_ROW(queue, SCALAR_COUNT, queue, 0, 100000, "requests that may wait: 100"),
+    [SETTINGS_KEY_NETWORK] = ENUM_ROW(network, NETWORKS, "none (default), or host, which needs a grant"),
+    [SETTINGS_KEY_MOUNT] =
+        SHAPE_ROW(mount, SETTINGS_MOUNTS, "SRC:DST[:rw]: a host directory or file; repeatable; needs a grant"),
+    [SETTINGS_KEY_DEVICE] = SHAPE_ROW(device, SETTINGS_DEVICES, "/dev/X: a host device; repeatable; needs a grant"),
+    [SETTINGS_KEY_AUTH] = ENUM_ROW(auth, AUTHS, "who may invoke: default, anonymous, token or admin"),
+    [SETTINGS_KEY_DESCRIPTION] = TEXT_ROW(description, NULL, "a line for people"),
+};
+
+const char *settings_key_name(unsigned index)
+{
+    return index < SETTINGS_KEY_COUNT ? settings_rows[index].scalar.name : NULL;
+}
+
+const char *settings_key_help(unsigned index)
+{
+    return index < SETTINGS_KEY_COUNT ? settings_rows[index].help : NULL;
+}
+
+bool settings_key_is_boolean(unsigned index)
+{
+    return index < SETTINGS_KEY_COUNT && settings_rows[index].shape == SETTINGS_SCALAR &&
+           settings_rows[index].scalar.kind == SCALAR_BOOL;
+}
+
+bool settings_name_is_valid(struct str name)
+{
+    if (name.n == 0 || name.n >= SETTINGS_NAME_MAX)
+        return false;
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-'))
+            return false;
+    }
+    return true;
+}
+
+void settings_init(struct settings *s, const struct settings_defaults *d)
+{
+    *s = (struct settings){
+        .content_type = "application/octet-stream",
+        .memory_bytes = d->memory_bytes,
+        .tmp_bytes = d->tmp_bytes,
+        .timeout_ms = d->timeout_ms,
+        .keep_warm_ms = d->keep_warm_ms,
+        .cpus_milli = d->cpus_milli,
+        .cpu_weight = d->cpu_weight,
+        .pids = d->pids,
+        .min_warm = d->min_warm,
+        .max_concurrency = d->max_concurrency,
+        .queue = d->queue,
+        .tmp_exec = d->tmp_exec,
+    };
+}
+
+void settings_fini(struct settings *s)
+{
+    free(s->env);
+    s->env = NULL;
+    s->env_bytes = 0;
+}
+
+int settings_copy(struct settings *to, const struct settings *from)
+{
+    *to = *from;
+    to->env = NULL;
+    to->env_bytes = 0;
+    if (from->env_bytes) {
+        to->env = malloc(from->env_bytes);
+        if (!to->env)
+            return -ENOMEM;
+        memcpy(to->env, from->env, from->env_bytes);
+        to->env_bytes = from->env_bytes;
+    }
+    return 0;
+}
+
+static int find_key(const char *name, struct err *e)
+{
+    for (int i = 0; i < SETTINGS_KEY_COUNT; i++)
+        if (!strcmp(name, settings_rows[i].scalar.name))
+            return i;
+    for (size_t i = 0; i < sizeof(NOT_BUILT) / sizeof(NOT_BUILT[0]); i++)
+        if (!strcmp(name, NOT_BUILT[i]))
+            return err_say(e, EINVAL, "'%s' is not built yet", name);
+    const char *nearest = scalar_find_nearest(name, settings_key_name);
+    if (nearest)
+        return err_say(e, EINVAL, "unknown key '%.*s', did you mean '%s'?", SETTINGS_NAME_MAX, name, nearest);
+    return err_say(e, EINVAL, "unknown key '%.*s'", SETTINGS_NAME_MAX, name);
+}
+
+static void return_to_default(struct settings *s, const struct settings_defaults *d, int key)
+{
+    struct settings fresh;
+    settings_init(&fresh, d);
+    s->given &= ~SETTINGS_BIT(key);
+    switch (settings_rows[key].shape) {
+    case SETTINGS_SCALAR:
+        scalar_copy(&settings_rows[key].scalar, s, &fresh);
+        break;
+    case SETTINGS_ENV:
+        settings_fini(s);
+        break;
+    case SETTINGS_MOUNTS:
+        s->mount_count = 0;
+        break;
+    case SETTINGS_DEVICES:
+        s->device_count = 0;
+        break;
+    }
+}
+
+static void note_given(struct settings *s, int key, bool is_given)
+{
+    if (is_given)
+        s->given |= SETTINGS_BIT(key);
+    else
+        s->given &= ~SETTINGS_BIT(key);
+}
+
+static int read_env(struct settings *s, const struct json *value, struct err *e)
+{
+    if (!json_is_object(value))
+        return err_say(e, EINVAL, "an object of strings was expected, not %s", json_type_name(value));
+    JSON_EACH(value, at)
+    {
+        const char *text = json_text(at);
+        if (!text && !json_is_null(at))
+            return err_say(e, EINVAL, "'%.*s' is %s, not a string", SETTINGS_NAME_MAX, json_key(at),
+                           json_type_name(at));
+        int r = settings_env_change(s, str_from(json_key(at)), str_from(text), e);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int read_list(struct settings *s, const struct json *value,
+                     int (*add)(struct settings *s, struct str text, struct err *e), struct err *e)
+{
+    if (!json_is_array(value))
+        return err_say(e, EINVAL, "an array of strings was expected, not %s", json_type_name(value));
+    JSON_EACH(value, at)
+    {
+        if (!json_text(at))
+            return err_say(e, EINVAL, "an array of strings was expected, with %s in it", json_type_name(at));
+        int r = add(s, str_from(json_text(at)), e);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int read_key(struct settings *s, int key, const struct json *value, struct err *e)
+{
+    int r = 0;
+    switch (settings_rows[key].shape) {
+    case SETTINGS_SCALAR:
+        r = scalar_read_json(&settings_rows[key].scalar, s, value, e);
+        note_given(s, key, true);
+        break;
+    case SETTINGS_ENV:
+        r = read_env(s, value, e);
+        note_given(s, key, s->env_bytes > 0);
+        break;
+    case SETTINGS_MOUNTS:
+        s->mount_count = 0;
+        r = read_list(s, value, settings_add_mount, e);
+        note_given(s, key, s->mount_count > 0);
+        break;
+    case SETTINGS_DEVICES:
+        s->device_count = 0;
+        r = read_list(s, value, settings_add_device, e);
+        note_given(s, key, s->device_count > 0);
+        break;
+    }
+    return r < 0 ? err_wrap(e, "%s", settings_rows[key].scalar.name) : 0;
+}
+
+static int read_member(struct settings *s, const struct settings_defaults *d, const struct json *at, struct err *e)
+{
+    if (!strcmp(json_key(at), "$schema"))
+        return json_text(at) ? 0 : err_say(e, EINVAL, "$schema: a string was expected, not %s", json_type_name(at));
+    int key = find_key(json_key(at), e);
+    if (key < 0)
+        return key;
+    if (!json_is_null(at))
+        return read_key(s, key, at, e);
+    return_to_default(s, d, key);
+    return 0;
+}
+
+int settings_read_json(struct settings *s, const struct settings_defaults *d, struct str json, struct err *e)
+{
+    struct json_doc *doc = NULL;
+    int r = json_parse(json, JSON_COMMENTS, &doc, e);
+    if (r < 0)
+        return r;
+    const struct json *root = json_root(doc);
+    if (!json_is_object(root))
+        r = err_say(e, EINVAL, "settings are an object, not %s", json_type_name(root));
+    JSON_EACH(root, at)
+    {
+        if (r < 0)
+            break;
+        r = read_member(s, d, at, e);
+        if (r < 0)
+            err_wrap(e, "line %u", json_line(doc, at));
+    }
+    json_free(doc);
+    return r < 0 ? r : settings_check_together(s, e);
+}
+
+static int set_env_text(struct settings *s, struct str text, struct err *e)
+{
+    bool has_value;
+    struct str value;
+    struct str name = str_cut(text, '=', &value, &has_value);
+    if (!has_value)
+        return err_say(e, EINVAL, "'%.*s' is not NAME=VALUE", (int)text.n, text.p);
+    if (!value.p)
+        value = STR_LITERAL("");
+    return settings_env_change(s, name, value, e);
+}
+
+int settings_set_text(struct settings *s, const char *key_name, struct str value, struct err *e)
+{
+    int key = find_key(key_name, e);
+    if (key < 0)
+        return key;
+    int r = 0;
+    switch (settings_rows[key].shape) {
+    case SETTINGS_SCALAR:
+        r = scalar_read_text(&settings_rows[key].scalar, s, value, e);
+        break;
+    case SETTINGS_ENV:
+        r = set_env_text(s, value, e);
+        break;
+    case SETTINGS_MOUNTS:
+        r = settings_add_mount(s, value, e);
+        break;
+    case SETTINGS_DEVICES:
+        r = settings_add_device(s, value, e);
+        break;
+    }
+    if (r < 0)
+        return err_wrap(e, "%s", settings_rows[key].scalar.name);
+    note_given(s, key, true);
+    return 0;
+}

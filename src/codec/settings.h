@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A function's settings (CONTRACT 1): one table of keys serves the manifest faasd.json, the API's JSON and the
+ * command line's flags, so that a key has one spelling, one parser, one default and one error.
+ * Keys that a later release brings are refused by name ("isolation 'fork' is not built yet"), never ignored.
+ */
+#ifndef FAASD_CODEC_SETTINGS_H
+#define FAASD_CODEC_SETTINGS_H
+
+#include "base/err.h"
+#include "base/str.h"
+#include "base/buf.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    SETTINGS_NAME_MAX = 65,   /* ^[A-Za-z0-9_-]{1,64}$ and a NUL */
+    SETTINGS_PATH_MAX = 256,
+    SETTINGS_MOUNTS_MAX = 8,
+    SETTINGS_DEVICES_MAX = 8,
+    SETTINGS_ENV_BYTES_MAX = 65536, /* all of NAME=VALUE\0 together */
+    SETTINGS_TEXT_MAX = 256,
+};
+
+enum settings_runtime { SETTINGS_RUNTIME_EXEC, SETTINGS_RUNTIME_NATIVE };
+enum settings_contract { SETTINGS_CONTRACT_STDIO, SETTINGS_CONTRACT_CGI };
+enum settings_payload { SETTINGS_PAYLOAD_RAW }; /* "http" comes with Lambda's API */
+enum settings_network { SETTINGS_NETWORK_NONE, SETTINGS_NETWORK_HOST };
+enum settings_auth { SETTINGS_AUTH_DEFAULT, SETTINGS_AUTH_ANONYMOUS, SETTINGS_AUTH_TOKEN, SETTINGS_AUTH_ADMIN };
+
+/* One bit per key, in the order of the key table: which keys were given rather than defaulted. */
+enum settings_key {
+    SETTINGS_KEY_RUNTIME, SETTINGS_KEY_HANDLER, SETTINGS_KEY_CONTRACT, SETTINGS_KEY_PAYLOAD, SETTINGS_KEY_CONTENT_TYPE,
+    SETTINGS_KEY_MEMORY, SETTINGS_KEY_TIMEOUT, SETTINGS_KEY_TMP, SETTINGS_KEY_TMP_EXEC, SETTINGS_KEY_ENV,
+    SETTINGS_KEY_CPUS, SETTINGS_KEY_CPU_WEIGHT, SETTINGS_KEY_CPUSET, SETTINGS_KEY_PIDS,
+    SETTINGS_KEY_MIN_WARM, SETTINGS_KEY_MAX_CONCURRENCY, SETTINGS_KEY_KEEP_WARM, SETTINGS_KEY_QUEUE,
+    SETTINGS_KEY_NETWORK, SETTINGS_KEY_MOUNT, SETTINGS_KEY_DEVICE, SETTINGS_KEY_AUTH, SETTINGS_KEY_DESCRIPTION,
+    SETTINGS_KEY_COUNT
+};
+
+struct settings_mount {
+    char source[SETTINGS_PATH_MAX]; /* absolute, normalised, on the host */
+    char target[SETTINGS_PATH_MAX]; /* absolute, normalised, in the sandbox */
+    bool writable;
+};
+
+struct settings {
+    uint64_t given; /* bits of enum settings_key */
+    enum settings_runtime runtime;
+    enum settings_contract contract;
+    enum settings_payload payload;
+    enum settings_network network;
+    enum settings_auth auth;
+    char handler[SETTINGS_PATH_MAX];      /* path under /var/task, relative; "" until the deploy has chosen it */
+    char content_type[SETTINGS_TEXT_MAX]; /* of stdio replies */
+    char description[SETTINGS_TEXT_MAX];
+    char cpuset[64];                      /* "0-1,3"; "" = all */
+    uint64_t memory_bytes;
+    uint64_t tmp_bytes;
+    uint64_t timeout_ms;                  /* 0 = none, only where grants allow it */
+    uint64_t keep_warm_ms;
+    uint32_t cpus_milli;                  /* 1000 = one core */
+    uint32_t cpu_weight;                  /* 1-10000, 100 = default, as cgroup v2 cpu.weight */
+    uint32_t pids;
+    uint32_t min_warm;
+    uint32_t max_concurrency;
+    uint32_t queue;
+    bool tmp_exec;
+    uint32_t mount_count;
+    uint32_t device_count;
+    struct settings_mount mounts[SETTINGS_MOUNTS_MAX];
+    char devices[SETTINGS_DEVICES_MAX][64]; /* "/dev/X" */
+    char *env;                            /* owned: NAME=VALUE\0 NAME=VALUE\0 ..., sorted by name; NULL when none */
+    size_t env_bytes;
+};
+
+/* What a function gets where it says nothing; filled from the configuration (codec/config.h). */
+struct settings_defaults {
+    uint64_t memory_bytes, tmp_bytes, timeout_ms, keep_warm_ms;
+    uint32_t cpus_milli, cpu_weight, pids, min_warm, max_concurrency, queue;
+    bool tmp_exec;
+};
+
+bool settings_name_is_valid(struct str name); /* a function's name */
+
+void settings_init(struct settings *s, const struct settings_defaults *d);
+void settings_fini(struct settings *s);
+int settings_copy(struct settings *to, const struct settings *from); /* 0 or -ENOMEM; `to` uninitialised before */
+
+/* Reads a JSON object (comments allowed) over what stands in `s`. -EINVAL with a sentence that names the key, its line
+ * where known and the nearest known key. `env` merges by name: a null value removes one. A key with value null returns to its default.
+ * `$schema` is accepted. On failure `s` may be half changed: parse into a copy. */
+int settings_read_json(struct settings *s, const struct settings_defaults *d, struct str json, struct err *e);
+
+/* One key from text, as a flag gives it: "memory", "64M". env: "K=V". mount: "SRC:DST[:rw]". Booleans: "yes"/"no"/"true"/"false". */
+int settings_set_text(struct settings *s, const char *key, struct str value, struct err *e);
+
+/* The whole as JSON, keys in table order. given_only: only what was given, in canonical form (the stored form, and what the digest covers).
+ * Otherwise all keys, and a "defaults" array naming those not given. mask_env: values print as "***". */
+int settings_print_json(const struct settings *s, bool given_only, bool mask_env, struct buf *out);
+
+/* Human differences, one line each: "memory 128M -> 256M"; env values are never shown. */
+int settings_print_changes(const struct settings *before, const struct settings *after, struct buf *out);
+
+/* Every key name in table order (NULL past the end), and its flag's help line, for the command line. */
+const char *settings_key_name(unsigned index);
+const char *settings_key_help(unsigned index);
+bool settings_key_is_boolean(unsigned index);
+
+#endif

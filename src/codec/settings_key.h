@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Parts of codec/settings*.c: the table of keys, and the three keys that hold more than one value. */
+#ifndef FAASD_CODEC_SETTINGS_KEY_H
+#define FAASD_CODEC_SETTINGS_KEY_H
+
+#include "codec/scalar.h"
+#include "codec/settings.h"
+
+enum settings_shape { SETTINGS_SCALAR, SETTINGS_ENV, SETTINGS_MOUNTS, SETTINGS_DEVICES };
+
+struct settings_row {
+    struct scalar scalar; /* of the others: the name alone */
+    enum settings_shape shape;
+    const char *help;
+};
+
+extern const struct settings_row settings_rows[SETTINGS_KEY_COUNT];
+
+#define SETTINGS_BIT(key) (UINT64_C(1) << (key))
+
+/* NAME=VALUE set or, with value.p NULL, removed; the block stays sorted. -EINVAL with a sentence, -ENOMEM. */
+int settings_env_change(struct settings *s, struct str name, struct str value, struct err *e);
+
+/* The first entry at or behind `at`, NULL past the end; its name's length in *ret_name. */
+const char *settings_env_entry(const struct settings *s, size_t at, size_t *ret_name);
+
+int settings_add_mount(struct settings *s, struct str text, struct err *e);  /* "SRC:DST[:rw]" */
+int settings_add_device(struct settings *s, struct str text, struct err *e); /* "/dev/X" */
+
+/* "SRC:DST[:rw]" */
+int settings_print_mount(const struct settings_mount *m, struct buf *out);
+
+/* What holds between keys. */
+int settings_check_together(const struct settings *s, struct err *e);
+
+#endif
