@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where the kernel enters, and the two functions that a compiler may call on its own (gcc's -ffreestanding contract). */
+#include "server.h"
+
+#include <stddef.h>
+
+/* Naked: the stack that the kernel hands over holds no return address, and the ABI wants it aligned at the first call. */
+#if defined(__x86_64__)
+__asm__(".globl _start\n"
+        ".type _start, @function\n"
+        "_start:\n"
+        "    xor %ebp, %ebp\n"
+        "    and $-16, %rsp\n"
+        "    call server_run\n"
+        "    ud2\n");
+#elif defined(__aarch64__)
+__asm__(".globl _start\n"
+        ".type _start, @function\n"
+        "_start:\n"
+        "    mov x29, #0\n"
+        "    mov x30, #0\n"
+        "    bl server_run\n"
+        "    brk #1\n");
+#endif
+
+void *memcpy(void *to, const void *from, size_t n);
+void *memset(void *to, int byte, size_t n);
+
+void *memcpy(void *to, const void *from, size_t n)
+{
+    char *t = to;
+    const char *f = from;
+    while (n--)
+        *t++ = *f++;
+    return to;
+}
+
+void *memset(void *to, int byte, size_t n)
+{
+    char *t = to;
+    while (n--)
+        *t++ = (char)byte;
+    return to;
+}

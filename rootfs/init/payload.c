@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "payload.h"
+
+#include "syscall.h"
+
+#include <stdbool.h>
+
+enum { SIGNAL_INFO_BYTES = 128, PAGE = 4096 };
+
+/* Shared with the child until it executes something else: a failing one leaves its errno here and needs no pipe, whose end of file would
+ * wake init at every exec. No program ever has this page: exec unmaps it, and init is not dumpable. */
+static volatile int *exec_error;
+static int child_fd = -1;
+
+int payload_open(void)
+{
+    long at = sys_map_shared(PAGE);
+    if (at < 0 && at > -PAGE)
+        return (int)at;
+    exec_error = (volatile int *)at;
+    sys_signal_mask(1ULL << (INIT_SIGCHLD - 1));
+    long fd = sys_signal_fd(1ULL << (INIT_SIGCHLD - 1));
+    if (fd < 0)
+        return (int)fd;
+    child_fd = (int)fd;
+    return 0;
+}
+
+/* Lays out descriptors 0-2 (and 3 for a native worker) and closes all others. 0 or a negative errno. */
+static long arrange_fds(const struct command *c, int out_fd, int err_fd)
+{
+    long r = 0;
+    if (c->flags & INIT_COMMAND_PTY) {
+        r = sys_set_terminal(INIT_FD_WORKER);
+        for (int fd = 0; fd <= 2 && r >= 0; fd++)
+            r = sys_dup_to(INIT_FD_WORKER, fd);
+        return r < 0 ? r : sys_close_from(3);
+    }
+    if (c->type == INIT_START) {
+        r = sys_dup_to(INIT_FD_WORKER, 3);
+        return r < 0 ? r : sys_close_from(4);
+    }
+    if (c->stdin_fd >= 0)
+        r = sys_dup_to(c->stdin_fd, 0);
+    if (r >= 0)
+        r = sys_dup_to(out_fd, 1);
+    if (r >= 0)
+        r = sys_dup_to(err_fd, 2);
+    return r < 0 ? r : sys_close_from(3);
+}
+
+static _Noreturn void run_child(const struct command *c, int out_fd, int err_fd)
+{
+    sys_new_session();
+    long r = arrange_fds(c, out_fd, err_fd);
+    if (r >= 0)
+        r = sys_chdir("/var/task");
+    /* Signal handlers are the default ones since init began; only the mask is init's own. */
+    sys_signal_mask(0);
+    if (r >= 0)
+        r = sys_exec(c->argv[0], c->argv, c->envp);
+    *exec_error = (int)-r;
+    sys_exit(127);
+}
+
+long payload_start(const struct command *c, int out_fd, int err_fd)
+{
+    *exec_error = 0;
+    long pid = sys_fork();
+    if (pid == 0)
+        run_child(c, out_fd, err_fd);
+    return pid;
+}
+
+static uint64_t microseconds(__kernel_long_t seconds, __kernel_long_t us)
+{
+    return (uint64_t)seconds * 1000000 + (uint64_t)us;
+}
+
+static void add_usage(struct init_done *done, const struct rusage *u)
+{
+    done->user_us += microseconds(u->ru_utime.tv_sec, u->ru_utime.tv_usec);
+    done->system_us += microseconds(u->ru_stime.tv_sec, u->ru_stime.tv_usec);
+    if ((uint64_t)u->ru_maxrss > done->maxrss_kib)
+        done->maxrss_kib = (uint64_t)u->ru_maxrss;
+}
+
+/* Reaps what is dead now. True when `pid` was among it. */
+static bool reap(long pid, struct init_done *done)
+{
+    bool seen = false;
+    for (;;) {
+        int status;
+        struct rusage usage;
+        long r = sys_wait(&status, INIT_WNOHANG, &usage);
+        if (r <= 0)
+            return seen;
+        add_usage(done, &usage);
+        if (r != pid)
+            continue;
+        seen = true;
+        done->status = status;
+        done->error = *exec_error;
+        if (done->error)
+            done->flags |= INIT_DONE_EXEC_FAILED;
+    }
+}
+
+int payload_wait(long pid, int control_fd, struct init_done *done)
+{
+    for (;;) {
+        /* No events asked of the control socket: only that the other side is gone matters while a program runs. */
+        struct init_pollfd fds[2] = {{.fd = control_fd}, {.fd = child_fd, .events = INIT_POLLIN}};
+        sys_poll(fds, 2);
+        if (fds[0].revents)
+            return false;
+        /* The signal is taken before the children are counted: one that dies in between raises it anew. */
+        char info[SIGNAL_INFO_BYTES];
+        sys_read(child_fd, info, sizeof(info));
+        if (reap(pid, done))
+            return true;
+    }
+}
+
+void payload_kill_rest(struct init_done *done)
+{
+    for (;;) {
+        int status;
+        struct rusage usage;
+        long r = sys_wait(&status, INIT_WNOHANG, &usage);
+        if (r == 0) {
+            /* Someone lives: every process here descends from init, so no children left means nobody left. */
+            sys_kill(-1, INIT_SIGKILL);
+            r = sys_wait(&status, 0, &usage);
+        }
+        if (r == -ECHILD)
+            return;
+        if (r <= 0)
+            continue;
+        add_usage(done, &usage);
+        if ((status & 0x7f) == INIT_SIGKILL)
+            done->killed++;
+    }
+}

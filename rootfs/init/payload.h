@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One program: started, waited for, and everything that it left running killed. */
+#ifndef FAASD_INIT_PAYLOAD_H
+#define FAASD_INIT_PAYLOAD_H
+
+#include "command.h"
+
+/* Once, before the first program: the page by which a child says why its exec failed, and the descriptor that tells of dead children.
+ * 0 or a negative errno. */
+int payload_open(void);
+
+/* out_fd, err_fd: write ends of the program's stdout and stderr; -1 = init's own (native). They and the command's stdin stay the
+ * caller's. Returns the child's pid or a negative errno. */
+long payload_start(const struct command *c, int out_fd, int err_fd);
+
+/* Waits until the program `pid` has ended, reaping what else ends meanwhile, and fills status, error, flags and usage. False when the control
+ * socket closed first. */
+int payload_wait(long pid, int control_fd, struct init_done *done);
+
+/* Kills and reaps every process but init; adds what they used. */
+void payload_kill_rest(struct init_done *done);
+
+#endif

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server.h"
+
+#include "command.h"
+#include "payload.h"
+#include "syscall.h"
+#include "tmp.h"
+
+#include <stdbool.h>
+
+/* What init exits with, for whoever reads the supervisor's log. */
+enum exit_status { EXIT_ENDED = 0, EXIT_SETUP = 101, EXIT_PROTOCOL = 102, EXIT_LOST = 103, EXIT_UNCLEAN = 104 };
+
+struct pipes { /* write ends of the next program's stdout and stderr */
+    int out;
+    int err;
+};
+
+/* Hands one record over, however long the gateway takes to read. */
+static void say(const void *bytes, size_t n, const int *fds)
+{
+    struct init_iovec iov = {.base = (void *)(uintptr_t)bytes, .length = n};
+    struct init_cmsg control = {.length = sizeof(control), .level = INIT_AF_SOL_SOCKET, .type = INIT_SCM_RIGHTS};
+    struct init_msghdr m = {.iov = &iov, .iov_count = 1};
+    if (fds) {
+        control.fds[0] = fds[0];
+        control.fds[1] = fds[1];
+        m.control = &control;
+        m.control_length = sizeof(control);
+    }
+    for (;;) {
+        long r = sys_send(INIT_FD_CONTROL, &m);
+        if (r >= 0)
+            return;
+        if (r != -EAGAIN && r != -EINTR)
+            sys_exit(EXIT_LOST);
+        struct init_pollfd writable = {.fd = INIT_FD_CONTROL, .events = INIT_POLLOUT};
+        sys_poll(&writable, 1);
+    }
+}
+
+/* Makes the pipes here, so that their owner is the sandbox's user: a shell's `> /dev/stderr` opens them anew. */
+static struct pipes offer_pipes(void)
+{
+    int out[2], err[2];
+    if (sys_pipe(out) < 0 || sys_pipe(err) < 0)
+        sys_exit(EXIT_SETUP);
+    const struct init_head ready = {.type = INIT_READY, .size = sizeof(ready)};
+    say(&ready, sizeof(ready), (const int[2]){out[0], err[0]});
+    sys_close(out[0]);
+    sys_close(err[0]);
+    return (struct pipes){.out = out[1], .err = err[1]};
+}
+
+static void empty_directory(const char *path)
+{
+    /* A sandbox that still holds something of an earlier request must not serve another one. */
+    if (tmp_empty(path) < 0)
+        sys_exit(EXIT_UNCLEAN);
+}
+
+static void clean_up(const struct command *c, struct init_done *done, bool has_shm)
+{
+    payload_kill_rest(done);
+    struct tmp_state tmp = tmp_look("/tmp");
+    if (tmp.full)
+        done->flags |= INIT_DONE_TMP_FULL;
+    if (c->flags & INIT_COMMAND_KEEP_TMP)
+        return;
+    if (tmp.exists && !tmp.empty)
+        empty_directory("/tmp");
+    if (has_shm && !tmp_look("/dev/shm").empty)
+        empty_directory("/dev/shm");
+}
+
+static struct init_done run_program(const struct command *c, struct pipes pipes)
+{
+    struct init_done done = {.head = {.size = sizeof(done), .request = c->request}};
+    long pid = payload_start(c, pipes.out, pipes.err);
+    if (c->type == INIT_EXEC) {
+        sys_close(pipes.out);
+        sys_close(pipes.err);
+    }
+    if (c->stdin_fd >= 0)
+        sys_close(c->stdin_fd);
+    if (pid < 0) {
+        done.flags |= INIT_DONE_EXEC_FAILED;
+        done.error = (int32_t)-pid;
+    } else if (!payload_wait(pid, INIT_FD_CONTROL, &done)) {
+        sys_exit(EXIT_ENDED);
+    }
+    return done;
+}
+
+static void receive_or_exit(struct command *ret_command)
+{
+    int r = command_receive(INIT_FD_CONTROL, ret_command);
+    if (r <= 0)
+        sys_exit(r == 0 || r == -ECONNRESET ? EXIT_ENDED : EXIT_PROTOCOL);
+}
+
+static _Noreturn void serve_worker(void)
+{
+    struct command c;
+    receive_or_exit(&c);
+    if (c.type != INIT_START || (c.flags & INIT_COMMAND_PTY))
+        sys_exit(EXIT_PROTOCOL);
+    struct init_done done = run_program(&c, (struct pipes){.out = -1, .err = -1});
+    done.head.type = INIT_WORKER_EXITED;
+    done.head.request = 0;
+    say(&done, sizeof(done), NULL);
+    sys_exit(EXIT_ENDED); /* and what the worker left running dies with its pid 1 */
+}
+
+static _Noreturn void serve_programs(bool has_pty)
+{
+    bool has_shm = tmp_look("/dev/shm").exists;
+    for (;;) {
+        struct pipes pipes = offer_pipes();
+        struct command c;
+        receive_or_exit(&c);
+        if (c.type != INIT_EXEC || ((c.flags & INIT_COMMAND_PTY) && !has_pty))
+            sys_exit(EXIT_PROTOCOL);
+        struct init_done done = run_program(&c, pipes);
+        clean_up(&c, &done, has_shm);
+        done.head.type = INIT_DONE;
+        say(&done, sizeof(done), NULL);
+    }
+}
+
+_Noreturn void server_run(void)
+{
+    if (sys_not_dumpable() < 0)
+        sys_exit(EXIT_SETUP);
+    sys_umask(022);
+    for (int number = 1; number <= INIT_SIGNALS; number++)
+        sys_signal_default(number);
+    /* Before anything here opens a descriptor that could take the number. */
+    long type = sys_socket_type(INIT_FD_WORKER);
+    if (payload_open() < 0)
+        sys_exit(EXIT_SETUP);
+    if (type >= 0)
+        serve_worker();
+    serve_programs(type == -ENOTSOCK);
+}

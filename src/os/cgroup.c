@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of trees and groups. Which controller lives in which hierarchy is settled once, when the tree opens; nothing above this file asks. */
+#include "os/cgroup.h"
+
+#include "base/fdio.h"
+#include "base/fmt.h"
+#include "base/str.h"
+#include "os/cgroup_internal.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+enum { PROCS_MAX = 65536, KILL_ROUNDS = 50, SWEEP_ROUNDS = 400, SWEEP_PAUSE_NS = 5000000 };
+
+/* ---- attributes ---- */
+
+static void attribute_path(char out[CGROUP_NAME_MAX + 64], const char *group, const char *file)
+{
+    fmt_to(out, CGROUP_NAME_MAX + 64, "%s/%s", group, file);
+}
+
+int cgroup_write(int fd, const char *group, const char *file, const char *text, struct err *e)
+{
+    char path[CGROUP_NAME_MAX + 64];
+    attribute_path(path, group, file);
+    return fd_write_file_at(fd, path, text, e);
+}
+
+int cgroup_write_number(int fd, const char *group, const char *file, uint64_t value, struct err *e)
+{
+    char text[24];
+    fmt_to(text, sizeof(text), "%llu", (unsigned long long)value);
+    return cgroup_write(fd, group, file, text, e);
+}
+
+int cgroup_read(int fd, const char *group, const char *file, char *out, size_t cap)
+{
+    char path[CGROUP_NAME_MAX + 64];
+    attribute_path(path, group, file);
+    return (int)fd_read_file_at(fd, path, out, cap, NULL);
+}
+
+uint64_t cgroup_read_number(int fd, const char *group, const char *file)
+{
+    char text[64];
+    uint64_t value = 0;
+    if (cgroup_read(fd, group, file, text, sizeof(text)) < 0)
+        return 0;
+    struct str rest;
+    return str_to_u64(str_cut(str_from(text), '\n', &rest, NULL), &value) ? value : 0;
+}
+
+uint64_t cgroup_read_key(int fd, const char *group, const char *file, const char *key)
+{
+    char text[8192];
+    if (cgroup_read(fd, group, file, text, sizeof(text)) < 0)
+        return 0;
+    struct str rest = str_from(text);
+    while (rest.n) {
+        struct str line = str_cut(rest, '\n', &rest, NULL);
+        uint64_t value;
+        if (str_is(str_cut(line, ' ', &line, NULL), key))
+            return str_to_u64(line, &value) ? value : 0;
+    }
+    return 0;
+}
+
+bool cgroup_has_file(int fd, const char *group, const char *file)
+{
+    char path[CGROUP_NAME_MAX + 64];
+    attribute_path(path, group, file);
+    return faccessat(fd, path, F_OK, 0) == 0;
+}
+
+/* ---- trees ---- */
+
+static unsigned v1_controllers(const struct cgroup_tree *t)
+{
+    unsigned bits = 0;
+    for (unsigned i = 0; i < t->v1_count; i++)
+        bits |= t->v1[i].controllers;
+    return bits;
+}
+
+const struct cgroup_v1_tree *cgroup_tree_v1(const struct cgroup_tree *t, enum cgroup_controller c)
+{
+    for (unsigned i = 0; i < t->v1_count; i++)
+        if (t->v1[i].controllers & CGROUP_BIT(c))
+            return &t->v1[i];
+    return NULL;
+}
+
+static void describe(struct cgroup_tree *t)
+{
+    if (cgroup_tree_is_v2(t))
+        fmt_to(t->describe, sizeof(t->describe), "v2");
+    else if (t->v2.fd >= 0)
+        fmt_to(t->describe, sizeof(t->describe), "hybrid: limits v1, %s v2", t->has_kill ? "kill" : "placement");
+    else
+        fmt_to(t->describe, sizeof(t->describe), "v1");
+}
+
+static void open_v1(struct cgroup_tree *t, const struct cgroup_find *found, bool unified, struct err *e)
+{
+    for (unsigned i = 0; i < found->count; i++) {
+        const struct cgroup_hierarchy *h = &found->found[i];
+        /* cpu.stat of the unified hierarchy counts CPU time without a controller: one directory less per start */
+        bool needless = unified && h->controllers == CGROUP_BIT(CGROUP_CPUACCT);
+        if (h->unified || needless || t->v1_count == CGROUP_CONTROLLERS)
+            continue;
+        if (cgroup_v1_open(&t->v1[t->v1_count], h, t->name, e) == 0)
+            t->v1_count++;
+    }
+}
+
+static const struct cgroup_hierarchy *find_unified(const struct cgroup_find *found)
+{
+    for (unsigned i = 0; i < found->count; i++)
+        if (found->found[i].unified)
+            return &found->found[i];
+    return NULL;
+}
+
+int cgroup_tree_open(struct cgroup_tree **ret_tree, const char *name, struct err *e)
+{
+    struct cgroup_find *found = malloc(sizeof(*found));
+    struct cgroup_tree *t = calloc(1, sizeof(*t));
+    int r = found && t ? cgroup_find_hierarchies(found, e) : err_set(e, ENOMEM, "open the cgroup tree");
+    if (r < 0) {
+        free(found);
+        free(t);
+        return r;
+    }
+    t->v2.fd = t->v2.parent_fd = -1;
+    fmt_to(t->name, sizeof(t->name), "%s", name);
+    struct err refused = {.text = "nothing was tried"};
+    const struct cgroup_hierarchy *unified = find_unified(found);
+    open_v1(t, found, unified != NULL, &refused);
+    unsigned all = CGROUP_BIT(CGROUP_MEMORY) | CGROUP_BIT(CGROUP_PIDS) | CGROUP_BIT(CGROUP_CPU) | CGROUP_BIT(CGROUP_CPUSET);
+    if (unified)
+        cgroup_v2_open(&t->v2, unified, t->name, all & ~v1_controllers(t), &refused);
+    free(found);
+    if (t->v1_count == 0 && t->v2.fd < 0) {
+        free(t);
+        return err_say(e, refused.code ? refused.code : ENOENT, "no cgroup hierarchy can be used: %s", refused.text);
+    }
+    t->has_kill = t->v2.fd >= 0 && cgroup_has_file(t->v2.fd, ".", "cgroup.kill");
+    describe(t);
+    *ret_tree = t;
+    return 0;
+}
+
+bool cgroup_tree_has(const struct cgroup_tree *t, enum cgroup_controller c)
+{
+    if ((v1_controllers(t) | t->v2.controllers) & CGROUP_BIT(c))
+        return true;
+    return c == CGROUP_CPUACCT && t->v2.fd >= 0;
+}
+
+bool cgroup_tree_has_kill(const struct cgroup_tree *t)
+{
+    return t->has_kill;
+}
+
+bool cgroup_tree_has_clone_into(const struct cgroup_tree *t)
+{
+    return t->v2.fd >= 0;
+}
+
+bool cgroup_tree_is_v2(const struct cgroup_tree *t)
+{
+    return t->v2.controllers & CGROUP_BIT(CGROUP_MEMORY) || (t->v1_count == 0 && t->v2.fd >= 0);
+}
+
+const char *cgroup_tree_describe(const struct cgroup_tree *t)
+{
+    return t->describe;
+}
+
+void cgroup_tree_close(struct cgroup_tree *t, bool remove)
+{
+    if (!t)
+        return;
+    for (unsigned i = 0; i < t->v1_count; i++) {
+        if (remove)
+            unlinkat(t->v1[i].parent_fd, t->name, AT_REMOVEDIR);
+        fd_close(&t->v1[i].fd);
+        fd_close(&t->v1[i].parent_fd);
+    }
+    cgroup_v2_close(&t->v2, t->name, remove);
+    free(t);
+}
+
+/* ---- groups ---- */
+
+/* Removes what exists; -EBUSY while somebody is still in it. */
+static int remove_directories(struct cgroup *g)
+{
+    int r = 0;
+    struct cgroup_tree *t = g->tree;
+    for (unsigned i = 0; i < t->v1_count; i++) {
+        if (!g->in_v1[i])
+            continue;
+        if (unlinkat(t->v1[i].fd, g->name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+            r = -errno;
+        else
+            g->in_v1[i] = false;
+    }
+    if (g->in_v2) {
+        if (unlinkat(t->v2.fd, g->name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+            r = -errno;
+        else
+            g->in_v2 = false;
+    }
+    return r;
+}
+
+int cgroup_create(struct cgroup_tree *t, const char *name, const struct cgroup_limits *limits, struct cgroup **ret_group, struct err *e)
+{
+    assert(strlen(name) < CGROUP_NAME_MAX && !strchr(name, '/') && name[0] != '.');
+    struct cgroup *g = calloc(1, sizeof(*g));
+    if (!g)
+        return err_set(e, ENOMEM, "make cgroup '%s'", name);
+    g->tree = t;
+    g->clone_fd = g->oom_fd = -1;
+    fmt_to(g->name, sizeof(g->name), "%s", name);
+    int r = 0;
+    for (unsigned i = 0; i < t->v1_count && r == 0; i++)
+        if (cgroup_v1_is_wanted(&t->v1[i], limits))
+            r = cgroup_v1_create(g, i, limits, e);
+    if (r == 0 && t->v2.fd >= 0)
+        r = cgroup_v2_create(g, limits, e);
+    if (r < 0) {
+        cgroup_settle(g);
+        remove_directories(g); /* empty as they are nothing holds them */
+        free(g);
+        return r;
+    }
+    *ret_group = g;
+    return 0;
+}
+
+int cgroup_clone_fd(const struct cgroup *g)
+{
+    return g->clone_fd;
+}
+
+void cgroup_settle(struct cgroup *g)
+{
+    fd_close(&g->clone_fd);
+}
+
+int cgroup_open_tasks(const struct cgroup *g, int fds[CGROUP_TASKS_MAX], unsigned *ret_count, struct err *e)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < g->tree->v1_count; i++) {
+        if (!g->in_v1[i])
+            continue;
+        char path[CGROUP_NAME_MAX + 64];
+        attribute_path(path, g->name, "tasks");
+        int fd = openat(g->tree->v1[i].fd, path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0) {
+            err_set(e, errno, "open '%s'", path);
+            cgroup_close_tasks(fds, n);
+            return -e->code;
+        }
+        fds[n++] = fd;
+    }
+    *ret_count = n;
+    return 0;
+}
+
+void cgroup_close_tasks(int fds[CGROUP_TASKS_MAX], unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        fd_close(&fds[i]);
+}
+
+int cgroup_attach(struct cgroup *g, int pid, struct err *e)
+{
+    char text[16];
+    fmt_to(text, sizeof(text), "%d", pid);
+    return g->in_v2 ? cgroup_write(g->tree->v2.fd, g->name, "cgroup.procs", text, e) : 0;
+}
+
+/* Whether the line of /proc/PID/cgroup for `controllers` (0: the unified one) ends in TREE/GROUP. */
+static bool line_names_group(const struct cgroup *g, const char *cgroups, unsigned controllers)
+{
+    char end[2 * CGROUP_NAME_MAX + 2], names[256];
+    size_t n = fmt_to(end, sizeof(end), "/%s/%s", g->tree->name, g->name);
+    struct str rest = str_from(cgroups);
+    while (rest.n) {
+        struct str line = str_cut(rest, '\n', &rest, NULL);
+        str_cut(line, ':', &line, NULL);
+        struct str which = str_cut(line, ':', &line, NULL);
+        if (!str_copy(which, names, sizeof(names)) || (controllers ? !(cgroup_parse_controllers(names) & controllers) : which.n != 0))
+            continue;
+        return line.n >= n && memcmp(line.p + line.n - n, end, n) == 0;
+    }
+    return false;
+}
+
+int cgroup_verify_member(const struct cgroup *g, int pid, struct err *e)
+{
+    char path[48], text[8192];
+    fmt_to(path, sizeof(path), "/proc/%d/cgroup", pid);
+    ssize_t n = fd_read_file_at(AT_FDCWD, path, text, sizeof(text), e);
+    if (n < 0)
+        return (int)n;
+    for (unsigned i = 0; i < g->tree->v1_count; i++)
+        if (g->in_v1[i] && !line_names_group(g, text, g->tree->v1[i].controllers))
+            return err_say(e, EPERM, "process %d is not in cgroup '%s' of v1 hierarchy %u", pid, g->name, i);
+    if (g->in_v2 && !line_names_group(g, text, 0))
+        return err_say(e, EPERM, "process %d is not in cgroup '%s' of the unified hierarchy", pid, g->name);
+    return 0;
+}
+
+/* ---- out of memory ---- */
+
+int cgroup_oom_fd(struct cgroup *g, bool *ret_priority)
+{
+    const struct cgroup_v1_tree *v1 = cgroup_tree_v1(g->tree, CGROUP_MEMORY);
+    *ret_priority = v1 == NULL;
+    if (g->oom_fd >= 0)
+        return g->oom_fd;
+    if (v1) {
+        g->oom_fd = cgroup_v1_oom_open(g, v1);
+    } else if (g->tree->v2.controllers & CGROUP_BIT(CGROUP_MEMORY)) {
+        char path[CGROUP_NAME_MAX + 64];
+        attribute_path(path, g->name, "memory.events");
+        g->oom_fd = openat(g->tree->v2.fd, path, O_RDONLY | O_CLOEXEC);
+        cgroup_oom_fd_tell(g); /* POLLPRI is armed by a first read */
+    }
+    return g->oom_fd;
+}
+
+bool cgroup_oom_fd_tell(struct cgroup *g)
+{
+    if (g->oom_fd < 0)
+        return false;
+    if (cgroup_tree_v1(g->tree, CGROUP_MEMORY)) {
+        /* The eventfd fires before the kernel has picked its victim, so the oom_kill counter may still be what it was: the event itself counts. */
+        uint64_t count;
+        if (read(g->oom_fd, &count, sizeof(count)) != sizeof(count))
+            return false;
+        g->oom_told = true;
+        return true;
+    }
+    char text[512];
+    ssize_t n = pread(g->oom_fd, text, sizeof(text) - 1, 0); /* memory.events wakes for every counter in it; reading arms it again */
+    if (n < 0)
+        return false;
+    uint64_t kills = cgroup_read_key(g->tree->v2.fd, g->name, "memory.events", "oom_kill");
+    bool more = kills > g->oom_seen;
+    g->oom_seen = kills;
+    g->oom_told |= more;
+    return more;
+}
+
+/* ---- killing, counting, removing ---- */
+
+/* Where there is no cgroup.kill: as often as it takes until a look finds nobody. Returns whether it is empty. */
+static bool kill_listed(int fd, const char *name)
+{
+    scoped_free char *text = malloc(PROCS_MAX);
+    if (!text)
+        return false;
+    for (unsigned round = 0; round < KILL_ROUNDS; round++) {
+        if (cgroup_read(fd, name, "cgroup.procs", text, PROCS_MAX) <= 0)
+            return true;
+        struct str rest = str_from(text);
+        while (rest.n) {
+            uint64_t pid;
+            if (str_to_u64(str_cut(rest, '\n', &rest, NULL), &pid) && pid > 1 && (pid_t)pid != getpid())
+                kill((pid_t)pid, SIGKILL);
+        }
+    }
+    return false;
+}
+
+static int kill_named(const struct cgroup_tree *t, const char *name, struct err *e)
+{
+    if (t->has_kill && cgroup_has_file(t->v2.fd, name, "cgroup.kill"))
+        return cgroup_write(t->v2.fd, name, "cgroup.kill", "1", e);
+    for (unsigned i = 0; i < t->v1_count; i++)
+        if (cgroup_has_file(t->v1[i].fd, name, "cgroup.procs"))
+            kill_listed(t->v1[i].fd, name);
+    return 0;
+}
+
+int cgroup_kill(struct cgroup *g, struct err *e)
+{
+    return kill_named(g->tree, g->name, e);
+}
+
+void cgroup_read_usage(struct cgroup *g, struct cgroup_usage *ret_usage)
+{
+    *ret_usage = (struct cgroup_usage){0};
+    for (unsigned i = 0; i < g->tree->v1_count; i++)
+        if (g->in_v1[i])
+            cgroup_v1_read_usage(g, &g->tree->v1[i], ret_usage);
+    if (g->in_v2)
+        cgroup_v2_read_usage(g, ret_usage);
+    if (g->oom_told && ret_usage->oom_kills == 0)
+        ret_usage->oom_kills = 1;
+}
+
+int cgroup_remove(struct cgroup *g)
+{
+    int r = remove_directories(g);
+    if (r < 0)
+        return r;
+    cgroup_settle(g);
+    fd_close(&g->oom_fd);
+    free(g);
+    return 0;
+}
+
+/* ---- what a dead supervisor left ---- */
+
+static int remove_swept(const struct cgroup_tree *t, const char *name)
+{
+    struct cgroup g = {.tree = (struct cgroup_tree *)t, .in_v2 = t->v2.fd >= 0, .clone_fd = -1, .oom_fd = -1};
+    for (unsigned i = 0; i < t->v1_count; i++)
+        g.in_v1[i] = true;
+    fmt_to(g.name, sizeof(g.name), "%s", name);
+    int r = kill_named(t, name, NULL);
+    for (unsigned round = 0; round < SWEEP_ROUNDS && (r = remove_directories(&g)) == -EBUSY; round++)
+        nanosleep(&(struct timespec){.tv_nsec = SWEEP_PAUSE_NS}, NULL);
+    return r;
+}
+
+/* The groups of one hierarchy's directory. A name seen here is removed from all of them, so that it counts once. */
+static int sweep_directory(struct cgroup_tree *t, int fd, struct err *e)
+{
+    int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = copy < 0 ? NULL : fdopendir(copy);
+    if (!d) {
+        err_set(e, errno, "list cgroups");
+        fd_close(&copy);
+        return -e->code;
+    }
+    int count = 0, r = 0;
+    for (struct dirent *entry; r == 0 && (entry = readdir(d));) {
+        if (entry->d_type != DT_DIR || entry->d_name[0] == '.' || strlen(entry->d_name) >= CGROUP_NAME_MAX)
+            continue;
+        r = remove_swept(t, entry->d_name);
+        if (r < 0)
+            err_set(e, -r, "remove cgroup '%s'", entry->d_name);
+        count++;
+    }
+    closedir(d);
+    return r < 0 ? r : count;
+}
+
+int cgroup_tree_sweep(struct cgroup_tree *t, struct err *e)
+{
+    int total = t->v2.fd >= 0 ? sweep_directory(t, t->v2.fd, e) : 0;
+    for (unsigned i = 0; i < t->v1_count && total >= 0; i++) {
+        int n = sweep_directory(t, t->v1[i].fd, e);
+        total = n < 0 ? n : total + n;
+    }
+    return total;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Control groups, v2 and v1/hybrid behind one header. A tree is faasd's own directory in every hierarchy it uses; a group is one
+ * directory in each, for one instance. On hybrid hosts limits are v1's and the atomic kill is the unified hierarchy's (cgroups(7),
+ * Documentation/admin-guide/cgroup-v2.rst). Files: cgroup.c (life cycle), cgroup_v1.c, cgroup_v2.c.
+ */
+#ifndef FAASD_OS_CGROUP_H
+#define FAASD_OS_CGROUP_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum cgroup_controller { CGROUP_MEMORY, CGROUP_PIDS, CGROUP_CPU, CGROUP_CPUACCT, CGROUP_CPUSET, CGROUP_CONTROLLERS };
+
+enum { CGROUP_NAME_MAX = 96, CGROUP_TASKS_MAX = CGROUP_CONTROLLERS };
+
+struct cgroup_tree;
+struct cgroup; /* one instance's group */
+
+/* Finds how cgroups are mounted and makes the directory `name` ("faasd-<hash of the root>") beneath this process's own group in each hierarchy.
+ * v2: moves this process into a leaf first where the "no internal processes" rule needs it. What is missing is told by cgroup_tree_has;
+ * fails only when nothing at all can be used. */
+int cgroup_tree_open(struct cgroup_tree **ret_tree, const char *name, struct err *e);
+bool cgroup_tree_has(const struct cgroup_tree *t, enum cgroup_controller c);
+bool cgroup_tree_has_kill(const struct cgroup_tree *t);       /* cgroup.kill, v2 or unified */
+bool cgroup_tree_has_clone_into(const struct cgroup_tree *t); /* CLONE_INTO_CGROUP */
+bool cgroup_tree_is_v2(const struct cgroup_tree *t);          /* limits are v2's */
+const char *cgroup_tree_describe(const struct cgroup_tree *t); /* "v2", "hybrid: limits v1, kill v2", ... */
+/* Kills whatever a dead supervisor left in the tree's groups and removes them. Returns how many groups there were, or -errno. */
+int cgroup_tree_sweep(struct cgroup_tree *t, struct err *e);
+void cgroup_tree_close(struct cgroup_tree *t, bool remove); /* remove: the tree's own directories too */
+
+struct cgroup_limits {
+    uint64_t memory_bytes; /* swap is 0 on top */
+    uint32_t pids;
+    uint32_t cpus_milli;   /* quota over 100 ms periods; 0 = none */
+    uint32_t cpu_weight;   /* 1-10000 */
+    const char *cpuset;    /* NULL or "" = all */
+};
+
+int cgroup_create(struct cgroup_tree *t, const char *name, const struct cgroup_limits *limits, struct cgroup **ret_group, struct err *e);
+
+/* For clone3(CLONE_INTO_CGROUP): the unified or v2 directory, -1 without one. Borrowed. */
+int cgroup_clone_fd(const struct cgroup *g);
+/* v1 `tasks` files that the child writes "0" to while still single-threaded; opened for the child, close them after the clone with cgroup_close_tasks. */
+int cgroup_open_tasks(const struct cgroup *g, int fds[CGROUP_TASKS_MAX], unsigned *ret_count, struct err *e);
+void cgroup_close_tasks(int fds[CGROUP_TASKS_MAX], unsigned count);
+/* Closes what only the clone needed (cgroup_clone_fd is -1 from then on): a living group costs one descriptor, that of cgroup_oom_fd. */
+void cgroup_settle(struct cgroup *g);
+/* Puts a process into the unified or v2 directory where CLONE_INTO_CGROUP could not: slow (an RCU grace period, 15 ms after a pause). */
+int cgroup_attach(struct cgroup *g, int pid, struct err *e);
+/* Whether every line of /proc/PID/cgroup that this group limits or kills by names it. -EPERM with the one that does not. */
+int cgroup_verify_member(const struct cgroup *g, int pid, struct err *e);
+
+/* Readable (POLLIN for an eventfd, POLLPRI for memory.events) when the OOM killer struck: v1 kills one task only, so the owner answers with cgroup_kill. *ret_priority says which. -1: none. */
+int cgroup_oom_fd(struct cgroup *g, bool *ret_priority);
+bool cgroup_oom_fd_tell(struct cgroup *g); /* after it woke: true when a process was really killed for memory */
+
+int cgroup_kill(struct cgroup *g, struct err *e); /* every process in it, atomically where cgroup.kill exists */
+
+struct cgroup_usage {
+    uint64_t memory_peak_bytes, shmem_bytes, cpu_ns;
+    uint32_t oom_kills, pids_denied;
+};
+void cgroup_read_usage(struct cgroup *g, struct cgroup_usage *ret_usage); /* what can't be read stays 0 */
+
+/* Removes the directories; -EBUSY while a dying process is still in them (try again later). Frees `g` only on success. */
+int cgroup_remove(struct cgroup *g);
+
+/* What the host offers, without keeping anything or moving this process: for `faasd check`. */
+struct cgroup_survey {
+    bool has[CGROUP_CONTROLLERS];
+    bool v2_limits[CGROUP_CONTROLLERS]; /* that controller is v2's */
+    bool kill, oom_group, swap_limit, clone_into;
+    char describe[64];                  /* as cgroup_tree_describe, or why there is nothing */
+};
+void cgroup_survey(struct cgroup_survey *ret_survey);
+
+#endif

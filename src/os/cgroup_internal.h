@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What cgroup.c (life cycle), cgroup_find.c (where hierarchies are mounted), cgroup_v1.c and cgroup_v2.c share. */
+#ifndef FAASD_OS_CGROUP_INTERNAL_H
+#define FAASD_OS_CGROUP_INTERNAL_H
+
+#include "os/cgroup.h"
+
+#include <stddef.h>
+
+enum { CGROUP_PATH_MAX = 1024, CGROUP_HIERARCHIES_MAX = CGROUP_CONTROLLERS + 1 };
+
+#define CGROUP_BIT(c) (1u << (c))
+
+/* One mounted hierarchy, as found. */
+struct cgroup_hierarchy {
+    bool unified;
+    unsigned controllers;       /* CGROUP_BITs; of the unified one: filled when its tree is opened */
+    char mount[CGROUP_PATH_MAX]; /* where it is mounted */
+    char own[CGROUP_PATH_MAX];   /* this process's own group beneath `mount`, "" = the mount itself, else "/a/b" */
+};
+
+struct cgroup_find {
+    unsigned count;
+    struct cgroup_hierarchy found[CGROUP_HIERARCHIES_MAX];
+};
+
+/* 0 or -errno. Hierarchies without a controller of ours are left out, the unified one never is. */
+int cgroup_find_hierarchies(struct cgroup_find *ret_find, struct err *e);
+unsigned cgroup_parse_controllers(const char *text); /* names separated by spaces, commas or line ends */
+const char *cgroup_controller_name(enum cgroup_controller c);
+
+struct cgroup_v1_tree {
+    int fd;               /* faasd's directory in it, owned */
+    int parent_fd;        /* this process's own group, owned */
+    unsigned controllers; /* CGROUP_BITs that limit here */
+};
+
+struct cgroup_v2_tree {
+    int fd;                     /* faasd's directory, -1 = no unified hierarchy; owned */
+    int parent_fd;              /* the directory above; owned */
+    unsigned controllers;       /* CGROUP_BITs that groups get here */
+    unsigned enabled;           /* those that we switched on in the parent's subtree_control */
+    bool moved;                 /* this process sits in a leaf of its own */
+    char leaf[CGROUP_NAME_MAX + 16];
+};
+
+struct cgroup_tree {
+    char name[CGROUP_NAME_MAX];
+    char describe[64];
+    bool has_kill;
+    unsigned v1_count;
+    struct cgroup_v1_tree v1[CGROUP_CONTROLLERS];
+    struct cgroup_v2_tree v2;
+};
+
+struct cgroup {
+    struct cgroup_tree *tree;    /* borrowed: outlives its groups */
+    char name[CGROUP_NAME_MAX];
+    bool in_v1[CGROUP_CONTROLLERS]; /* has a directory in tree->v1[i] */
+    bool in_v2;
+    int clone_fd;                /* the unified directory, until cgroup_settle */
+    int oom_fd;                  /* eventfd (v1) or memory.events (v2); -1 until asked for */
+    uint64_t oom_seen;           /* oom_kill counter when last told */
+    bool oom_told;               /* the limit was hit: holds even where our kill was faster than the kernel's */
+};
+
+/* Attributes of one group: `fd` is the tree's directory. */
+int cgroup_write(int fd, const char *group, const char *file, const char *text, struct err *e);
+int cgroup_write_number(int fd, const char *group, const char *file, uint64_t value, struct err *e);
+/* -errno, or the length. */
+int cgroup_read(int fd, const char *group, const char *file, char *out, size_t cap);
+uint64_t cgroup_read_number(int fd, const char *group, const char *file); /* 0 when it can't be read */
+/* The number behind `key` in a flat keyed file ("oom_kill 3"); 0 when absent. */
+uint64_t cgroup_read_key(int fd, const char *group, const char *file, const char *key);
+bool cgroup_has_file(int fd, const char *group, const char *file);
+
+int cgroup_v1_open(struct cgroup_v1_tree *t, const struct cgroup_hierarchy *h, const char *name, struct err *e);
+int cgroup_v1_create(struct cgroup *g, unsigned index, const struct cgroup_limits *limits, struct err *e);
+bool cgroup_v1_is_wanted(const struct cgroup_v1_tree *t, const struct cgroup_limits *limits);
+int cgroup_v1_oom_open(const struct cgroup *g, const struct cgroup_v1_tree *t);
+void cgroup_v1_read_usage(const struct cgroup *g, const struct cgroup_v1_tree *t, struct cgroup_usage *usage);
+
+/* want: CGROUP_BITs that no v1 hierarchy has. */
+int cgroup_v2_open(struct cgroup_v2_tree *t, const struct cgroup_hierarchy *h, const char *name, unsigned want, struct err *e);
+void cgroup_v2_close(struct cgroup_v2_tree *t, const char *name, bool remove);
+int cgroup_v2_create(struct cgroup *g, const struct cgroup_limits *limits, struct err *e);
+void cgroup_v2_read_usage(const struct cgroup *g, struct cgroup_usage *usage);
+
+/* The tree's v1 hierarchy that holds controller c, NULL where v2 or nobody does. */
+const struct cgroup_v1_tree *cgroup_tree_v1(const struct cgroup_tree *t, enum cgroup_controller c);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Namespaces: making a process in new ones, and stepping into another mount namespace for the length of a clone. */
+#ifndef FAASD_OS_NS_H
+#define FAASD_OS_NS_H
+
+#include "base/err.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/* clone3(2) like fork: returns 0 in the child, the pid in the parent, or -errno. flags: CLONE_NEW*, CLONE_CLEAR_SIGHAND.
+ * cgroup_fd: the child starts in that cgroup2 directory (CLONE_INTO_CGROUP); -1 = in the caller's. *ret_pidfd is CLOEXEC.
+ * No atfork handler runs: the child may do only what is async-signal-safe. */
+pid_t ns_clone(uint64_t flags, int cgroup_fd, int *ret_pidfd);
+
+/* Async-signal-safe. */
+int ns_unshare(uint64_t flags, struct err *e);
+
+/* Where a process is at home: its mount namespace, root and working directory, to come back to after ns_enter_mount. setns(2) puts root and
+ * working directory at the entered namespace's root, so a chroot'ed caller has to get all three back. */
+struct ns_home {
+    int mount_fd; /* owned */
+    int root_fd;  /* owned */
+};
+
+int ns_home_open(struct ns_home *h, struct err *e);
+void ns_home_close(struct ns_home *h);
+/* *ret_cwd: pass it to ns_home_return. Single-threaded callers only (setns(2) refuses a shared root). */
+int ns_enter_mount(int mount_fd, int *ret_cwd, struct err *e);
+/* Never fails: a process that can't find home again would act on the wrong files, so it aborts. */
+void ns_home_return(const struct ns_home *h, int *cwd);
+
+#endif

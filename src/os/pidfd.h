@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Processes by descriptor: a pid may have been reused, a pidfd never is (pidfd_open(2)). */
+#ifndef FAASD_OS_PIDFD_H
+#define FAASD_OS_PIDFD_H
+
+#include <stdbool.h>
+
+int pidfd_kill(int pidfd);           /* SIGKILL; 0 also when it is dead already, or -errno */
+bool pidfd_is_dead(int pidfd);       /* exited, reaped or not */
+/* 1 and the wait status (as waitpid's) when it was reaped; 0 while it runs; or -errno. block: waits for the end. */
+int pidfd_reap(int pidfd, bool block, int *ret_status);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Seccomp programs: built once from a table, kept as BPF, loaded by a raw system call, so that nothing allocates between
+ * clone and exec (seccomp(2)). libseccomp resolves the names.
+ */
+#ifndef FAASD_OS_SECCOMP_H
+#define FAASD_OS_SECCOMP_H
+
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct sock_filter;
+
+struct seccomp_program {
+    struct sock_filter *code; /* owned */
+    unsigned short length;    /* instructions */
+};
+
+/* One condition on an argument. Values are compared after masking, 64 bits wide; the kernel truncates several arguments to 32 bits, so rules on
+ * those mask with 0xffffffff. All conditions of a rule must hold. */
+struct seccomp_condition {
+    unsigned argument; /* 0-5 */
+    uint64_t mask;
+    uint64_t value;
+};
+
+enum { SECCOMP_CONDITIONS_MAX = 3 };
+
+struct seccomp_rule {
+    const char *syscall;  /* name; one that this architecture or libseccomp does not know is skipped */
+    int error;            /* 0 = allow, otherwise the errno to answer with; SECCOMP_KILL = the process dies of SIGSYS */
+    unsigned condition_count;
+    struct seccomp_condition conditions[SECCOMP_CONDITIONS_MAX];
+    const char *reason;   /* why it is allowed, or why this answer */
+};
+
+enum { SECCOMP_KILL = -1 };
+
+enum { SECCOMP_RULES_PER_CALL_MAX = 64 };
+
+/* The rules of one system call are tried in the table's order and the first whose conditions all hold answers; one without conditions is
+ * the "otherwise" and must be the call's last (-EINVAL: a rule behind it would never be reached). */
+
+/* default_error: what every call without a rule gets (ENOSYS, or EPERM). Foreign architectures and x32 die of SIGSYS. */
+int seccomp_build(const struct seccomp_rule *rules, size_t count, int default_error, struct seccomp_program *ret_program, struct err *e);
+void seccomp_program_fini(struct seccomp_program *p);
+
+/* Async-signal-safe; no_new_privs must be set. */
+int seccomp_load(const struct seccomp_program *p, struct err *e);
+
+#endif

@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The interpreter of plans. It runs in a process made by clone3 from the supervisor's memory, so whatever it calls must be async-signal-safe; it
+ * knows no policy: what is done, in which order and why stands in the plan.
+ */
+#include "sandbox/child.h"
+
+#include "base/fdio.h"
+#include "base/fmt.h"
+#include "os/caps.h"
+#include "os/keyring.h"
+#include "os/mnt.h"
+#include "os/netif.h"
+#include "os/ns.h"
+#include "os/rlimit.h"
+#include "sandbox/init_protocol.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+enum { CHILD_PATH_MAX = 1024, FIRST_FREE_FD = INIT_FD_WORKER + 1, COPY_CHUNK = 16384 };
+
+void child_init(struct child *c, const struct plan *plan)
+{
+    *c = (struct child){.plan = plan, .root = plan->root};
+    for (unsigned i = 0; i < SLOT_COUNT; i++)
+        c->fd[i] = -1;
+}
+
+/* Where the step's path is at the moment. */
+static const char *at(const struct child *c, const struct step *s, char out[CHILD_PATH_MAX])
+{
+    fmt_to(out, CHILD_PATH_MAX, "%s%s", c->root, s->path);
+    return out;
+}
+
+/* ---- process ---- */
+
+static int do_fresh_signals(struct child *c, const struct step *s, struct err *e)
+{
+    (void)c, (void)s, (void)e;
+    /* CLONE_CLEAR_SIGHAND resets handlers but leaves ignored signals ignored. */
+    for (int sig = 1; sig <= SIGRTMAX; sig++)
+        signal(sig, SIG_DFL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    umask(022);
+    return 0;
+}
+
+static void close_between(unsigned first, unsigned last)
+{
+    if (first <= last)
+        close_range(first, last, 0);
+}
+
+/* Descriptors that the plan uses move above those that init will have, then everything between them is closed. */
+static int do_keep_fds(struct child *c, const struct step *s, struct err *e)
+{
+    (void)s;
+    for (unsigned i = 0; i < SLOT_COUNT; i++) {
+        if (c->fd[i] < 0 || c->fd[i] >= FIRST_FREE_FD)
+            continue;
+        c->fd[i] = fcntl(c->fd[i], F_DUPFD_CLOEXEC, FIRST_FREE_FD);
+        if (c->fd[i] < 0)
+            return err_set(e, errno, "move a descriptor");
+    }
+    unsigned next = 0;
+    for (;;) {
+        unsigned lowest = UINT_MAX;
+        for (unsigned i = 0; i < SLOT_COUNT; i++)
+            if (c->fd[i] >= 0 && (unsigned)c->fd[i] >= next && (unsigned)c->fd[i] < lowest)
+                lowest = (unsigned)c->fd[i];
+        if (lowest == UINT_MAX)
+            break;
+        if (lowest > 0)
+            close_between(next, lowest - 1);
+        next = lowest + 1;
+    }
+    close_between(next, UINT_MAX);
+    return 0;
+}
+
+static int do_join_cgroups(struct child *c, const struct step *s, struct err *e)
+{
+    (void)s;
+    for (unsigned i = 0; i < CGROUP_TASKS_MAX; i++)
+        if (c->fd[SLOT_TASKS + i] >= 0 && write(c->fd[SLOT_TASKS + i], "0", 1) != 1)
+            return err_set(e, errno, "join cgroup %u", i);
+    return 0;
+}
+
+static int do_write(struct child *c, const struct step *s, struct err *e)
+{
+    size_t n = strlen(s->value);
+    if (write(c->fd[s->slot], s->value, n) != (ssize_t)n)
+        return err_set(e, errno, "write '%s' to %s", s->value, s->path);
+    return 0;
+}
+
+static int do_unshare(struct child *c, const struct step *s, struct err *e)
+{
+    (void)c;
+    return ns_unshare(s->number, e);
+}
+
+static int do_wait_maps(struct child *c, const struct step *s, struct err *e)
+{
+    (void)s;
+    char byte;
+    ssize_t n = fd_read_full(c->fd[SLOT_SYNC], &byte, 1);
+    if (n < 0)
+        return err_set(e, (int)-n, "wait for the id maps");
+    return n == 1 ? 0 : err_say(e, ECANCELED, "the supervisor gave up");
+}
+
+/* Raw calls: libc's would first tell threads that this copy of the process doesn't have. */
+static int do_become(struct child *c, const struct step *s, struct err *e)
+{
+    (void)c;
+    long id = (long)s->number;
+    if (syscall(SYS_setgroups, 0, NULL) < 0)
+        return err_set(e, errno, "drop supplementary groups");
+    if (syscall(SYS_setresgid, id, id, id) < 0)
+        return err_set(e, errno, "become group %ld", id);
+    if (syscall(SYS_setresuid, id, id, id) < 0)
+        return err_set(e, errno, "become user %ld", id);
+    return 0;
+}
+
+static int do_hostname(struct child *c, const struct step *s, struct err *e)
+{
+    (void)c;
+    if (sethostname(s->value, strlen(s->value)) < 0)
+        return err_set(e, errno, "set the host name '%s'", s->value);
+    return 0;
+}
+
+static int do_loopback(struct child *c, const struct step *s, struct err *e)
+{
+    (void)c, (void)s;
+    return netif_loopback_up(e);
+}
+
+/* ---- files ---- */
+
+static int do_private(struct child *c, const struct step *s, struct err *e)
+{
+    (void)c, (void)s;
+    return mnt_make_private(e);
+}
+
+static int do_tmpfs(struct child *c, const struct step *s, struct err *e)
+{
+    char path[CHILD_PATH_MAX];
+    return mnt_tmpfs(at(c, s, path), s->number, s->value, e);
+}
+
+static int do_proc(struct child *c, const struct step *s, struct err *e)
+{
+    char path[CHILD_PATH_MAX];
+    return mnt_proc(at(c, s, path), s->number, e);
+}
+
+static int do_chdir(struct child *c, const struct step *s, struct err *e)
+{
+    char path[CHILD_PATH_MAX];
+    if (chdir(at(c, s, path)) < 0)
+        return err_set(e, errno, "enter '%s'", path);
+    return 0;
+}
+
+static int do_dir(struct child *c, const struct step *s, struct err *e)
+{
+    char path[CHILD_PATH_MAX];
+    if (mkdir(at(c, s, path), 0755) < 0 && errno != EEXIST)
+        return err_set(e, errno, "make directory '%s'", path);
+    return 0;
+}
+
+static int make_file(const char *path, struct err *e)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return err_set(e, errno, "make file '%s'", path);
+    return fd;
+}
+
+static int do_file(struct child *c, const struct step *s, struct err *e)
+{
+    char path[CHILD_PATH_MAX];
+    scoped_fd fd = make_file(at(c, s, path), e);
+    return fd < 0 ? fd : 0;
+}
+
+static int do_point(struct child *c, const struct step *s, struct err *e)
+{
+    struct stat st;
+    if (fstat(c->fd[s->slot], &st) < 0)
+        return err_set(e, errno, "look at what '%s' is to be", s->path);
+    return S_ISDIR(st.st_mode) ? do_dir(c, s, e) : do_file(c, s, e);
+}
+
+static int do_text(struct child *c, const struct step *s, struct err *e)
+{
+    char path[CHILD_PATH_MAX];
+    scoped_fd fd = make_file(at(c, s, path), e);
+    if (fd < 0)
+        return fd;
+    int r = fd_write_full(fd, s->value, s->number);
+    return r < 0 ? err_set(e, -r, "write '%s'", path) : 0;
+}
+
+static int do_copy(struct child *c, const struct step *s, struct err *e)
+{
+    char path[CHILD_PATH_MAX], chunk[COPY_CHUNK];
+    scoped_fd from = open(s->value, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (from < 0)
+        return err_set(e, errno, "open '%s'", s->value);
+    scoped_fd to = make_file(at(c, s, path), e);
+    if (to < 0)
+        return to;
+    for (;;) {
+        ssize_t n = fd_read_full(from, chunk, sizeof(chunk));
+        int r = n <= 0 ? (int)n : fd_write_full(to, chunk, (size_t)n);
+        if (n <= 0 || r < 0)
+            return r < 0 ? err_set(e, -r, "copy '%s'", s->value) : 0;
+    }
+}
+
+static int do_symlink(struct child *c, const struct step *s, struct err *e)
+{
+    char path[CHILD_PATH_MAX];
+    if (symlink(s->value, at(c, s, path)) < 0)
+        return err_set(e, errno, "link '%s' to '%s'", path, s->value);
+    return 0;
+}
+
+static int attach_clone(const char *source, const char *target, uint64_t attributes, struct err *e)
+{
+    scoped_fd tree = mnt_clone_tree(AT_FDCWD, source, attributes, e);
+    return tree < 0 ? tree : mnt_attach(tree, target, e);
+}
+
+/* In a user namespace, as rootless, nobody may make a device: the host's is bound instead. */
+static int do_node(struct child *c, const struct step *s, struct err *e)
+{
+    char path[CHILD_PATH_MAX];
+    if (mknod(at(c, s, path), S_IFCHR | 0666, s->number) == 0)
+        return chmod(path, 0666) < 0 ? err_set(e, errno, "set the mode of '%s'", path) : 0;
+    if (errno != EPERM)
+        return err_set(e, errno, "make device '%s'", path);
+    int r = do_file(c, s, e);
+    return r < 0 ? r : attach_clone(s->value, path, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, e);
+}
+
+static int do_bind(struct child *c, const struct step *s, struct err *e)
+{
+    char path[CHILD_PATH_MAX];
+    return attach_clone(s->value, at(c, s, path), s->number, e);
+}
+
+static int do_rebind(struct child *c, const struct step *s, struct err *e)
+{
+    char path[CHILD_PATH_MAX];
+    return mnt_bind(s->path, at(c, s, path), e);
+}
+
+static int do_attach(struct child *c, const struct step *s, struct err *e)
+{
+    char path[CHILD_PATH_MAX];
+    return mnt_attach(c->fd[s->slot], at(c, s, path), e);
+}
+
+static int do_attributes(struct child *c, const struct step *s, struct err *e)
+{
+    char path[CHILD_PATH_MAX];
+    return mnt_set_attributes(at(c, s, path), s->number, e);
+}
+
+static int do_leave_chroot(struct child *c, const struct step *s, struct err *e)
+{
+    (void)c, (void)s;
+    return mnt_leave_chroot(e);
+}
+
+static int do_pivot(struct child *c, const struct step *s, struct err *e)
+{
+    (void)s;
+    c->root = "";
+    return mnt_pivot(e);
+}
+
+static int do_check_root(struct child *c, const struct step *s, struct err *e)
+{
+    (void)c, (void)s;
+    char cwd[CHILD_PATH_MAX];
+    if (chdir("/") < 0)
+        return err_set(e, errno, "enter '/'");
+    /* The raw call answers "(unreachable)..." for a directory outside of the root. */
+    if (syscall(SYS_getcwd, cwd, sizeof(cwd)) < 0 || strcmp(cwd, "/") != 0)
+        return err_say(e, EPERM, "the working directory is not the root");
+    return 0;
+}
+
+/* ---- giving up power ---- */
+
+static int do_rlimit(struct child *c, const struct step *s, struct err *e)
+{
+    (void)c;
+    return rlimit_set((int)s->slot, s->number, e);
+}
+
+static int do_session(struct child *c, const struct step *s, struct err *e)
+{
+    (void)c, (void)s;
+    if (setsid() < 0)
+        return err_set(e, errno, "start a session");
+    return 0;
+}
+
+static int do_keyring(struct child *c, const struct step *s, struct err *e)
+{
+    (void)c, (void)s;
+    return keyring_join_fresh(e);
+}
+
+static int do_drop_bounding(struct child *c, const struct step *s, struct err *e)
+{
+    (void)c, (void)s;
+    return caps_drop_bounding(e);
+}
+
+static int do_drop_caps(struct child *c, const struct step *s, struct err *e)
+{
+    (void)c, (void)s;
+    return caps_drop_all(e);
+}
+
+/* The parent may have died before the signal was set. getppid() is 0 in a new pid namespace either way, but the error pipe knows: without a
+ * reader its write end reports an error. */
+static int do_death_signal(struct child *c, const struct step *s, struct err *e)
+{
+    (void)s;
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+        return err_set(e, errno, "ask for the death signal");
+    struct pollfd p = {.fd = c->fd[SLOT_ERROR]};
+    if (poll(&p, 1, 0) == 1 && p.revents & (POLLERR | POLLNVAL))
+        return err_say(e, ECANCELED, "the supervisor is gone");
+    return 0;
+}
+
+static int do_no_new_privs(struct child *c, const struct step *s, struct err *e)
+{
+    (void)c, (void)s;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return err_set(e, errno, "set no_new_privs");
+    return 0;
+}
+
+static int do_landlock(struct child *c, const struct step *s, struct err *e)
+{
+    (void)s;
+    const struct landlock_spec spec = {.paths = c->plan->landlock, .path_count = c->plan->landlock_count, .scope = true};
+    return landlock_restrict(&spec, e);
+}
+
+static int place(int fd, int number, struct err *e)
+{
+    if (dup2(fd, number) < 0)
+        return err_set(e, errno, "put descriptor %d in place", number);
+    return 0;
+}
+
+static int do_stdio(struct child *c, const struct step *s, struct err *e)
+{
+    (void)s;
+    int null = open("/dev/null", O_RDONLY); /* 0 is the lowest free number; and it stays open across exec */
+    if (null < 0)
+        return err_set(e, errno, "open '/dev/null'");
+    int r = null == STDIN_FILENO ? 0 : err_say(e, EBADF, "descriptor 0 is taken");
+    for (int number = STDOUT_FILENO; number <= STDERR_FILENO && r == 0; number++)
+        r = place(c->fd[SLOT_LOG], number, e);
+    if (r == 0)
+        r = place(c->fd[SLOT_CONTROL], INIT_FD_CONTROL, e);
+    if (r == 0 && c->fd[SLOT_WORKER] >= 0)
+        r = place(c->fd[SLOT_WORKER], INIT_FD_WORKER, e);
+    if (r == 0 && close_range(FIRST_FREE_FD, UINT_MAX, CLOSE_RANGE_CLOEXEC) < 0)
+        r = err_set(e, errno, "close descriptors at exec");
+    return r;
+}
+
+static int do_seccomp(struct child *c, const struct step *s, struct err *e)
+{
+    (void)s;
+    return seccomp_load(c->filter, e);
+}
+
+static int do_exec_init(struct child *c, const struct step *s, struct err *e)
+{
+    (void)s;
+    char *argv[] = {(char[]){"init"}, NULL}, *envp[] = {NULL};
+    syscall(SYS_execveat, c->fd[SLOT_INIT], "", argv, envp, AT_EMPTY_PATH);
+    return err_set(e, errno, "execute init");
+}
+
+/* ---- the table ---- */
+
+static const struct {
+    const char *name;
+    int (*run)(struct child *c, const struct step *s, struct err *e);
+} ops[STEP_OPS] = {
+    [STEP_FRESH_SIGNALS] = {"signals", do_fresh_signals},
+    [STEP_KEEP_FDS] = {"close fds", do_keep_fds},
+    [STEP_JOIN_CGROUPS] = {"cgroups", do_join_cgroups},
+    [STEP_WRITE] = {"sysctl", do_write},
+    [STEP_UNSHARE] = {"unshare", do_unshare},
+    [STEP_WAIT_MAPS] = {"id maps", do_wait_maps},
+    [STEP_BECOME] = {"become", do_become},
+    [STEP_HOSTNAME] = {"hostname", do_hostname},
+    [STEP_LOOPBACK] = {"loopback", do_loopback},
+    [STEP_PRIVATE] = {"propagation", do_private},
+    [STEP_TMPFS] = {"tmpfs", do_tmpfs},
+    [STEP_PROC] = {"proc", do_proc},
+    [STEP_CHDIR] = {"chdir", do_chdir},
+    [STEP_DIR] = {"dir", do_dir},
+    [STEP_FILE] = {"file", do_file},
+    [STEP_POINT] = {"mount point", do_point},
+    [STEP_TEXT] = {"text", do_text},
+    [STEP_COPY] = {"copy", do_copy},
+    [STEP_SYMLINK] = {"link", do_symlink},
+    [STEP_NODE] = {"device", do_node},
+    [STEP_BIND] = {"bind", do_bind},
+    [STEP_REBIND] = {"rebind", do_rebind},
+    [STEP_ATTACH] = {"mount", do_attach},
+    [STEP_ATTRIBUTES] = {"attributes", do_attributes},
+    [STEP_LEAVE_CHROOT] = {"leave chroot", do_leave_chroot},
+    [STEP_PIVOT] = {"pivot", do_pivot},
+    [STEP_CHECK_ROOT] = {"check root", do_check_root},
+    [STEP_RLIMIT] = {"limit", do_rlimit},
+    [STEP_SESSION] = {"session", do_session},
+    [STEP_KEYRING] = {"keyring", do_keyring},
+    [STEP_DROP_BOUNDING] = {"bounding set", do_drop_bounding},
+    [STEP_DROP_CAPS] = {"capabilities", do_drop_caps},
+    [STEP_DEATH_SIGNAL] = {"death signal", do_death_signal},
+    [STEP_NO_NEW_PRIVS] = {"no new privs", do_no_new_privs},
+    [STEP_LANDLOCK] = {"landlock", do_landlock},
+    [STEP_STDIO] = {"fds 0-4", do_stdio},
+    [STEP_SECCOMP] = {"seccomp", do_seccomp},
+    [STEP_EXEC_INIT] = {"exec", do_exec_init},
+};
+
+const char *step_name(enum step_op op)
+{
+    return ops[op].name;
+}
+
+int child_run(struct child *c, struct err *e)
+{
+    for (unsigned i = 0; i < c->plan->count; i++) {
+        const struct step *s = &c->plan->steps[i];
+        int r = ops[s->op].run(c, s, e);
+        if (r < 0) {
+            err_wrap(e, "sandbox step %u (%s)", i + 1, step_name(s->op));
+            return r;
+        }
+    }
+    return 0;
+}
+
+void child_main(struct child *c)
+{
+    struct err e = {0};
+    if (child_run(c, &e) == 0)
+        _exit(0);
+    fd_write_full(c->fd[SLOT_ERROR], &e, sizeof(e));
+    _exit(127);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The interpreter of plans: what runs between clone and exec. Async-signal-safe throughout: no malloc, no stdio, no log. */
+#ifndef FAASD_SANDBOX_CHILD_H
+#define FAASD_SANDBOX_CHILD_H
+
+#include "os/seccomp.h"
+#include "sandbox/plan.h"
+
+struct child {
+    const struct plan *plan;
+    const char *root;                     /* the plan's, until STEP_PIVOT */
+    const struct seccomp_program *filter; /* for STEP_SECCOMP */
+    int fd[SLOT_COUNT];                   /* -1 = none */
+};
+
+void child_init(struct child *c, const struct plan *plan);
+
+/* All steps in order; the first failure ends it with the step's name before the cause. STEP_EXEC_INIT does not return when it works. */
+int child_run(struct child *c, struct err *e);
+
+/* child_run; a failure goes to SLOT_ERROR as one struct err, and the process ends. */
+void child_main(struct child *c) __attribute__((noreturn));
+
+const char *step_name(enum step_op op);
+
+#endif

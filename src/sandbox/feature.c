@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Features by trying. What needs namespaces is tried by one short-lived child in a new user namespace and a second one inside new mount and pid
+ * namespaces; each writes one record per feature to a pipe and ends, and its namespaces end with it.
+ */
+#include "sandbox/feature.h"
+
+#include "base/fdio.h"
+#include "base/fmt.h"
+#include "os/cgroup.h"
+#include "os/landlock.h"
+#include "os/mnt.h"
+#include "os/ns.h"
+#include "os/pidfd.h"
+
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+enum { LANDLOCK_ABI_NET = 4, LANDLOCK_ABI_SCOPE = 6 };
+
+static const struct {
+    const char *name;
+    const char *loss;
+    enum feature_need need;
+} features[FEATURE_COUNT] = {
+    [FEATURE_ROOT] = {"root", "instances can't have host ids of their own", FEATURE_REQUIRED},
+    [FEATURE_USERNS] = {"user namespaces", "root inside would be root outside", FEATURE_REQUIRED},
+    [FEATURE_MOUNTNS] = {"mount namespaces", "functions would see the host's files", FEATURE_REQUIRED},
+    [FEATURE_PIDNS] = {"pid namespaces", "functions would see and outlive each other", FEATURE_REQUIRED},
+    [FEATURE_NETNS] = {"network namespaces", "functions would be on the host's network", FEATURE_REQUIRED},
+    [FEATURE_IPCNS] = {"ipc namespaces", "functions would share System V memory and message queues", FEATURE_REQUIRED},
+    [FEATURE_UTSNS] = {"uts namespaces", "functions would see and share the host's name", FEATURE_REQUIRED},
+    [FEATURE_CGROUPNS] = {"cgroup namespaces", "functions can read the names of their control groups", FEATURE_DEGRADES},
+    [FEATURE_CLONE3] = {"clone3", "no process can be started in new namespaces with a descriptor of its own", FEATURE_REQUIRED},
+    [FEATURE_PIDFD] = {"pidfd", "a reused process number could be killed by mistake", FEATURE_REQUIRED},
+    [FEATURE_CLONE_INTO_CGROUP] = {"clone into a cgroup", "starts are slower, and the atomic kill may be missing", FEATURE_NICE},
+    [FEATURE_MOUNT_SETATTR] = {"mount_setattr", "the host's programs can't be shown read-only as a whole", FEATURE_REQUIRED},
+    [FEATURE_PROC_SUBSET] = {"proc with subset=pid", "functions have no /proc", FEATURE_DEGRADES},
+    [FEATURE_CGROUP_MEMORY] = {"cgroup memory limit", "a function can use all memory of the host", FEATURE_DEGRADES},
+    [FEATURE_CGROUP_PIDS] = {"cgroup pids limit", "a function can fill the host's process table", FEATURE_DEGRADES},
+    [FEATURE_CGROUP_CPU] = {"cgroup cpu limit", "a function can take all processors from the others", FEATURE_DEGRADES},
+    [FEATURE_CGROUP_CPUSET] = {"cgroup cpuset", "functions can't be pinned to processors", FEATURE_NICE},
+    [FEATURE_CGROUP_KILL] = {"cgroup.kill", "processes are killed one by one", FEATURE_NICE},
+    [FEATURE_CGROUP_OOM_GROUP] = {"memory.oom.group", "the kernel kills one process over the limit, and faasd the rest a moment later", FEATURE_NICE},
+    [FEATURE_SECCOMP] = {"seccomp filters", "functions reach every system call", FEATURE_REQUIRED},
+    [FEATURE_NO_NEW_PRIVS] = {"no_new_privs", "set-id programs would work inside", FEATURE_REQUIRED},
+    [FEATURE_LANDLOCK] = {"Landlock", "there is no second layer behind the mounts", FEATURE_DEGRADES},
+    [FEATURE_LANDLOCK_NET] = {"Landlock for TCP", "the network namespace alone keeps functions off the network", FEATURE_NICE},
+    [FEATURE_LANDLOCK_SCOPE] = {"Landlock scopes", "the namespaces alone keep signals and abstract sockets inside", FEATURE_NICE},
+    [FEATURE_MEMFD_NOEXEC] = {"vm.memfd_noexec", "functions have no memfd_create at all", FEATURE_NICE},
+    [FEATURE_SWAP_LIMIT] = {"swap limit", "a function over its memory limit is swapped out rather than stopped", FEATURE_DEGRADES},
+};
+
+const char *feature_name(enum feature f)
+{
+    return features[f].name;
+}
+
+const char *feature_loss(enum feature f)
+{
+    return features[f].loss;
+}
+
+enum feature_need feature_need(enum feature f)
+{
+    return features[f].need;
+}
+
+static void record(struct feature_set *s, enum feature f, int error)
+{
+    s->found[f] = error == 0;
+    if (error)
+        fmt_to(s->detail[f], sizeof(s->detail[f]), "%s", strerrorname_np(error) ? strerrorname_np(error) : "failed");
+}
+
+/* ---- in children ---- */
+
+struct report {
+    uint32_t feature;
+    int32_t error;
+};
+
+static void tell(int fd, enum feature f, int error)
+{
+    struct report r = {.feature = f, .error = error};
+    fd_write_full(fd, &r, sizeof(r));
+}
+
+/* Innermost: pid 1 of new namespaces, as a sandbox's child is. */
+static void __attribute__((noreturn)) try_mounts(int fd)
+{
+    struct err e = {0};
+    tell(fd, FEATURE_MOUNTNS, 0);
+    tell(fd, FEATURE_PIDNS, 0);
+    int tree = mnt_clone_tree(AT_FDCWD, "/dev", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID, &e);
+    tell(fd, FEATURE_MOUNT_SETATTR, tree < 0 ? e.code : 0);
+    int r = mnt_proc("/proc", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, &e);
+    tell(fd, FEATURE_PROC_SUBSET, r < 0 ? e.code : 0);
+    tell(fd, FEATURE_NO_NEW_PRIVS, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? errno : 0);
+    uint32_t action = SECCOMP_RET_KILL_PROCESS;
+    tell(fd, FEATURE_SECCOMP, syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) < 0 ? errno : 0);
+    _exit(0);
+}
+
+/* A child that has to be waited for, in these namespaces. */
+static int clone_and_wait(uint64_t flags, int cgroup_fd, void (*body)(int fd), int fd)
+{
+    int pidfd = -1, status;
+    pid_t pid = ns_clone(flags, cgroup_fd, &pidfd);
+    if (pid == 0)
+        body(fd);
+    if (pid < 0)
+        return pid;
+    pidfd_reap(pidfd, true, &status);
+    fd_close(&pidfd);
+    return 0;
+}
+
+static void __attribute__((noreturn)) just_exit(int fd)
+{
+    (void)fd;
+    _exit(0);
+}
+
+/* In a new user namespace: every other kind by itself, so that each missing one is named. */
+static void __attribute__((noreturn)) try_namespaces(int fd)
+{
+    static const struct {
+        enum feature feature;
+        uint64_t flag;
+    } kinds[] = {{FEATURE_NETNS, CLONE_NEWNET}, {FEATURE_IPCNS, CLONE_NEWIPC}, {FEATURE_UTSNS, CLONE_NEWUTS}, {FEATURE_CGROUPNS, CLONE_NEWCGROUP}};
+    tell(fd, FEATURE_USERNS, 0);
+    for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        tell(fd, kinds[i].feature, -ns_unshare(kinds[i].flag, NULL));
+    int both = clone_and_wait(CLONE_NEWNS | CLONE_NEWPID, -1, try_mounts, fd);
+    if (both < 0) {
+        tell(fd, FEATURE_MOUNTNS, -clone_and_wait(CLONE_NEWNS, -1, just_exit, fd));
+        tell(fd, FEATURE_PIDNS, -clone_and_wait(CLONE_NEWPID, -1, just_exit, fd));
+    }
+    _exit(0);
+}
+
+/* ---- the parent's side ---- */
+
+static void collect(struct feature_set *s, int fd)
+{
+    struct report r;
+    while (fd_read_full(fd, &r, sizeof(r)) == (ssize_t)sizeof(r))
+        if (r.feature < FEATURE_COUNT)
+            record(s, r.feature, r.error);
+}
+
+static int probe_processes(struct feature_set *s, struct err *e)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return err_set(e, errno, "make a pipe");
+    scoped_fd in = ends[0], out = ends[1];
+    int plain = clone_and_wait(0, -1, just_exit, -1);
+    record(s, FEATURE_CLONE3, -plain);
+    record(s, FEATURE_PIDFD, -plain); /* one call gives both */
+    int r = clone_and_wait(CLONE_NEWUSER, -1, try_namespaces, out);
+    if (r < 0) {
+        /* a chroot'ed process may make no user namespace; serving enters a namespace of its own first and is not held by that */
+        for (enum feature f = FEATURE_USERNS; f <= FEATURE_CGROUPNS; f++)
+            record(s, f, -r);
+        record(s, FEATURE_MOUNT_SETATTR, -r);
+        record(s, FEATURE_PROC_SUBSET, -r);
+    }
+    fd_close(&out);
+    collect(s, in);
+    return 0;
+}
+
+static void probe_cgroups(struct feature_set *s)
+{
+    static const struct {
+        enum feature feature;
+        enum cgroup_controller controller;
+    } limits[] = {{FEATURE_CGROUP_MEMORY, CGROUP_MEMORY},
+                  {FEATURE_CGROUP_PIDS, CGROUP_PIDS},
+                  {FEATURE_CGROUP_CPU, CGROUP_CPU},
+                  {FEATURE_CGROUP_CPUSET, CGROUP_CPUSET}};
+    struct cgroup_survey survey;
+    cgroup_survey(&survey);
+    for (unsigned i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        bool found = survey.has[limits[i].controller];
+        s->found[limits[i].feature] = found;
+        fmt_to(s->detail[limits[i].feature], sizeof(s->detail[0]), "%s", !found ? survey.describe : survey.v2_limits[limits[i].controller] ? "v2" : "v1");
+    }
+    const struct {
+        enum feature feature;
+        bool found;
+    } others[] = {{FEATURE_CGROUP_KILL, survey.kill},
+                  {FEATURE_CGROUP_OOM_GROUP, survey.oom_group},
+                  {FEATURE_SWAP_LIMIT, survey.swap_limit},
+                  {FEATURE_CLONE_INTO_CGROUP, survey.clone_into}};
+    for (unsigned i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        s->found[others[i].feature] = others[i].found;
+        fmt_to(s->detail[others[i].feature], sizeof(s->detail[0]), "%s", survey.describe);
+    }
+}
+
+static void probe_landlock(struct feature_set *s)
+{
+    s->landlock_abi = landlock_abi();
+    s->found[FEATURE_LANDLOCK] = s->landlock_abi > 0;
+    s->found[FEATURE_LANDLOCK_NET] = s->landlock_abi >= LANDLOCK_ABI_NET;
+    s->found[FEATURE_LANDLOCK_SCOPE] = s->landlock_abi >= LANDLOCK_ABI_SCOPE;
+    for (enum feature f = FEATURE_LANDLOCK; f <= FEATURE_LANDLOCK_SCOPE; f++)
+        fmt_to(s->detail[f], sizeof(s->detail[f]), "ABI %d", s->landlock_abi);
+}
+
+int feature_probe(struct feature_set *ret_set, struct err *e)
+{
+    struct feature_set s = {0};
+    record(&s, FEATURE_ROOT, geteuid() == 0 ? 0 : EPERM);
+    int r = probe_processes(&s, e);
+    if (r < 0)
+        return r;
+    probe_cgroups(&s);
+    probe_landlock(&s);
+    record(&s, FEATURE_MEMFD_NOEXEC, access("/proc/sys/vm/memfd_noexec", W_OK) < 0 ? errno : 0);
+    *ret_set = s;
+    return 0;
+}

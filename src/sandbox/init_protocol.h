@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the gateway and a sandbox's init (pid 1) say on the control socket, a SOCK_SEQPACKET pair: one message is one record, so
+ * neither side ever sees half of one. Descriptors travel by SCM_RIGHTS. Included by the freestanding init: fixed-width types only.
+ *
+ * exec:   init -> READY (stdout, stderr of the next request); gateway -> EXEC (stdin); init -> DONE, when every process of the request is dead and
+ *         /tmp is empty again; init -> READY ...
+ * native: gateway -> START; the worker itself says READY on its own socket; init -> WORKER_EXITED once, and init exits.
+ * shell:  gateway -> EXEC with the pty; init -> DONE.
+ */
+#ifndef FAASD_SANDBOX_INIT_PROTOCOL_H
+#define FAASD_SANDBOX_INIT_PROTOCOL_H
+
+#include <stdint.h>
+
+enum {
+    INIT_FD_CONTROL = 3,
+    INIT_FD_WORKER = 4,        /* native: handed to the worker as its fd 3; shell: the pty's slave */
+    INIT_RECORD_MAX = 163840,  /* below the default SO_SNDBUF of 212,992 with room for its bookkeeping */
+    INIT_STRINGS_MAX = 4096,   /* arguments plus environment entries */
+};
+
+enum init_type {
+    /* gateway -> init */
+    INIT_START = 1,      /* struct init_command, no fds */
+    INIT_EXEC = 2,       /* struct init_command + at most one fd: stdin (without one: /dev/null) */
+    /* init -> gateway */
+    INIT_READY = 16,     /* struct init_head + two fds: read ends of stdout and stderr, made by init so that their owner is the instance's uid
+                          * and a shell's `> /dev/stderr` works */
+    INIT_DONE,           /* struct init_done */
+    INIT_WORKER_EXITED,  /* struct init_done, request 0 */
+};
+
+struct init_head {
+    uint32_t type;
+    uint32_t size; /* of the record */
+    uint64_t request;
+};
+
+/* argc + envc NUL-terminated strings follow: argv[0] is the path to execute, then its arguments, then NAME=VALUE. */
+struct init_command {
+    struct init_head head;
+    uint32_t argc;
+    uint32_t envc;
+    uint32_t flags;
+    uint32_t reserved;
+};
+
+enum init_command_flag {
+    INIT_COMMAND_PTY = 1,  /* stdin, stdout, stderr are INIT_FD_WORKER, made the controlling terminal */
+    INIT_COMMAND_KEEP_TMP = 2, /* do not empty /tmp afterwards (one-shot sandboxes) */
+};
+
+enum init_done_flag {
+    INIT_DONE_EXEC_FAILED = 1, /* `error` is the errno of execve; status is meaningless */
+    INIT_DONE_TMP_FULL = 2,    /* /tmp had no free block or inode when the request ended */
+};
+
+struct init_done {
+    struct init_head head;
+    int32_t status; /* wait status (waitpid(2)) of the request's first process */
+    int32_t error;
+    uint32_t flags;
+    uint32_t killed; /* processes that outlived the first one and were killed */
+    uint64_t user_us;
+    uint64_t system_us;
+    uint64_t maxrss_kib;
+};
+
+#endif

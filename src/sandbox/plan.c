@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The plan of one sandbox, and what both plans are made with. */
+#include "sandbox/plan.h"
+
+#include "base/fmt.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+
+enum { TMP_BYTES_MIN = 4096, TMP_INODES_MIN = 1024, TMP_INODES_MAX = 65536, TMP_BYTES_PER_INODE = 4096, TEXT_MAX = 1024 };
+
+struct plan_text {
+    struct plan_text *next;
+    char text[];
+};
+
+void plan_init(struct plan *p, const char *root)
+{
+    *p = (struct plan){.root = root, .inside_id = PLAN_UID_INSIDE};
+}
+
+void plan_fini(struct plan *p)
+{
+    while (p->texts) {
+        struct plan_text *next = p->texts->next;
+        free(p->texts);
+        p->texts = next;
+    }
+    free(p->steps);
+    *p = (struct plan){.root = ""};
+}
+
+/* Out of memory the step lands in a spare that nobody runs: plan_finish refuses the plan. */
+struct step *plan_add(struct plan *p, enum step_op op, const char *path, const char *reason)
+{
+    static struct step spare;
+    if (p->count == p->cap) {
+        unsigned cap = p->cap ? p->cap * 2 : 64;
+        struct step *grown = realloc(p->steps, cap * sizeof(*grown));
+        if (!grown) {
+            p->out_of_memory = true;
+            return &spare;
+        }
+        p->steps = grown;
+        p->cap = cap;
+    }
+    struct step *s = &p->steps[p->count++];
+    *s = (struct step){.op = op, .path = path, .reason = reason};
+    return s;
+}
+
+const char *plan_text(struct plan *p, const char *format, ...)
+{
+    char text[TEXT_MAX];
+    va_list ap;
+    va_start(ap, format);
+    size_t n = fmt_v(text, sizeof(text), format, ap);
+    va_end(ap);
+    struct plan_text *t = malloc(sizeof(*t) + n + 1);
+    if (!t) {
+        p->out_of_memory = true;
+        return "";
+    }
+    memcpy(t->text, text, n + 1);
+    t->next = p->texts;
+    p->texts = t;
+    return t->text;
+}
+
+int plan_finish(const struct plan *p, struct err *e)
+{
+    return p->out_of_memory ? err_set(e, ENOMEM, "plan a sandbox") : 0;
+}
+
+bool plan_is_mount(enum step_op op)
+{
+    return op == STEP_TMPFS || op == STEP_PROC || op == STEP_BIND || op == STEP_REBIND || op == STEP_ATTACH;
+}
+
+static bool makes_path(enum step_op op)
+{
+    return op == STEP_DIR || op == STEP_FILE || op == STEP_POINT || op == STEP_TEXT || op == STEP_COPY || op == STEP_SYMLINK || op == STEP_NODE;
+}
+
+bool plan_makes(const struct plan *p, const char *path)
+{
+    for (unsigned i = 0; i < p->count; i++)
+        if (makes_path(p->steps[i].op) && strcmp(p->steps[i].path, path) == 0)
+            return true;
+    return false;
+}
+
+/* "/usr" is above "/usr/lib", not above "/usrlocal" or itself. */
+static bool is_above(const char *dir, const char *path)
+{
+    size_t n = strlen(dir);
+    return strncmp(dir, path, n) == 0 && path[n] == '/';
+}
+
+bool plan_covers(const struct plan *p, const char *path)
+{
+    for (unsigned i = 0; i < p->count; i++) {
+        const struct step *s = &p->steps[i];
+        if (s->op == STEP_BIND && (strcmp(s->path, path) == 0 || is_above(s->path, path)))
+            return true;
+    }
+    return false;
+}
+
+/* ---- one sandbox ---- */
+
+struct builder {
+    struct plan *plan;
+    const struct plan *base;
+    const struct feature_set *features;
+    const struct sandbox_spec *spec;
+    bool private_root; /* there are grants: their mount points need a root that can be written to */
+};
+
+static bool is_function(const struct sandbox_spec *spec)
+{
+    return spec->kind == SANDBOX_FUNCTION || spec->kind == SANDBOX_SHELL;
+}
+
+static const char *target_of(const struct sandbox_spec *spec, unsigned index)
+{
+    return index < spec->mount_count ? spec->mounts[index].target : spec->devices[index - spec->mount_count];
+}
+
+static unsigned target_count(const struct sandbox_spec *spec)
+{
+    return spec->mount_count + spec->device_count;
+}
+
+/* A directory of the base tree that has to be taken apart, because a grant's mount point goes somewhere beneath it. */
+static bool is_taken_apart(const struct builder *b, const char *path)
+{
+    if (strcmp(path, "/var/task") == 0 || plan_covers(b->base, path))
+        return false;
+    for (unsigned i = 0; i < target_count(b->spec); i++)
+        if (is_above(path, target_of(b->spec, i)))
+            return true;
+    return false;
+}
+
+static bool parent_is_taken_apart(const struct builder *b, const char *path)
+{
+    char parent[SETTINGS_PATH_MAX];
+    fmt_to(parent, sizeof(parent), "%s", path);
+    *strrchr(parent, '/') = '\0';
+    return parent[0] == '\0' || is_taken_apart(b, parent);
+}
+
+/* What the base tree has at `s->path`, made again in the private root: plain directories that grants reach into by name, all else by a bind. */
+static void remake(const struct builder *b, const struct step *s)
+{
+    static const char why[] = "as in the base tree";
+    struct plan *p = b->plan;
+    if (!makes_path(s->op) || !parent_is_taken_apart(b, s->path))
+        return;
+    if (s->op == STEP_SYMLINK) {
+        plan_add(p, STEP_SYMLINK, s->path, why)->value = s->value;
+        return;
+    }
+    plan_add(p, s->op == STEP_DIR ? STEP_DIR : STEP_FILE, s->path, why);
+    bool own = strcmp(s->path, "/tmp") == 0 || strcmp(s->path, "/proc") == 0; /* mounted for each sandbox */
+    if (!own && !(s->op == STEP_DIR && is_taken_apart(b, s->path)))
+        plan_add(p, STEP_REBIND, s->path, why);
+}
+
+static void add_target_point(const struct builder *b, unsigned index)
+{
+    static const char why[] = "a mount point for a grant";
+    const char *target = target_of(b->spec, index);
+    for (const char *slash = strchr(target + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        const char *dir = plan_text(b->plan, "%.*s", (int)(slash - target), target);
+        if (plan_covers(b->base, dir) || strcmp(dir, "/var/task") == 0)
+            return; /* inside what is bound: the point must be there already */
+        if (!plan_makes(b->plan, dir))
+            plan_add(b->plan, STEP_DIR, dir, why);
+    }
+    if (!plan_makes(b->plan, target))
+        plan_add(b->plan, STEP_POINT, target, why)->slot = index < b->spec->mount_count ? SLOT_MOUNTS + index : SLOT_DEVICES + index - b->spec->mount_count;
+}
+
+static void add_private_root(const struct builder *b)
+{
+    struct step *s = plan_add(b->plan, STEP_TMPFS, "", "a root of its own, where the grants' mount points can be made");
+    s->number = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+    s->value = "size=1m,nr_inodes=1k,mode=755";
+    plan_add(b->plan, STEP_CHDIR, "", "to pivot to it later");
+    for (unsigned i = 0; i < b->base->count; i++)
+        remake(b, &b->base->steps[i]);
+    for (unsigned i = 0; i < target_count(b->spec); i++)
+        add_target_point(b, i);
+}
+
+static void add_attach(struct plan *p, unsigned slot, const char *path, uint64_t attributes, const char *from, const char *reason)
+{
+    struct step *s = plan_add(p, STEP_ATTACH, path, reason);
+    s->slot = slot;
+    s->number = attributes;
+    s->value = from;
+}
+
+static void add_code(const struct builder *b)
+{
+    const uint64_t read_only = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+    const uint64_t data = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+    switch (b->spec->kind) {
+    case SANDBOX_FUNCTION:
+    case SANDBOX_SHELL:
+        add_attach(b->plan, SLOT_CODE, "/var/task", read_only, "the version's directory", "the function's code; no request can change it");
+        return;
+    case SANDBOX_UNPACK:
+        add_attach(b->plan, SLOT_CODE, "/staging", data, "the staging directory", "the one place the archive may write to");
+        break;
+    case SANDBOX_DELETE:
+        add_attach(b->plan, SLOT_CODE, "/trash", data, "the trash directory", "the one place to delete from");
+        break;
+    }
+    add_attach(b->plan, SLOT_SELF, "/faasd", read_only, "the faasd program", "the program that does it");
+}
+
+static void add_grants(const struct builder *b)
+{
+    const struct sandbox_spec *spec = b->spec;
+    for (unsigned i = 0; i < spec->mount_count; i++)
+        add_attach(b->plan, SLOT_MOUNTS + i, spec->mounts[i].target, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (spec->mounts[i].writable ? 0 : MOUNT_ATTR_RDONLY),
+                   spec->mounts[i].source, "granted by the configuration");
+    for (unsigned i = 0; i < spec->device_count; i++)
+        add_attach(b->plan, SLOT_DEVICES + i, spec->devices[i], MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, spec->devices[i], "granted by the configuration");
+}
+
+static void add_tmp(const struct builder *b)
+{
+    uint64_t bytes = b->spec->tmp_bytes < TMP_BYTES_MIN ? TMP_BYTES_MIN : b->spec->tmp_bytes; /* size=0 would mean no limit */
+    uint64_t inodes = bytes / TMP_BYTES_PER_INODE;
+    inodes = inodes < TMP_INODES_MIN ? TMP_INODES_MIN : inodes > TMP_INODES_MAX ? TMP_INODES_MAX : inodes;
+    struct step *s = plan_add(b->plan, STEP_TMPFS, "/tmp", "private, sized (else ENOSPC would come as an out-of-memory kill), gone with the sandbox");
+    s->number = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (b->spec->tmp_exec ? 0 : MOUNT_ATTR_NOEXEC);
+    s->value = plan_text(b->plan, "size=%llu,nr_inodes=%llu,mode=1777,uid=%u,gid=%u", (unsigned long long)bytes, (unsigned long long)inodes,
+                         b->plan->inside_id, b->plan->inside_id);
+}
+
+static void add_namespaces(const struct builder *b)
+{
+    struct plan *p = b->plan;
+    plan_add(p, STEP_FRESH_SIGNALS, NULL, "a daemon's ignored SIGPIPE and umask are not the function's");
+    plan_add(p, STEP_KEEP_FDS, NULL, "a leaked directory descriptor is a way out (CVE-2024-21626)");
+    plan_add(p, STEP_JOIN_CGROUPS, NULL, "limits before anything is allocated, and before a fork could escape them (v1; on v2 the clone did it)");
+    if (b->features->found[FEATURE_MEMFD_NOEXEC]) {
+        struct step *s = plan_add(p, STEP_WRITE, "vm.memfd_noexec", "memory files never become programs; needs the host's root, so before the ids change");
+        s->slot = SLOT_MEMFD_NOEXEC;
+        s->value = "2";
+    }
+    struct step *s = plan_add(p, STEP_UNSHARE, NULL, b->spec->network_host ? "the host's network stays: the configuration grants it" :
+                                                         "an empty network; made here, so that the parent goes on meanwhile");
+    s->number = CLONE_NEWIPC | CLONE_NEWUTS | (b->spec->network_host ? 0 : CLONE_NEWNET);
+    if (b->features->found[FEATURE_CGROUPNS])
+        s->number |= CLONE_NEWCGROUP; /* its root is fixed when it is made: after the move */
+    plan_add(p, STEP_WAIT_MAPS, NULL, "the parent writes the id maps");
+    plan_add(p, STEP_BECOME, NULL, "root of this user namespace only: files made as an unmapped id would belong to nobody");
+    plan_add(p, STEP_HOSTNAME, NULL, "the host's name tells nothing")->value = b->spec->hostname;
+    if (!b->spec->network_host)
+        plan_add(p, STEP_LOOPBACK, NULL, "programs talk to themselves");
+}
+
+static void add_mounts(const struct builder *b)
+{
+    struct plan *p = b->plan;
+    if (b->private_root)
+        add_private_root(b);
+    add_tmp(b);
+    if (b->features->found[FEATURE_PROC_SUBSET])
+        plan_add(p, STEP_PROC, "/proc", "its own processes and nothing of the kernel's (subset=pid: no list of masked paths to get wrong)")->number =
+            MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+    add_code(b);
+    add_grants(b);
+    if (b->spec->network_host)
+        add_attach(p, SLOT_RESOLV, "/etc/resolv.conf", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, "/etc/resolv.conf",
+                   "names resolve as on the host");
+    if (b->private_root) {
+        plan_add(p, STEP_PIVOT, NULL, "the base tree under it is let go");
+        plan_add(p, STEP_ATTRIBUTES, "/", "nothing is written outside /tmp and writable grants")->number =
+            MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+    }
+    plan_add(p, STEP_CHECK_ROOT, NULL, "a working directory outside of the root would be a way out");
+}
+
+static void add_limits(struct plan *p)
+{
+    static const struct {
+        int resource;
+        unsigned value;
+        const char *reason;
+    } limits[] = {
+        {RLIMIT_CORE, 0, "no core dump, and no host helper started for one"},
+        {RLIMIT_NOFILE, 1024, "open files are the kernel's memory"},
+        {RLIMIT_MEMLOCK, 65536, "locked memory"},
+        {RLIMIT_MSGQUEUE, 0, "POSIX message queues"},
+        {RLIMIT_SIGPENDING, 256, "queued signals and timers"},
+        {RLIMIT_NICE, 0, "no higher priority"},
+        {RLIMIT_RTPRIO, 0, "no real-time priority"},
+    };
+    for (unsigned i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        struct step *s = plan_add(p, STEP_RLIMIT, NULL, limits[i].reason);
+        s->slot = (unsigned)limits[i].resource;
+        s->number = limits[i].value;
+    }
+}
+
+static void allow(struct plan *p, const char *path, unsigned rights)
+{
+    p->landlock[p->landlock_count++] = (struct landlock_path){.path = path, .rights = rights};
+}
+
+static void add_surrender(const struct builder *b)
+{
+    struct plan *p = b->plan;
+    plan_add(p, STEP_SESSION, NULL, "no terminal of the host to type into");
+    plan_add(p, STEP_DROP_BOUNDING, NULL, "no execve brings a capability back");
+    if (p->inside_id != 0)
+        plan_add(p, STEP_BECOME, NULL, "the instance's own id")->number = p->inside_id;
+    plan_add(p, STEP_DROP_CAPS, NULL, "none left");
+    plan_add(p, STEP_KEYRING, NULL, "keyrings belong to no namespace; after the id change, so that it is charged to the instance");
+    plan_add(p, STEP_DEATH_SIGNAL, NULL, "dies with the supervisor; a change of ids clears the setting, so after them");
+    plan_add(p, STEP_NO_NEW_PRIVS, NULL, "set-id files are without effect, and the filter may be loaded");
+    plan_add(p, STEP_STDIO, NULL, "0 /dev/null, 1 and 2 the log, 3 control, 4 the worker's socket or terminal, nothing else");
+    plan_add(p, STEP_LANDLOCK, NULL, "a second layer: reads and executes anywhere, writes to /tmp, /dev and writable grants, signals only inside");
+    allow(p, "/", LANDLOCK_RIGHT_READ | LANDLOCK_RIGHT_EXECUTE);
+    allow(p, "/tmp", LANDLOCK_RIGHT_READ | LANDLOCK_RIGHT_WRITE);
+    allow(p, "/dev", LANDLOCK_RIGHT_READ | LANDLOCK_RIGHT_WRITE);
+    for (unsigned i = 0; i < b->spec->mount_count; i++)
+        if (b->spec->mounts[i].writable)
+            allow(p, b->spec->mounts[i].target, LANDLOCK_RIGHT_READ | LANDLOCK_RIGHT_WRITE);
+    if (!is_function(b->spec))
+        allow(p, b->spec->kind == SANDBOX_UNPACK ? "/staging" : "/trash", LANDLOCK_RIGHT_READ | LANDLOCK_RIGHT_WRITE);
+    if (b->spec->worker == SANDBOX_WORKER_PTY)
+        allow(p, "/proc/self/fd/4", LANDLOCK_RIGHT_READ | LANDLOCK_RIGHT_WRITE); /* `> /dev/stderr` opens the terminal anew */
+    plan_add(p, STEP_SECCOMP, NULL, "last, as it takes away what the steps before it need");
+    plan_add(p, STEP_EXEC_INIT, NULL, "pid 1: a tiny program from a sealed memory file, no way back to the host's (CVE-2019-5736)");
+}
+
+/* Grants that would take the place of what is the sandbox's own. /tmp is emptied after requests: nothing of the host's may lie beneath it. */
+static int check_target(const char *target, struct err *e)
+{
+    static const char *const own[] = {"/proc", "/dev", "/tmp", "/var/tmp", "/sys", "/run/secrets"};
+    for (unsigned i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+        if (strcmp(own[i], target) == 0 || is_above(own[i], target))
+            return err_say(e, EINVAL, "mount target '%s': %s is the sandbox's own", target, own[i]);
+    if (target[0] != '/' || target[1] == '\0' || strstr(target, "//") || strstr(target, "/../") || strstr(target, "/./") ||
+        target[strlen(target) - 1] == '/' || strlen(target) >= SETTINGS_PATH_MAX)
+        return err_say(e, EINVAL, "mount target '%s' is not a plain absolute path", target);
+    return 0;
+}
+
+static int check_spec(const struct sandbox_spec *spec, struct err *e)
+{
+    if (spec->mount_count > SETTINGS_MOUNTS_MAX || spec->device_count > SETTINGS_DEVICES_MAX)
+        return err_say(e, EINVAL, "too many mounts or devices");
+    for (unsigned i = 0; i < spec->mount_count; i++) {
+        int r = check_target(spec->mounts[i].target, e);
+        if (r < 0)
+            return r;
+    }
+    for (unsigned i = 0; i < spec->device_count; i++)
+        if (strncmp(spec->devices[i], "/dev/", 5) != 0 || spec->devices[i][5] == '\0' || strstr(spec->devices[i], "/../"))
+            return err_say(e, EINVAL, "device '%s' is not beneath /dev", spec->devices[i]);
+    return 0;
+}
+
+int plan_build_sandbox(struct plan *p, const struct plan *base, const struct feature_set *f, const struct sandbox_spec *spec, uint32_t code_owner, struct err *e)
+{
+    int r = check_spec(spec, e);
+    if (r < 0)
+        return r;
+    struct builder b = {.plan = p, .base = base, .features = f, .spec = spec, .private_root = target_count(spec) > 0};
+    plan_init(p, b.private_root ? "/tmp" : "");
+    p->idmap.entries[p->idmap.count++] = (struct idmap_entry){.inside = 0, .outside = code_owner};
+    if (is_function(spec))
+        p->idmap.entries[p->idmap.count++] = (struct idmap_entry){.inside = PLAN_UID_INSIDE, .outside = spec->host_uid};
+    else
+        p->inside_id = 0;
+    add_namespaces(&b);
+    add_mounts(&b);
+    add_limits(p);
+    add_surrender(&b);
+    r = plan_finish(p, e);
+    if (r < 0)
+        plan_fini(p);
+    return r;
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The parent's half of a start, by the supervisor. It opens and checks everything that comes from the host (the code, grants, devices) and hands it to the child
+ * as detached mounts, so that the child resolves no host path. Then it steps into the base tree's mount namespace, clones, steps back, and writes
+ * the id maps while the child is busy making its network namespace. It does not wait for the rest: error_fd tells.
+ */
+#include "sandbox/spawn.h"
+
+#include "base/fdio.h"
+#include "base/fmt.h"
+#include "os/mnt.h"
+#include "os/pidfd.h"
+#include "sandbox/base.h"
+#include "sandbox/child.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+/* One start under way: what the child gets, what the caller gets, what both need until the clone. */
+struct start {
+    struct sandbox_base *base;
+    const struct sandbox_spec *spec;
+    struct plan plan;
+    struct child child;
+    struct sandbox made;
+    int sync_fd; /* our end: one byte lets the child go on */
+};
+
+static void start_init(struct start *s, struct sandbox_base *b, const struct sandbox_spec *spec)
+{
+    *s = (struct start){.base = b, .spec = spec, .sync_fd = -1};
+    s->made = (struct sandbox){.pid = -1, .pidfd = -1, .error_fd = -1, .control_fd = -1, .log_fd = -1, .worker_fd = -1};
+}
+
+static bool slot_is_borrowed(unsigned slot)
+{
+    return slot == SLOT_INIT || slot == SLOT_MEMFD_NOEXEC;
+}
+
+/* The child has its own copies by now, or there is none. */
+static void close_child_ends(struct start *s)
+{
+    for (unsigned i = 0; i < SLOT_COUNT; i++)
+        if (!slot_is_borrowed(i))
+            fd_close(&s->child.fd[i]);
+}
+
+static void close_parent_ends(struct start *s)
+{
+    fd_close(&s->made.pidfd);
+    fd_close(&s->made.error_fd);
+    fd_close(&s->made.control_fd);
+    fd_close(&s->made.log_fd);
+    fd_close(&s->made.worker_fd);
+    fd_close(&s->sync_fd);
+}
+
+/* ---- channels ---- */
+
+static int make_pipe(int *ret_read, int *ret_write, const char *what, struct err *e)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return err_set(e, errno, "make the %s pipe", what);
+    *ret_read = ends[0];
+    *ret_write = ends[1];
+    return 0;
+}
+
+static int make_pair(int type, int *ret_ours, int *ret_theirs, const char *what, struct err *e)
+{
+    int ends[2];
+    if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) < 0)
+        return err_set(e, errno, "make the %s socket", what);
+    *ret_ours = ends[0];
+    *ret_theirs = ends[1];
+    return 0;
+}
+
+static int make_pty(struct start *s, struct err *e)
+{
+    s->made.worker_fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (s->made.worker_fd < 0 || unlockpt(s->made.worker_fd) < 0)
+        return err_set(e, errno, "make a terminal");
+    int slave = s->child.fd[SLOT_WORKER] = ioctl(s->made.worker_fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (slave < 0)
+        return err_set(e, errno, "open the terminal's slave");
+    if (fchown(slave, s->spec->host_uid, s->spec->host_uid) < 0 || fchmod(slave, 0600) < 0)
+        return err_set(e, errno, "hand the terminal over");
+    return 0;
+}
+
+static int make_worker(struct start *s, struct err *e)
+{
+    switch (s->spec->worker) {
+    case SANDBOX_WORKER_SOCKET:
+        return make_pair(SOCK_STREAM, &s->made.worker_fd, &s->child.fd[SLOT_WORKER], "worker's", e);
+    case SANDBOX_WORKER_PTY:
+        return make_pty(s, e);
+    case SANDBOX_WORKER_NONE:
+        break;
+    }
+    return 0;
+}
+
+static int make_channels(struct start *s, struct err *e)
+{
+    int r = make_pipe(&s->child.fd[SLOT_SYNC], &s->sync_fd, "start", e);
+    if (r == 0)
+        r = make_pipe(&s->made.error_fd, &s->child.fd[SLOT_ERROR], "error", e);
+    if (r == 0)
+        r = make_pipe(&s->made.log_fd, &s->child.fd[SLOT_LOG], "log", e);
+    if (r == 0)
+        r = make_pair(SOCK_SEQPACKET, &s->made.control_fd, &s->child.fd[SLOT_CONTROL], "control", e);
+    if (r == 0)
+        r = make_worker(s, e);
+    if (r < 0)
+        return r;
+    /* The instance owns its log pipe, so that a shell's `> /dev/stderr`, which opens it anew, works. */
+    if (fchown(s->child.fd[SLOT_LOG], s->spec->host_uid, s->spec->host_uid) < 0)
+        return err_set(e, errno, "hand the log pipe over");
+    const int ours[] = {s->made.error_fd, s->made.log_fd, s->made.control_fd, s->made.worker_fd};
+    for (unsigned i = 0; i < sizeof(ours) / sizeof(ours[0]) && r == 0; i++)
+        if (ours[i] >= 0)
+            r = fd_set_nonblock(ours[i]);
+    return r < 0 ? err_set(e, -r, "make a channel non-blocking") : 0;
+}
+
+/* ---- what comes from the host ---- */
+
+/* A grant was checked by its name; a link on the way would make the name mean something else. */
+static int open_grant(const char *source, bool device, uint64_t attributes, struct err *e)
+{
+    scoped_fd fd = mnt_open_path(source, e);
+    if (fd < 0)
+        return fd;
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return err_set(e, errno, "look at '%s'", source);
+    bool is_device = S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode);
+    if (is_device != device || S_ISFIFO(st.st_mode))
+        return err_say(e, EINVAL, device ? "'%s' is not a device" : "'%s' is neither a directory nor a file", source);
+    return mnt_clone_tree(fd, "", attributes, e);
+}
+
+static int open_source(struct start *s, const struct step *step, struct err *e)
+{
+    unsigned slot = step->slot;
+    if (slot == SLOT_CODE)
+        return mnt_clone_tree(s->spec->code_dirfd, "", step->number, e);
+    if (slot == SLOT_SELF)
+        return mnt_clone_tree(s->base->self_fd, "", step->number, e);
+    if (slot == SLOT_RESOLV) /* often a link, and the administrator's own */
+        return mnt_clone_tree(AT_FDCWD, step->value, step->number, e);
+    return open_grant(step->value, slot >= SLOT_DEVICES, step->number, e);
+}
+
+static int open_sources(struct start *s, struct err *e)
+{
+    for (unsigned i = 0; i < s->plan.count; i++) {
+        const struct step *step = &s->plan.steps[i];
+        if (step->op != STEP_ATTACH)
+            continue;
+        int fd = open_source(s, step, e);
+        if (fd < 0) {
+            err_wrap(e, "mount for '%s'", step->path);
+            return fd;
+        }
+        s->child.fd[step->slot] = fd;
+    }
+    return 0;
+}
+
+/* ---- the process ---- */
+
+static pid_t clone_inside(struct start *s, const struct cgroup_tree *t, struct err *e)
+{
+    const uint64_t flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID;
+    int cwd, group_fd = cgroup_tree_has_clone_into(t) ? cgroup_clone_fd(s->made.group) : -1;
+    int r = ns_enter_mount(s->base->tree_fd, &cwd, e);
+    if (r < 0)
+        return r;
+    pid_t pid = ns_clone(flags, group_fd, &s->made.pidfd);
+    bool apart = pid < 0 && group_fd >= 0;
+    if (apart)
+        pid = ns_clone(flags, -1, &s->made.pidfd);
+    if (pid == 0)
+        child_main(&s->child);
+    ns_home_return(&s->base->home, &cwd);
+    if (pid < 0)
+        return err_set(e, -pid, "clone a sandbox");
+    s->made.pid = pid;
+    return apart ? cgroup_attach(s->made.group, pid, e) : 0;
+}
+
+/* While the child makes its namespaces. The out-of-memory killer of the host is to take any instance before the supervisor. */
+static int release(struct start *s, struct err *e)
+{
+    char path[48];
+    int r = idmap_write(s->made.pid, &s->plan.idmap, e);
+    if (r < 0)
+        return r;
+    fmt_to(path, sizeof(path), "/proc/%d/oom_score_adj", s->made.pid);
+    r = fd_write_file_at(AT_FDCWD, path, "1000", e);
+    if (r < 0)
+        return r;
+    r = fd_write_full(s->sync_fd, "", 1);
+    return r < 0 ? err_set(e, -r, "let the child go on") : 0;
+}
+
+static void kill_child(struct start *s)
+{
+    int status;
+    if (s->made.pid < 0)
+        return;
+    pidfd_kill(s->made.pidfd);
+    pidfd_reap(s->made.pidfd, true, &status);
+}
+
+static int spawn_in_group(struct start *s, const struct cgroup_tree *t, struct err *e)
+{
+    int tasks[CGROUP_TASKS_MAX];
+    unsigned count = 0;
+    int r = cgroup_open_tasks(s->made.group, tasks, &count, e);
+    for (unsigned i = 0; i < count; i++)
+        s->child.fd[SLOT_TASKS + i] = tasks[i];
+    if (r == 0)
+        r = make_channels(s, e);
+    if (r == 0)
+        r = open_sources(s, e);
+    if (r == 0)
+        r = clone_inside(s, t, e);
+    if (r == 0)
+        r = release(s, e);
+    if (r < 0)
+        kill_child(s);
+    return r;
+}
+
+int sandbox_spawn(struct sandbox_base *b, struct cgroup_tree *t, const struct sandbox_spec *spec, struct sandbox *ret_sandbox, struct err *e)
+{
+    struct start s;
+    start_init(&s, b, spec);
+    int r = plan_build_sandbox(&s.plan, &b->plan, &b->features, spec, b->code_owner, e);
+    if (r < 0)
+        return r;
+    child_init(&s.child, &s.plan);
+    s.child.fd[SLOT_INIT] = b->init_fd;
+    s.child.fd[SLOT_MEMFD_NOEXEC] = b->memfd_noexec_fd;
+    s.child.filter = &b->filters[spec->kind == SANDBOX_SHELL ? PROFILE_SHELL : PROFILE_DEFAULT];
+    r = cgroup_create(t, spec->name, &spec->limits, &s.made.group, e);
+    if (r == 0) {
+        r = spawn_in_group(&s, t, e);
+        cgroup_settle(s.made.group);
+        close_child_ends(&s);
+        if (r < 0)
+            cgroup_remove(s.made.group); /* its only process was reaped */
+    }
+    if (r < 0)
+        close_parent_ends(&s);
+    fd_close(&s.sync_fd);
+    plan_fini(&s.plan);
+    if (r == 0)
+        *ret_sandbox = s.made;
+    return r;
+}

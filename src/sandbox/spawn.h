@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Making sandboxes: the parent's half. Called by the supervisor's one thread (the death signal fires when the *thread* that cloned ends).
+ * What is done inside stands in sandbox/plan.c as data; sandbox/child.c interprets it between clone and exec.
+ */
+#ifndef FAASD_SANDBOX_SPAWN_H
+#define FAASD_SANDBOX_SPAWN_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "codec/config.h"
+#include "os/cgroup.h"
+#include "sandbox/feature.h"
+
+#include <sys/types.h>
+
+enum sandbox_kind { SANDBOX_FUNCTION, SANDBOX_SHELL, SANDBOX_UNPACK, SANDBOX_DELETE };
+enum sandbox_worker { SANDBOX_WORKER_NONE, SANDBOX_WORKER_SOCKET, SANDBOX_WORKER_PTY };
+
+struct sandbox_mount {
+    const char *source; /* on the host, checked against the grants by the caller */
+    const char *target;
+    bool writable;
+};
+
+/* What one sandbox is to be. Strings are borrowed for the call. */
+struct sandbox_spec {
+    enum sandbox_kind kind;
+    enum sandbox_worker worker;
+    const char *name;      /* of its cgroup: unique among the living */
+    const char *hostname;  /* inside */
+    int code_dirfd;        /* FUNCTION, SHELL: the version's tree; UNPACK: staging; DELETE: the trash. Borrowed */
+    uint32_t host_uid;     /* the instance's own uid and gid on the host; UNPACK and DELETE: the code owner's */
+    uint64_t tmp_bytes;
+    bool tmp_exec;
+    bool network_host;
+    struct cgroup_limits limits;
+    unsigned mount_count, device_count;
+    struct sandbox_mount mounts[SETTINGS_MOUNTS_MAX];
+    const char *devices[SETTINGS_DEVICES_MAX];
+};
+
+/* The parts that all sandboxes share, made once: the read-only base tree (in the supervisor's own mount namespace), the seccomp programs, the sealed memfd with init. */
+struct sandbox_base;
+
+struct sandbox_base_options {
+    const struct config *config;
+    const struct feature_set *features;
+    const char *scratch_dir; /* an existing directory to mount the base tree on: run/base */
+    uint32_t code_owner;     /* host id that versions belong to; shown as root inside */
+    int self_fd;             /* the faasd program, for UNPACK and DELETE */
+};
+/* Unshares the caller's mount namespace. */
+int sandbox_base_open(struct sandbox_base **ret_base, const struct sandbox_base_options *o, struct err *e);
+void sandbox_base_close(struct sandbox_base *b);
+
+struct sandbox {
+    pid_t pid;      /* init, on the host */
+    int pidfd;      /* readable when init, and with it every process of the sandbox, is dead */
+    int error_fd;   /* one struct err from the child, or end of file: then init runs and the sandbox is complete. Non-blocking */
+    int control_fd; /* our end of init's control socket */
+    int log_fd;     /* read end */
+    int worker_fd;  /* our end of the worker's socket, or the pty's master; -1 */
+    struct cgroup *group; /* owned by the caller from then on */
+};
+/* Everything CLOEXEC and non-blocking. On failure nothing is left behind, cgroup included. */
+int sandbox_spawn(struct sandbox_base *b, struct cgroup_tree *t, const struct sandbox_spec *spec, struct sandbox *ret_sandbox, struct err *e);
+
+/* After error_fd's end of file: reads /proc/PID from outside and compares with what was planned: ids, NoNewPrivs, Seccomp, capabilities,
+ * namespaces, mounts, descriptors, cgroup. -EPERM with what differs. */
+int sandbox_verify(const struct sandbox_base *b, const struct sandbox_spec *spec, const struct sandbox *s, struct err *e);
+
+/* The plan as text, one step a line, for `faasd run --plan`. */
+int sandbox_print_plan(const struct config *c, const struct feature_set *features, const struct sandbox_spec *spec, struct buf *out);
+
+#endif

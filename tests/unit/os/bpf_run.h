@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Runs a seccomp program as the kernel would, and reads a table as its documentation says, so that tests can compare the two. */
+#ifndef FAASD_TESTS_BPF_RUN_H
+#define FAASD_TESTS_BPF_RUN_H
+
+#include "os/seccomp.h"
+
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* The library has a function of the same name. */
+#define seccomp_load libseccomp_load
+#include <seccomp.h>
+#undef seccomp_load
+
+#if defined(__x86_64__)
+#define BPF_RUN_ARCH AUDIT_ARCH_X86_64
+#else
+#define BPF_RUN_ARCH AUDIT_ARCH_AARCH64
+#endif
+
+static inline uint32_t bpf_run(const struct sock_filter *code, unsigned length, const struct seccomp_data *d)
+{
+    uint32_t a = 0;
+    for (unsigned pc = 0; pc < length; pc++) {
+        const struct sock_filter *i = &code[pc];
+        switch (i->code) {
+        case BPF_LD | BPF_W | BPF_ABS:
+            assert_true(i->k % 4 == 0 && i->k + 4 <= sizeof(*d));
+            memcpy(&a, (const char *)d + i->k, 4);
+            break;
+        case BPF_ALU | BPF_AND | BPF_K:
+            a &= i->k;
+            break;
+        case BPF_JMP | BPF_JEQ | BPF_K:
+            pc += a == i->k ? i->jt : i->jf;
+            break;
+        case BPF_JMP | BPF_JGE | BPF_K:
+            pc += a >= i->k ? i->jt : i->jf;
+            break;
+        case BPF_JMP | BPF_JA:
+            pc += i->k;
+            break;
+        case BPF_RET | BPF_K:
+            return i->k;
+        default:
+            fail_msg("instruction %u has the unknown code %#x", pc, i->code);
+        }
+    }
+    fail_msg("the program ran past its end");
+    return 0;
+}
+
+static inline uint32_t bpf_answer(int error)
+{
+    if (error == SECCOMP_KILL)
+        return SECCOMP_RET_KILL_PROCESS;
+    return error ? SECCOMP_RET_ERRNO | (uint32_t)error : SECCOMP_RET_ALLOW;
+}
+
+/* The first rule of the number whose conditions all hold; the default without one. */
+static inline uint32_t bpf_expect(const struct seccomp_rule *rules, size_t count, const int *numbers, int default_error,
+                                  const struct seccomp_data *d)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool holds = numbers[i] == d->nr;
+        for (unsigned k = 0; k < rules[i].condition_count; k++) {
+            const struct seccomp_condition *c = &rules[i].conditions[k];
+            holds = holds && (d->args[c->argument] & c->mask) == c->value;
+        }
+        if (holds)
+            return bpf_answer(rules[i].error);
+    }
+    return bpf_answer(default_error);
+}
+
+static inline void bpf_compare(const struct seccomp_program *p, const struct seccomp_rule *rules, size_t count,
+                               const int *numbers, const struct seccomp_data *d)
+{
+    uint32_t want = bpf_expect(rules, count, numbers, 38, d), got = bpf_run(p->code, p->length, d);
+    if (want != got)
+        fail_msg("call %d(%#llx, %#llx, %#llx): the table says %#x, the program %#x", d->nr,
+                 (unsigned long long)d->args[0], (unsigned long long)d->args[1], (unsigned long long)d->args[2], want,
+                 got);
+}
+
+/* Every number with arguments of zeros and of ones; every rule met exactly, and with each bit of each argument that it looks at flipped, and with
+ * the bits that it does not look at set. Default ENOSYS. */
+static inline void bpf_compare_all(const struct seccomp_program *p, const struct seccomp_rule *rules, size_t count)
+{
+    static int numbers[1024];
+    assert_true(count <= 1024);
+    for (size_t i = 0; i < count; i++) {
+        int n = seccomp_syscall_resolve_name(rules[i].syscall);
+        numbers[i] = n < 0 ? -2 : n;
+    }
+    struct seccomp_data d = {.arch = BPF_RUN_ARCH};
+    for (int n = 0; n < 1100; n++) {
+        d.nr = n;
+        memset(d.args, 0, sizeof(d.args));
+        bpf_compare(p, rules, count, numbers, &d);
+        memset(d.args, 0xff, sizeof(d.args));
+        bpf_compare(p, rules, count, numbers, &d);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (numbers[i] < 0)
+            continue;
+        struct seccomp_data met = {.nr = numbers[i], .arch = BPF_RUN_ARCH};
+        for (unsigned k = 0; k < rules[i].condition_count; k++)
+            met.args[rules[i].conditions[k].argument] = rules[i].conditions[k].value;
+        bpf_compare(p, rules, count, numbers, &met);
+        for (unsigned bit = 0; bit < 64 * 6; bit++) {
+            d = met;
+            d.args[bit / 64] ^= 1ULL << (bit % 64);
+            bpf_compare(p, rules, count, numbers, &d);
+        }
+        d = met;
+        for (unsigned k = 0; k < rules[i].condition_count; k++)
+            d.args[rules[i].conditions[k].argument] |= ~rules[i].conditions[k].mask;
+        bpf_compare(p, rules, count, numbers, &d);
+    }
+}
+
+#endif
