@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/box.h"
+
+#include "base/fdio.h"
+#include "base/log.h"
+#include "os/pidfd.h"
+#include "supervisor/box_internal.h"
+#include "supervisor/core.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum {
+    REMOVE_FIRST_MS = 1,
+    REMOVE_MAX_MS = 1000,
+    REMOVALS_MAX = 60, /* about 50 s: then the directory is left to the next start's sweep */
+};
+
+static struct box **slot_of(struct boxes *b, uint64_t id)
+{
+    /* the gateway counts its ids up, so their low bits spread by themselves */
+    return &b->buckets[id & (b->bucket_count - 1)];
+}
+
+struct box *boxes_find(struct boxes *b, uint64_t id)
+{
+    struct box *at = *slot_of(b, id);
+    while (at && at->id != id)
+        at = at->next;
+    return at;
+}
+
+void box_enter(struct box *x)
+{
+    struct boxes *b = &x->supervisor->boxes;
+    struct box **slot = slot_of(b, x->id);
+    x->next = *slot;
+    *slot = x;
+    x->known = true;
+    x->counts = true;
+    b->counted++;
+    b->memory_bytes += x->memory_bytes;
+    list_push_back(&b->all, &x->link);
+    b->living++;
+}
+
+/* The id ends; so does what it counts for. */
+static void box_forget(struct box *x)
+{
+    struct boxes *b = &x->supervisor->boxes;
+    if (x->known) {
+        struct box **at = slot_of(b, x->id);
+        while (*at != x)
+            at = &(*at)->next;
+        *at = x->next;
+        x->known = false;
+    }
+    if (x->counts) {
+        b->counted--;
+        b->memory_bytes -= x->memory_bytes;
+        x->counts = false;
+    }
+}
+
+void box_set_state(struct box *x, enum box_state to)
+{
+    static const unsigned char allowed[] = {
+        [BOX_SETTING_UP] = 1 << BOX_RUNNING | 1 << BOX_DYING | 1 << BOX_REMOVING,
+        [BOX_RUNNING] = 1 << BOX_DYING | 1 << BOX_REMOVING,
+        [BOX_DYING] = 1 << BOX_REMOVING,
+        [BOX_REMOVING] = 0,
+    };
+    assert(allowed[x->state] & 1 << to);
+    x->state = to;
+}
+
+static void strike(struct box *x)
+{
+    struct err e;
+    /* The group first: it ends processes that init has not seen yet. Init's death ends the pid namespace in any case. */
+    if (cgroup_kill(x->sandbox.group, &e) < 0)
+        log_warn("kill the group of a sandbox: %s; its init is killed and ends it pid=%d", e.text, x->sandbox.pid);
+    pidfd_kill(x->sandbox.pidfd);
+}
+
+void box_start_timer(struct box *x, double after, double repeat)
+{
+    struct ev_loop *loop = x->supervisor->loop;
+    ev_timer_stop(loop, &x->timer);
+    ev_now_update(loop);
+    ev_timer_set(&x->timer, after, repeat);
+    ev_timer_start(loop, &x->timer);
+}
+
+void box_kill(struct box *x)
+{
+    if (x->state != BOX_SETTING_UP && x->state != BOX_RUNNING)
+        return;
+    box_set_state(x, BOX_DYING);
+    strike(x);
+    box_start_timer(x, 1., 1.);
+}
+
+void box_fail(struct box *x, const struct err *why)
+{
+    if (!x->failure) {
+        x->failure = malloc(sizeof(*why));
+        if (x->failure)
+            *x->failure = *why;
+    }
+    box_kill(x);
+}
+
+static void box_free(struct box *x)
+{
+    struct supervisor *s = x->supervisor;
+    if (x->host_uid != s->code_owner)
+        uids_give_back(&s->boxes.uids, x->host_uid);
+    list_remove(&x->link);
+    s->boxes.living--;
+    box_trial_free(x->trial);
+    free(x->failure);
+    free(x->waiting);
+    free(x);
+    if (s->boxes.living == 0)
+        supervisor_on_boxes_gone(s);
+}
+
+/* The processes are dead, but the kernel may still be dropping the last one from the group: EBUSY for a moment. */
+static void box_remove(struct box *x)
+{
+    int r = cgroup_remove(x->sandbox.group);
+    if (r == 0) {
+        x->sandbox.group = NULL;
+        ev_timer_stop(x->supervisor->loop, &x->timer);
+        box_free(x);
+        return;
+    }
+    if (x->removals == REMOVALS_MAX) {
+        log_error("a cgroup can't be removed (%s) and is left to the next start pid=%d", strerrorname_np(-r),
+                  x->sandbox.pid);
+        ev_timer_stop(x->supervisor->loop, &x->timer);
+        box_free(x);
+        return;
+    }
+    unsigned pause_ms = x->removals < 10 ? (unsigned)REMOVE_FIRST_MS << x->removals : REMOVE_MAX_MS;
+    x->removals++;
+    box_start_timer(x, pause_ms / 1000., 0.);
+}
+
+/* The end of the id, told once. */
+static void tell_end(struct box *x, int status, const struct cgroup_usage *u)
+{
+    struct channel *c = &x->supervisor->channel;
+    if (!x->known)
+        return;
+    struct err died = {0};
+    if (!x->told && !x->failure && !x->killed)
+        err_say(&died, ECHILD, "the sandbox died while it was set up (wait status 0x%x%s)", (unsigned)status,
+                u->oom_kills ? ", out of memory" : "");
+    if (x->failure || died.code) {
+        channel_send_failed(c, MESSAGE_SPAWN_FAILED, x->id, x->failure ? x->failure : &died);
+        return;
+    }
+    struct message_exited m = {
+        .header = {.type = MESSAGE_EXITED, .size = sizeof(m), .id = x->id},
+        .status = status,
+        .oom_kills = u->oom_kills,
+        .pids_denied = u->pids_denied,
+        .killed = x->killed,
+        .memory_peak_bytes = u->memory_peak_bytes,
+        .shmem_bytes = u->shmem_bytes,
+        .cpu_ns = u->cpu_ns,
+    };
+    channel_send(c, &m.header, NULL, 0);
+}
+
+/* Every process of the sandbox is dead: the kernel ends a pid namespace before its init can be waited for (pid_namespaces(7)). */
+void box_on_exit(struct ev_loop *loop, ev_io *w, int events)
+{
+    (void)events;
+    struct box *x = w->data;
+    int status = 0;
+    if (pidfd_reap(x->sandbox.pidfd, false, &status) == 0)
+        return;
+    box_read_setup(
+        x); /* a child that failed wrote why and then exited: both may be ready in this turn, in either order */
+    ev_io_stop(loop, &x->on_exit);
+    ev_io_stop(loop, &x->on_setup);
+    ev_io_stop(loop, &x->on_oom);
+    struct cgroup_usage usage = {0};
+    cgroup_read_usage(x->sandbox.group, &usage);
+    struct err e;
+    if (cgroup_kill(x->sandbox.group, &e) < 0)
+        log_warn("kill what is left in a dead sandbox's group: %s pid=%d", e.text, x->sandbox.pid);
+    fd_close(&x->sandbox.pidfd);
+    fd_close(&x->sandbox.error_fd);
+    fd_close(&x->sandbox.control_fd);
+    fd_close(&x->sandbox.log_fd);
+    fd_close(&x->sandbox.worker_fd);
+    box_set_state(x, BOX_REMOVING);
+    tell_end(x, status, &usage);
+    box_forget(x);
+    if (x->waiting) {
+        trees_handle(&x->supervisor->trees, x->waiting);
+        free(x->waiting);
+        x->waiting = NULL;
+    }
+    box_remove(x);
+}
+
+/* v1 kills one task and leaves the rest limping; the promise is that the whole instance dies. */
+void box_on_oom(struct ev_loop *loop, ev_io *w, int events)
+{
+    (void)events;
+    struct box *x = w->data;
+    if (!cgroup_oom_fd_tell(x->sandbox.group))
+        return;
+    ev_io_stop(loop, &x->on_oom);
+    box_kill(x);
+}
+
+void box_on_timer(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)loop;
+    (void)events;
+    struct box *x = w->data;
+    struct err e;
+    switch (x->state) {
+    case BOX_SETTING_UP:
+        err_say(&e, ETIMEDOUT, "the sandbox was not set up within %d s", BOX_SETUP_SECONDS);
+        box_fail(x, &e);
+        return;
+    case BOX_DYING:
+        strike(x);
+        return;
+    case BOX_REMOVING:
+        box_remove(x);
+        return;
+    case BOX_RUNNING:
+        return;
+    }
+}
+
+int boxes_init(struct boxes *b, struct supervisor *s, struct err *e)
+{
+    *b = (struct boxes){.supervisor = s, .bucket_count = 64};
+    list_init(&b->all);
+    while (b->bucket_count < s->config.instances_max)
+        b->bucket_count *= 2;
+    b->buckets = calloc(b->bucket_count, sizeof(*b->buckets)); /* touched page by page, as ids are used */
+    /* uid_base itself is the gateway's, the next one the code owner's */
+    if (!b->buckets || uids_init(&b->uids, s->config.uid_base + 2, s->config.uid_count - 2) < 0 ||
+        verified_init(&b->verified) < 0) {
+        boxes_fini(b);
+        return err_set(e, ENOMEM, "make room for %u instances", s->config.instances_max);
+    }
+    return 0;
+}
+
+void boxes_fini(struct boxes *b)
+{
+    free(b->buckets);
+    b->buckets = NULL;
+    uids_fini(&b->uids);
+    verified_fini(&b->verified);
+}
+
+void boxes_kill(struct boxes *b, uint64_t id)
+{
+    struct box *x = boxes_find(b, id);
+    if (!x)
+        return;
+    x->killed = true;
+    box_kill(x);
+}
+
+void boxes_usage(struct boxes *b, uint64_t id)
+{
+    struct box *x = boxes_find(b, id);
+    if (!x)
+        return;
+    struct cgroup_usage u = {0};
+    cgroup_read_usage(x->sandbox.group, &u);
+    struct message_exited m = {
+        .header = {.type = MESSAGE_USAGE_IS, .size = sizeof(m), .id = id},
+        .oom_kills = u.oom_kills,
+        .pids_denied = u.pids_denied,
+        .memory_peak_bytes = u.memory_peak_bytes,
+        .shmem_bytes = u.shmem_bytes,
+        .cpu_ns = u.cpu_ns,
+    };
+    channel_send(&b->supervisor->channel, &m.header, NULL, 0);
+}
+
+void boxes_abandon(struct boxes *b)
+{
+    LIST_EACH (&b->all, at) {
+        struct box *x = LIST_ENTRY(at, struct box, link);
+        box_forget(x);
+        free(x->waiting); /* its asker is gone */
+        x->waiting = NULL;
+        box_kill(x);
+    }
+}
+
+bool boxes_defer_tree(struct boxes *b, const struct message_tree *m)
+{
+    LIST_EACH (&b->all, at) {
+        struct box *x = LIST_ENTRY(at, struct box, link);
+        if (x->kind != MESSAGE_SPAWN_UNPACK || x->staging != m->staging || !x->known || x->waiting)
+            continue;
+        x->waiting = malloc(sizeof(*m));
+        if (!x->waiting)
+            return false;
+        *x->waiting = *m;
+        box_kill(x);
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A box is one living sandbox as the supervisor keeps it: what the gateway calls an instance, or an unpacker, or a deleter.
+ *
+ *   state      valid                     moved on by                                          guarded by
+ *   SETTING_UP sandbox, trial if new     error_fd's end -> RUNNING; an error, KILL -> DYING   timer: BOX_SETUP_SECONDS -> DYING
+ *   RUNNING    sandbox                   KILL, out of memory, the gateway's end -> DYING;     none: its life is the gateway's
+ *                                        pidfd -> REMOVING
+ *   DYING      sandbox                   pidfd -> REMOVING                                    timer: every second SIGKILL again
+ *   REMOVING   sandbox.group only        the cgroup is removed -> freed                       timer: tries again, 1 ms doubling to 1 s
+ *
+ * In every state but REMOVING a box of the present gateway is found by its id. A box of a former gateway has no id any more: it dies unheard.
+ */
+#ifndef FAASD_SUPERVISOR_BOX_H
+#define FAASD_SUPERVISOR_BOX_H
+
+#include "base/list.h"
+#include "sandbox/spawn.h"
+#include "supervisor/message.h"
+#include "supervisor/uids.h"
+#include "supervisor/verified.h"
+
+#include <ev.h>
+
+struct supervisor;
+
+enum {
+    BOX_SETUP_SECONDS = 10,
+    BOX_SPARE = 16, /* unpackers, deleters and shells beyond instances_max */
+};
+
+enum box_state { BOX_SETTING_UP, BOX_RUNNING, BOX_DYING, BOX_REMOVING };
+
+struct box {
+    struct supervisor *supervisor;
+    struct list link; /* struct boxes.all */
+    struct box *next; /* hash chain of boxes.buckets, while `known` */
+    uint64_t id;
+    uint64_t staging;      /* UNPACK */
+    uint64_t memory_bytes; /* its part of boxes.memory_bytes; 0 when it does not count */
+    uint32_t kind;         /* enum message_spawn_kind */
+    uint32_t host_uid;
+    enum box_state state;
+    bool known;        /* the present gateway knows it by its id */
+    bool told;         /* SPAWNED was sent */
+    bool killed;       /* a KILL came */
+    bool counts;       /* against instances_max and memory_budget: the present gateway's */
+    unsigned removals; /* tries to remove the cgroup */
+    struct sandbox sandbox;
+    struct box_trial *trial;      /* owned; until the sandbox has been verified */
+    struct err *failure;          /* owned; why it has to go, NULL when nothing failed */
+    struct message_tree *waiting; /* owned; PUBLISH or DISCARD of its staging directory, done when it is dead */
+    ev_io on_exit, on_setup, on_oom;
+    ev_timer timer;
+};
+
+struct boxes {
+    struct supervisor *supervisor;
+    struct list all;       /* struct box.link */
+    unsigned living;       /* in `all` */
+    unsigned counted;      /* boxes with `counts` */
+    uint64_t memory_bytes; /* their limits together */
+    uint64_t next_serial;  /* names the cgroups: never used twice, so a dying one is in nobody's way */
+    struct box **buckets;  /* owned; by id */
+    size_t bucket_count;   /* a power of two */
+    struct uids uids;
+    struct verified verified;
+};
+
+int boxes_init(struct boxes *b, struct supervisor *s, struct err *e);
+void boxes_fini(struct boxes *b); /* none may live */
+
+/* Answers with SPAWNED or SPAWN_FAILED, now or later. `m` was checked. -EPROTO when the id is in use. */
+int boxes_spawn(struct boxes *b, const struct message_spawn *m);
+void boxes_kill(struct boxes *b, uint64_t id);  /* an unknown id is one whose EXITED is under way */
+void boxes_usage(struct boxes *b, uint64_t id); /* likewise */
+
+/* The gateway is gone: everything of its dies unheard. */
+void boxes_abandon(struct boxes *b);
+
+/* True when a box still fills staging/ID: it is killed, and the message is carried out when it is dead. */
+bool boxes_defer_tree(struct boxes *b, const struct message_tree *m);
+
+#endif

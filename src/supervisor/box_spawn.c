@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a checked SPAWN message to a sandbox that runs. */
+#include "base/fdio.h"
+#include "base/fmt.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "supervisor/box_internal.h"
+#include "supervisor/core.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+enum { TMP_BYTES_MIN = 4096 /* tmpfs reads size=0 as "no limit" (tmpfs(5)) */ };
+
+void box_trial_free(struct box_trial *t)
+{
+    if (!t)
+        return;
+    fd_close(&t->code_fd);
+    free(t);
+}
+
+static int open_code(const struct supervisor *s, const struct message_spawn *m, struct err *e)
+{
+    if (m->kind == MESSAGE_SPAWN_UNPACK)
+        return state_make_staging(&s->state, m->staging, s->code_owner, e);
+    if (m->kind != MESSAGE_SPAWN_DELETE)
+        return state_open_version(&s->state, m->digest, s->code_owner, e);
+    int fd = openat(s->state.trash_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? err_set(e, errno, "open the trash") : fd;
+}
+
+static enum sandbox_worker worker_of(const struct message_spawn *m)
+{
+    if (m->kind == MESSAGE_SPAWN_SHELL)
+        return SANDBOX_WORKER_PTY;
+    bool is_native = m->kind == MESSAGE_SPAWN_FUNCTION && m->runtime == SETTINGS_RUNTIME_NATIVE;
+    return is_native ? SANDBOX_WORKER_SOCKET : SANDBOX_WORKER_NONE;
+}
+
+static void fill_spec(struct box_trial *t, const struct box *x)
+{
+    static const enum sandbox_kind kinds[] = {
+        [MESSAGE_SPAWN_FUNCTION] = SANDBOX_FUNCTION,
+        [MESSAGE_SPAWN_SHELL] = SANDBOX_SHELL,
+        [MESSAGE_SPAWN_UNPACK] = SANDBOX_UNPACK,
+        [MESSAGE_SPAWN_DELETE] = SANDBOX_DELETE,
+    };
+    static const char *const names[] = {[MESSAGE_SPAWN_FUNCTION] = "",
+                                        [MESSAGE_SPAWN_SHELL] = "",
+                                        [MESSAGE_SPAWN_UNPACK] = "unpack",
+                                        [MESSAGE_SPAWN_DELETE] = "delete"};
+    const struct message_spawn *m = &t->message;
+    const char *name = *m->function ? m->function : names[m->kind];
+    fmt_to(t->hostname, sizeof(t->hostname), "%s", name);
+    fmt_to(t->name, sizeof(t->name), "%s-%llu", name, (unsigned long long)x->supervisor->boxes.next_serial++);
+    t->spec = (struct sandbox_spec){
+        .kind = kinds[m->kind],
+        .worker = worker_of(m),
+        .name = t->name,
+        .hostname = t->hostname,
+        .code_dirfd = t->code_fd,
+        .host_uid = x->host_uid,
+        .tmp_bytes = m->tmp_bytes < TMP_BYTES_MIN ? TMP_BYTES_MIN : m->tmp_bytes,
+        .tmp_exec = m->tmp_exec == 1,
+        .network_host = m->network == SETTINGS_NETWORK_HOST,
+        .limits = {.memory_bytes = m->memory_bytes,
+                   .pids = m->pids,
+                   .cpus_milli = m->cpus_milli,
+                   .cpu_weight = m->cpu_weight ? m->cpu_weight : 100,
+                   .cpuset = m->cpuset},
+        .mount_count = m->mount_count,
+        .device_count = m->device_count,
+    };
+    for (uint32_t i = 0; i < m->mount_count; i++)
+        t->spec.mounts[i] = (struct sandbox_mount){
+            .source = m->mounts[i].source, .target = m->mounts[i].target, .writable = m->mounts[i].writable};
+    for (uint32_t i = 0; i < m->device_count; i++)
+        t->spec.devices[i] = m->devices[i];
+}
+
+/* The host's share, held here as well: a gateway that was taken over must not be able to use the host up. */
+static int check_room(const struct boxes *b, const struct message_spawn *m, struct err *e)
+{
+    const struct config *c = &b->supervisor->config;
+    bool is_function = m->kind == MESSAGE_SPAWN_FUNCTION || m->kind == MESSAGE_SPAWN_SHELL;
+    if (b->counted >= c->instances_max + BOX_SPARE || b->living >= 2 * (c->instances_max + BOX_SPARE))
+        return err_say(e, EAGAIN, "%u sandboxes live, the configuration allows %u (instances)", b->living,
+                       c->instances_max);
+    if (is_function && b->memory_bytes + m->memory_bytes > c->memory_budget_bytes)
+        return err_say(e, EAGAIN, "memory_budget (%llu bytes) is in use: %llu bytes",
+                       (unsigned long long)c->memory_budget_bytes, (unsigned long long)b->memory_bytes);
+    return 0;
+}
+
+static void send_spawned(struct box *x)
+{
+    struct sandbox *b = &x->sandbox;
+    struct message_spawned m = {
+        .header = {.type = MESSAGE_SPAWNED, .size = sizeof(m), .id = x->id}, .fd_count = 2, .pid = b->pid};
+    int fds[MESSAGE_FDS_MAX] = {fd_take(&b->control_fd), fd_take(&b->log_fd)};
+    if (b->worker_fd >= 0)
+        fds[m.fd_count++] = fd_take(&b->worker_fd);
+    x->told = true;
+    channel_send(&x->supervisor->channel, &m.header, fds, m.fd_count);
+}
+
+/* The set-up is complete. */
+static void on_complete(struct box *x)
+{
+    struct supervisor *s = x->supervisor;
+    if (x->state != BOX_SETTING_UP)
+        return;
+    struct box_trial *t = x->trial;
+    if (t) {
+        struct err e;
+        if (sandbox_verify(s->base, &t->spec, &x->sandbox, &e) < 0) {
+            err_wrap(&e, "the sandbox is not what was planned");
+            log_error("%s fn=%s pid=%d", e.text, t->message.function, x->sandbox.pid);
+            box_fail(x, &e);
+            return;
+        }
+        verified_add(&s->boxes.verified, x->kind, t->message.revision);
+        box_trial_free(t);
+        x->trial = NULL;
+    }
+    box_set_state(x, BOX_RUNNING);
+    ev_timer_stop(s->loop, &x->timer);
+    if (!x->told && x->known)
+        send_spawned(x);
+}
+
+void box_read_setup(struct box *x)
+{
+    if (x->sandbox.error_fd < 0)
+        return;
+    struct err e;
+    ssize_t n = read(x->sandbox.error_fd, &e, sizeof(e));
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    ev_io_stop(x->supervisor->loop, &x->on_setup);
+    fd_close(&x->sandbox.error_fd);
+    if (n == 0)
+        return;
+    /* the child has not run any code but ours yet, but its answer goes on to people: terminated, and an error in any case */
+    if (n != sizeof(e) || e.code <= 0)
+        err_say(&e, EPROTO, "the sandbox's set-up answered with %zd bytes", n);
+    e.text[sizeof(e.text) - 1] = '\0';
+    box_fail(x, &e);
+}
+
+static void on_setup(struct ev_loop *loop, ev_io *w, int events)
+{
+    (void)loop;
+    (void)events;
+    struct box *x = w->data;
+    box_read_setup(x);
+    if (x->sandbox.error_fd < 0)
+        on_complete(x);
+}
+
+static void watch(struct box *x)
+{
+    struct ev_loop *loop = x->supervisor->loop;
+    struct sandbox *b = &x->sandbox;
+    ev_io_init(&x->on_exit, box_on_exit, b->pidfd, EV_READ);
+    ev_io_init(&x->on_setup, on_setup, b->error_fd, EV_READ);
+    ev_init(&x->timer, box_on_timer);
+    ev_init(&x->on_oom, box_on_oom);
+    x->on_exit.data = x->on_setup.data = x->on_oom.data = x->timer.data = x;
+    ev_io_start(loop, &x->on_exit);
+    ev_io_start(loop, &x->on_setup);
+    /* Under v2 memory.oom.group makes the kernel kill the whole group, and the usage at the end tells why: nothing to watch. */
+    bool priority = false;
+    int oom = cgroup_oom_fd(b->group, &priority);
+    if (oom >= 0 && !priority) {
+        ev_io_set(&x->on_oom, oom, EV_READ);
+        ev_io_start(loop, &x->on_oom);
+    }
+    box_start_timer(x, BOX_SETUP_SECONDS, 0.);
+}
+
+static int make_sandbox(struct box *x, const struct message_spawn *m, struct err *e)
+{
+    struct supervisor *s = x->supervisor;
+    struct box_trial *t = malloc(sizeof(*t));
+    if (!t)
+        return err_set(e, ENOMEM, "make a sandbox");
+    t->message = *m;
+    int r = t->code_fd = open_code(s, m, e);
+    if (r >= 0) {
+        fill_spec(t, x);
+        r = sandbox_spawn(s->base, s->groups, &t->spec, &x->sandbox, e);
+    }
+    if (r < 0) {
+        box_trial_free(t);
+        return r;
+    }
+    if (verified_has(&s->boxes.verified, m->kind, m->revision))
+        box_trial_free(t);
+    else
+        x->trial = t;
+    return 0;
+}
+
+static struct box *box_new(struct boxes *b, const struct message_spawn *m, struct err *e)
+{
+    struct supervisor *s = b->supervisor;
+    bool is_function = m->kind == MESSAGE_SPAWN_FUNCTION || m->kind == MESSAGE_SPAWN_SHELL;
+    uint32_t uid = is_function ? uids_take(&b->uids) : s->code_owner;
+    if (uid == 0) {
+        err_say(e, EAGAIN, "every host uid of uid_base and uid_count is in use");
+        return NULL;
+    }
+    struct box *x = calloc(1, sizeof(*x));
+    if (!x) {
+        if (is_function)
+            uids_give_back(&b->uids, uid);
+        err_set(e, ENOMEM, "make a sandbox");
+        return NULL;
+    }
+    x->supervisor = s;
+    x->state = BOX_SETTING_UP;
+    x->id = m->header.id;
+    x->kind = m->kind;
+    x->staging = m->staging;
+    x->memory_bytes = is_function ? m->memory_bytes : 0;
+    x->host_uid = uid;
+    if (make_sandbox(x, m, e) == 0)
+        return x;
+    if (is_function)
+        uids_give_back(&b->uids, uid);
+    free(x);
+    return NULL;
+}
+
+int boxes_spawn(struct boxes *b, const struct message_spawn *m)
+{
+    struct err e = {0};
+    if (boxes_find(b, m->header.id))
+        return -EPROTO;
+    struct box *x = check_room(b, m, &e) == 0 ? box_new(b, m, &e) : NULL;
+    if (!x) {
+        channel_send_failed(&b->supervisor->channel, MESSAGE_SPAWN_FAILED, m->header.id, &e);
+        return 0;
+    }
+    box_enter(x);
+    watch(x);
+    if (!x->trial)
+        send_spawned(x);
+    return 0;
+}

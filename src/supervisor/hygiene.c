@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/hygiene.h"
+
+#include "base/fdio.h"
+#include "base/log.h"
+#include "os/rlimit.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+static int fill_standard_fds(struct err *e)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd >= 0 && fd <= STDERR_FILENO && fcntl(fd, F_SETFD, 0) == 0);
+    if (fd < 0)
+        return err_set(e, errno, "open '/dev/null'");
+    close(fd);
+    return 0;
+}
+
+static int close_inherited(int keep_fd, struct err *e)
+{
+    unsigned first = STDERR_FILENO + 1;
+    int r = 0;
+    if (keep_fd >= (int)first) {
+        if (fcntl(keep_fd, F_SETFD, FD_CLOEXEC) < 0)
+            return err_set(e, errno, "keep descriptor %d", keep_fd);
+        if (keep_fd > (int)first)
+            r = close_range(first, (unsigned)keep_fd - 1, 0);
+        first = (unsigned)keep_fd + 1;
+    }
+    if (r < 0 || close_range(first, ~0U, 0) < 0)
+        return err_set(e, errno, "close inherited descriptors");
+    return 0;
+}
+
+static void on_sigpipe(int number)
+{
+    (void)number;
+}
+
+/* SIGPIPE is caught, not ignored: a write to a closed log then fails with EPIPE all the same, but an ignored signal would stay ignored in
+ * every program that we execute, and functions would inherit it. */
+static int reset_signals(struct err *e)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    struct sigaction plain = {.sa_handler = SIG_DFL};
+    struct sigaction pipe = {.sa_handler = on_sigpipe, .sa_flags = SA_RESTART};
+    if (sigprocmask(SIG_SETMASK, &none, NULL) < 0 || sigaction(SIGCHLD, &plain, NULL) < 0 ||
+        sigaction(SIGPIPE, &pipe, NULL) < 0)
+        return err_set(e, errno, "reset the signals");
+    return 0;
+}
+
+int hygiene_apply(int keep_fd, struct err *e)
+{
+    int r = fill_standard_fds(e);
+    if (r == 0)
+        r = close_inherited(keep_fd, e);
+    if (r == 0)
+        r = reset_signals(e);
+    if (r == 0)
+        r = rlimit_set(RLIMIT_CORE, 0, e);
+    if (r < 0)
+        return r;
+    umask(077);
+    if (chdir("/") < 0)
+        return err_set(e, errno, "change to '/'");
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+            return err_set(e, errno, "raise the limit of open files");
+    }
+    if (prctl(PR_SET_DUMPABLE, 0) < 0)
+        return err_set(e, errno, "become undumpable");
+    return 0;
+}
+
+int hygiene_demand_features(const struct feature_set *f, bool allow_degraded, struct err *e)
+{
+    unsigned required = 0;
+    unsigned degrading = 0;
+    for (int i = 0; i < FEATURE_COUNT; i++) {
+        enum feature_need need = feature_need((enum feature)i);
+        if (f->found[i] || need == FEATURE_NICE)
+            continue;
+        const char *name = feature_name((enum feature)i);
+        const char *loss = feature_loss((enum feature)i);
+        required += need == FEATURE_REQUIRED;
+        degrading += need == FEATURE_DEGRADES;
+        if (need == FEATURE_DEGRADES && allow_degraded)
+            log_warn("degraded: this host has no %s (%s): %s", name, f->detail[i], loss);
+        else
+            log_error("this host has no %s (%s): %s", name, f->detail[i], loss);
+    }
+    if (required > 0)
+        return err_say(e, ENOTSUP,
+                       "this host lacks %u features that no sandbox can do without; `faasd check` lists all", required);
+    if (degrading > 0 && !allow_degraded)
+        return err_say(e, ENOTSUP, "this host lacks %u parts of the sandbox; --allow-degraded serves without them",
+                       degrading);
+    return 0;
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Everything that supervisor and gateway say to each other: fixed-size messages on one SOCK_SEQPACKET pair. This enum is the
+ * supervisor's whole attack surface towards a gateway that was taken over; each message is length-checked before use, and what
+ * it may ask for is what the root-owned configuration grants. The only header that both sides include.
+ */
+#ifndef FAASD_SUPERVISOR_MESSAGE_H
+#define FAASD_SUPERVISOR_MESSAGE_H
+
+#include "base/err.h"
+#include "codec/config.h"
+#include "codec/settings.h"
+
+enum {
+    MESSAGE_DIGEST_MAX = 65, /* 64 lower-case hex digits and a NUL */
+    MESSAGE_FDS_MAX = 4,
+};
+
+enum message_type {
+    /* gateway -> supervisor */
+    MESSAGE_HELLO = 1, /* the gateway accepts requests: message_plain */
+    MESSAGE_SPAWN,     /* message_spawn */
+    MESSAGE_KILL,      /* message_plain: id of the instance; answered by MESSAGE_EXITED */
+    MESSAGE_USAGE,     /* message_plain: id of the instance; answered by MESSAGE_USAGE_IS */
+    MESSAGE_PUBLISH,   /* message_tree: staging/ID -> versions/DIGEST, durably; answered by MESSAGE_DONE */
+    MESSAGE_DISCARD,   /* message_tree: staging/ID -> trash; answered by MESSAGE_DONE */
+    MESSAGE_RETIRE,    /* message_tree: versions/DIGEST -> trash; answered by MESSAGE_DONE */
+    /* supervisor -> gateway */
+    MESSAGE_SPAWNED = 64, /* message_spawned + fds */
+    MESSAGE_SPAWN_FAILED, /* message_failed: no such instance (any more); `text` is for the person who deployed. Ends the id: no EXITED follows. */
+    MESSAGE_EXITED,       /* message_exited: every process of the instance is dead. Ends the id. */
+    MESSAGE_USAGE_IS,     /* message_exited, status 0 */
+    MESSAGE_DONE,         /* message_failed; code 0 = done */
+    MESSAGE_DRAIN,        /* message_plain: finish what runs, refuse the rest, then exit 0 */
+    MESSAGE_CONFIG,       /* message_plain + fd: memfd with a new struct config */
+};
+
+struct message_header {
+    uint32_t type;
+    uint32_t size; /* of the whole message */
+    uint64_t
+        id; /* instance id, or the asker's own number for tree messages; chosen by the gateway, never 0, never reused in its life */
+};
+
+struct message_plain {
+    struct message_header header;
+};
+
+enum message_spawn_kind {
+    MESSAGE_SPAWN_FUNCTION, /* code = versions/DIGEST read-only at /var/task */
+    MESSAGE_SPAWN_SHELL,    /* as FUNCTION, with a pty */
+    MESSAGE_SPAWN_UNPACK,   /* staging/ID, made here, writable at /staging; the faasd program at /faasd */
+    MESSAGE_SPAWN_DELETE,   /* the trash directory, writable at /trash; the faasd program at /faasd */
+};
+
+struct message_spawn {
+    struct message_header header;
+    uint32_t kind;
+    uint32_t runtime;                 /* enum settings_runtime */
+    char function[SETTINGS_NAME_MAX]; /* for names of cgroups, logs, the hostname; "" for UNPACK and DELETE */
+    char digest[MESSAGE_DIGEST_MAX];  /* of the code; "" for UNPACK and DELETE */
+    char revision
+        [MESSAGE_DIGEST_MAX]; /* of code and settings: the sandbox of a revision is verified at its first start */
+    uint64_t staging;         /* UNPACK: the staging directory's number */
+    uint64_t memory_bytes;
+    uint64_t tmp_bytes;
+    uint32_t pids;
+    uint32_t cpus_milli;
+    uint32_t cpu_weight;
+    uint32_t network; /* enum settings_network */
+    uint32_t tmp_exec;
+    uint32_t mount_count;
+    uint32_t device_count;
+    char cpuset[64];
+    struct settings_mount mounts[SETTINGS_MOUNTS_MAX];
+    char devices[SETTINGS_DEVICES_MAX][64];
+};
+
+/* fds, in this order: control (to init, SOCK_SEQPACKET, sandbox/init_protocol.h), log (read end of the pipe that is stdout and stderr of
+ * init and native workers), then for runtime native the worker's socket (SOCK_STREAM, faasd/frame.h), for SHELL the pty's master. All CLOEXEC, all
+ * non-blocking. Sent as soon as the process exists (its set-up still runs, a failure is SPAWN_FAILED afterwards), except at the first
+ * start of a revision: then after the outside check has passed. */
+struct message_spawned {
+    struct message_header header;
+    uint32_t fd_count;
+    int32_t pid; /* of init, on the host: for people (`faasd ls`, logs) */
+};
+
+struct message_failed {
+    struct message_header header;
+    struct err error; /* code 0: no failure */
+};
+
+struct message_exited {
+    struct message_header header;
+    int32_t status;       /* wait status of init */
+    uint32_t oom_kills;   /* 0: memory was not the reason */
+    uint32_t pids_denied; /* forks refused at the pids limit */
+    uint32_t killed;      /* 1: a MESSAGE_KILL came first */
+    uint64_t memory_peak_bytes;
+    uint64_t shmem_bytes; /* /tmp and shared memory when last seen; 0 = unknown */
+    uint64_t cpu_ns;
+};
+
+struct message_tree {
+    struct message_header header;
+    uint64_t staging;
+    char digest[MESSAGE_DIGEST_MAX];
+};
+
+/* What the gateway finds when it starts: fd 3 = the message socket, fd 4 = a memfd holding struct gateway_boot, listeners from fd 5 on. */
+enum { GATEWAY_FD_LINK = 3, GATEWAY_FD_BOOT = 4, GATEWAY_FD_LISTENERS = 5 };
+enum gateway_listener_kind {
+    GATEWAY_LISTENER_LOOPBACK, /* TCP on 127.0.0.0/8 or ::1 */
+    GATEWAY_LISTENER_REMOTE,   /* any other TCP address */
+    GATEWAY_LISTENER_INVOKE,   /* invoke.sock and `--listen unix:` */
+    GATEWAY_LISTENER_CONTROL,  /* control.sock */
+};
+
+struct gateway_boot {
+    uint32_t magic; /* CONFIG_MAGIC */
+    uint32_t listener_count;
+    uint32_t listener_kinds[CONFIG_LISTEN_MAX * 2 + 2];
+    char db_dir[CONFIG_PATH_MAX];       /* state/db, owned by the gateway's uid */
+    char log_dir[CONFIG_PATH_MAX];      /* state/logs, owned by the gateway's uid */
+    char versions_dir[CONFIG_PATH_MAX]; /* readable */
+    char staging_dir[CONFIG_PATH_MAX];  /* readable */
+    char hostname[65];
+    struct config config;
+};
+
+#endif

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The supervisor's life: start, the loop's outer events, end. What it does for the gateway is in box.c and trees.c; what it believes of it, in request.c.
+ */
+#include "supervisor/supervisor.h"
+
+#include "base/fdio.h"
+#include "base/fmt.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "supervisor/core.h"
+#include "supervisor/hygiene.h"
+#include "supervisor/notify.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+enum {
+    DRAIN_GRACE_MS = 2000, /* beyond drain_ms: for the gateway to answer, store and exit */
+    STOP_SECONDS = 5,      /* for killed sandboxes to be gone */
+};
+
+static void set_phase(struct supervisor *s, enum supervisor_phase to)
+{
+    assert(to > s->phase);
+    s->phase = to;
+}
+
+/* ---- the end ---- */
+
+static void stop(struct supervisor *s)
+{
+    if (s->phase == SUPERVISOR_STOPPING)
+        return;
+    set_phase(s, SUPERVISOR_STOPPING);
+    gateway_process_kill(&s->gateway);
+    boxes_abandon(&s->boxes);
+    if (s->boxes.living == 0) {
+        ev_break(s->loop, EVBREAK_ALL);
+        return;
+    }
+    ev_timer_stop(s->loop, &s->drain_timer);
+    ev_now_update(s->loop);
+    ev_timer_set(&s->drain_timer, STOP_SECONDS, 0.);
+    ev_timer_start(s->loop, &s->drain_timer);
+}
+
+static void on_drain_timer(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)events;
+    struct supervisor *s = w->data;
+    if (s->phase == SUPERVISOR_STOPPING) {
+        log_error("%u sandboxes are not gone after %d s; the next start sweeps them", s->boxes.living, STOP_SECONDS);
+        ev_break(loop, EVBREAK_ALL);
+        return;
+    }
+    log_warn("the drain's deadline has passed; stopping now");
+    stop(s);
+}
+
+static void on_stop_signal(struct ev_loop *loop, ev_signal *w, int events)
+{
+    (void)events;
+    struct supervisor *s = w->data;
+    if (s->gateway.state != GATEWAY_RUNNING || s->phase != SUPERVISOR_SERVING) {
+        stop(s); /* nothing is served yet, or it is the second signal */
+        return;
+    }
+    set_phase(s, SUPERVISOR_DRAINING);
+    if (!s->options->quiet)
+        log_info("draining, at most %llu ms", (unsigned long long)s->config.drain_ms + DRAIN_GRACE_MS);
+    notify_stopping();
+    ev_now_update(loop);
+    ev_timer_set(&s->drain_timer, (double)(s->config.drain_ms + DRAIN_GRACE_MS) / 1000., 0.);
+    ev_timer_start(loop, &s->drain_timer);
+    channel_send_plain(&s->channel, MESSAGE_DRAIN, 0, -1);
+}
+
+void supervisor_on_boxes_gone(struct supervisor *s)
+{
+    if (s->phase == SUPERVISOR_STOPPING)
+        ev_break(s->loop, EVBREAK_ALL);
+}
+
+/* ---- the gateway ---- */
+
+static void announce(struct supervisor *s)
+{
+    if (!s->options->quiet) {
+        char where[LISTENERS_MAX * CONFIG_PATH_MAX];
+        listeners_print(&s->listeners, where, sizeof(where));
+        dprintf(STDERR_FILENO, "ready %s\n", where);
+    }
+    notify_ready();
+    if (s->options->ready_fd >= 0) {
+        int r = fd_write_full(s->options->ready_fd, "R", 1);
+        if (r < 0)
+            log_warn("nobody waits for this daemon to be ready: %s", strerrorname_np(-r));
+        close(s->options->ready_fd);
+    }
+}
+
+static void on_hello(struct supervisor *s)
+{
+    if (s->gateway.state != GATEWAY_GREETING) {
+        supervisor_on_gateway_broken(s, "it greeted twice");
+        return;
+    }
+    gateway_process_greeted(&s->gateway);
+    if (s->phase != SUPERVISOR_STARTING) {
+        log_info("the gateway is back pid=%d", s->gateway.pid);
+        return;
+    }
+    set_phase(s, SUPERVISOR_SERVING);
+    announce(s);
+}
+
+void supervisor_on_request(struct supervisor *s, union request *r, size_t size)
+{
+    struct err e = {0};
+    switch (request_check(r, size, &s->config, &e)) {
+    case REQUEST_BAD:
+        supervisor_on_gateway_broken(s, e.text);
+        return;
+    case REQUEST_REFUSED:
+        channel_send_failed(&s->channel, MESSAGE_SPAWN_FAILED, r->header.id, &e);
+        return;
+    case REQUEST_OK:
+        break;
+    }
+    switch (r->header.type) {
+    case MESSAGE_HELLO:
+        on_hello(s);
+        break;
+    case MESSAGE_SPAWN:
+        if (boxes_spawn(&s->boxes, &r->spawn) < 0)
+            supervisor_on_gateway_broken(s, "it used an id twice");
+        break;
+    case MESSAGE_KILL:
+        boxes_kill(&s->boxes, r->header.id);
+        break;
+    case MESSAGE_USAGE:
+        boxes_usage(&s->boxes, r->header.id);
+        break;
+    default:
+        if (r->header.type == MESSAGE_RETIRE || !boxes_defer_tree(&s->boxes, &r->tree))
+            trees_handle(&s->trees, &r->tree);
+        break;
+    }
+}
+
+/* May be called from the depth of a send, so it only begins the end: everything else follows from the gateway's exit. */
+void supervisor_on_gateway_broken(struct supervisor *s, const char *why)
+{
+    if (s->gateway.state != GATEWAY_GREETING && s->gateway.state != GATEWAY_RUNNING)
+        return;
+    log_error("the gateway is not to be trusted any more (%s): killed pid=%d", why, s->gateway.pid);
+    gateway_process_kill(&s->gateway);
+    channel_close(&s->channel);
+}
+
+static void describe_status(int status, char *out, size_t cap)
+{
+    if (WIFSIGNALED(status))
+        fmt_to(out, cap, "signal %s", sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "?");
+    else
+        fmt_to(out, cap, "exit status %d", WEXITSTATUS(status));
+}
+
+void supervisor_on_gateway_exit(struct supervisor *s, int status)
+{
+    char how[32];
+    struct err e;
+    describe_status(status, how, sizeof(how));
+    boxes_abandon(&s->boxes);
+    trees_abandon(&s->trees);
+    if (state_sweep_staging(&s->state, &e) < 0)
+        log_warn("clear what the gateway left: %s", e.text);
+    switch (s->phase) {
+    case SUPERVISOR_STARTING:
+        log_error("the gateway ended before it accepted requests: %s", how);
+        s->exit_status = 1;
+        stop(s);
+        break;
+    case SUPERVISOR_SERVING:
+        log_error("the gateway died (%s); its sandboxes are killed and a new one starts pid=%d", how, s->gateway.pid);
+        gateway_process_restart(&s->gateway);
+        break;
+    case SUPERVISOR_DRAINING:
+        if (status != 0)
+            log_warn("the gateway ended its drain with %s", how);
+        stop(s);
+        break;
+    case SUPERVISOR_STOPPING:
+        break;
+    }
+}
+
+/* ---- reload ---- */
+
+/* All or nothing: a configuration that does not read leaves the running one as it is. */
+static void reload(struct supervisor *s)
+{
+    struct err e;
+    struct accounts ignored;
+    char keys[512];
+    scoped_free struct config *fresh = calloc(1, sizeof(*fresh));
+    if (!fresh) {
+        log_error("reload: no memory; the former configuration stays");
+        return;
+    }
+    if (configuration_load(s->options, fresh, &ignored, &e) < 0) {
+        log_error("reload: %s; the former configuration stays", e.text);
+        return;
+    }
+    if (config_restart_keys(&s->config, fresh, keys, sizeof(keys)) > 0)
+        log_warn("reload: a restart is needed for a change of %s", keys);
+    configuration_keep_fixed(fresh, &s->config);
+    int fd = gateway_process_make_memfd("faasd-config", fresh, sizeof(*fresh), &e);
+    if (fd < 0) {
+        log_error("reload: %s; the former configuration stays", e.text);
+        return;
+    }
+    s->config = *fresh;
+    channel_send_plain(&s->channel, MESSAGE_CONFIG, 0, fd);
+    log_info("the configuration was read again");
+}
+
+static void on_reload_signal(struct ev_loop *loop, ev_signal *w, int events)
+{
+    (void)loop;
+    (void)events;
+    struct supervisor *s = w->data;
+    if (s->phase != SUPERVISOR_SERVING)
+        return;
+    notify_reloading();
+    reload(s);
+    notify_ready();
+}
+
+/* ---- the start ---- */
+
+static int open_groups(struct supervisor *s, struct err *e)
+{
+    char name[CGROUP_NAME_MAX];
+    fmt_to(name, sizeof(name), "faasd-%llx", (unsigned long long)str_hash(str_from(s->options->paths.run), 0));
+    int r = cgroup_tree_open(&s->groups, name, e);
+    if (r < 0)
+        return r;
+    int swept = cgroup_tree_sweep(s->groups, e);
+    if (swept > 0 && !s->options->quiet)
+        log_info("%d sandboxes of a killed daemon were swept", swept);
+    return swept < 0 ? swept : 0;
+}
+
+static int open_host(struct supervisor *s, struct err *e)
+{
+    const struct supervisor_options *o = s->options;
+    int r = configuration_load(o, &s->config, &s->accounts, e);
+    if (r < 0)
+        return r;
+    if (geteuid() != 0)
+        return err_say(e, EPERM, "faasd serves as root only, and this is uid %u", geteuid());
+    r = feature_probe(&s->features, e);
+    if (r == 0)
+        r = hygiene_demand_features(&s->features, o->allow_degraded, e);
+    if (r < 0)
+        return r;
+    s->self_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+    if (s->self_fd < 0)
+        return err_set(e, errno, "open '/proc/self/exe'");
+    s->code_owner = s->config.uid_base + 1;
+    return 0;
+}
+
+static int open_all(struct supervisor *s, struct err *e)
+{
+    const struct supervisor_options *o = s->options;
+    int r = open_host(s, e);
+    if (r == 0)
+        r = state_open(&s->state, &o->paths, &s->accounts, s->code_owner, e);
+    if (r == 0)
+        r = open_groups(s, e);
+    if (r == 0)
+        r = state_sweep_staging(&s->state, e);
+    if (r >= 0)
+        r = listeners_open(&s->listeners, &s->config, &s->accounts, &o->paths, e);
+    if (r == 0)
+        r = boxes_init(&s->boxes, s, e);
+    if (r < 0)
+        return r;
+    /* Last of what may fail for the operator's reasons: from here on this process is in a mount namespace of its own. */
+    const struct sandbox_base_options base = {.config = &s->config,
+                                              .features = &s->features,
+                                              .scratch_dir = s->state.base,
+                                              .code_owner = s->code_owner,
+                                              .self_fd = s->self_fd};
+    r = sandbox_base_open(&s->base, &base, e);
+    return r < 0 ? r : gateway_process_start(&s->gateway, e);
+}
+
+static int init(struct supervisor *s, const struct supervisor_options *o, struct err *e)
+{
+    s->options = o;
+    s->self_fd = -1;
+    state_init(&s->state);
+    list_init(&s->boxes.all);
+    channel_init(&s->channel, s);
+    trees_init(&s->trees, s);
+    gateway_process_init(&s->gateway, s);
+    /* not the default loop: that one would reap every child on SIGCHLD, and children here are waited for by their pidfds */
+    s->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
+    if (!s->loop)
+        return err_set(e, ENOMEM, "make the event loop");
+    ev_signal_init(&s->on_term, on_stop_signal, SIGTERM);
+    ev_signal_init(&s->on_int, on_stop_signal, SIGINT);
+    ev_signal_init(&s->on_hup, on_reload_signal, SIGHUP);
+    ev_init(&s->drain_timer, on_drain_timer);
+    s->on_term.data = s->on_int.data = s->on_hup.data = s->drain_timer.data = s;
+    ev_signal_start(s->loop, &s->on_term);
+    ev_signal_start(s->loop, &s->on_int);
+    ev_signal_start(s->loop, &s->on_hup);
+    return 0;
+}
+
+static void fini(struct supervisor *s)
+{
+    gateway_process_close(&s->gateway);
+    trees_fini(&s->trees);
+    listeners_close(&s->listeners);
+    if (s->base)
+        sandbox_base_close(s->base);
+    if (s->groups)
+        cgroup_tree_close(s->groups, s->boxes.living == 0);
+    boxes_fini(&s->boxes);
+    state_close(&s->state); /* with it the lock: the last thing to go */
+    fd_close(&s->self_fd);
+    if (s->loop) {
+        ev_signal_stop(s->loop, &s->on_term);
+        ev_signal_stop(s->loop, &s->on_int);
+        ev_signal_stop(s->loop, &s->on_hup);
+        ev_timer_stop(s->loop, &s->drain_timer);
+        ev_loop_destroy(s->loop);
+    }
+}
+
+static int check_config(const struct supervisor_options *o)
+{
+    struct err e;
+    scoped_free struct config *c = calloc(1, sizeof(*c));
+    if (!c || supervisor_load_config(o, c, &e) < 0) {
+        dprintf(STDERR_FILENO, "%s\n", c ? e.text : "no memory");
+        return 1;
+    }
+    dprintf(STDOUT_FILENO, "the configuration is good\n");
+    return 0;
+}
+
+int supervisor_main(const struct supervisor_options *o)
+{
+    struct err e = {0};
+    log_set_role("supervisor");
+    if (hygiene_apply(o->ready_fd, &e) < 0) {
+        log_error("%s", e.text);
+        return 1;
+    }
+    if (o->check_config)
+        return check_config(o);
+    scoped_free struct supervisor *s = calloc(1, sizeof(*s));
+    if (!s) {
+        log_error("no memory");
+        return 1;
+    }
+    int r = init(s, o, &e);
+    if (r == 0)
+        r = open_all(s, &e);
+    if (r < 0) {
+        log_error("%s", e.text);
+        s->exit_status = 1;
+    } else {
+        malloc_trim(0); /* the start's scratch memory */
+        ev_run(s->loop, 0);
+    }
+    fini(s);
+    return s->exit_status;
+}

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/request.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define DIGEST "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static struct config granting(void)
+{
+    struct config c = {.memory_budget_bytes = 1ULL << 32,
+                       .grant_mount_count = 2,
+                       .grant_device_count = 1,
+                       .grant_network_host = true,
+                       .grant_cpuset = true};
+    strcpy(c.grant_mounts[0].source, "/data");
+    strcpy(c.grant_mounts[1].source, "/srv/www");
+    c.grant_mounts[1].writable = true;
+    strcpy(c.grant_devices[0], "/dev/video0");
+    return c;
+}
+
+static union request spawn(void)
+{
+    union request r;
+    memset(&r, 0, sizeof(r));
+    r.spawn = (struct message_spawn){.header = {.type = MESSAGE_SPAWN, .size = sizeof(struct message_spawn), .id = 7},
+                                     .memory_bytes = 1 << 27,
+                                     .tmp_bytes = 1 << 26,
+                                     .pids = 64,
+                                     .cpus_milli = 1000,
+                                     .cpu_weight = 100};
+    strcpy(r.spawn.function, "hello");
+    strcpy(r.spawn.digest, DIGEST);
+    strcpy(r.spawn.revision, DIGEST);
+    return r;
+}
+
+static union request with_mount(const char *source, const char *target, bool writable)
+{
+    union request r = spawn();
+    r.spawn.mount_count = 1;
+    strcpy(r.spawn.mounts[0].source, source);
+    strcpy(r.spawn.mounts[0].target, target);
+    r.spawn.mounts[0].writable = writable;
+    return r;
+}
+
+static enum request_verdict judge(const union request *r)
+{
+    struct err e;
+    struct config c = granting();
+    return request_check(r, r->header.size, &c, &e);
+}
+
+static void a_plain_spawn_is_accepted(void **state)
+{
+    (void)state;
+    union request r = spawn();
+    assert_int_equal(judge(&r), REQUEST_OK);
+}
+
+static void every_wrong_size_is_bad(void **state)
+{
+    (void)state;
+    struct config c = granting();
+    struct err e;
+    union request r = spawn();
+    for (size_t n = 0; n < sizeof(struct message_spawn); n++)
+        assert_int_equal(request_check(&r, n, &c, &e), REQUEST_BAD);
+    r.header.size--;
+    assert_int_equal(request_check(&r, sizeof(struct message_spawn), &c, &e), REQUEST_BAD);
+    assert_int_equal(request_check(&r, sizeof(struct message_spawn) - 1, &c, &e), REQUEST_BAD);
+}
+
+static void only_types_that_a_gateway_sends_are_known(void **state)
+{
+    (void)state;
+    struct config c = granting();
+    struct err e;
+    for (uint32_t type = 0; type < 300; type++) {
+        union request r = {.plain = {.header = {.type = type, .size = sizeof(struct message_plain), .id = 1}}};
+        bool known = type == MESSAGE_HELLO || type == MESSAGE_KILL || type == MESSAGE_USAGE;
+        assert_int_equal(request_check(&r, sizeof(struct message_plain), &c, &e), known ? REQUEST_OK : REQUEST_BAD);
+    }
+}
+
+static void only_a_greeting_goes_without_an_id(void **state)
+{
+    (void)state;
+    union request r = {.plain = {.header = {.type = MESSAGE_HELLO, .size = sizeof(struct message_plain)}}};
+    assert_int_equal(judge(&r), REQUEST_OK);
+    r.header.type = MESSAGE_KILL;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r = spawn();
+    r.header.id = 0;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+}
+
+static void values_out_of_range_are_bad(void **state)
+{
+    (void)state;
+    struct message_spawn good = spawn().spawn;
+#define SPOIL(member, value)                                                                                           \
+    do {                                                                                                               \
+        union request r = {.spawn = good};                                                                             \
+        r.spawn.member = (value);                                                                                      \
+        assert_int_equal(judge(&r), REQUEST_BAD);                                                                      \
+    } while (0)
+    SPOIL(kind, MESSAGE_SPAWN_DELETE + 1);
+    SPOIL(runtime, SETTINGS_RUNTIME_NATIVE + 1);
+    SPOIL(network, SETTINGS_NETWORK_HOST + 1);
+    SPOIL(tmp_exec, 2);
+    SPOIL(mount_count, SETTINGS_MOUNTS_MAX + 1);
+    SPOIL(device_count, SETTINGS_DEVICES_MAX + 1);
+    SPOIL(memory_bytes, 0);
+    SPOIL(memory_bytes, UINT64_MAX);
+    SPOIL(tmp_bytes, UINT64_MAX);
+    SPOIL(pids, 0);
+    SPOIL(cpu_weight, 10001);
+    SPOIL(cpus_milli, UINT32_MAX);
+#undef SPOIL
+}
+
+static void strings_without_an_end_or_of_a_wrong_pattern_are_bad(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"", "../x", "a/b", ".", "a b", "a\n"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        union request r = spawn();
+        strcpy(r.spawn.function, names[i]);
+        assert_int_equal(judge(&r), REQUEST_BAD);
+    }
+    union request r = spawn();
+    memset(r.spawn.function, 'a', sizeof(r.spawn.function));
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r = spawn();
+    memset(r.spawn.digest, 'a', sizeof(r.spawn.digest));
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r = spawn();
+    r.spawn.digest[3] = '/';
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r = spawn();
+    r.spawn.revision[63] = '\0';
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r = spawn();
+    memset(r.spawn.cpuset, '1', sizeof(r.spawn.cpuset));
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r = spawn();
+    strcpy(r.spawn.cpuset, "0;1");
+    assert_int_equal(judge(&r), REQUEST_BAD);
+}
+
+static void a_path_that_is_not_normal_is_bad(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"",          "data",     "/",   "/data/",   "/data//x", "/data/../etc",
+                                        "/data/./x", "/data/..", "/..", "/da\x01ta"};
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        union request r = with_mount(paths[i], "/mnt", false);
+        assert_int_equal(judge(&r), REQUEST_BAD);
+        r = with_mount("/data", paths[i], false);
+        assert_int_equal(judge(&r), REQUEST_BAD);
+    }
+    union request r = with_mount("/data", "/mnt", false);
+    memset(r.spawn.mounts[0].source, 'a', SETTINGS_PATH_MAX);
+    r.spawn.mounts[0].source[0] = '/';
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r = with_mount("/data", "/mnt", false);
+    memset(&r.spawn.mounts[0].writable, 2, 1);
+    assert_int_equal(judge(&r), REQUEST_BAD);
+}
+
+static void a_mount_needs_a_grant_for_it_or_above_it(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *source;
+        bool writable;
+        enum request_verdict verdict;
+    } rows[] = {
+        {"/data", false, REQUEST_OK},          {"/data/in/there", false, REQUEST_OK}, {"/data", true, REQUEST_REFUSED},
+        {"/database", false, REQUEST_REFUSED}, {"/etc", false, REQUEST_REFUSED},      {"/srv/www", true, REQUEST_OK},
+        {"/srv/www/x", true, REQUEST_OK},      {"/srv", false, REQUEST_REFUSED},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        union request r = with_mount(rows[i].source, "/mnt", rows[i].writable);
+        assert_int_equal(judge(&r), rows[i].verdict);
+    }
+}
+
+static void the_refusal_names_the_key_to_add(void **state)
+{
+    (void)state;
+    struct config c = granting();
+    struct err e;
+    union request r = with_mount("/etc", "/mnt", true);
+    assert_int_equal(request_check(&r, r.header.size, &c, &e), REQUEST_REFUSED);
+    assert_non_null(strstr(e.text, "grants.mounts"));
+    assert_non_null(strstr(e.text, "\"/etc:rw\""));
+}
+
+static void a_mount_over_or_in_the_sandboxs_own_places_is_refused(void **state)
+{
+    (void)state;
+    static const char *const targets[] = {"/proc", "/dev/shm", "/tmp",      "/tmp/x",      "/usr", "/usr/local",
+                                          "/etc",  "/var",     "/var/task", "/var/task/x", "/run", "/lib64"};
+    for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+        union request r = with_mount("/data", targets[i], false);
+        assert_int_equal(judge(&r), REQUEST_REFUSED);
+    }
+    union request r = with_mount("/data", "/var/lib/data", false);
+    assert_int_equal(judge(&r), REQUEST_OK);
+    r = with_mount("/data", "/process", false);
+    assert_int_equal(judge(&r), REQUEST_OK);
+}
+
+static void mounts_must_not_lie_in_each_other(void **state)
+{
+    (void)state;
+    union request r = with_mount("/data", "/mnt", false);
+    r.spawn.mount_count = 2;
+    r.spawn.mounts[1] = r.spawn.mounts[0];
+    strcpy(r.spawn.mounts[1].target, "/mnt/in");
+    assert_int_equal(judge(&r), REQUEST_REFUSED);
+    strcpy(r.spawn.mounts[1].target, "/mnt2");
+    assert_int_equal(judge(&r), REQUEST_OK);
+}
+
+static void network_cpuset_and_devices_need_their_grants(void **state)
+{
+    (void)state;
+    struct config none = {.memory_budget_bytes = 1ULL << 32};
+    struct err e;
+    union request r = spawn();
+    r.spawn.network = SETTINGS_NETWORK_HOST;
+    assert_int_equal(judge(&r), REQUEST_OK);
+    assert_int_equal(request_check(&r, r.header.size, &none, &e), REQUEST_REFUSED);
+    r = spawn();
+    strcpy(r.spawn.cpuset, "0-1,3");
+    assert_int_equal(judge(&r), REQUEST_OK);
+    assert_int_equal(request_check(&r, r.header.size, &none, &e), REQUEST_REFUSED);
+    r = spawn();
+    r.spawn.device_count = 1;
+    strcpy(r.spawn.devices[0], "/dev/video0");
+    assert_int_equal(judge(&r), REQUEST_OK);
+    assert_int_equal(request_check(&r, r.header.size, &none, &e), REQUEST_REFUSED);
+    strcpy(r.spawn.devices[0], "/dev/video01");
+    assert_int_equal(judge(&r), REQUEST_REFUSED);
+    strcpy(r.spawn.devices[0], "/etc/shadow");
+    assert_int_equal(judge(&r), REQUEST_BAD);
+}
+
+static void memory_beyond_the_hosts_budget_is_refused(void **state)
+{
+    (void)state;
+    union request r = spawn();
+    r.spawn.memory_bytes = (1ULL << 32) + 1;
+    assert_int_equal(judge(&r), REQUEST_REFUSED);
+    r = spawn();
+    r.spawn.cpus_milli = 0;
+    assert_int_equal(judge(&r), REQUEST_REFUSED);
+}
+
+static void the_unpacker_gets_its_directory_and_nothing_else(void **state)
+{
+    (void)state;
+    union request r = spawn();
+    r.spawn.kind = MESSAGE_SPAWN_UNPACK;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    memset(r.spawn.function, 0, sizeof(r.spawn.function));
+    memset(r.spawn.digest, 0, sizeof(r.spawn.digest));
+    memset(r.spawn.revision, 0, sizeof(r.spawn.revision));
+    assert_int_equal(judge(&r), REQUEST_BAD); /* no staging number yet */
+    r.spawn.staging = 3;
+    assert_int_equal(judge(&r), REQUEST_OK);
+    r.spawn.network = SETTINGS_NETWORK_HOST;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+}
+
+static void tree_messages_need_the_names_they_use(void **state)
+{
+    (void)state;
+    union request r = {.tree = {.header = {.type = MESSAGE_PUBLISH, .size = sizeof(struct message_tree), .id = 1},
+                                .staging = 4,
+                                .digest = DIGEST}};
+    assert_int_equal(judge(&r), REQUEST_OK);
+    r.tree.digest[0] = '.';
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r.header.type = MESSAGE_DISCARD;
+    assert_int_equal(judge(&r), REQUEST_OK);
+    r.tree.staging = 0;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r.header.type = MESSAGE_RETIRE;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    strcpy(r.tree.digest, DIGEST);
+    assert_int_equal(judge(&r), REQUEST_OK);
+    memset(r.tree.digest, 'a', sizeof(r.tree.digest));
+    assert_int_equal(judge(&r), REQUEST_BAD);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_plain_spawn_is_accepted),
+        cmocka_unit_test(every_wrong_size_is_bad),
+        cmocka_unit_test(only_types_that_a_gateway_sends_are_known),
+        cmocka_unit_test(only_a_greeting_goes_without_an_id),
+        cmocka_unit_test(values_out_of_range_are_bad),
+        cmocka_unit_test(strings_without_an_end_or_of_a_wrong_pattern_are_bad),
+        cmocka_unit_test(a_path_that_is_not_normal_is_bad),
+        cmocka_unit_test(a_mount_needs_a_grant_for_it_or_above_it),
+        cmocka_unit_test(the_refusal_names_the_key_to_add),
+        cmocka_unit_test(a_mount_over_or_in_the_sandboxs_own_places_is_refused),
+        cmocka_unit_test(mounts_must_not_lie_in_each_other),
+        cmocka_unit_test(network_cpuset_and_devices_need_their_grants),
+        cmocka_unit_test(memory_beyond_the_hosts_budget_is_refused),
+        cmocka_unit_test(the_unpacker_gets_its_directory_and_nothing_else),
+        cmocka_unit_test(tree_messages_need_the_names_they_use),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
