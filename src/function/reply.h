@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The reply under construction; inside the library only. */
+#ifndef FAASD_FUNCTION_REPLY_H
+#define FAASD_FUNCTION_REPLY_H
+
+#include "faasd/function.h"
+
+#include <stdbool.h>
+
+enum {
+    REPLY_ERROR_TYPE_MAX = 64,
+    REPLY_ERROR_MESSAGE_MAX = 1024,
+    REPLY_KEPT_BYTES =
+        262144, /* a buffer that one large request has grown is given back, so that an idle worker stays small */
+    REPLY_FIELDS_MAX = 65536,
+};
+
+struct growing {
+    char *data; /* owned; NULL until the first byte */
+    size_t length;
+    size_t room;
+};
+
+struct faasd_reply {
+    unsigned status;
+    bool failed;   /* type and message stand, the rest does not count */
+    bool has_type; /* the handler has named a Content-Type */
+    struct growing fields;
+    struct growing body;
+    char type[REPLY_ERROR_TYPE_MAX];
+    char message[REPLY_ERROR_MESSAGE_MAX];
+};
+
+void reply_reset(struct faasd_reply *reply); /* for the next request; keeps small buffers */
+void reply_free(struct faasd_reply *reply);
+
+/* Fills in what the handler left open. */
+void reply_complete(struct faasd_reply *reply);
+
+#endif

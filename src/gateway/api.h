@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Handlers of gateway/route.c's table. Each takes the exchange over and ends it. `name` is a checked function name, or empty. Deploys are in gateway/deploy.h. */
+#ifndef FAASD_GATEWAY_API_H
+#define FAASD_GATEWAY_API_H
+
+#include "gateway/exchange.h"
+#include "gateway/registry.h"
+
+void api_health(struct exchange *x, struct str name);
+void api_system(struct exchange *x, struct str name);
+void api_functions_list(struct exchange *x, struct str name);
+void api_functions_describe(struct exchange *x, struct str name);
+void api_logs(struct exchange *x, struct str name);
+void api_shell(struct exchange *x, struct str name); /* gateway/shell.c */
+
+/* The function by that name, or NULL when the exchange was ended with 404. */
+struct function *api_find_function(struct exchange *x, struct str name);
+
+/* Sends `body` (JSON) and frees it; 503 when `error`, what the writer said, is not 0. */
+struct buf;
+void api_reply_json(struct exchange *x, struct buf *body, int error);
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Parts that several replies of the control API have in common. */
+#ifndef FAASD_GATEWAY_API_PRINT_H
+#define FAASD_GATEWAY_API_PRINT_H
+
+#include "codec/json.h"
+#include "gateway/pool.h"
+#include "gateway/registry.h"
+
+void api_print_counts(struct json_writer *w, const struct pool_counts *c);         /* member "counts" */
+void api_print_counters(struct json_writer *w, const struct function_counters *c); /* member "counters" */
+
+#endif

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What leaves a connection: at once where the socket takes it, the rest copied and sent as the client reads. */
+#include "gateway/conn.h"
+
+#include "base/clock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+bool conn_has_unsent(const struct conn *c)
+{
+    return c->out.len > 0;
+}
+
+void conn_drop_unsent(struct conn *c)
+{
+    conn_table_refund(c->table, c->out.cap);
+    buf_fini(&c->out);
+    c->out_at = 0;
+}
+
+static bool keep(struct conn *c, const char *p, size_t n)
+{
+    /* What went out makes room before the buffer grows: a long stream never empties it. */
+    if (c->out_at > c->out.len / 2) {
+        buf_drop_front(&c->out, c->out_at);
+        c->out_at = 0;
+    }
+    size_t before = c->out.cap;
+    if (buf_add(&c->out, p, n) < 0)
+        return false;
+    if (conn_table_charge(c->table, c->out.cap - before))
+        return true;
+    buf_fini(&c->out);
+    conn_table_refund(c->table, before);
+    c->out_at = 0;
+    return false;
+}
+
+/* The status has gone out: where the rest can't be kept, or the client is not there, all that is left is to close. */
+void conn_write(struct conn *c, const struct iovec *parts, int count)
+{
+    if (c->broken)
+        return;
+    ssize_t n = 0;
+    if (!conn_has_unsent(c)) {
+        struct msghdr m = {.msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)count};
+        n = sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && errno != EAGAIN && errno != EINTR) {
+            conn_break(c);
+            return;
+        }
+        if (n < 0)
+            n = 0;
+    }
+    size_t sent = (size_t)n;
+    for (int i = 0; i < count; i++) {
+        size_t skip = sent < parts[i].iov_len ? sent : parts[i].iov_len;
+        sent -= skip;
+        if (skip < parts[i].iov_len && !keep(c, (const char *)parts[i].iov_base + skip, parts[i].iov_len - skip)) {
+            conn_break(c);
+            return;
+        }
+    }
+    if (conn_has_unsent(c))
+        ev_io_start(c->table->gateway->loop, &c->writer);
+}
+
+bool conn_progress(struct conn *c, size_t n)
+{
+    uint64_t now = clock_mono_ns();
+    uint64_t window_ms = c->table->gateway->config->body_deadline_ms;
+    c->window_bytes += n;
+    if (now > c->window_end_ns) {
+        if (c->window_bytes < CONN_RATE_MIN * window_ms / 1000)
+            return false;
+        c->window_bytes = 0;
+        c->window_end_ns = now + window_ms * 1000000;
+    }
+    conn_queue_put_at(c, CONN_QUEUE_MOVING, now);
+    return true;
+}
+
+void conn_on_writable(struct ev_loop *loop, ev_io *w, int events)
+{
+    struct conn *c = w->data;
+    (void)events;
+    if (c->broken)
+        return;
+    ssize_t n = send(c->fd, c->out.data + c->out_at, c->out.len - c->out_at, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n < 0) {
+        conn_close(c);
+        return;
+    }
+    c->out_at += (size_t)n;
+    if (c->out_at < c->out.len) {
+        if (c->state == CONN_FLUSHING && !conn_progress(c, (size_t)n))
+            conn_expire(c);
+        return;
+    }
+    ev_io_stop(loop, w);
+    conn_drop_unsent(c);
+    if (c->state == CONN_FLUSHING)
+        conn_finish_reply(c);
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/deploy.h"
+
+#include "base/fdio.h"
+#include "base/log.h"
+#include "base/units.h"
+#include "codec/json.h"
+#include "gateway/deploy_job.h"
+#include "gateway/pool.h"
+#include "gateway/revision.h"
+#include "gateway/store.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct list in_flight = {&in_flight, &in_flight};
+static unsigned in_flight_count;
+
+unsigned deploy_count(void)
+{
+    return in_flight_count;
+}
+
+/* ---- states ---- */
+
+static const char *const STATE_NAMES[] = {
+    [DEPLOY_BEGUN] = "BEGUN",           [DEPLOY_RECEIVING] = "RECEIVING", [DEPLOY_UNPACKING] = "UNPACKING",
+    [DEPLOY_CANCELLING] = "CANCELLING", [DEPLOY_DIGESTING] = "DIGESTING", [DEPLOY_PUBLISHING] = "PUBLISHING",
+    [DEPLOY_TRYING] = "TRYING",         [DEPLOY_STORING] = "STORING",     [DEPLOY_OVER] = "OVER",
+};
+
+#define TO(state) (1u << DEPLOY_##state)
+
+static const unsigned NEXT[] = {
+    [DEPLOY_BEGUN] = TO(RECEIVING) | TO(TRYING) | TO(STORING) | TO(OVER),
+    [DEPLOY_RECEIVING] = TO(UNPACKING) | TO(CANCELLING) | TO(DIGESTING) | TO(OVER),
+    [DEPLOY_UNPACKING] = TO(CANCELLING) | TO(DIGESTING) | TO(OVER),
+    [DEPLOY_CANCELLING] = TO(OVER),
+    [DEPLOY_DIGESTING] = TO(PUBLISHING) | TO(OVER),
+    [DEPLOY_PUBLISHING] = TO(TRYING) | TO(OVER),
+    [DEPLOY_TRYING] = TO(STORING) | TO(OVER),
+    [DEPLOY_STORING] = TO(OVER),
+    [DEPLOY_OVER] = 0,
+};
+
+void deploy_set_state(struct deploy *d, enum deploy_state state)
+{
+    if (!(NEXT[d->state] & (1u << state)))
+        log_error("a deploy goes from %s to %s, which is a fault of faasd fn=%s", STATE_NAMES[d->state],
+                  STATE_NAMES[state], d->name);
+    assert(NEXT[d->state] & (1u << state));
+    d->state = state;
+    ev_timer_stop(d->gateway->loop, &d->timer);
+}
+
+/* ---- beginning and end ---- */
+
+static struct deploy *find_in_flight(struct str name)
+{
+    LIST_EACH (&in_flight, at) {
+        struct deploy *d = LIST_ENTRY(at, struct deploy, link);
+        if (str_is(name, d->name))
+            return d;
+    }
+    return NULL;
+}
+
+bool deploy_uses_code(const char *code)
+{
+    LIST_EACH (&in_flight, at) {
+        if (strcmp(LIST_ENTRY(at, struct deploy, link)->code, code) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool wants_dry_run(const struct exchange *x)
+{
+    struct str value;
+    return http1_query_find(x->request->query, "dry_run", &value) && !str_is(value, "0");
+}
+
+/* NULL: the exchange was ended. */
+static struct deploy *deploy_new(struct exchange *x, struct str name)
+{
+    if (!settings_name_is_valid(name)) {
+        exchange_error(x, 400, "BadRequest", "a function's name has 1 to 64 of A-Z a-z 0-9 _ -");
+        return NULL;
+    }
+    if (find_in_flight(name)) {
+        exchange_error_full(x, 409, "Conflict",
+                            STR_LITERAL("another change of this function is under way: try again when it is over"),
+                            (struct str){0}, "Retry-After: 1\r\n");
+        return NULL;
+    }
+    struct deploy *d = in_flight_count < DEPLOY_MAX ? calloc(1, sizeof(*d)) : NULL;
+    if (!d) {
+        exchange_error_full(x, 503, "NoCapacity", STR_LITERAL("too many deploys are under way"), (struct str){0},
+                            "Retry-After: 1\r\n");
+        return NULL;
+    }
+    d->gateway = x->gateway;
+    d->exchange = x;
+    d->pipe_fd = -1;
+    d->dry_run = wants_dry_run(x);
+    buf_init(&d->settings_json, 0);
+    buf_init(&d->changed, 0);
+    ev_init(&d->timer, NULL);
+    str_copy(name, d->name, sizeof(d->name));
+    list_push_back(&in_flight, &d->link);
+    in_flight_count++;
+    const struct function *f = registry_find(x->gateway->registry, name);
+    d->before = f ? version_get(f->current) : NULL;
+    return d;
+}
+
+/* What a failure leaves is undone here too: a deploy that succeeded has no staging tree and a current version. */
+static void deploy_free(struct deploy *d)
+{
+    struct gateway *g = d->gateway;
+    assert(!d->exchange && !d->unpack);
+    deploy_set_state(d, DEPLOY_OVER);
+    deploy_upload_fini(d);
+    if (d->staging)
+        deploy_discard(g, d->staging);
+    if (d->function && !d->function->removed && d->function->current != d->version) {
+        if (d->function->current)
+            pool_version_changed(d->function->pool); /* stops the instance that was tried */
+        else
+            registry_remove(g->registry, d->function);
+    }
+    function_put(d->function);
+    version_put(d->version);
+    version_put(d->before);
+    settings_fini(&d->settings);
+    buf_fini(&d->settings_json);
+    buf_fini(&d->changed);
+    list_remove(&d->link);
+    in_flight_count--;
+    free(d);
+    deploy_collect_soon(g);
+    gateway_check_drained(g);
+}
+
+void deploy_fail(struct deploy *d, int status, const char *type, const char *format, ...)
+{
+    char text[4096];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    struct exchange *x = d->exchange;
+    d->exchange = NULL;
+    if (status >= 500)
+        log_warn("a deploy failed fn=%s req=%s: %s", d->name, x->id, text);
+    exchange_error_full(x, status, type, str_from(text), (struct str){0}, NULL);
+    deploy_free(d);
+}
+
+void deploy_fail_host(struct deploy *d, const struct err *e, const char *what)
+{
+    if (e->code == ENOSPC || e->code == EDQUOT)
+        deploy_fail(d, 507, "StorageFull", "%s: %s", what, e->text);
+    else if (e->code == EAGAIN || e->code == ENOMEM)
+        deploy_fail(d, 503, "NoCapacity", "%s: %s", what, e->text);
+    else
+        deploy_fail(d, 500, "InternalError", "%s: %s", what, e->text);
+}
+
+static void put_changed(struct json_writer *w, struct str lines)
+{
+    json_put_array(w, "changed");
+    while (lines.n) {
+        struct str line = str_cut(lines, '\n', &lines, NULL);
+        if (line.n)
+            json_put_str(w, NULL, line);
+    }
+    json_put_array_end(w);
+}
+
+static void reply_json(struct deploy *d, int status, struct buf *body, int error)
+{
+    struct exchange *x = d->exchange;
+    d->exchange = NULL;
+    if (error == 0)
+        error = buf_add_text(body, "\n");
+    struct reply r = {.status = status, .content_type = "application/json", .body = buf_str(body)};
+    if (error < 0)
+        exchange_error(x, 503, "NoCapacity", "it is done, but there was no memory to describe it");
+    else
+        exchange_reply(x, &r);
+    buf_fini(body);
+}
+
+void deploy_succeed(struct deploy *d, bool unchanged)
+{
+    struct buf body;
+    struct json_writer w;
+    bool created = !d->before;
+    const struct version *v = unchanged ? d->before : d->version;
+    buf_init(&body, 0);
+    json_writer_init(&w, &body);
+    json_put_object(&w, NULL);
+    json_put_text(&w, "name", d->name);
+    json_put_u64(&w, "number", v->number);
+    json_put_text(&w, "revision", v->revision);
+    json_put_bool(&w, "created", created);
+    put_changed(&w, unchanged ? (struct str){0} : buf_str(&d->changed));
+    if (d->dry_run)
+        json_put_bool(&w, "dry_run", true);
+    json_put_object_end(&w);
+    if (!unchanged && !d->dry_run)
+        log_info("deployed fn=%s version=%lu revision=%.12s req=%s", d->name, (unsigned long)v->number, v->revision,
+                 d->exchange->id);
+    reply_json(d, created && !d->dry_run ? 201 : 200, &body, json_writer_end(&w));
+    deploy_free(d);
+}
+
+int deploy_settle(struct deploy *d, const struct revision_sources *s)
+{
+    struct err e;
+    settings_fini(&d->settings);
+    d->settings = (struct settings){0};
+    int r = revision_merge(d->gateway->config, s, &d->settings, &e);
+    if (r == 0)
+        r = revision_check(d->gateway->config, &d->settings, &e);
+    if (r == -EPERM)
+        deploy_fail(d, 403, "Forbidden", "%s", e.text);
+    else if (r < 0)
+        deploy_fail(d, 400, "BadRequest", "%s", e.text);
+    return r;
+}
+
+/* ---- PUT ---- */
+
+void deploy_put(struct exchange *x, struct str name)
+{
+    struct deploy *d = deploy_new(x, name);
+    if (d)
+        deploy_upload_start(d);
+}
+
+/* ---- PATCH ---- */
+
+static bool is_known(struct deploy *d)
+{
+    if (d->before)
+        return true;
+    deploy_fail(d, 404, "ResourceNotFound", "there is no function '%s'", d->name);
+    return false;
+}
+
+void deploy_patch(struct exchange *x, struct str name)
+{
+    struct deploy *d = deploy_new(x, name);
+    if (!d || !is_known(d))
+        return;
+    struct revision_sources s = {.before = d->before, .given = x->body};
+    if (!str_trim(x->body).n) {
+        deploy_fail(d, 400, "BadRequest", "the body has to be a JSON object with the settings to change");
+        return;
+    }
+    if (deploy_settle(d, &s) < 0)
+        return;
+    /* The code stays, and with it the handler that its deploy found, unless another one is given now. */
+    if (!d->settings.handler[0])
+        memcpy(d->settings.handler, d->before->settings.handler, sizeof(d->settings.handler));
+    memcpy(d->code, d->before->code, sizeof(d->code));
+    d->version = revision_make(d->code, d->before->code_bytes, &d->settings, &d->settings_json);
+    deploy_compare(d);
+}
+
+/* ---- DELETE ---- */
+
+static void on_deleted(void *owner, const struct err *e)
+{
+    struct deploy *d = owner;
+    struct gateway *g = d->gateway;
+    if (e->code) {
+        deploy_fail_host(d, e, "remove the function");
+        return;
+    }
+    struct function *f = registry_find(g->registry, str_from(d->name));
+    if (f)
+        registry_remove(g->registry, f);
+    log_info("removed fn=%s req=%s", d->name, d->exchange->id);
+    struct buf body;
+    struct json_writer w;
+    buf_init(&body, 0);
+    json_writer_init(&w, &body);
+    json_put_object(&w, NULL);
+    json_put_text(&w, "name", d->name);
+    json_put_bool(&w, "removed", true);
+    json_put_object_end(&w);
+    reply_json(d, 200, &body, json_writer_end(&w));
+    deploy_free(d);
+}
+
+void deploy_delete(struct exchange *x, struct str name)
+{
+    struct deploy *d = deploy_new(x, name);
+    if (!d || !is_known(d))
+        return;
+    deploy_set_state(d, DEPLOY_STORING);
+    store_delete_function(d->gateway->store, d->name, on_deleted, d);
+}

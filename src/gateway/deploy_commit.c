@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The second half: hash the tree, move it into place, try it, commit the row, serve it. */
+#include "gateway/deploy_job.h"
+#include "gateway/pool.h"
+#include "gateway/revision.h"
+#include "gateway/store.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- what is stored, then served ---- */
+
+static void on_stored(void *owner, const struct err *e)
+{
+    struct deploy *d = owner;
+    if (e->code) {
+        deploy_fail_host(d, e, "store the new version");
+        return;
+    }
+    registry_set_current(d->gateway->registry, d->function, version_get(d->version));
+    deploy_succeed(d, false);
+}
+
+static void store_it(struct deploy *d)
+{
+    const struct version *v = d->version;
+    struct store_revision row = {
+        .function = d->name,
+        .revision = v->revision,
+        .code = v->code,
+        .number = v->number,
+        .created_ms = v->created_ms,
+        .code_bytes = v->code_bytes,
+        .current = true,
+        .handler = v->settings.handler,
+        .settings = buf_str(&d->settings_json),
+    };
+    deploy_set_state(d, DEPLOY_STORING);
+    store_put_revision(d->gateway->store, &row, d->gateway->config->versions_kept, on_stored, d);
+}
+
+/* ---- the trial ---- */
+
+static void on_tried(void *owner, const struct err *e)
+{
+    struct deploy *d = owner;
+    if (e->code == ENOSPC || e->code == EDQUOT || e->code == EAGAIN || e->code == ENOMEM)
+        deploy_fail_host(d, e, "start the function");
+    else if (e->code)
+        deploy_fail(d, 400, "BadRequest", "the function could not be started: %s", e->text);
+    else
+        store_it(d);
+}
+
+void deploy_try(struct deploy *d)
+{
+    struct gateway *g = d->gateway;
+    struct function *f = registry_ensure(g->registry, str_from(d->name));
+    if (!f) {
+        deploy_fail(d, 503, "NoCapacity", "functions_max (%u) is reached, or memory is out", g->config->functions_max);
+        return;
+    }
+    d->function = function_get(f);
+    deploy_set_state(d, DEPLOY_TRYING);
+    pool_trial(f->pool, d->version, on_tried, d);
+}
+
+/* ---- publishing ---- */
+
+static void on_published(struct link_waiter *w, const struct message_header *m, const int *fds, unsigned fd_count)
+{
+    struct deploy *d = (struct deploy *)(void *)w;
+    for (unsigned i = 0; i < fd_count; i++)
+        close(fds[i]);
+    if (m->type != MESSAGE_DONE)
+        return;
+    const struct err *e = &((const struct message_failed *)(const void *)m)->error;
+    if (e->code) {
+        deploy_fail_host(d, e, "move the code into place");
+        return;
+    }
+    d->staging = 0;
+    deploy_try(d);
+}
+
+static_assert(offsetof(struct deploy, waiter) == 0, "on_published recovers the deploy from its waiter");
+
+static void publish(struct deploy *d)
+{
+    struct link *link = d->gateway->link;
+    struct message_tree m = {.header.type = MESSAGE_PUBLISH, .staging = d->staging};
+    memcpy(m.digest, d->code, sizeof(m.digest));
+    deploy_set_state(d, DEPLOY_PUBLISHING);
+    d->waiter.on_message = on_published;
+    link_register(link, &d->waiter);
+    link_send(link, &d->waiter, &m.header, sizeof(m));
+}
+
+/* ---- is it new? ---- */
+
+static int describe_changes(struct deploy *d)
+{
+    const struct version *before = d->before;
+    int r = 0;
+    if (!before)
+        return 0;
+    if (strcmp(before->code, d->code) != 0)
+        r = buf_addf(&d->changed, "code %.12s -> %.12s\n", before->code, d->code);
+    if (r == 0)
+        r = settings_print_changes(&before->settings, &d->version->settings, &d->changed);
+    if (r == 0 && d->changed.len == 0)
+        r = buf_add_text(&d->changed, "the same values, but others of them are given explicitly\n");
+    return r;
+}
+
+void deploy_compare(struct deploy *d)
+{
+    struct version *v = d->version;
+    if (!v) {
+        deploy_fail(d, 503, "NoCapacity", "out of memory");
+        return;
+    }
+    v->number = d->before ? d->before->number + 1 : 1;
+    if (d->before && strcmp(d->before->revision, v->revision) == 0) {
+        deploy_succeed(d, true);
+        return;
+    }
+    if (describe_changes(d) < 0)
+        deploy_fail(d, 503, "NoCapacity", "out of memory");
+    else if (d->dry_run)
+        deploy_succeed(d, false);
+    else if (d->staging)
+        publish(d);
+    else
+        deploy_try(d);
+}
+
+/* ---- hashing ---- */
+
+static void on_digest(void *owner, const struct err *e, const char *digest, uint64_t bytes)
+{
+    struct deploy *d = owner;
+    if (e->code) {
+        deploy_fail_host(d, e, "read the unpacked code");
+        return;
+    }
+    memcpy(d->code, digest, sizeof(d->code));
+    d->version = revision_make(d->code, bytes, &d->settings, &d->settings_json);
+    deploy_compare(d);
+}
+
+void deploy_digest(struct deploy *d)
+{
+    deploy_set_state(d, DEPLOY_DIGESTING);
+    store_digest_tree(d->gateway->store, d->staging, on_digest, d);
+}

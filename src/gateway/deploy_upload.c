@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The first half of a PUT: the archive goes through a pipe into the unpacker, which runs in a sandbox of its own; its answer is one JSON object. */
+#include "base/fdio.h"
+#include "base/fmt.h"
+#include "base/id.h"
+#include "base/units.h"
+#include "codec/json.h"
+#include "gateway/deploy_job.h"
+#include "gateway/revision.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/wait.h>
+
+/* ---- the pipe ---- */
+
+static void close_pipe(struct deploy *d)
+{
+    if (d->pipe_fd < 0)
+        return;
+    ev_io_stop(d->gateway->loop, &d->pipe_watcher);
+    fd_close(&d->pipe_fd);
+}
+
+static void restart_timer(struct deploy *d)
+{
+    d->timer.repeat = (double)d->gateway->config->unpack_timeout_ms / 1e3;
+    ev_timer_again(d->gateway->loop, &d->timer);
+}
+
+static void on_pipe_writable(struct ev_loop *loop, ev_io *w, int events)
+{
+    struct deploy *d = w->data;
+    (void)events;
+    ev_io_stop(loop, &d->pipe_watcher);
+    if (d->exchange)
+        exchange_body_resume(d->exchange);
+}
+
+static size_t on_body(struct exchange *x, struct str piece)
+{
+    struct deploy *d = x->owner;
+    /* The unpacker has had enough: it has refused the archive, or will say why. */
+    if (d->pipe_fd < 0)
+        return piece.n;
+    ssize_t n;
+    do
+        n = write(d->pipe_fd, piece.p, piece.n);
+    while (n < 0 && errno == EINTR);
+    if (n < 0 && errno != EAGAIN) {
+        close_pipe(d);
+        return piece.n;
+    }
+    size_t taken = n < 0 ? 0 : (size_t)n;
+    if (taken && d->state == DEPLOY_RECEIVING)
+        restart_timer(d);
+    if (taken < piece.n)
+        ev_io_start(d->gateway->loop, &d->pipe_watcher);
+    return taken;
+}
+
+static void on_end(struct exchange *x)
+{
+    struct deploy *d = x->owner;
+    close_pipe(d);
+    if (d->state != DEPLOY_RECEIVING)
+        return;
+    deploy_set_state(d, DEPLOY_UNPACKING);
+    restart_timer(d);
+}
+
+static void cancel(struct deploy *d)
+{
+    if (d->state != DEPLOY_RECEIVING && d->state != DEPLOY_UNPACKING)
+        return;
+    close_pipe(d);
+    deploy_set_state(d, DEPLOY_CANCELLING);
+    exec_once_cancel(d->unpack);
+}
+
+static void on_gone(struct exchange *x)
+{
+    cancel(x->owner);
+}
+
+static const struct exchange_sink SINK = {.on_body = on_body, .on_end = on_end, .on_gone = on_gone};
+
+static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
+{
+    struct deploy *d = w->data;
+    (void)loop;
+    (void)events;
+    d->timed_out = true;
+    cancel(d);
+}
+
+void deploy_upload_fini(struct deploy *d)
+{
+    close_pipe(d);
+    ev_timer_stop(d->gateway->loop, &d->timer);
+}
+
+/* ---- the answer ---- */
+
+static void fail_refused(struct deploy *d, const struct json *answer)
+{
+    const char *type = json_get_text(answer, "type");
+    const char *text = json_get_text(answer, "error");
+    if (!text)
+        text = "the unpacker gave no reason";
+    if (type && strcmp(type, "RequestTooLarge") == 0)
+        deploy_fail(d, 413, type, "%s", text);
+    else if (type && strcmp(type, "StorageFull") == 0)
+        deploy_fail(d, 507, type, "%s", text);
+    else if (type && strcmp(type, "InternalError") == 0)
+        deploy_fail(d, 500, type, "%s", text);
+    else
+        deploy_fail(d, 400, "BadRequest", "%s", text);
+}
+
+static void fail_run(struct deploy *d, const struct exec_result *r)
+{
+    char limit[UNITS_TEXT_MAX];
+    units_format_time(d->gateway->config->unpack_timeout_ms, limit);
+    if (d->timed_out || r->timed_out) {
+        deploy_fail(d, 400, "BadRequest", "the archive was not unpacked within unpack_timeout (%s)", limit);
+    } else if (d->state == DEPLOY_CANCELLING) {
+        deploy_fail(d, 400, "BadRequest", "the upload was broken off");
+    } else if (r->out_of_memory) {
+        units_format_size(DEPLOY_UNPACK_MEMORY, limit);
+        deploy_fail(d, 400, "BadRequest", "unpacking the archive needs more than %s of memory", limit);
+    } else if (r->error.code) {
+        deploy_fail_host(d, &r->error, "unpack the archive");
+    } else if (WIFSIGNALED(r->status)) {
+        deploy_fail(d, 500, "InternalError", "the unpacker died of signal %d (SIG%s)", WTERMSIG(r->status),
+                    sigabbrev_np(WTERMSIG(r->status)));
+    } else {
+        deploy_fail(d, 500, "InternalError", "the unpacker ended with status %d: %.*s", WEXITSTATUS(r->status),
+                    (int)r->err_tail.n, r->err_tail.n ? r->err_tail.p : "");
+    }
+}
+
+/* faasd.json as the unpacker passes it on: its text, or the object itself. */
+static int read_manifest(const struct json *answer, struct buf *out, bool *ret_found)
+{
+    const struct json *manifest = json_get(answer, "manifest");
+    *ret_found = true;
+    if (json_text(manifest))
+        return buf_add_text(out, json_text(manifest));
+    if (json_is_object(manifest)) {
+        struct json_writer w;
+        json_writer_init(&w, out);
+        json_put_value(&w, NULL, manifest);
+        return json_writer_end(&w);
+    }
+    *ret_found = false;
+    return 0;
+}
+
+static struct str given_settings(const struct exchange *x)
+{
+    const struct http1_field *f = http1_find_field(x->request->fields, x->request->field_count, "Faasd-Settings");
+    return f ? f->value : (struct str){0};
+}
+
+static void take_tree(struct deploy *d, const struct json *answer)
+{
+    struct buf manifest;
+    bool found;
+    const char *handler = json_get_text(answer, "handler");
+    buf_init(&manifest, 0);
+    if (read_manifest(answer, &manifest, &found) < 0) {
+        buf_fini(&manifest);
+        deploy_fail(d, 503, "NoCapacity", "out of memory");
+        return;
+    }
+    struct revision_sources s = {.before = d->before,
+                                 .has_manifest = found,
+                                 .manifest = buf_str(&manifest),
+                                 .given = given_settings(d->exchange)};
+    int r = deploy_settle(d, &s);
+    buf_fini(&manifest);
+    if (r < 0)
+        return;
+    if (handler && !str_copy(str_from(handler), d->settings.handler, sizeof(d->settings.handler))) {
+        deploy_fail(d, 400, "BadRequest", "the handler's path is longer than %u bytes",
+                    (unsigned)sizeof(d->settings.handler) - 1);
+        return;
+    }
+    deploy_digest(d);
+}
+
+static void on_unpacked(void *owner, const struct exec_result *r)
+{
+    struct deploy *d = owner;
+    struct json_doc *doc = NULL;
+    struct err e;
+    bool ok = false;
+    d->unpack = NULL;
+    close_pipe(d);
+    bool answered = d->state != DEPLOY_CANCELLING && !r->error.code && !r->timed_out && WIFEXITED(r->status) &&
+                    json_parse(r->out, JSON_STRICT, &doc, &e) == 0 && json_get_bool(json_root(doc), "ok", &ok);
+    if (!answered)
+        fail_run(d, r);
+    else if (!ok)
+        fail_refused(d, json_root(doc));
+    else
+        take_tree(d, json_root(doc));
+    json_free(doc);
+}
+
+/* ---- starting it ---- */
+
+static struct exec_once *run_unpacker(struct deploy *d, int stdin_fd)
+{
+    const struct config *c = d->gateway->config;
+    char entries[24], bytes[24], archive[24];
+    fmt_to(entries, sizeof(entries), "%u", c->code_entries_max);
+    fmt_to(bytes, sizeof(bytes), "%lu", (unsigned long)c->code_bytes_max);
+    fmt_to(archive, sizeof(archive), "%lu", (unsigned long)c->archive_bytes_max);
+    const char *argv[16] = {"/faasd", "unpack",  "--name", d->name,           "--entries",
+                            entries,  "--bytes", bytes,    "--archive-bytes", archive};
+    unsigned n = 10;
+    if (d->settings.given & (1u << SETTINGS_KEY_HANDLER)) {
+        argv[n++] = "--handler";
+        argv[n++] = d->settings.handler;
+    }
+    /* Where nobody says which file to start, the one that was started so far is, if it is still there. */
+    if (d->before && d->before->settings.handler[0]) {
+        argv[n++] = "--earlier";
+        argv[n++] = d->before->settings.handler;
+    }
+    struct exec_once_options o = {
+        .kind = MESSAGE_SPAWN_UNPACK,
+        .staging = d->staging,
+        .argv = argv,
+        .stdin_fd = stdin_fd,
+        .memory_bytes = DEPLOY_UNPACK_MEMORY,
+        .timeout_ms = DEPLOY_RUN_MAX_MS,
+        .out_max = DEPLOY_ANSWER_MAX,
+        .on_done = on_unpacked,
+        .owner = d,
+    };
+    return exec_once(d->gateway, &o);
+}
+
+/* Only our end is non-blocking: the unpacker simply reads. */
+static int open_pipe(struct deploy *d, int *ret_stdin)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    int r = fd_set_nonblock(ends[1]);
+    if (r < 0) {
+        close(ends[0]);
+        close(ends[1]);
+        return r;
+    }
+    *ret_stdin = ends[0];
+    d->pipe_fd = ends[1];
+    ev_io_init(&d->pipe_watcher, on_pipe_writable, d->pipe_fd, EV_WRITE);
+    d->pipe_watcher.data = d;
+    return 0;
+}
+
+/* Random, because an earlier gateway's trees may still be there. */
+static uint64_t choose_staging(void)
+{
+    uint64_t staging;
+    id_random(&staging, sizeof(staging));
+    return (staging >> 1) | 1;
+}
+
+void deploy_upload_start(struct deploy *d)
+{
+    struct exchange *x = d->exchange;
+    int stdin_fd = -1;
+    /* What is wrong with the given settings is said before the archive is sent; the manifest's come later. */
+    if (deploy_settle(d, &(struct revision_sources){.given = given_settings(x)}) < 0)
+        return;
+    int r = open_pipe(d, &stdin_fd);
+    d->staging = choose_staging();
+    d->unpack = r == 0 ? run_unpacker(d, stdin_fd) : NULL;
+    if (!d->unpack) {
+        d->staging = 0;
+        deploy_fail(d, 503, "NoCapacity", "the unpacker could not be started: %s",
+                    r < 0 ? strerrorname_np(-r) : "out of memory");
+        return;
+    }
+    x->owner = d;
+    x->sink = &SINK;
+    deploy_set_state(d, DEPLOY_RECEIVING);
+    ev_set_cb(&d->timer, on_timer);
+    d->timer.data = d;
+    restart_timer(d);
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The exec runtime: init starts one process per request; its stdout is the reply, its exit code the outcome. */
+#include "gateway/instance.h"
+
+#include "base/clock.h"
+#include "base/fdio.h"
+#include "base/units.h"
+#include "gateway/cgi.h"
+#include "gateway/environment.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum {
+    FIELDS_MAX = 65536,      /* of a CGI reply's head */
+    OUT_KEEP = 65536,        /* an output buffer above this is given back after the reply */
+};
+
+static void on_ready(void *owner)
+{
+    instance_ready(owner);
+}
+
+static void on_worker_exited(void *owner, const struct init_done *done)
+{
+    (void)done;
+    instance_worker_closed(owner); /* no exec init says this */
+}
+
+static void on_lost(void *owner, const char *why)
+{
+    struct instance *i = owner;
+    if (i->doom == INSTANCE_NOT_DOOMED)
+        snprintf(i->doom_text, sizeof(i->doom_text), "%s", why);
+    instance_worker_closed(i);
+}
+
+static void on_flood(void *owner)
+{
+    struct instance *i = owner;
+    char limit[UNITS_TEXT_MAX];
+    units_format_size(i->gateway->config->reply_bytes_max, limit);
+    instance_stop(i, INSTANCE_BAD_REPLY, "the output is longer than the limit 'reply_bytes' (%s)", limit);
+}
+
+/* The reply of a program that exited 0. NULL, or why it is none. `fields` is borrowed from the caller. */
+static const char *build_reply(const struct instance *i, char fields[FIELDS_MAX], struct invocation_reply *ret_reply)
+{
+    const struct settings *s = &i->version->settings;
+    struct str out = buf_str(&i->channel.out);
+    if (s->contract == SETTINGS_CONTRACT_STDIO) {
+        *ret_reply = (struct invocation_reply){.status = 200, .content_type = s->content_type, .body = out};
+        return NULL;
+    }
+    struct cgi_reply cgi;
+    const char *fault = cgi_parse_reply(out, fields, FIELDS_MAX, &cgi);
+    if (!fault)
+        *ret_reply = (struct invocation_reply){.status = cgi.status, .fields = cgi.fields, .body = cgi.body};
+    return fault;
+}
+
+static void on_finished(void *owner, const struct init_done *done)
+{
+    static char fields[FIELDS_MAX];
+    struct instance *i = owner;
+    if (i->state != INSTANCE_BUSY)
+        return;
+    if (done->status != 0 || done->flags & INIT_DONE_EXEC_FAILED) {
+        instance_judge(i, done);
+        return;
+    }
+    struct invocation_reply reply;
+    const char *fault = build_reply(i, fields, &reply);
+    struct invocation *inv = i->invocation;
+    if (fault)
+        invocation_fail(inv, INVOCATION_CRASHED, 502, "BadReply", "%s", fault);
+    else
+        invocation_end_reply(inv, &reply);
+    if (i->channel.out.cap > OUT_KEEP)
+        buf_fini(&i->channel.out);
+    instance_replied(i, false);
+}
+
+static const struct exec_channel_events EVENTS = {
+    .on_ready = on_ready,
+    .on_finished = on_finished,
+    .on_flood = on_flood,
+    .on_worker_exited = on_worker_exited,
+    .on_lost = on_lost,
+};
+
+/* The event as a file: a program may read it again by /dev/stdin, whatever its size, and nobody has to pump. *ret_fd is -1 for an
+ * empty one (/dev/null). 0 or -errno. */
+static int make_stdin(struct str body, int *ret_fd)
+{
+    *ret_fd = -1;
+    if (body.n == 0)
+        return 0;
+    scoped_fd fd = memfd_create("event", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return -errno;
+    int r = fd_write_full(fd, body.p, body.n);
+    if (r < 0)
+        return r;
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0 || lseek(fd, 0, SEEK_SET) < 0)
+        return -errno;
+    *ret_fd = fd_take(&fd);
+    return 0;
+}
+
+static int build_command(const struct instance *i, const struct invocation *inv, uint64_t deadline_ms)
+{
+    const char *handler = i->version->settings.handler;
+    char path[SETTINGS_PATH_MAX + sizeof("/var/task/")];
+    snprintf(path, sizeof(path), "%s%s", handler[0] == '/' ? "" : "/var/task/", handler);
+    int r = exec_command_begin();
+    if (r == 0)
+        r = exec_command_add_argument(path);
+    if (r == 0)
+        r = environment_add_common(i->function, i->version);
+    return r < 0 ? r : environment_add_request(inv, deadline_ms);
+}
+
+static void refuse(struct instance *i, int status, const char *type, const char *text)
+{
+    invocation_fail(i->invocation, INVOCATION_REFUSED, status, type, "%s", text);
+    instance_replied(i, true);
+}
+
+static void deliver(struct instance *i, struct invocation *inv)
+{
+    uint64_t timeout_ms = i->version->settings.timeout_ms;
+    if (build_command(i, inv, timeout_ms ? clock_real_ms() + timeout_ms : 0) < 0) {
+        refuse(i, 431, "RequestTooLarge", "environment and request headers together are too long for a program's environment (160K)");
+        return;
+    }
+    int stdin_fd;
+    if (make_stdin(inv->exchange->body, &stdin_fd) < 0) {
+        refuse(i, 503, "NoCapacity", "no memory for the event");
+        return;
+    }
+    struct exec_options o = {.request_id = inv->exchange->id, .stdin_fd = stdin_fd, .out_max = i->gateway->config->reply_bytes_max};
+    int r = exec_channel_exec(&i->channel, &o);
+    fd_close(&stdin_fd);
+    if (r < 0)
+        instance_stop(i, INSTANCE_CRASHED, "init does not take requests");
+}
+
+static int start(struct instance *i, int worker_fd)
+{
+    (void)i;
+    (void)worker_fd;
+    return 0; /* init says READY by itself */
+}
+
+static void init(struct instance *i)
+{
+    exec_channel_init(&i->channel, i->gateway, &EVENTS, i);
+}
+
+static void fini(struct instance *i)
+{
+    (void)i;
+}
+
+const struct driver driver_exec = {.init = init, .start = start, .deliver = deliver, .fini = fini};

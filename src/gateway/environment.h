@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a function finds in its environment: the common part, the function's own entries, and CGI's meta-variables (RFC 3875, section 4.1). Written
+ * into the command at hand of exec_channel.h. */
+#ifndef FAASD_GATEWAY_ENVIRONMENT_H
+#define FAASD_GATEWAY_ENVIRONMENT_H
+
+#include "gateway/invocation.h"
+
+/* PATH, HOME, TMPDIR, LANG, TZ, the names Lambda's functions look for, then the function's entries, which win. 0 or -E2BIG. */
+int environment_add_common(const struct function *f, const struct version *v);
+/* The request: CGI's variables and FAASD_REQUEST_ID, FAASD_DEADLINE_MS. `Proxy` never becomes HTTP_PROXY (httpoxy). 0 or -E2BIG. */
+int environment_add_request(const struct invocation *inv, uint64_t deadline_ms);
+
+#endif

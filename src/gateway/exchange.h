@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One request and its reply on one connection: what a handler sees of HTTP. The connection (gateway/conn.c) makes it when a head is
+ * complete and keeps it until the handler has ended it, even when the client has gone by then; replies then go nowhere.
+ * A handler ends an exchange exactly once: exchange_reply, exchange_error, or exchange_stream_start ... exchange_stream_end.
+ */
+#ifndef FAASD_GATEWAY_EXCHANGE_H
+#define FAASD_GATEWAY_EXCHANGE_H
+
+#include "base/buf.h"
+#include "base/id.h"
+#include "base/str.h"
+#include "codec/http1.h"
+#include "gateway/gateway.h"
+
+struct exchange;
+
+/* For routes that take the body piece by piece (deploy). on_body returns how many bytes it took: fewer pauses reading until
+ * exchange_body_resume(). on_end: the body is complete. on_gone: the client left or sent nonsense before that; the exchange still has
+ * to be ended. */
+struct exchange_sink {
+    size_t (*on_body)(struct exchange *x, struct str piece);
+    void (*on_end)(struct exchange *x);
+    void (*on_gone)(struct exchange *x);
+};
+
+struct exchange {
+    struct gateway *gateway;
+    struct conn *conn;                     /* borrowed; NULL once the client has gone */
+    const struct http1_request *request;   /* valid until the exchange ends */
+    struct str body;                       /* complete; empty for routes with a sink */
+    enum gateway_listener_kind listener;
+    char id[ID_UUID_MAX];                  /* X-Request-Id */
+    struct str caller_id;                  /* the X-Request-Id the caller sent; for the log */
+    const char *peer;                      /* numeric address of a TCP client, "127.0.0.1"; "" on Unix sockets */
+    uint64_t started_ns;                   /* clock_mono_ns() at the head's first byte */
+    const struct exchange_sink *sink;      /* NULL: the body is buffered */
+    void *owner;                           /* the handler's, for its sink or stream */
+    void (*on_stream_gone)(struct exchange *x); /* set by a streaming handler: the client left; end the stream */
+    bool ended;
+};
+
+struct reply {
+    int status;
+    const char *content_type;  /* NULL: none, or it stands in fields */
+    struct str fields;         /* further header lines, each ended by CRLF, already checked; borrowed for the call */
+    struct str body;           /* borrowed for the call: what the socket does not take at once is copied */
+    bool close;                /* close the connection afterwards */
+};
+
+/* Content-Length, Date-less, X-Request-Id are added here; body bytes are left out for HEAD, 204 and 304. */
+void exchange_reply(struct exchange *x, const struct reply *r);
+
+/* faasd's own errors (CONTRACT 4): {"errorType","errorMessage","requestId"} and X-Faasd-Error; message left out where errors are brief.
+ * `type` is "BadRequest", "ResourceNotFound", ... */
+void exchange_error(struct exchange *x, int status, const char *type, const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* The same with header lines of the caller's ("Retry-After: 1\r\n") and, for function errors, a trace: JSON array or empty. */
+void exchange_error_full(struct exchange *x, int status, const char *type, struct str message, struct str trace, const char *fields);
+
+/* A reply of unknown length: chunked, or until close for HTTP/1.0. write returns 0, or -EPIPE once the client has gone, or -EMSGSIZE when it reads too slowly
+ * (4 MiB unsent). */
+void exchange_stream_start(struct exchange *x, int status, const char *content_type);
+int exchange_stream_write(struct exchange *x, struct str data);
+void exchange_stream_end(struct exchange *x);
+/* The client has gone, or has shut its side down: what an endless stream takes as the end (its on_stream_gone comes when that happens later,
+ * perhaps with the connection still there: what is written before the end still goes out). */
+bool exchange_client_is_done(const struct exchange *x);
+
+void exchange_body_resume(struct exchange *x);
+
+/* 101 Switching Protocols: the connection's socket leaves HTTP and is handed over (non-blocking, CLOEXEC, the caller's now), with bytes that were read already
+ * in *early (borrowed until the next loop turn). Ends the exchange. -1 when the client has gone. */
+int exchange_take_socket(struct exchange *x, const char *protocol, struct str *early);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the gateway's modules share: the loop, the configuration and each other. Every pointer is owned by gateway/main.c, set once at
+ * start, and never NULL afterwards. One thread; only gateway/store.c has another.
+ */
+#ifndef FAASD_GATEWAY_GATEWAY_H
+#define FAASD_GATEWAY_GATEWAY_H
+
+#include "supervisor/message.h"
+
+#include <ev.h>
+
+struct gateway {
+    struct ev_loop *loop;
+    struct config *config;            /* replaced in place by a reload */
+    const struct gateway_boot *boot;
+    struct link *link;                /* gateway/link.h: messages to the supervisor */
+    struct registry *registry;        /* gateway/registry.h: functions and their versions */
+    struct store *store;              /* gateway/store.h: SQLite and log files, on their own thread */
+    struct pools *pools;              /* gateway/pool.h: instances and queues */
+    struct front *front;              /* gateway/front.h: listeners and connections */
+    bool draining;
+};
+
+/* Called when draining has begun and again whenever an invocation, deploy or connection ends: leaves the loop when nothing runs any more. */
+void gateway_check_drained(struct gateway *g);
+
+#endif

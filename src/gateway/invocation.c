@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/invocation.h"
+
+#include "base/clock.h"
+#include "gateway/pool.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Ended invocations wait here for the next request, so that the hot path does not allocate. Bounded by the most that were ever in flight, which
+ * connections_max bounds. */
+static struct invocation *free_list;
+static unsigned in_flight;
+
+enum { FIELDS_TEXT_MAX = 320 };
+
+static struct invocation *invocation_new(void)
+{
+    struct invocation *inv = free_list;
+    if (inv)
+        free_list = inv->next_free;
+    else
+        inv = malloc(sizeof(*inv));
+    if (inv) {
+        *inv = (struct invocation){0};
+        in_flight++;
+    }
+    return inv;
+}
+
+void invocation_start(struct exchange *x, struct function *f, struct str path)
+{
+    struct invocation *inv = invocation_new();
+    if (!inv) {
+        exchange_error(x, 503, "NoCapacity", "out of memory");
+        return;
+    }
+    inv->exchange = x;
+    inv->function = function_get(f);
+    inv->path = path;
+    inv->queued_ns = clock_mono_ns();
+    list_init(&inv->queue_link);
+    pool_submit(f->pool, inv);
+}
+
+static void count_outcome(struct function_counters *c, enum invocation_outcome outcome)
+{
+    uint64_t *const counters[] = {
+        [INVOCATION_SUCCEEDED] = &c->succeeded,         [INVOCATION_FUNCTION_ERROR] = &c->function_errors,
+        [INVOCATION_CRASHED] = &c->crashed,             [INVOCATION_OUT_OF_MEMORY] = &c->out_of_memory,
+        [INVOCATION_TIMED_OUT] = &c->timed_out,         [INVOCATION_THROTTLED] = &c->throttled,
+        [INVOCATION_REFUSED] = &c->refused,
+    };
+    (*counters[outcome])++;
+}
+
+/* The header lines that tell how a delivered request went: X-Faasd-Start, X-Duration-Seconds, Server-Timing (durations in ms,
+ * https://www.w3.org/TR/server-timing/). */
+static size_t print_timing(const struct invocation *inv, uint64_t now, char out[FIELDS_TEXT_MAX])
+{
+    if (!inv->delivered_ns)
+        return 0;
+    double queue_ms = (double)(inv->delivered_ns - inv->queued_ns) / 1e6;
+    double run_ms = (double)(now - inv->delivered_ns) / 1e6;
+    int n = snprintf(out, FIELDS_TEXT_MAX,
+                     "X-Faasd-Start: %s\r\nX-Duration-Seconds: %.6f\r\nServer-Timing: queue;dur=%.3f, init;dur=%.3f, run;dur=%.3f\r\n",
+                     inv->cold ? "cold" : "warm", run_ms / 1e3, queue_ms, (double)inv->init_ns / 1e6, run_ms);
+    assert(n > 0 && n < FIELDS_TEXT_MAX);
+    return (size_t)n;
+}
+
+static void end(struct invocation *inv, enum invocation_outcome outcome, uint64_t now)
+{
+    struct function *f = inv->function;
+    struct gateway *g = inv->exchange->gateway;
+    count_outcome(&f->counters, outcome);
+    if (inv->delivered_ns) {
+        f->counters.duration_ns += now - inv->delivered_ns;
+        f->counters.cold_starts += inv->cold;
+    }
+    list_remove(&inv->queue_link);
+    inv->exchange = NULL;
+    inv->function = NULL;
+    inv->next_free = free_list;
+    free_list = inv;
+    in_flight--;
+    function_put(f);
+    if (g->draining)
+        gateway_check_drained(g);
+}
+
+void invocation_end_reply(struct invocation *inv, const struct invocation_reply *r)
+{
+    uint64_t now = clock_mono_ns();
+    /* Our lines stand behind the function's in one run of bytes, which exchange_reply sends as it is. */
+    static char fields[65536 + FIELDS_TEXT_MAX];
+    assert(r->fields.n <= sizeof(fields) - FIELDS_TEXT_MAX);
+    size_t n = print_timing(inv, now, fields);
+    if (r->fields.n) {
+        __builtin_memcpy(fields + n, r->fields.p, r->fields.n);
+        n += r->fields.n;
+    }
+    struct reply reply = {
+        .status = r->status, .content_type = r->content_type, .fields = {fields, n}, .body = r->body};
+    exchange_reply(inv->exchange, &reply);
+    end(inv, INVOCATION_SUCCEEDED, now);
+}
+
+void invocation_end_failure(struct invocation *inv, const struct invocation_failure *f)
+{
+    uint64_t now = clock_mono_ns();
+    char fields[FIELDS_TEXT_MAX];
+    size_t n = print_timing(inv, now, fields);
+    if (f->outcome == INVOCATION_THROTTLED || f->outcome == INVOCATION_REFUSED)
+        n += (size_t)snprintf(fields + n, sizeof(fields) - n, "Retry-After: 1\r\n");
+    fields[n] = '\0';
+    exchange_error_full(inv->exchange, f->status, f->type, f->message, f->trace, fields);
+    end(inv, f->outcome, now);
+}
+
+void invocation_fail(struct invocation *inv, enum invocation_outcome outcome, int status, const char *type, const char *format, ...)
+{
+    char text[1024];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    struct invocation_failure f = {.outcome = outcome, .status = status, .type = type, .message = str_from(text)};
+    invocation_end_failure(inv, &f);
+}
+
+unsigned invocation_count(void)
+{
+    return in_flight;
+}

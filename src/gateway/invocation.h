@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of one request to a function: admitted, queued, delivered to an instance, answered. It ends exactly once, through
+ * invocation_end_*(); after that the pointer is dead.
+ *
+ *   QUEUED     in its pool's queue; guarded by the pool's queue timer (queue_timeout)
+ *   DELIVERED  an instance works on it; guarded by that instance's timer (the function's timeout)
+ */
+#ifndef FAASD_GATEWAY_INVOCATION_H
+#define FAASD_GATEWAY_INVOCATION_H
+
+#include "gateway/exchange.h"
+#include "gateway/registry.h"
+
+enum invocation_outcome {
+    INVOCATION_SUCCEEDED,
+    INVOCATION_FUNCTION_ERROR, /* 500: the handler raised, or exited != 0 */
+    INVOCATION_CRASHED,        /* 502 FunctionCrashed or BadReply */
+    INVOCATION_OUT_OF_MEMORY,  /* 502 */
+    INVOCATION_TIMED_OUT,      /* 504 */
+    INVOCATION_THROTTLED,      /* 429 */
+    INVOCATION_REFUSED,        /* 503 */
+};
+
+struct invocation {
+    struct exchange *exchange;   /* ended with the invocation */
+    struct function *function;   /* counted */
+    struct str path;             /* behind the function's name, as it came; borrowed from the exchange's request */
+    struct list queue_link;      /* struct pool.queue */
+    uint64_t queued_ns;          /* monotonic */
+    uint64_t delivered_ns;       /* monotonic; 0 while queued */
+    uint64_t init_ns;            /* of the instance, when this request waited for its start */
+    bool cold;
+    struct invocation *next_free; /* the free list */
+};
+
+/* Takes the exchange over: it will be ended here. `path` is what follows the function's name in the target ("" or "/..."), percent-encoded as it came. */
+void invocation_start(struct exchange *x, struct function *f, struct str path);
+
+/* The function's own reply. Fields are complete header lines, already checked; body is borrowed for the call. */
+struct invocation_reply {
+    int status;
+    const char *content_type; /* NULL: it stands in fields */
+    struct str fields;
+    struct str body;
+};
+void invocation_end_reply(struct invocation *inv, const struct invocation_reply *r);
+
+/* One of faasd's errors. `type` as CONTRACT 4 names it; `trace` a JSON array or empty. */
+struct invocation_failure {
+    enum invocation_outcome outcome;
+    int status;
+    const char *type;
+    struct str message;
+    struct str trace;
+};
+void invocation_end_failure(struct invocation *inv, const struct invocation_failure *f);
+/* The same from a format, without a trace. */
+void invocation_fail(struct invocation *inv, enum invocation_outcome outcome, int status, const char *type, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+unsigned invocation_count(void); /* in flight: for draining */
+
+#endif

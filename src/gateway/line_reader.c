@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/line_reader.h"
+
+#include "base/fdio.h"
+#include "gateway/store.h"
+
+#include <string.h>
+
+static void hand_over(struct line_reader *r, struct str line)
+{
+    if (r->function[0])
+        store_log_line(r->gateway->store, r->function, r->instance, r->request_id, line);
+}
+
+static void flush_partial(struct line_reader *r)
+{
+    if (r->partial.len)
+        hand_over(r, buf_str(&r->partial));
+    r->partial.len = 0;
+}
+
+static void keep_tail(struct line_reader *r, struct str data)
+{
+    r->tail_total += data.n;
+    if (data.n > LINE_READER_TAIL)
+        data = str_skip(data, data.n - LINE_READER_TAIL);
+    size_t at = (r->tail_total - data.n) % LINE_READER_TAIL;
+    size_t first = data.n < LINE_READER_TAIL - at ? data.n : LINE_READER_TAIL - at;
+    memcpy(r->tail + at, data.p, first);
+    memcpy(r->tail, data.p + first, data.n - first);
+}
+
+static void take(struct line_reader *r, struct str data)
+{
+    keep_tail(r, data);
+    while (data.n) {
+        struct str rest;
+        bool found;
+        struct str piece = str_cut(data, '\n', &rest, &found);
+        if (found && r->partial.len == 0) {
+            hand_over(r, piece);
+        } else {
+            /* -EMSGSIZE: the line is longer than we keep, so what stands there goes out as a line of its own. */
+            if (buf_add_str(&r->partial, piece) < 0) {
+                flush_partial(r);
+                hand_over(r, piece);
+            } else if (found) {
+                flush_partial(r);
+            }
+        }
+        data = rest;
+    }
+}
+
+static void close_fd(struct line_reader *r)
+{
+    if (r->fd < 0)
+        return;
+    ev_io_stop(r->gateway->loop, &r->watcher);
+    fd_close(&r->fd);
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *w, int events)
+{
+    (void)loop;
+    (void)events;
+    line_reader_drain(w->data);
+}
+
+void line_reader_init(struct line_reader *r, struct gateway *g, const char *function, uint64_t instance)
+{
+    memset(r, 0, offsetof(struct line_reader, tail));
+    r->gateway = g;
+    r->fd = -1;
+    r->instance = instance;
+    r->tail_total = 0;
+    r->on_closed = NULL;
+    r->owner = NULL;
+    buf_init(&r->partial, LINE_READER_MAX);
+    memcpy(r->function, function, strnlen(function, sizeof(r->function) - 1));
+}
+
+void line_reader_attach(struct line_reader *r, int fd)
+{
+    close_fd(r);
+    r->fd = fd;
+    ev_io_init(&r->watcher, on_readable, fd, EV_READ);
+    r->watcher.data = r;
+    ev_io_start(r->gateway->loop, &r->watcher);
+}
+
+void line_reader_begin(struct line_reader *r, const char *request_id)
+{
+    flush_partial(r);
+    memcpy(r->request_id, request_id, ID_UUID_MAX);
+    r->tail_total = 0;
+}
+
+void line_reader_drain(struct line_reader *r)
+{
+    char chunk[16384];
+    for (size_t turn = 0; r->fd >= 0 && turn < LINE_READER_TURN;) {
+        ssize_t n = read(r->fd, chunk, sizeof(chunk));
+        if (n > 0) {
+            take(r, (struct str){chunk, (size_t)n});
+            turn += (size_t)n;
+            continue;
+        }
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        flush_partial(r);
+        close_fd(r);
+        if (r->on_closed)
+            r->on_closed(r);
+        return;
+    }
+}
+
+void line_reader_end(struct line_reader *r)
+{
+    flush_partial(r);
+    r->request_id[0] = '\0';
+}
+
+void line_reader_fini(struct line_reader *r)
+{
+    line_reader_end(r);
+    close_fd(r);
+    buf_fini(&r->partial);
+}
+
+struct str line_reader_tail(const struct line_reader *r, char out[LINE_READER_TAIL])
+{
+    size_t n = r->tail_total < LINE_READER_TAIL ? r->tail_total : LINE_READER_TAIL;
+    size_t from = (r->tail_total - n) % LINE_READER_TAIL;
+    for (size_t i = 0; i < n; i++)
+        out[i] = r->tail[(from + i) % LINE_READER_TAIL];
+    while (n && (out[n - 1] == '\n' || out[n - 1] == '\r'))
+        n--;
+    return (struct str){out, n};
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The gateway's process: finds what the supervisor left for it (supervisor/message.h), loads the registry, gives up what power it still has,
+ * says HELLO, serves, and leaves when it is told to or when the supervisor is gone.
+ *
+ * The order at start: everything that opens files comes before gateway_confine(), everything that reads what strangers wrote, and the store's
+ * thread, which inherits the confinement, after it.
+ */
+#include "base/fdio.h"
+#include "base/log.h"
+#include "cmd/cmd.h"
+#include "gateway/confine.h"
+#include "gateway/deploy.h"
+#include "gateway/front.h"
+#include "gateway/invocation.h"
+#include "gateway/link.h"
+#include "gateway/pool.h"
+#include "gateway/registry.h"
+#include "gateway/revision.h"
+#include "gateway/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+static struct gateway_boot boot;
+static struct gateway gateway;
+static ev_timer drain_timer;
+static bool lost; /* the supervisor is gone */
+
+/* ---- draining ---- */
+
+void gateway_check_drained(struct gateway *g)
+{
+    if (!g->draining || invocation_count() || deploy_count() || front_busy_count(g->front))
+        return;
+    ev_break(g->loop, EVBREAK_ALL);
+}
+
+static void on_drain_deadline(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)w;
+    (void)events;
+    log_warn("the drain's deadline has passed: what still runs is cut off requests=%u deploys=%u", invocation_count(),
+             deploy_count());
+    ev_break(loop, EVBREAK_ALL);
+}
+
+static void on_drain(struct gateway *g)
+{
+    if (g->draining)
+        return;
+    g->draining = true;
+    front_drain(g->front);
+    ev_timer_init(&drain_timer, on_drain_deadline, (double)g->config->drain_ms / 1e3, 0.);
+    ev_timer_start(g->loop, &drain_timer);
+    gateway_check_drained(g);
+}
+
+/* ---- the supervisor's other words ---- */
+
+static int read_config(int fd, struct config *c, struct err *e)
+{
+    ssize_t n = fd_read_full(fd, c, sizeof(*c));
+    if (n != (ssize_t)sizeof(*c))
+        return err_set(e, n < 0 ? (int)-n : EPROTO, "read the new configuration");
+    return config_check(c, e);
+}
+
+static void on_config(struct gateway *g, int fd)
+{
+    struct err e;
+    scoped_fd from = fd;
+    scoped_free struct config *fresh = malloc(sizeof(*fresh));
+    int r = fresh ? read_config(from, fresh, &e) : err_set(&e, ENOMEM, "read the new configuration");
+    if (r < 0) {
+        log_error("the configuration stays as it was: %s", e.text);
+        return;
+    }
+    *g->config = *fresh;
+    store_configure(g->store);
+    log_info("the new configuration is in use");
+}
+
+static void on_lost(struct gateway *g, const char *why)
+{
+    log_error("%s", why);
+    lost = true;
+    ev_break(g->loop, EVBREAK_ALL);
+}
+
+static const struct link_events LINK_EVENTS = {.on_drain = on_drain, .on_config = on_config, .on_lost = on_lost};
+
+/* ---- starting ---- */
+
+/* An arena for each thread and a heap that never shrinks would cost more than all that this process keeps. */
+static void keep_memory_small(void)
+{
+    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+    mallopt(M_TOP_PAD, 32 * 1024);
+}
+
+static int read_boot(struct err *e)
+{
+    scoped_fd fd = GATEWAY_FD_BOOT;
+    ssize_t n = fd_read_full(fd, &boot, sizeof(boot));
+    if (n != (ssize_t)sizeof(boot) || boot.magic != CONFIG_MAGIC)
+        return err_say(e, EPROTO, "this process is started by `faasd serve` only");
+    unsigned listeners_max = sizeof(boot.listener_kinds) / sizeof(boot.listener_kinds[0]);
+    if (boot.listener_count > listeners_max)
+        return err_say(e, EPROTO, "the supervisor handed over %u listening sockets, more than %u", boot.listener_count,
+                       listeners_max);
+    int r = config_check(&boot.config, e);
+    for (unsigned i = 0; r == 0 && i < 1 + boot.listener_count; i++) {
+        int inherited = i ? GATEWAY_FD_LISTENERS + (int)i - 1 : GATEWAY_FD_LINK;
+        if (fcntl(inherited, F_SETFD, FD_CLOEXEC) < 0)
+            r = err_set(e, errno, "take over descriptor %d", inherited);
+    }
+    return r;
+}
+
+/* A row that can't be used costs its own function, not all the others. */
+static int take_revision(const struct store_revision *r, void *context)
+{
+    struct gateway *g = context;
+    struct err e = {.text = "its name is no function's name"};
+    if (!r->current)
+        return 0;
+    struct version *v = settings_name_is_valid(str_from(r->function)) ? revision_load(g->config, r, &e) : NULL;
+    if (!v) {
+        log_error("a stored function cannot be served fn=%s: %s", r->function, e.text);
+        return 0;
+    }
+    struct function *f = registry_ensure(g->registry, str_from(r->function));
+    if (!f) {
+        log_error("a stored function cannot be served fn=%s: functions_max (%u) is reached, or memory is out",
+                  r->function, g->config->functions_max);
+        version_put(v);
+        return 0;
+    }
+    registry_set_current(g->registry, f, v);
+    return 0;
+}
+
+static int make_parts(struct gateway *g, struct err *e)
+{
+    g->boot = &boot;
+    g->config = &boot.config;
+    g->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+    if (!g->loop)
+        return err_set(e, ENOMEM, "make the event loop");
+    g->link = link_new(g, GATEWAY_FD_LINK, e);
+    if (!g->link)
+        return -e->code;
+    link_set_events(g->link, &LINK_EVENTS);
+    g->pools = pools_new(g);
+    g->registry = registry_new(g);
+    if (!g->pools || !g->registry)
+        return err_set(e, ENOMEM, "make the registry");
+    g->store = store_open(g, boot.db_dir, boot.log_dir, e);
+    if (!g->store)
+        return -e->code;
+    int r = store_load(g->store, take_revision, g, e);
+    if (r < 0)
+        return r;
+    g->front = front_new(g, e);
+    return g->front ? 0 : -e->code;
+}
+
+static int start(struct gateway *g, struct err *e)
+{
+    int r = read_boot(e);
+    if (r == 0)
+        r = make_parts(g, e);
+    if (r == 0)
+        r = gateway_confine(&boot, e);
+    if (r == 0)
+        r = store_start(g->store, e);
+    return r;
+}
+
+int gateway_main(void)
+{
+    struct err e;
+    log_set_role("gateway");
+    prctl(PR_SET_NAME, "faasd-gateway");
+    signal(SIGPIPE, SIG_IGN);
+    umask(077);
+    keep_memory_small();
+    if (start(&gateway, &e) < 0) {
+        log_error("the gateway could not start: %s", e.text);
+        return CMD_FAILED;
+    }
+    link_send_plain(gateway.link, NULL, MESSAGE_HELLO);
+    deploy_collect(&gateway);
+    ev_run(gateway.loop, 0);
+    /* Sandboxes and sockets end with the process; the disk is the one thing that must be brought to an end. */
+    store_close(gateway.store);
+    return lost ? CMD_FAILED : CMD_OK;
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/native_channel.h"
+
+#include "base/fdio.h"
+
+#include <assert.h>
+#include <endian.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+static_assert(__BYTE_ORDER == __LITTLE_ENDIAN, "frames are little-endian and are read in place");
+static_assert(sizeof(struct faasd_frame) == 16, "docs/PROTOCOL.md");
+
+enum {
+    READ_CHUNK = 65536,
+    WORKER_ERROR_MAX = 262144, /* type, message and trace of an ERROR */
+};
+
+/* Where a read lands first, for every worker: most frames come whole and never touch a buffer of their own. */
+static _Alignas(16) char scratch[READ_CHUNK];
+
+static void violate(struct native_channel *c, const char *what)
+{
+    ev_io_stop(c->gateway->loop, &c->reader);
+    c->events->on_violation(c->owner, what);
+}
+
+static void take_reply(struct native_channel *c, struct str payload)
+{
+    struct faasd_reply_head head;
+    if (payload.n < sizeof(head)) {
+        violate(c, "a REPLY frame shorter than its head");
+        return;
+    }
+    memcpy(&head, payload.p, sizeof(head));
+    payload = str_skip(payload, sizeof(head));
+    if ((uint64_t)head.fields_length + head.body_length != payload.n) {
+        violate(c, "a REPLY frame whose lengths do not add up");
+        return;
+    }
+    c->state = NATIVE_CHANNEL_IDLE;
+    struct str fields = {payload.p, head.fields_length};
+    c->events->on_reply(c->owner, &head, fields, (struct str){payload.p + head.fields_length, head.body_length});
+}
+
+static void take_error(struct native_channel *c, struct str payload)
+{
+    struct faasd_error_head head;
+    if (payload.n < sizeof(head)) {
+        violate(c, "an ERROR frame shorter than its head");
+        return;
+    }
+    memcpy(&head, payload.p, sizeof(head));
+    const char *p = payload.p + sizeof(head);
+    if ((uint64_t)head.type_length + head.message_length + head.trace_length != payload.n - sizeof(head)) {
+        violate(c, "an ERROR frame whose lengths do not add up");
+        return;
+    }
+    c->state = NATIVE_CHANNEL_IDLE;
+    struct str type = {p, head.type_length};
+    struct str message = {p + head.type_length, head.message_length};
+    c->events->on_error(c->owner, type, message, (struct str){message.p + message.n, head.trace_length});
+}
+
+/* What is wrong with a frame's head in this state, or NULL. */
+static const char *find_fault(const struct native_channel *c, const struct faasd_frame *f)
+{
+    if (f->reserved != 0)
+        return "a frame with a reserved field that is not 0";
+    if (f->type == FAASD_FRAME_READY && c->state == NATIVE_CHANNEL_STARTING)
+        return f->length == 0 && f->id == 0 ? NULL : "a READY frame that is not empty";
+    if (c->state != NATIVE_CHANNEL_BUSY)
+        return "a frame that nobody asked for";
+    if (f->id != c->request)
+        return "a frame with the id of no request at hand";
+    if (f->type == FAASD_FRAME_ERROR)
+        return f->length <= WORKER_ERROR_MAX ? NULL : "an ERROR frame longer than 256 KiB";
+    if (f->type != FAASD_FRAME_REPLY)
+        return "a frame of an unknown type";
+    return f->length <= c->reply_max ? NULL : "a reply longer than the limit 'reply_bytes'";
+}
+
+/* Looks at the bytes received so far. *ret_used: how many a complete frame took (0: not complete, or refused). True when the owner was told something. */
+static bool take_frame(struct native_channel *c, struct str in, size_t *ret_used)
+{
+    struct faasd_frame frame;
+    *ret_used = 0;
+    if (in.n < sizeof(frame))
+        return false;
+    memcpy(&frame, in.p, sizeof(frame));
+    const char *fault = find_fault(c, &frame);
+    if (!fault && in.n > sizeof(frame) + frame.length)
+        fault = "bytes behind a frame that nobody asked for";
+    if (fault) {
+        violate(c, fault);
+        return true;
+    }
+    if (in.n < sizeof(frame) + frame.length)
+        return false;
+    *ret_used = sizeof(frame) + frame.length;
+    struct str payload = {in.p + sizeof(frame), frame.length};
+    if (frame.type == FAASD_FRAME_READY) {
+        c->state = NATIVE_CHANNEL_IDLE;
+        c->events->on_ready(c->owner);
+    } else if (frame.type == FAASD_FRAME_REPLY) {
+        take_reply(c, payload);
+    } else {
+        take_error(c, payload);
+    }
+    return true;
+}
+
+static void on_bytes(struct native_channel *c, struct str in)
+{
+    size_t used;
+    if (c->in.len == 0) {
+        if (!take_frame(c, in, &used) && buf_add_str(&c->in, in) < 0)
+            violate(c, "out of memory");
+        return;
+    }
+    /* The frame owns its bytes while its owner looks at them: the buffer is taken out of the channel, which may be gone afterwards. */
+    struct buf whole = c->in;
+    if (in.p != whole.data + whole.len && buf_add_str(&whole, in) < 0) {
+        c->in = whole;
+        violate(c, "out of memory");
+        return;
+    }
+    if (in.p == whole.data + whole.len)
+        whole.len += in.n;
+    buf_init(&c->in, 0);
+    if (take_frame(c, buf_str(&whole), &used))
+        buf_fini(&whole);
+    else
+        c->in = whole;
+}
+
+/* Where the next read goes: a long frame is read into its place once its length is known and checked. */
+static struct str read_room(struct native_channel *c)
+{
+    struct faasd_frame frame;
+    if (c->in.len < sizeof(frame))
+        return (struct str){scratch, sizeof(scratch)};
+    memcpy(&frame, c->in.data, sizeof(frame));
+    size_t missing = sizeof(frame) + frame.length - c->in.len;
+    /* One byte more, so that bytes behind the frame are seen and refused rather than left for the next request. */
+    if (buf_reserve(&c->in, missing + 1) < 0)
+        return (struct str){scratch, sizeof(scratch)};
+    return (struct str){c->in.data + c->in.len, missing + 1};
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *w, int events)
+{
+    struct native_channel *c = w->data;
+    (void)loop;
+    (void)events;
+    struct str room = read_room(c);
+    /* No control buffer: descriptors that a worker sends are dropped by the kernel (unix(7)). */
+    ssize_t n = recv(c->fd, (char *)room.p, room.n, MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        ev_io_stop(c->gateway->loop, &c->reader);
+        c->events->on_closed(c->owner);
+        return;
+    }
+    on_bytes(c, (struct str){room.p, (size_t)n});
+}
+
+static void on_writable(struct ev_loop *loop, ev_io *w, int events)
+{
+    struct native_channel *c = w->data;
+    (void)events;
+    ssize_t n = send(c->fd, c->out.data + c->out_sent, c->out.len - c->out_sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n < 0) {
+        ev_io_stop(loop, &c->writer); /* the reader sees the end */
+        return;
+    }
+    c->out_sent += (size_t)n;
+    if (c->out_sent == c->out.len) {
+        ev_io_stop(loop, &c->writer);
+        c->out_sent = 0;
+        buf_fini(&c->out);
+    }
+}
+
+void native_channel_init(struct native_channel *c, struct gateway *g, const struct native_channel_events *events, void *owner)
+{
+    memset(c, 0, sizeof(*c));
+    c->gateway = g;
+    c->events = events;
+    c->owner = owner;
+    c->fd = -1;
+    ev_init(&c->reader, on_readable);
+    ev_init(&c->writer, on_writable);
+}
+
+void native_channel_attach(struct native_channel *c, int fd)
+{
+    c->fd = fd;
+    c->state = NATIVE_CHANNEL_STARTING;
+    ev_io_set(&c->reader, fd, EV_READ);
+    ev_io_set(&c->writer, fd, EV_WRITE);
+    c->reader.data = c;
+    c->writer.data = c;
+    ev_io_start(c->gateway->loop, &c->reader);
+}
+
+void native_channel_fini(struct native_channel *c)
+{
+    if (c->fd >= 0) {
+        ev_io_stop(c->gateway->loop, &c->reader);
+        ev_io_stop(c->gateway->loop, &c->writer);
+    }
+    fd_close(&c->fd);
+    buf_fini(&c->in);
+    buf_fini(&c->out);
+}
+
+/* Keeps what the socket did not take of the parts; `sent` bytes went out. */
+static int keep_rest(struct native_channel *c, const struct iovec *parts, size_t count, size_t sent)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t skip = sent < parts[i].iov_len ? sent : parts[i].iov_len;
+        sent -= skip;
+        int r = buf_add(&c->out, (const char *)parts[i].iov_base + skip, parts[i].iov_len - skip);
+        if (r < 0)
+            return r;
+    }
+    if (c->out.len)
+        ev_io_start(c->gateway->loop, &c->writer);
+    return 0;
+}
+
+int native_channel_invoke(struct native_channel *c, const struct native_request *r)
+{
+    struct {
+        struct faasd_frame frame;
+        struct faasd_invoke_head invoke;
+    } head;
+    static_assert(sizeof(head) == 32, "no padding on the wire");
+    assert(c->state == NATIVE_CHANNEL_IDLE && c->out.len == 0);
+    c->request++;
+    c->reply_max = r->reply_max;
+    head.frame = (struct faasd_frame){
+        .length = (uint32_t)(sizeof(head.invoke) + r->fields.n + r->event.n), .type = FAASD_FRAME_INVOKE, .id = c->request};
+    head.invoke = (struct faasd_invoke_head){
+        .deadline_ms = r->deadline_ms, .fields_length = (uint32_t)r->fields.n, .event_length = (uint32_t)r->event.n};
+    struct iovec parts[] = {
+        {.iov_base = &head, .iov_len = sizeof(head)},
+        {.iov_base = (char *)r->fields.p, .iov_len = r->fields.n},
+        {.iov_base = (char *)r->event.p, .iov_len = r->event.n},
+    };
+    struct msghdr m = {.msg_iov = parts, .msg_iovlen = 3};
+    ssize_t n = sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n < 0 && errno != EAGAIN && errno != EINTR)
+        return -errno;
+    c->state = NATIVE_CHANNEL_BUSY;
+    size_t total = sizeof(head) + r->fields.n + r->event.n;
+    if (n == (ssize_t)total)
+        return 0;
+    return keep_rest(c, parts, 3, n < 0 ? 0 : (size_t)n);
+}

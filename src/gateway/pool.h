@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The instances of every function and the requests that wait for one. Mechanics only: what to start, stop or refuse is
+ * decided by the pure function of gateway/policy.h.
+ */
+#ifndef FAASD_GATEWAY_POOL_H
+#define FAASD_GATEWAY_POOL_H
+
+#include "gateway/registry.h"
+
+struct pools *pools_new(struct gateway *g);
+void pools_free(struct pools *p);
+
+struct pool *pool_new(struct pools *p, struct function *f); /* NULL when memory is out */
+void pool_free(struct pool *p);
+
+/* Takes the invocation over: delivers it to the most recently used idle instance, or queues it, or ends it with 429 or 503. */
+struct invocation;
+void pool_submit(struct pool *p, struct invocation *inv);
+
+/* The current version changed (or the function was removed: current is NULL): idle instances of other versions stop now, busy ones after their request;
+ * what waits in the queue goes to the new one. */
+void pool_version_changed(struct pool *p);
+
+/* Starts one instance of `v`, which need not be current yet, and calls back once: e->code 0 when it is ready (it then waits in the pool of `f` as an idle instance and is kept
+ * if `v` becomes current), otherwise the reason, word for word. Not before the next loop turn. */
+typedef void pool_on_trial(void *owner, const struct err *e);
+void pool_trial(struct pool *p, struct version *v, pool_on_trial *on_done, void *owner);
+
+struct pool_counts {
+    unsigned starting, idle, busy, stopping, queued;
+    uint64_t memory_bytes; /* limits of all instances together */
+};
+void pool_count(const struct pool *p, struct pool_counts *ret_counts);
+void pools_count(const struct pools *p, struct pool_counts *ret_counts); /* of the whole host */
+
+/* For `ls -v`, tests and the bench: calls back per instance. */
+struct pool_instance_info {
+    uint64_t id;
+    int32_t pid; /* init, on the host */
+    const char *state;
+    uint64_t version_number;
+    uint64_t age_ms, requests;
+};
+void pool_each_instance(const struct pool *p, void (*on_instance)(const struct pool_instance_info *i, void *context), void *context);
+
+#endif

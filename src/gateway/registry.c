@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/registry.h"
+
+#include "base/id.h"
+#include "gateway/pool.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { REGISTRY_BUCKETS_FIRST = 64 };
+
+struct registry {
+    struct gateway *gateway;
+    struct function **buckets; /* by the hash of the name; a power of two of them */
+    size_t bucket_count;
+    size_t total;  /* functions in the buckets */
+    size_t served; /* of those, with a current version */
+    uint64_t seed; /* names are chosen by users: an unknown seed keeps them from choosing collisions */
+};
+
+/* ---- versions ---- */
+
+static struct list living = {&living, &living};
+
+struct version *version_new(void)
+{
+    struct version *v = calloc(1, sizeof(*v));
+    if (!v)
+        return NULL;
+    v->references = 1;
+    list_push_back(&living, &v->living);
+    return v;
+}
+
+struct version *version_get(struct version *v)
+{
+    v->references++;
+    return v;
+}
+
+void version_put(struct version *v)
+{
+    if (!v)
+        return;
+    assert(v->references > 0);
+    if (--v->references)
+        return;
+    list_remove(&v->living);
+    settings_fini(&v->settings);
+    free(v);
+}
+
+bool version_code_is_live(const char *code)
+{
+    LIST_EACH (&living, at) {
+        if (strcmp(LIST_ENTRY(at, struct version, living)->code, code) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* ---- functions ---- */
+
+struct function *function_get(struct function *f)
+{
+    f->references++;
+    return f;
+}
+
+void function_put(struct function *f)
+{
+    if (!f)
+        return;
+    assert(f->references > 0);
+    if (--f->references)
+        return;
+    version_put(f->current);
+    pool_free(f->pool);
+    free(f);
+}
+
+static struct function *function_new(struct gateway *g, struct str name)
+{
+    struct function *f = calloc(1, sizeof(*f));
+    if (!f)
+        return NULL;
+    bool fits = str_copy(name, f->name, sizeof(f->name));
+    assert(fits);
+    f->references = 1;
+    f->pool = pool_new(g->pools, f);
+    if (!f->pool) {
+        free(f);
+        return NULL;
+    }
+    return f;
+}
+
+/* ---- the table ---- */
+
+struct registry *registry_new(struct gateway *g)
+{
+    struct registry *r = calloc(1, sizeof(*r));
+    if (!r)
+        return NULL;
+    r->gateway = g;
+    r->bucket_count = REGISTRY_BUCKETS_FIRST;
+    r->buckets = calloc(r->bucket_count, sizeof(struct function *));
+    if (!r->buckets) {
+        free(r);
+        return NULL;
+    }
+    id_random(&r->seed, sizeof(r->seed));
+    return r;
+}
+
+void registry_free(struct registry *r)
+{
+    if (!r)
+        return;
+    for (size_t i = 0; i < r->bucket_count; i++) {
+        for (struct function *f = r->buckets[i], *next; f; f = next) {
+            next = f->next;
+            function_put(f);
+        }
+    }
+    free(r->buckets);
+    free(r);
+}
+
+static struct function **slot_of(const struct registry *r, struct function **buckets, size_t count, struct str name)
+{
+    return &buckets[str_hash(name, r->seed) & (count - 1)];
+}
+
+static struct function *look_up(const struct registry *r, struct str name)
+{
+    struct function *f = *slot_of(r, r->buckets, r->bucket_count, name);
+    while (f && !str_is(name, f->name))
+        f = f->next;
+    return f;
+}
+
+static void grow(struct registry *r)
+{
+    size_t count = r->bucket_count * 2;
+    struct function **buckets = calloc(count, sizeof(*buckets));
+    if (!buckets)
+        return; /* longer chains are slower, not wrong */
+    for (size_t i = 0; i < r->bucket_count; i++) {
+        for (struct function *f = r->buckets[i], *next; f; f = next) {
+            struct function **slot = slot_of(r, buckets, count, str_from(f->name));
+            next = f->next;
+            f->next = *slot;
+            *slot = f;
+        }
+    }
+    free(r->buckets);
+    r->buckets = buckets;
+    r->bucket_count = count;
+}
+
+struct function *registry_find(struct registry *r, struct str name)
+{
+    struct function *f = look_up(r, name);
+    return f && f->current ? f : NULL;
+}
+
+size_t registry_count(const struct registry *r)
+{
+    return r->served;
+}
+
+struct function *registry_ensure(struct registry *r, struct str name)
+{
+    struct function *f = look_up(r, name);
+    if (f)
+        return f;
+    if (r->total >= r->gateway->config->functions_max)
+        return NULL;
+    f = function_new(r->gateway, name);
+    if (!f)
+        return NULL;
+    if (r->total >= r->bucket_count)
+        grow(r);
+    struct function **slot = slot_of(r, r->buckets, r->bucket_count, name);
+    f->next = *slot;
+    *slot = f;
+    r->total++;
+    return f;
+}
+
+void registry_set_current(struct registry *r, struct function *f, struct version *v)
+{
+    assert(!f->removed);
+    struct version *before = f->current;
+    f->current = v;
+    r->served += !before;
+    pool_version_changed(f->pool);
+    version_put(before);
+}
+
+void registry_remove(struct registry *r, struct function *f)
+{
+    struct function **at = slot_of(r, r->buckets, r->bucket_count, str_from(f->name));
+    while (*at != f) {
+        assert(*at);
+        at = &(*at)->next;
+    }
+    *at = f->next;
+    f->next = NULL;
+    f->removed = true;
+    struct version *before = f->current;
+    f->current = NULL;
+    r->total--;
+    r->served -= before != NULL;
+    pool_version_changed(f->pool);
+    version_put(before);
+    function_put(f);
+}
+
+/* ---- in name order ---- */
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp((*(struct function *const *)a)->name, (*(struct function *const *)b)->name);
+}
+
+void registry_each(struct registry *r, void (*on_function)(struct function *f, void *context), void *context)
+{
+    struct function **sorted = malloc((r->served + 1) * sizeof(struct function *));
+    size_t n = 0;
+    if (!sorted)
+        return;
+    for (size_t i = 0; i < r->bucket_count; i++)
+        for (struct function *f = r->buckets[i]; f; f = f->next)
+            if (f->current)
+                sorted[n++] = f;
+    qsort(sorted, n, sizeof(struct function *), compare_names);
+    for (size_t i = 0; i < n; i++)
+        on_function(sorted[i], context);
+    free(sorted);
+}

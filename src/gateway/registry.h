@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Functions and their revisions in memory: what requests are routed by. The store holds the durable copy; this one is changed only after the
+ * row is committed. A version is immutable and counted: instances and invocations hold a reference, the last put frees it.
+ */
+#ifndef FAASD_GATEWAY_REGISTRY_H
+#define FAASD_GATEWAY_REGISTRY_H
+
+#include "base/list.h"
+#include "gateway/gateway.h"
+
+struct function;
+
+struct version {
+    char revision[MESSAGE_DIGEST_MAX]; /* of code and settings */
+    char code[MESSAGE_DIGEST_MAX];     /* names versions/DIGEST */
+    uint64_t number;                   /* 1, 2, 3 ... per function */
+    uint64_t created_ms;               /* real time */
+    uint64_t code_bytes;
+    struct settings settings;          /* owned */
+    unsigned references;
+    struct list living;                /* the registry module's list of every version that anybody holds */
+};
+
+/* Counters of one function since the gateway started, for `faasd stats` and /v1/system. */
+struct function_counters {
+    uint64_t succeeded, function_errors, crashed, out_of_memory, timed_out, throttled, refused, cold_starts;
+    uint64_t duration_ns; /* run time, summed */
+};
+
+struct function {
+    char name[SETTINGS_NAME_MAX];
+    struct version *current;           /* counted reference; NULL only while the first deploy is under way or after removal */
+    struct pool *pool;                 /* owned, gateway/pool.h: made by pool_new when the function is made */
+    struct function_counters counters;
+    unsigned references;               /* a removed function lives until its last invocation and instance are gone */
+    bool removed;
+    struct function *next;             /* hash chain of the registry */
+};
+
+struct registry *registry_new(struct gateway *g);
+void registry_free(struct registry *r);
+
+/* A function without a current version (its first deploy is under way) is not there yet: only registry_ensure sees it. */
+struct function *registry_find(struct registry *r, struct str name); /* NULL: no such function; borrowed */
+size_t registry_count(const struct registry *r);
+/* Calls back in name order; the callback must not add or remove. Nobody is called when memory is out. */
+void registry_each(struct registry *r, void (*on_function)(struct function *f, void *context), void *context);
+
+/* The function by that name, made (with a pool, without a version) when absent; NULL when functions_max is reached or memory is out. */
+struct function *registry_ensure(struct registry *r, struct str name);
+/* Makes `v` (its reference is taken over) what new requests get, and tells the pool. */
+void registry_set_current(struct registry *r, struct function *f, struct version *v);
+void registry_remove(struct registry *r, struct function *f); /* new requests get 404; what runs finishes */
+
+struct version *version_new(void); /* one reference, all zero; NULL when memory is out */
+/* Does any living version, current or still finishing, run from this tree? Such a tree must not be deleted. */
+bool version_code_is_live(const char *code);
+struct version *version_get(struct version *v);
+void version_put(struct version *v); /* NULL is fine */
+struct function *function_get(struct function *f);
+void function_put(struct function *f);
+
+#endif

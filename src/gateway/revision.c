@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/revision.h"
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "gateway/store_digest.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- merging ---- */
+
+/* What was given for the version before, over the defaults of today. */
+static int merge_before(struct settings *to, const struct config *c, const struct version *before, struct err *e)
+{
+    struct buf json;
+    buf_init(&json, 0);
+    int r = settings_print_json(&before->settings, true, false, &json);
+    if (r < 0)
+        err_set(e, -r, "read the settings so far");
+    else
+        r = settings_read_json(to, &c->defaults, buf_str(&json), e);
+    buf_fini(&json);
+    return r;
+}
+
+int revision_merge(const struct config *c, const struct revision_sources *s, struct settings *ret_settings,
+                   struct err *e)
+{
+    struct settings merged;
+    int r = 0;
+    settings_init(&merged, &c->defaults);
+    if (s->has_manifest) {
+        r = settings_read_json(&merged, &c->defaults, s->manifest, e);
+        if (r < 0)
+            err_wrap(e, "faasd.json");
+    } else if (s->before) {
+        r = merge_before(&merged, c, s->before, e);
+    }
+    if (r == 0 && s->given.n)
+        r = settings_read_json(&merged, &c->defaults, s->given, e);
+    if (r < 0)
+        settings_fini(&merged);
+    else
+        *ret_settings = merged;
+    return r;
+}
+
+/* ---- checking ---- */
+
+static bool lies_within(const char *path, const char *granted)
+{
+    size_t n = strlen(granted);
+    if (n && granted[n - 1] == '/')
+        n--; /* "/" grants everything */
+    return strncmp(path, granted, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
+static int check_mount(const struct config *c, const struct settings_mount *m, struct err *e)
+{
+    bool readable = false;
+    for (uint32_t i = 0; i < c->grant_mount_count; i++) {
+        if (!lies_within(m->source, c->grant_mounts[i].source))
+            continue;
+        if (!m->writable || c->grant_mounts[i].writable)
+            return 0;
+        readable = true;
+    }
+    if (readable)
+        return err_say(e, EPERM, "grants.mounts has '%s' only read-only: add \"%s:rw\" to it in the configuration",
+                       m->source, m->source);
+    return err_say(e, EPERM, "grants.mounts has no '%s': add it to the configuration", m->source);
+}
+
+static int check_device(const struct config *c, const char *device, struct err *e)
+{
+    for (uint32_t i = 0; i < c->grant_device_count; i++)
+        if (strcmp(device, c->grant_devices[i]) == 0)
+            return 0;
+    return err_say(e, EPERM, "grants.devices has no '%s': add it to the configuration", device);
+}
+
+static int check_grants(const struct config *c, const struct settings *s, struct err *e)
+{
+    if (s->network == SETTINGS_NETWORK_HOST && !c->grant_network_host)
+        return err_say(e, EPERM, "network 'host' is not granted: add \"host\" to grants.network in the configuration");
+    if (s->cpuset[0] && !c->grant_cpuset)
+        return err_say(e, EPERM, "cpuset is not granted: set grants.cpuset to true in the configuration");
+    if (s->timeout_ms == 0 && !c->grant_timeout_zero)
+        return err_say(e, EPERM,
+                       "timeout 0 (no limit) is not granted: set grants.timeout_zero to true in the configuration");
+    int r = 0;
+    for (uint32_t i = 0; r == 0 && i < s->mount_count; i++)
+        r = check_mount(c, &s->mounts[i], e);
+    for (uint32_t i = 0; r == 0 && i < s->device_count; i++)
+        r = check_device(c, s->devices[i], e);
+    return r;
+}
+
+int revision_check(const struct config *c, const struct settings *s, struct err *e)
+{
+    char asked[UNITS_TEXT_MAX], limit[UNITS_TEXT_MAX];
+    if (s->memory_bytes > c->memory_budget_bytes) {
+        units_format_size(s->memory_bytes, asked);
+        units_format_size(c->memory_budget_bytes, limit);
+        return err_say(e, EINVAL, "memory %s is more than memory_budget (%s): no instance could ever start", asked,
+                       limit);
+    }
+    return check_grants(c, s, e);
+}
+
+/* ---- making ---- */
+
+struct version *revision_make(const char *code, uint64_t code_bytes, struct settings *settings, struct buf *ret_json)
+{
+    struct version *v = version_new();
+    size_t before = ret_json->len;
+    if (!v || settings_print_json(settings, true, false, ret_json) < 0) {
+        version_put(v);
+        return NULL;
+    }
+    struct str json = str_skip(buf_str(ret_json), before);
+    str_copy(str_from(code), v->code, sizeof(v->code));
+    store_digest_revision(code, settings->handler, json, v->revision);
+    v->code_bytes = code_bytes;
+    v->created_ms = clock_real_ms();
+    v->settings = *settings;
+    *settings = (struct settings){0};
+    return v;
+}
+
+struct version *revision_load(const struct config *c, const struct store_revision *r, struct err *e)
+{
+    struct version *v = version_new();
+    if (!v) {
+        err_set(e, ENOMEM, "load '%s'", r->function);
+        return NULL;
+    }
+    settings_init(&v->settings, &c->defaults);
+    int result = settings_read_json(&v->settings, &c->defaults, r->settings, e);
+    if (result == 0 && (!str_copy(str_from(r->revision), v->revision, sizeof(v->revision)) ||
+                        !str_copy(str_from(r->code), v->code, sizeof(v->code)) ||
+                        !str_copy(str_from(r->handler), v->settings.handler, sizeof(v->settings.handler))))
+        result = err_say(e, EINVAL, "a stored text is too long");
+    if (result < 0) {
+        version_put(v);
+        return NULL;
+    }
+    v->number = r->number;
+    v->created_ms = r->created_ms;
+    v->code_bytes = r->code_bytes;
+    return v;
+}

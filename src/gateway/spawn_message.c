@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/spawn_message.h"
+
+#include <assert.h>
+#include <string.h>
+
+void spawn_message_fill(struct message_spawn *m, const struct function *f, const struct version *v)
+{
+    const struct settings *s = &v->settings;
+    assert(s->mount_count <= SETTINGS_MOUNTS_MAX && s->device_count <= SETTINGS_DEVICES_MAX);
+    /* Zeroed whole: padding and unused entries of this process must not travel to another one. */
+    memset(m, 0, sizeof(*m));
+    m->header.type = MESSAGE_SPAWN;
+    m->kind = MESSAGE_SPAWN_FUNCTION;
+    m->runtime = (uint32_t)s->runtime;
+    static_assert(sizeof(m->function) == sizeof(f->name), "a name fits its field");
+    static_assert(sizeof(m->digest) == sizeof(v->code) && sizeof(m->revision) == sizeof(v->revision), "as do digests");
+    static_assert(sizeof(m->cpuset) == sizeof(s->cpuset), "and a cpuset");
+    memcpy(m->function, f->name, sizeof(m->function));
+    memcpy(m->digest, v->code, sizeof(m->digest));
+    memcpy(m->revision, v->revision, sizeof(m->revision));
+    memcpy(m->cpuset, s->cpuset, sizeof(m->cpuset));
+    m->memory_bytes = s->memory_bytes;
+    m->tmp_bytes = s->tmp_bytes;
+    m->pids = s->pids;
+    m->cpus_milli = s->cpus_milli;
+    m->cpu_weight = s->cpu_weight;
+    m->network = (uint32_t)s->network;
+    m->tmp_exec = s->tmp_exec;
+    m->mount_count = s->mount_count;
+    m->device_count = s->device_count;
+    memcpy(m->mounts, s->mounts, s->mount_count * sizeof(m->mounts[0]));
+    memcpy(m->devices, s->devices, s->device_count * sizeof(m->devices[0]));
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The gateway's disk: SQLite (state/db/faasd.db, WAL) and the functions' logs, on one thread of their own, fed by a bounded ring. The loop never touches a
+ * disk: it hands a job over and is called back on the loop when the job is done (durably, for the registry).
+ */
+#ifndef FAASD_GATEWAY_STORE_H
+#define FAASD_GATEWAY_STORE_H
+
+#include "base/buf.h"
+#include "gateway/gateway.h"
+
+/* One stored revision. Strings are borrowed for the call. */
+struct store_revision {
+    const char *function;
+    const char *revision;
+    const char *code;
+    uint64_t number;
+    uint64_t created_ms;
+    uint64_t code_bytes;
+    bool current;
+    const char *handler; /* the path that the deploy chose or was given; the settings JSON holds it only when it was given */
+    struct str settings; /* JSON, settings_print_json(given_only) */
+};
+
+/* Opens (and migrates) the database and the directories. A database of a newer format is refused with the reason. Jobs and lines wait until store_start. */
+struct store *store_open(struct gateway *g, const char *db_dir, const char *log_dir, struct err *e);
+/* Starts the thread, which inherits what confines the caller by then. Its first act: logs of functions that no row names are removed. */
+int store_start(struct store *s, struct err *e);
+/* Blocks until the ring is empty and all is on disk. Callbacks of jobs still under way do not come any more. */
+void store_close(struct store *s);
+void store_configure(struct store *s); /* after g->config changed: limits of the logs */
+
+/* Before store_start: every stored revision, on the calling thread, in function and number order. on_revision returns 0 or stops with its -errno. */
+int store_load(struct store *s, int (*on_revision)(const struct store_revision *r, void *context), void *context, struct err *e);
+
+/* Jobs. The callback comes on the loop, never from inside the call; e->code 0 = done. A full ring fails the job with EAGAIN, a full disk with ENOSPC. */
+typedef void store_on_done(void *owner, const struct err *e);
+
+/* Inserts the revision as the function's current one and forgets revisions beyond `keep` newest; one transaction, fsynced. */
+void store_put_revision(struct store *s, const struct store_revision *r, unsigned keep, store_on_done *on_done, void *owner);
+void store_delete_function(struct store *s, const char *function, store_on_done *on_done, void *owner);
+
+/* SHA-256 over the tree at staging_dir/ID (names in byte order, types, modes' execute bit, link targets, contents); digest is 64 hex digits. */
+typedef void store_on_digest(void *owner, const struct err *e, const char *digest, uint64_t bytes);
+void store_digest_tree(struct store *s, uint64_t staging, store_on_digest *on_done, void *owner);
+
+/* Names of versions/ directories that no row refers to, for the collector: one NUL-terminated name after another. */
+typedef void store_on_names(void *owner, const struct err *e, struct str names);
+void store_list_orphans(struct store *s, store_on_names *on_done, void *owner);
+
+/* One line of a function's output: never blocks, never fails loudly; when the ring is full it is counted and the next line that gets
+ * through says how many were dropped. `text` without its newline, raw: escaping and cutting happen here. request_id "" outside requests. */
+void store_log_line(struct store *s, const char *function, uint64_t instance, const char *request_id, struct str text);
+
+/* Reads back the newest lines that match, oldest first, as NDJSON: {"time","instance","request","message"} a line, at most STORE_LOG_READ_MAX bytes.
+ * `message` holds control characters and invalid UTF-8 as \xNN, so that it may go to a terminal; `request` is "" outside requests. */
+enum { STORE_LOG_READ_MAX = 4 << 20 };
+struct store_log_query {
+    char function[SETTINGS_NAME_MAX];
+    char request_id[64]; /* "" = any */
+    uint64_t since_ms, until_ms; /* real time; 0 = unbounded */
+    uint32_t lines;      /* at most; 0 = all */
+};
+typedef void store_on_log(void *owner, const struct err *e, struct str ndjson);
+void store_read_log(struct store *s, const struct store_log_query *q, store_on_log *on_done, void *owner);
+
+/* Followers get each new line of a function as NDJSON on the loop as it arrives. on_line may unfollow. */
+struct store_follower {
+    char function[SETTINGS_NAME_MAX];
+    void (*on_line)(struct store_follower *f, struct str ndjson);
+    struct store_follower *next; /* the store's list */
+};
+void store_follow(struct store *s, struct store_follower *f);
+void store_unfollow(struct store *s, struct store_follower *f);
+
+#endif

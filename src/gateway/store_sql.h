@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table of revisions: SQLite in WAL mode with synchronous=FULL, so that a committed deploy survives a power cut. One thread at a time. Errors are errnos: ENOSPC
+ * for a full disk, EIO for a broken or damaged one, EEXIST for a row that is there already.
+ */
+#ifndef FAASD_GATEWAY_STORE_SQL_H
+#define FAASD_GATEWAY_STORE_SQL_H
+
+#include "gateway/store.h"
+
+struct store_sql;
+
+/* Opens or makes DIR/faasd.db and brings it to this program's format. */
+int store_sql_open(struct store_sql **ret_sql, const char *dir, struct err *e);
+void store_sql_close(struct store_sql *q);
+
+int store_sql_load(struct store_sql *q, int (*on_revision)(const struct store_revision *r, void *context), void *context, struct err *e);
+int store_sql_put(struct store_sql *q, const struct store_revision *r, unsigned keep, struct err *e);
+int store_sql_delete(struct store_sql *q, const char *function, struct err *e);
+
+/* Errors count as "yes": what may be needed is not thrown away. */
+bool store_sql_has_code(struct store_sql *q, const char *code);
+bool store_sql_has_function(struct store_sql *q, const char *function);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/verdict.h"
+
+#include "base/units.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+enum { TEXT_MAX = 4096 };
+
+struct text {
+    char bytes[TEXT_MAX];
+    size_t len;
+};
+
+static void add(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void add(struct text *t, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    int n = vsnprintf(t->bytes + t->len, sizeof(t->bytes) - t->len, format, ap);
+    va_end(ap);
+    if (n > 0)
+        t->len += (size_t)n;
+    if (t->len >= sizeof(t->bytes))
+        t->len = sizeof(t->bytes) - 1;
+}
+
+void verdict_print_status(int wait_status, char out[VERDICT_STATUS_MAX])
+{
+    if (WIFEXITED(wait_status)) {
+        snprintf(out, VERDICT_STATUS_MAX, "exited with status %d", WEXITSTATUS(wait_status));
+        return;
+    }
+    int signal_number = WTERMSIG(wait_status);
+    const char *name = sigabbrev_np(signal_number);
+    snprintf(out, VERDICT_STATUS_MAX, "was killed by signal %d (SIG%s)%s", signal_number, name ? name : "?",
+             signal_number == SIGSYS ? ": a system call that the sandbox does not allow" : "");
+}
+
+static void add_limits(struct text *t, const struct verdict_facts *facts, bool tmp_full)
+{
+    const struct settings *s = &facts->version->settings;
+    char size[UNITS_TEXT_MAX];
+    if (facts->pids_denied)
+        add(t, "; %u forks or threads were refused at the limit 'pids' (%u)", facts->pids_denied, s->pids);
+    if (tmp_full) {
+        units_format_size(s->tmp_bytes, size);
+        add(t, "; /tmp is full: the limit 'tmp' is %s", size);
+    }
+}
+
+static void end_with(struct invocation *inv, enum invocation_outcome outcome, int status, const char *type, const struct text *t)
+{
+    struct invocation_failure f = {.outcome = outcome, .status = status, .type = type, .message = {t->bytes, t->len}};
+    invocation_end_failure(inv, &f);
+}
+
+void verdict_out_of_memory(struct invocation *inv, const struct verdict_facts *facts)
+{
+    struct text t = {.len = 0};
+    char limit[UNITS_TEXT_MAX];
+    units_format_size(facts->version->settings.memory_bytes, limit);
+    add(&t, "out of memory: the limit 'memory' is %s", limit);
+    if (facts->memory_peak_bytes)
+        add(&t, ", the peak was %.1fM", (double)facts->memory_peak_bytes / 1048576);
+    if (facts->shmem_bytes)
+        add(&t, ", of which %.1fM in /tmp and shared memory", (double)facts->shmem_bytes / 1048576);
+    end_with(inv, INVOCATION_OUT_OF_MEMORY, 502, "OutOfMemory", &t);
+}
+
+void verdict_timeout(struct invocation *inv, const struct verdict_facts *facts)
+{
+    struct text t = {.len = 0};
+    char limit[UNITS_TEXT_MAX];
+    units_format_time(facts->version->settings.timeout_ms, limit);
+    add(&t, "timed out: the limit 'timeout' is %s", limit);
+    add_limits(&t, facts, false);
+    end_with(inv, INVOCATION_TIMED_OUT, 504, "Timeout", &t);
+}
+
+void verdict_crash(struct invocation *inv, const char *how, const struct verdict_facts *facts)
+{
+    if (facts->oom_kills) {
+        verdict_out_of_memory(inv, facts);
+        return;
+    }
+    struct text t = {.len = 0};
+    add(&t, "%s", how);
+    add_limits(&t, facts, false);
+    if (facts->tail.n)
+        add(&t, ": %.*s", (int)facts->tail.n, facts->tail.p);
+    end_with(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", &t);
+}
+
+void verdict_program(struct invocation *inv, const struct init_done *done, const struct verdict_facts *facts)
+{
+    if (facts->oom_kills) {
+        verdict_out_of_memory(inv, facts);
+        return;
+    }
+    struct text t = {.len = 0};
+    if (done->flags & INIT_DONE_EXEC_FAILED) {
+        const char *name = strerrorname_np(done->error);
+        add(&t, "the handler '%s' can't be executed: %s", facts->version->settings.handler, name ? name : "unknown errno");
+        end_with(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", &t);
+        return;
+    }
+    char status[VERDICT_STATUS_MAX];
+    verdict_print_status(done->status, status);
+    add(&t, "the program %s", status);
+    add_limits(&t, facts, done->flags & INIT_DONE_TMP_FULL);
+    if (facts->tail.n)
+        add(&t, ": %.*s", (int)facts->tail.n, facts->tail.p);
+    if (WIFSIGNALED(done->status))
+        end_with(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", &t);
+    else
+        end_with(inv, INVOCATION_FUNCTION_ERROR, 500, "FunctionError", &t);
+}
