@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/cmd.h"
+
+#include "cmd/help.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+};
+
+static const struct command COMMANDS[] = {
+    {"serve", cmd_serve},
+    {"deploy", cmd_deploy},
+    {"config", cmd_config},
+    {"invoke", cmd_invoke},
+    {"run", cmd_run},
+    {"shell", cmd_shell},
+    {"ls", cmd_ls},
+    {"describe", cmd_describe},
+    {"rm", cmd_rm},
+    {"logs", cmd_logs},
+    {"check", cmd_check},
+    {"stats", cmd_stats},
+    {"version", cmd_version},
+    {"help", cmd_help},
+    {"--version", cmd_version},
+    {"--help", cmd_help},
+    {"-h", cmd_help},
+    /* started by faasd itself, inside the unpacker's and the deleter's sandboxes: in no help text */
+    {"unpack", cmd_unpack},
+    {"delete-trees", cmd_delete_trees},
+};
+
+static int refuse(const char *name)
+{
+    const char *nearest = help_find_nearest(name);
+    if (nearest)
+        fprintf(stderr, "faasd: there is no command '%s', did you mean '%s'?\n", name, nearest);
+    else
+        fprintf(stderr, "faasd: there is no command '%s'; `faasd help` lists them\n", name);
+    return CMD_USAGE;
+}
+
+int cmd_main(int argc, char **argv)
+{
+    if (argc > 0 && strcmp(argv[0], "faasd-gateway") == 0) {
+        prctl(PR_SET_NAME, "faasd-gateway"); /* execveat named the process after a descriptor */
+        return gateway_main();
+    }
+    if (argc < 2) {
+        help_print_overview(stderr);
+        return CMD_USAGE;
+    }
+    for (size_t i = 0; i < sizeof(COMMANDS) / sizeof(COMMANDS[0]); i++)
+        if (strcmp(COMMANDS[i].name, argv[1]) == 0)
+            return COMMANDS[i].run(argc - 1, argv + 1);
+    return refuse(argv[1]);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line's frame: the table of subcommands and what they share. */
+#ifndef FAASD_CMD_CMD_H
+#define FAASD_CMD_CMD_H
+
+enum cmd_exit {
+    CMD_OK = 0,
+    CMD_FAILED = 1,       /* the function or the operation failed */
+    CMD_USAGE = 2,
+    CMD_NO_SUCH = 3,
+    CMD_DENIED = 4,
+    CMD_UNREACHABLE = 69, /* no daemon (EX_UNAVAILABLE, sysexits.h) */
+    CMD_TRY_AGAIN = 75,   /* 429, 503 (EX_TEMPFAIL) */
+};
+
+/* Dispatches on argv[1]. Also the entry of the processes that faasd starts from its own program: argv[0] "faasd-gateway", and the
+ * hidden commands "unpack" and "delete-trees" inside their sandboxes. */
+int cmd_main(int argc, char **argv);
+
+/* One per subcommand, in cmd/<name>.c: argv[0] is the subcommand. Returns enum cmd_exit. */
+int cmd_serve(int argc, char **argv);
+int cmd_deploy(int argc, char **argv);
+int cmd_config(int argc, char **argv);
+int cmd_invoke(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_shell(int argc, char **argv);
+int cmd_ls(int argc, char **argv);
+int cmd_describe(int argc, char **argv);
+int cmd_rm(int argc, char **argv);
+int cmd_logs(int argc, char **argv);
+int cmd_check(int argc, char **argv);
+int cmd_stats(int argc, char **argv);
+int cmd_version(int argc, char **argv);
+int cmd_help(int argc, char **argv);
+int cmd_unpack(int argc, char **argv);       /* inside the unpacker's sandbox */
+int cmd_delete_trees(int argc, char **argv); /* inside the deleter's sandbox */
+
+/* The two daemons' entries, elsewhere. */
+struct supervisor_options;
+int supervisor_main(const struct supervisor_options *o); /* supervisor/supervisor.h */
+int gateway_main(void);                                  /* gateway/main.c: fds as supervisor/message.h says */
+
+#endif

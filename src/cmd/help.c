@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/help.h"
+
+#include "base/str.h"
+#include "cmd/cmd.h"
+#include "cmd/options.h"
+#include "cmd/output.h"
+#include "codec/settings.h"
+
+#include <string.h>
+
+struct help {
+    const char *command;
+    const char *summary; /* a line of the overview */
+    const char *usage;   /* without "faasd " */
+    const char *text;
+    bool settings; /* followed by the settings' flags */
+    bool client;   /* takes --url and --root */
+};
+
+static const struct help HELPS[] = {
+    {"serve", "run the daemon",
+     "serve [--config FILE] [--listen ADDR]... [--root DIR] [--allow-degraded] [--check-config]",
+     "Runs in the foreground, prints one line that begins with \"ready\" on stderr when it accepts requests, and "
+     "drains on SIGTERM.\n"
+     "SIGHUP reads the configuration again.\n"
+     "\n"
+     "  --config FILE     configuration instead of /etc/faasd/config.json; must exist\n"
+     "  --listen ADDR     8080, 127.0.0.1:0, [::1]:8080 or unix:/path; repeatable; default: port 8080 on both loopback "
+     "addresses\n"
+     "  --root DIR        keep run/, state/ and config.json under DIR\n"
+     "  --allow-degraded  serve although this host lacks parts of the sandbox (see `faasd check`)\n"
+     "  --check-config    read the configuration, say what is wrong, exit\n",
+     false, false},
+    {"deploy", "make a function from a file, a directory or an archive", "deploy NAME PATH [options]",
+     "PATH is an executable file, a directory, or a .zip, .tar or .tar.gz archive. Prints what changed. The old "
+     "version serves until\n"
+     "the new one is complete. What .faasdignore names (by default .git and __pycache__) is left out and said.\n"
+     "\n"
+     "  faasd deploy hello ./hello\n"
+     "  faasd deploy site ./dir --handler run.sh --memory 64M --env MODE=test\n"
+     "\n"
+     "  --dry-run         check everything, change nothing\n"
+     "  --env K=V         an environment variable; --env K takes it from this environment\n"
+     "  --env-file FILE   one NAME=VALUE a line\n"
+     "  --unset-env K     remove one\n"
+     "  --json            print the daemon's reply as JSON\n",
+     true, true},
+    {"config", "change settings without an upload", "config NAME [options]",
+     "Changes only what is given, as a new version of the function. Prints what changed.\n"
+     "\n"
+     "  --env K=V, --env K, --env-file FILE, --unset-env K   as in `faasd deploy`\n"
+     "  --json            print the daemon's reply as JSON\n",
+     true, true},
+    {"invoke", "call a function", "invoke NAME [-d DATA | -d @FILE | -d -] [options]",
+     "Prints the reply's body, byte for byte. Without -d the event is {}. stdin is read only with -d -.\n"
+     "\n"
+     "  -d, --data DATA   the event: text, @FILE, or - for stdin\n"
+     "  -H, --header 'K: V'  a request header; repeatable\n"
+     "  -o, --output FILE write the body there\n"
+     "  --qualifier Q     a version's number\n"
+     "  --logs            print what the function wrote to stderr during this request, on stderr\n",
+     false, true},
+    {"run", "one function or command in a sandbox, without a server",
+     "run [limits] PATH [-d DATA]\n       faasd run [limits] [--name N] -- CMD ARGS...",
+     "Starts a private daemon, runs once and removes everything. PATH is deployed and called as with `deploy` and "
+     "`invoke`. CMD is a\n"
+     "program of this host (under /usr, /bin, /sbin) or a file of yours; its stdout and stderr come out here, and the "
+     "exit status is 0\n"
+     "or 1. stdin is passed only with -d -.\n"
+     "\n"
+     "  faasd run --memory 64M --timeout 5m --name backup -- tar c /data\n"
+     "\n"
+     "  -d, --data DATA   the event, or the command's stdin: text, @FILE, or - for stdin\n"
+     "  --name N          keep its log in the state directory, in run-logs/N\n"
+     "  --no-overlap      with --name: exit 75 at once while another run of that name is under way\n"
+     "  --plan            print how the sandbox would be made, and run nothing\n"
+     "  --root DIR        whose configuration, state and run directory to use\n"
+     "  --allow-degraded  run although this host lacks parts of the sandbox\n",
+     true, false},
+    {"shell", "a shell in a function's sandbox", "shell NAME",
+     "A sandbox of its own, made as the function's are, plus a pseudo-terminal and the three terminal system calls it "
+     "needs. The\n"
+     "window's size is passed once, at the start. Ends with the shell.\n",
+     false, true},
+    {"ls", "list functions", "ls [--json]", "  --json            the daemon's reply as JSON\n", false, true},
+    {"describe", "every setting of a function", "describe NAME [--show-env] [--json]",
+     "Values that were not given are marked as defaults. Environment values are masked.\n"
+     "\n"
+     "  --show-env        print them\n"
+     "  --json            the daemon's reply as JSON\n",
+     false, true},
+    {"rm", "remove functions", "rm NAME...", "Requests that run are finished first. There is no way back.\n", false,
+     true},
+    {"logs", "what a function wrote to stdout and stderr", "logs NAME [-f] [options]",
+     "Prints time, request and message. Control characters are shown, never passed on.\n"
+     "\n"
+     "  -f, --follow      go on with new lines\n"
+     "  -n, --lines N     the newest N lines\n"
+     "  --id ID           of one request (X-Request-Id)\n"
+     "  --since T         not before T: 10m, 2h, or 2026-11-21T09:00:00Z\n"
+     "  --until T         not after T\n"
+     "  --local           times in this machine's time zone\n"
+     "  --json            one JSON object a line\n",
+     false, true},
+    {"check", "what this host offers to sandboxes", "check [--json]",
+     "Prints every feature of the kernel that faasd uses, found or missing, and what is lost without it.\n", false,
+     false},
+    {"stats", "counters of the daemon or of one function", "stats [NAME] [--json]",
+     "Counted since the daemon's gateway started.\n"
+     "\n"
+     "  --json            the daemon's reply as JSON\n",
+     false, true},
+    {"version", "the version of this program", "version [--json]", "", false, false},
+    {"help", "this overview, or one command's text", "help [COMMAND]", "", false, false},
+};
+
+enum { HELP_COUNT = sizeof(HELPS) / sizeof(HELPS[0]) };
+
+static const struct help *find(const char *command)
+{
+    for (size_t i = 0; i < HELP_COUNT; i++)
+        if (strcmp(HELPS[i].command, command) == 0)
+            return &HELPS[i];
+    return NULL;
+}
+
+const char *help_find_nearest(const char *command)
+{
+    const char *nearest = NULL;
+    unsigned least = 3;
+    for (size_t i = 0; i < HELP_COUNT; i++) {
+        unsigned distance = str_distance(command, HELPS[i].command);
+        if (distance < least && distance < strlen(HELPS[i].command)) {
+            least = distance;
+            nearest = HELPS[i].command;
+        }
+    }
+    return nearest;
+}
+
+void help_print_overview(FILE *to)
+{
+    fputs("faasd runs functions on one Linux host, each in a sandbox of its own.\n"
+          "\n"
+          "  faasd serve                                   the daemon (as root)\n"
+          "  faasd deploy hello ./hello                    a program becomes a function\n"
+          "  curl -d '{\"name\":\"world\"}' localhost:8080/function/hello\n"
+          "\n",
+          to);
+    for (size_t i = 0; i < HELP_COUNT; i++)
+        fprintf(to, "  %-10s %s\n", HELPS[i].command, HELPS[i].summary);
+    fputs("\n`faasd help COMMAND` says more; faasd(1) says all.\n"
+          "Exit status: 0 done, 1 it failed, 2 usage, 3 no such function, 4 denied, 69 no daemon, 75 try again.\n",
+          to);
+}
+
+static void print_settings(void)
+{
+    fputs("\nSettings (the same keys as in faasd.json):\n", stdout);
+    for (unsigned i = 0; settings_key_name(i); i++) {
+        char flag[40];
+        snprintf(flag, sizeof(flag), "--%s", settings_key_name(i));
+        for (char *p = flag; *p; p++)
+            if (*p == '_')
+                *p = '-';
+        printf("  %-17s %s\n", flag, settings_key_help(i));
+    }
+}
+
+bool help_print(const char *command)
+{
+    const struct help *h = find(command);
+    if (!h)
+        return false;
+    printf("usage: faasd %s\n", h->usage);
+    if (*h->text)
+        printf("\n%s", h->text);
+    if (h->client)
+        fputs("  --url URL         unix:///path or http://host:8080; also FAASD_URL\n"
+              "  --root DIR        the daemon that serves with --root DIR; also FAASD_ROOT\n",
+              stdout);
+    if (h->settings)
+        print_settings();
+    return true;
+}
+
+int cmd_help(int argc, char **argv)
+{
+    struct options o = {.command = "help", .operands_max = 1, .operands_text = "a COMMAND"};
+    int status = options_parse(&o, argc, argv);
+    if (status != OPTIONS_GO_ON)
+        return status;
+    if (o.operand_count == 0) {
+        help_print_overview(stdout);
+    } else if (!help_print(o.operands[0])) {
+        const char *nearest = help_find_nearest(o.operands[0]);
+        fprintf(stderr, "faasd help: there is no command '%s'%s%s%s\n", o.operands[0],
+                nearest ? ", did you mean '" : "; see `faasd help`", nearest ? nearest : "", nearest ? "'?" : "");
+        return CMD_USAGE;
+    }
+    return output_finish("help", CMD_OK);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
+#include "base/units.h"
+#include "cmd/client.h"
+#include "cmd/cmd.h"
+#include "cmd/output.h"
+#include "cmd/when.h"
+#include "codec/json.h"
+
+static const struct output_column COLUMNS[] = {
+    {.title = "NAME"},
+    {.title = "RUNTIME"},
+    {.title = "NUMBER", .right = true},
+    {.title = "MEMORY", .right = true},
+    {.title = "INSTANCES", .right = true},
+    {.title = "REQUESTS", .right = true},
+    {.title = "ERRORS", .right = true},
+    {.title = "AGE", .right = true},
+};
+
+static uint64_t number(const struct json *object, const char *key)
+{
+    uint64_t value = 0;
+    json_get_u64(object, key, &value);
+    return value;
+}
+
+static void add_text(struct output_table *t, const char *text)
+{
+    output_table_add(t, str_from(text ? text : "-"));
+}
+
+static void add_function(struct output_table *t, const struct json *f)
+{
+    const struct json *counts = json_get(f, "counts");
+    const struct json *counters = json_get(f, "counters");
+    const char *created = json_get_text(f, "created");
+    uint64_t errors = number(counters, "function_errors") + number(counters, "crashed") +
+                      number(counters, "out_of_memory") + number(counters, "timed_out");
+    char memory[UNITS_TEXT_MAX];
+    char age[OUTPUT_AGE_MAX] = "-";
+    uint64_t created_ms;
+    uint64_t now = clock_real_ms();
+    units_format_size(number(f, "memory_bytes"), memory);
+    if (created && when_parse(created, &created_ms) && created_ms <= now)
+        output_age(now - created_ms, age);
+    add_text(t, json_get_text(f, "name"));
+    add_text(t, json_get_text(f, "runtime"));
+    output_table_addf(t, "%lu", (unsigned long)number(f, "number"));
+    add_text(t, memory);
+    output_table_addf(t, "%lu",
+                      (unsigned long)(number(counts, "starting") + number(counts, "idle") + number(counts, "busy")));
+    output_table_addf(t, "%lu", (unsigned long)(number(counters, "succeeded") + errors));
+    output_table_addf(t, "%lu", (unsigned long)errors);
+    add_text(t, age);
+}
+
+static int print_table(struct str reply)
+{
+    struct json_doc *doc;
+    struct err e = {0};
+    if (json_parse(reply, JSON_STRICT, &doc, &e) < 0) {
+        fprintf(stderr, "faasd ls: the daemon's reply: %s\n", e.text);
+        return CMD_FAILED;
+    }
+    const struct json *functions = json_get(json_root(doc), "functions");
+    if (json_count(functions) == 0) {
+        fputs("no functions yet; make one with `faasd deploy NAME PATH`\n", stderr);
+    } else {
+        struct output_table t;
+        output_table_init(&t, COLUMNS, sizeof(COLUMNS) / sizeof(COLUMNS[0]));
+        JSON_EACH(functions, f)
+        {
+            add_function(&t, f);
+        }
+        output_table_print(&t, stdout);
+    }
+    json_free(doc);
+    return CMD_OK;
+}
+
+int cmd_ls(int argc, char **argv)
+{
+    struct client_target target = {0};
+    bool json = false;
+    const struct option table[] = {
+        {.name = "json", .kind = OPTION_BOOL, .target = &json}, CLIENT_OPTIONS(&target), {0}};
+    struct options o = {.command = "ls", .tables = {table}};
+    int status = options_parse(&o, argc, argv);
+    if (status != OPTIONS_GO_ON)
+        return status;
+    const struct client_request request = {.method = "GET", .target = "/v1/functions", .body_fd = -1};
+    const struct client_call call = {.command = "ls", .target = &target, .request = &request};
+    struct buf reply;
+    buf_init(&reply, 0);
+    status = client_call(&call, &reply);
+    if (status == CMD_OK && json)
+        fwrite(reply.data, 1, reply.len, stdout);
+    else if (status == CMD_OK)
+        status = print_table(buf_str(&reply));
+    buf_fini(&reply);
+    return output_finish("ls", status);
+}

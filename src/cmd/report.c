@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a reply says to a person, and the calls that ask one question. */
+#include "cmd/client.h"
+#include "cmd/cmd.h"
+#include "cmd/output.h"
+#include "codec/json.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+enum { REPLY_MAX = 64 << 20 };
+
+static void say_text(const char *text)
+{
+    output_text(stderr, str_from(text), true);
+}
+
+static void say_trace(const struct json *trace)
+{
+    JSON_EACH(trace, line)
+    {
+        fputs("\n    ", stderr);
+        say_text(json_text(line) ? json_text(line) : "");
+    }
+}
+
+int client_report(const char *command, const struct http1_response *reply, struct str body)
+{
+    struct json_doc *doc = NULL;
+    struct err ignored;
+    if (json_parse(body, JSON_STRICT, &doc, &ignored) < 0)
+        doc = NULL; /* not one of faasd's errors */
+    const struct json *error = doc ? json_root(doc) : NULL;
+    const char *message = json_get_text(error, "errorMessage");
+    const char *type = json_get_text(error, "errorType");
+    fprintf(stderr, "faasd %s: ", command);
+    if (type && message) {
+        say_text(message);
+        fprintf(stderr, " (");
+        say_text(type);
+        fprintf(stderr, ")");
+    } else if (type) {
+        say_text(type);
+    } else {
+        fprintf(stderr, "the daemon answered %u %s", reply->status, http1_reason((int)reply->status));
+    }
+    say_trace(json_get(error, "trace"));
+    fputc('\n', stderr);
+    json_free(doc);
+    return client_exit_status(reply->status);
+}
+
+int client_refused(const char *command, struct client *c, const struct http1_response *reply)
+{
+    struct buf body;
+    struct err ignored;
+    buf_init(&body, REPLY_MAX);
+    client_read_all(c, &body, &ignored); /* the status alone says enough when the text breaks off */
+    int status = client_report(command, reply, buf_str(&body));
+    buf_fini(&body);
+    return status == CMD_OK ? CMD_FAILED : status;
+}
+
+int client_path(struct buf *out, const char *name, const char *rest)
+{
+    int r = buf_add_text(out, "/v1/functions/");
+    r = r < 0 ? r : client_encode(out, name);
+    r = r < 0 ? r : buf_add_text(out, rest);
+    return r < 0 ? r : buf_add(out, "", 1);
+}
+
+static int ask(struct client *c, const struct client_call *call, struct buf *out, struct err *e)
+{
+    const struct http1_response *reply;
+    int r = client_send(c, call->request, &reply, e);
+    if (r < 0)
+        return r;
+    return reply->status >= 400 ? client_refused(call->command, c, reply) : client_read_all(c, out, e);
+}
+
+int client_call(const struct client_call *call, struct buf *out)
+{
+    struct client *c;
+    struct err e = {0};
+    int status = CMD_FAILED;
+    int r = client_open(&c, call->target, &status, &e);
+    if (r == 0) {
+        r = ask(c, call, out, &e);
+        client_close(c);
+        if (r >= 0)
+            return r;
+        status = CMD_FAILED;
+    }
+    fprintf(stderr, "faasd %s: %s\n", call->command, e.text);
+    return status;
+}

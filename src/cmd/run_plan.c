@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/run_plan.h"
+
+#include "cmd/cmd.h"
+#include "cmd/output.h"
+#include "sandbox/spawn.h"
+
+#include <stdio.h>
+
+enum { FIRST_INSTANCE = 2 }; /* uid_base is the gateway's, uid_base + 1 the code owner's */
+
+static struct sandbox_spec make_spec(const struct settings *s, const struct config *c)
+{
+    struct sandbox_spec spec = {
+        .kind = SANDBOX_FUNCTION,
+        .worker = s->runtime == SETTINGS_RUNTIME_NATIVE ? SANDBOX_WORKER_SOCKET : SANDBOX_WORKER_NONE,
+        .name = "run",
+        .hostname = "run",
+        .code_dirfd = -1,
+        .host_uid = c->uid_base + FIRST_INSTANCE,
+        .tmp_bytes = s->tmp_bytes,
+        .tmp_exec = s->tmp_exec,
+        .network_host = s->network == SETTINGS_NETWORK_HOST,
+        .limits = {.memory_bytes = s->memory_bytes,
+                   .pids = s->pids,
+                   .cpus_milli = s->cpus_milli,
+                   .cpu_weight = s->cpu_weight,
+                   .cpuset = s->cpuset},
+        .mount_count = s->mount_count,
+        .device_count = s->device_count,
+    };
+    for (unsigned i = 0; i < s->mount_count; i++)
+        spec.mounts[i] = (struct sandbox_mount){
+            .source = s->mounts[i].source, .target = s->mounts[i].target, .writable = s->mounts[i].writable};
+    for (unsigned i = 0; i < s->device_count; i++)
+        spec.devices[i] = s->devices[i];
+    return spec;
+}
+
+static int print_plan(const struct settings_flags *flags, const struct config *config, struct buf *out, struct err *e)
+{
+    struct feature_set features;
+    struct settings settings;
+    struct buf json;
+    buf_init(&json, 0);
+    settings_init(&settings, &config->defaults);
+    int r = settings_flags_print_json(flags, &json, e);
+    r = r < 0 ? r : settings_read_json(&settings, &config->defaults, buf_str(&json), e);
+    r = r < 0 ? r : feature_probe(&features, e);
+    if (r == 0) {
+        struct sandbox_spec spec = make_spec(&settings, config);
+        r = sandbox_print_plan(config, &features, &spec, out);
+        if (r < 0)
+            err_set(e, -r, "print the plan");
+    }
+    settings_fini(&settings);
+    buf_fini(&json);
+    return r;
+}
+
+int run_plan_print(const struct settings_flags *flags, const struct supervisor_paths *paths)
+{
+    const struct supervisor_options options = {.paths = *paths, .no_tcp = true, .quiet = true, .ready_fd = -1};
+    struct config config;
+    struct buf out;
+    struct err e = {0};
+    buf_init(&out, 0);
+    int r = supervisor_load_config(&options, &config, &e);
+    r = r < 0 ? r : print_plan(flags, &config, &out, &e);
+    if (r == 0)
+        fwrite(out.data, 1, out.len, stdout);
+    else
+        fprintf(stderr, "faasd run: %s\n", e.text);
+    buf_fini(&out);
+    return output_finish("run", r < 0 ? CMD_FAILED : CMD_OK);
+}

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of the attack catalogue that are run inside functions.
+
+bare: how the same probe is run outside a sandbox, where it must report OPEN:
+  "nobody"  as uid 65534, no filter
+  "root"    as root in scratch pid, mount, net and ipc namespaces
+  a sentence: why it can't be shown outside
+inside: what must be seen inside: "DENIED", or the error that the platform answers with when the limit bites.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    id: str
+    attack: str
+    bare: str = "nobody"
+    inside: str = "DENIED"
+    argument: str = ""
+
+
+ROWS = [
+    Row("F1", "read a file of the host"),
+    Row("F2", "climb out by ../ sixty-four times"),
+    Row("F3", "write the code directory"),
+    Row("F4", "run a set-id copy in /tmp"),
+    Row("F5", "make a device node", "root"),
+    Row("F6", "leave by an inherited directory descriptor"),
+    Row("F7", "chroot again", "root"),
+    Row("F8", "remount, mount, unmount", "root"),
+    Row("F9", "secrets in /proc"),
+    Row("F10", "/sys and cgroups"),
+    Row("F11", "open by handle"),
+    Row("F12", "fill /tmp with bytes"),
+    Row("F13", "fill /tmp with files"),
+    Row("F14", "a huge file"),
+    Row("F16", "what another request left", "it is two requests: outside there are none"),
+    Row("P1", "see the host's processes"),
+    Row("P2", "kill and stop pid 1", "pid 1 ignores its own namespace's signals everywhere"),
+    Row("P3", "trace a process"),
+    Row("P4", "read a process's memory"),
+    Row("P5", "take a process's descriptor"),
+    Row("P6", "become root, regain capabilities", "root"),
+    Row("P7", "no_new_privs off"),
+    Row("P8", "outlive the request", "what is left behind is seen by the harness, not by the probe"),
+    Row("P10", "zombie flood"),
+    Row("P12", "clone with every mix of namespaces"),
+    Row("P13", "execute a memfd"),
+    Row("P14", "a new user namespace"),
+    Row("P15", "enter a namespace", "root"),
+    Row("K2", "32-bit system calls"),
+    Row("K3", "x32 system calls", "Debian's kernels have x32 switched off"),
+    Row("K4", "arguments with high bits"),
+    Row("K5", "io_uring"),
+    Row("K6", "userfaultfd"),
+    Row("K7", "perf events"),
+    Row("K7b", "bpf"),
+    Row("K8", "the kernel's keys"),
+    Row("K9", "the new mount calls"),
+    Row("K10", "socket families"),
+    Row("K11", "personalities, local descriptor tables"),
+    Row("K12", "a filter with a listener"),
+    Row("K14", "splice, tee, vmsplice"),
+    Row("K15", "a core dump"),
+    Row("K16", "type into a terminal", "it needs a terminal, which no harness has"),
+    Row("K20", "secret memory"),
+    Row("K21", "another process's limits"),
+    Row("R1", "a thousand processes"),
+    Row("R2", "a thousand threads"),
+    Row("R3", "half a gigabyte of memory", inside="OutOfMemory"),
+    Row("R4", "a child over memory", inside="OutOfMemory"),
+    Row("R5", "half a gigabyte in a memfd", inside="OutOfMemory or DENIED"),
+    Row("R6", "locked and huge memory", "root"),
+    Row("R9", "real-time priority", "root"),
+    Row("R10", "five thousand descriptors"),
+    Row("R11", "sockets inside sockets"),
+    Row("R12", "a thousand timers"),
+    Row("N1", "the host's loopback", argument="{port}"),
+    Row("N2", "an abstract socket of the host", argument="{abstract}"),
+    Row("N3", "a socket file of the host", argument="{socket}"),
+    Row("N4", "socket families that reach the host"),
+    Row("N6", "another function's port", "it is two functions: outside there are none", argument="connect"),
+    Row("N9", "a route out", "the machine that tests may have no route itself"),
+]
+
+# How a native worker misbehaves (I rows) -> the errors it may be answered with; None: a good reply.
+MISBEHAVIOURS = [
+    ("I1", "garbage", {"BadReply"}),
+    ("I1", "length-max", {"BadReply"}),
+    ("I1", "length-2g", {"BadReply"}),
+    ("I1", "length-0", {"BadReply"}),
+    ("I1", "fields-max", {"BadReply"}),
+    ("I2", "wrong-id", {"BadReply"}),
+    ("I2", "id-0", {"BadReply"}),
+    ("I2", "ready-again", {"BadReply"}),
+    ("I2", "unknown-type", {"BadReply"}),
+    ("I2", "twice", {"BadReply", None}),
+    ("I2", "early", {None}),
+    ("I3", "stop-reading", {None}),
+    ("I4", "drip", {"Timeout"}),
+    ("I5", "endless", {"BadReply"}),
+    ("I5", "too-long", {"BadReply"}),
+    ("I6", "split-header", {"BadReply"}),
+    ("I6", "split-name", {"BadReply"}),
+    ("I6", "no-nul", {"BadReply"}),
+    ("I6", "error-type", {"BadReply"}),
+    ("I7", "framing", {None}),
+    ("I8", "status-0", {"BadReply"}),
+    ("I8", "status-99", {"BadReply"}),
+    ("I8", "status-101", {"BadReply"}),
+    ("I8", "status-1000", {"BadReply"}),
+    ("I8", "status-204", {None}),
+    ("I8", "status-304", {None}),
+    ("I9", "descriptors", {"FunctionCrashed", "BadReply"}),
+    ("I10", "half-close", {"FunctionCrashed"}),
+    ("I10", "end-mid-frame", {"FunctionCrashed"}),
+    ("I10", "close-and-live", {"FunctionCrashed"}),
+    ("I11", "two-writers", {"BadReply", None}),
+    ("I13", "abort", {"FunctionCrashed"}),
+    ("I13", "exit", {"FunctionCrashed"}),
+    ("I13", "hang", {"Timeout"}),
+]
