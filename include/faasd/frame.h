@@ -24,7 +24,7 @@ struct faasd_frame {     /* 16 bytes before every payload */
     uint32_t length;     /* of the payload */
     uint16_t type;       /* enum faasd_frame_type */
     uint16_t reserved;   /* 0 */
-    uint64_t id;         /* of the request; 0 in READY */
+    uint64_t id;         /* of the request, drawn at random by faasd; 0 in READY */
 };
 
 /* Fields are pairs of NUL-terminated strings, name then value, one after another, fields_length bytes in all. */

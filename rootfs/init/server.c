@@ -80,6 +80,8 @@ static struct init_done run_program(const struct command *c, struct pipes pipes)
     if (c->type == INIT_EXEC) {
         sys_close(pipes.out);
         sys_close(pipes.err);
+    } else {
+        sys_close(INIT_FD_WORKER); /* the gateway sees its end when the worker closes it, not when we end */
     }
     if (c->stdin_fd >= 0)
         sys_close(c->stdin_fd);

@@ -28,19 +28,31 @@ void id_hex(const uint8_t *bytes, size_t n, char *out)
     *out = '\0';
 }
 
-void id_uuid(char out[ID_UUID_MAX])
+/* A pool, because a getrandom(2) per request is a system call on the hot path. */
+static void take_random(void *out, size_t n)
 {
-    /* A pool, because one getrandom(2) per request is a system call on the hot path. */
     static uint8_t pool[1024];
     static size_t used = sizeof(pool);
-    if (used == sizeof(pool)) {
+    if (sizeof(pool) - used < n) {
         id_random(pool, sizeof(pool));
         used = 0;
     }
+    memcpy(out, pool + used, n);
+    memset(pool + used, 0, n);
+    used += n;
+}
+
+uint64_t id_random_u64(void)
+{
+    uint64_t value;
+    take_random(&value, sizeof(value));
+    return value;
+}
+
+void id_uuid(char out[ID_UUID_MAX])
+{
     uint8_t raw[16];
-    memcpy(raw, pool + used, sizeof(raw));
-    memset(pool + used, 0, sizeof(raw));
-    used += sizeof(raw);
+    take_random(raw, sizeof(raw));
     raw[6] = (uint8_t)((raw[6] & 0x0f) | 0x40);
     raw[8] = (uint8_t)((raw[8] & 0x3f) | 0x80);
     char hex[33];

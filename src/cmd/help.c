@@ -21,79 +21,93 @@ struct help {
 static const struct help HELPS[] = {
     {"serve", "run the daemon",
      "serve [--config FILE] [--listen ADDR]... [--root DIR] [--allow-degraded] [--check-config]",
-     "Runs in the foreground, prints one line that begins with \"ready\" on stderr when it accepts requests, and "
-     "drains on SIGTERM.\n"
-     "SIGHUP reads the configuration again.\n"
+     "Runs in the foreground, prints one line that begins with \"ready\" on stderr\n"
+     "when it accepts requests, and drains on SIGTERM. SIGHUP reads the\n"
+     "configuration again.\n"
      "\n"
      "  --config FILE     configuration instead of /etc/faasd/config.json; must exist\n"
-     "  --listen ADDR     8080, 127.0.0.1:0, [::1]:8080 or unix:/path; repeatable; default: port 8080 on both loopback "
-     "addresses\n"
+     "  --listen ADDR     8080, 127.0.0.1:0, [::1]:8080 or unix:/path; repeatable;\n"
+     "                    default: port 8080 on both loopback addresses\n"
      "  --root DIR        keep run/, state/ and config.json under DIR\n"
-     "  --allow-degraded  serve although this host lacks parts of the sandbox (see `faasd check`)\n"
+     "  --allow-degraded  serve although this host lacks parts of the sandbox (see\n"
+     "                    `faasd check`)\n"
      "  --check-config    read the configuration, say what is wrong, exit\n",
      false, false},
     {"deploy", "make a function from a file, a directory or an archive", "deploy NAME PATH [options]",
-     "PATH is an executable file, a directory, or a .zip, .tar or .tar.gz archive. Prints what changed. The old "
-     "version serves until\n"
-     "the new one is complete. What .faasdignore names (by default .git and __pycache__) is left out and said.\n"
+     "PATH is an executable file, a directory, or a .zip, .tar or .tar.gz archive.\n"
+     "Prints what changed. The old version serves until the new one is complete.\n"
+     "What .faasdignore names (by default .git and __pycache__) is left out and\n"
+     "said.\n"
      "\n"
      "  faasd deploy hello ./hello\n"
      "  faasd deploy site ./dir --handler run.sh --memory 64M --env MODE=test\n"
      "\n"
      "  --dry-run         check everything, change nothing\n"
-     "  --env K=V         an environment variable; --env K takes it from this environment\n"
+     "  --env K=V         an environment variable; --env K takes it from this\n"
+     "                    environment\n"
      "  --env-file FILE   one NAME=VALUE a line\n"
      "  --unset-env K     remove one\n"
      "  --json            print the daemon's reply as JSON\n",
      true, true},
     {"config", "change settings without an upload", "config NAME [options]",
-     "Changes only what is given, as a new version of the function. Prints what changed.\n"
+     "Changes only what is given, as a new version of the function. Prints what\n"
+     "changed.\n"
      "\n"
      "  --env K=V, --env K, --env-file FILE, --unset-env K   as in `faasd deploy`\n"
      "  --json            print the daemon's reply as JSON\n",
      true, true},
     {"invoke", "call a function", "invoke NAME [-d DATA | -d @FILE | -d -] [options]",
-     "Prints the reply's body, byte for byte. Without -d the event is {}. stdin is read only with -d -.\n"
+     "Prints the reply's body, byte for byte. Without -d the event is {}. stdin is\n"
+     "read only with -d -.\n"
      "\n"
      "  -d, --data DATA   the event: text, @FILE, or - for stdin\n"
      "  -H, --header 'K: V'  a request header; repeatable\n"
      "  -o, --output FILE write the body there\n"
      "  --qualifier Q     a version's number\n"
-     "  --logs            print what the function wrote to stderr during this request, on stderr\n",
+     "  --logs            print what the function wrote to stderr during this\n"
+     "                    request, on stderr\n",
      false, true},
     {"run", "one function or command in a sandbox, without a server",
-     "run [limits] PATH [-d DATA]\n       faasd run [limits] [--name N] -- CMD ARGS...",
-     "Starts a private daemon, runs once and removes everything. PATH is deployed and called as with `deploy` and "
-     "`invoke`. CMD is a\n"
-     "program of this host (under /usr, /bin, /sbin) or a file of yours; its stdout and stderr come out here, and the "
-     "exit status is 0\n"
-     "or 1. stdin is passed only with -d -.\n"
+     "run [limits] PATH [-d DATA]\n"
+     "       faasd run [limits] [--name N] -- CMD ARGS...",
+     "Starts a private daemon, runs once and removes everything. PATH is deployed\n"
+     "and called as with `deploy` and `invoke`. CMD is a program of this host (under\n"
+     "/usr, /bin, /sbin) or a file of yours; its stdout and stderr come out here\n"
+     "when it has ended, and the exit status is 0 or 1. stdin is passed only with -d\n"
+     "-.\n"
      "\n"
-     "  faasd run --memory 64M --timeout 5m --name backup -- tar c /data\n"
+     "  faasd run --memory 64M --timeout 5m --name report -- ./report.sh\n"
      "\n"
-     "  -d, --data DATA   the event, or the command's stdin: text, @FILE, or - for stdin\n"
+     "  -d, --data DATA   the event, or the command's stdin: text, @FILE, or - for\n"
+     "                    stdin\n"
      "  --name N          keep its log in the state directory, in run-logs/N\n"
-     "  --no-overlap      with --name: exit 75 at once while another run of that name is under way\n"
+     "  --no-overlap      with --name: exit 75 at once while another run of that\n"
+     "                    name is under way\n"
      "  --plan            print how the sandbox would be made, and run nothing\n"
      "  --root DIR        whose configuration, state and run directory to use\n"
      "  --allow-degraded  run although this host lacks parts of the sandbox\n",
      true, false},
     {"shell", "a shell in a function's sandbox", "shell NAME",
-     "A sandbox of its own, made as the function's are, plus a pseudo-terminal and the three terminal system calls it "
-     "needs. The\n"
-     "window's size is passed once, at the start. Ends with the shell.\n",
+     "A sandbox of its own, made as the function's are, plus a pseudo-terminal and\n"
+     "the three terminal system calls it needs. The window's size is passed once, at\n"
+     "the start. Ends with the shell.\n"
+     "\n",
      false, true},
     {"ls", "list functions", "ls [--json]", "  --json            the daemon's reply as JSON\n", false, true},
     {"describe", "every setting of a function", "describe NAME [--show-env] [--json]",
-     "Values that were not given are marked as defaults. Environment values are masked.\n"
+     "Values that were not given are marked as defaults. Environment values are\n"
+     "masked.\n"
      "\n"
      "  --show-env        print them\n"
      "  --json            the daemon's reply as JSON\n",
      false, true},
-    {"rm", "remove functions", "rm NAME...", "Requests that run are finished first. There is no way back.\n", false,
-     true},
+    {"rm", "remove functions", "rm NAME...",
+     "Requests that run are finished first. There is no way back.\n"
+     "\n",
+     false, true},
     {"logs", "what a function wrote to stdout and stderr", "logs NAME [-f] [options]",
-     "Prints time, request and message. Control characters are shown, never passed on.\n"
+     "Prints time, request and message. Control characters are shown, never passed\n"
+     "on.\n"
      "\n"
      "  -f, --follow      go on with new lines\n"
      "  -n, --lines N     the newest N lines\n"
@@ -104,8 +118,9 @@ static const struct help HELPS[] = {
      "  --json            one JSON object a line\n",
      false, true},
     {"check", "what this host offers to sandboxes", "check [--json]",
-     "Prints every feature of the kernel that faasd uses, found or missing, and what is lost without it.\n", false,
-     false},
+     "Prints every feature of the kernel that faasd uses, found or missing, and what\n"
+     "is lost without it.\n",
+     false, false},
     {"stats", "counters of the daemon or of one function", "stats [NAME] [--json]",
      "Counted since the daemon's gateway started.\n"
      "\n"

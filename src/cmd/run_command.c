@@ -55,7 +55,8 @@ int run_command_find(struct run_command *c, char *const *argv, struct err *e)
         fmt_to(c->program, sizeof(c->program), "%s", name);
     } else {
         if (!realpath(name, c->program))
-            return errno == ENOENT ? err_say(e, ENOENT, "there is no '%s'", name) : err_set(e, errno, "find '%s'", name);
+            return errno == ENOENT ? err_say(e, ENOENT, "there is no '%s'", name)
+                                   : err_set(e, errno, "find '%s'", name);
         c->local = !is_shared(c->program);
     }
     struct stat st;

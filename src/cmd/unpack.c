@@ -12,8 +12,8 @@
 #include "cmd/options.h"
 #include "codec/archive.h"
 #include "codec/config.h"
+#include "codec/handler.h"
 #include "codec/json.h"
-#include "codec/program.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -33,7 +33,7 @@ struct unpack_job {
     const char *entries;
     const char *bytes;
     const char *archive_bytes;
-    struct archive_limits limits;
+    struct archive_options options;
     uint64_t archive_bytes_max;
     int dir;
     char chosen[ARCHIVE_PATH_MAX];
@@ -102,15 +102,8 @@ static int take_upload(struct unpack_job *job, struct err *e)
         return upload;
     if (fstat(upload, &st) == 0 && st.st_size == 0)
         return err_say(e, EINVAL, "the upload is empty");
-    int kind = archive_detect(upload, e);
-    if (kind == ARCHIVE_UNKNOWN)
-        return err_say(e, EINVAL,
-                       "the upload is neither a tar, tar.gz or zip archive nor a program (an ELF file or a script that "
-                       "starts with #!)");
-    if (kind == ARCHIVE_PROGRAM)
-        return archive_store_program(upload, job->dir, job->handler ? job->handler : job->name, &job->limits,
-                                     &job->totals, e);
-    return kind < 0 ? kind : archive_unpack(upload, job->dir, &job->limits, &job->totals, e);
+    job->options.program_name = job->handler && *job->handler ? job->handler : job->name;
+    return archive_unpack(upload, job->dir, &job->options, &job->totals, e);
 }
 
 /* The manifest's text goes to the gateway, which reads it as settings; here it must be JSON, and say which file to start. */
@@ -154,7 +147,7 @@ static int list_candidates(const struct unpack_job *job, struct err *e)
     fd_take(&own);
     for (struct dirent *at; (at = readdir(dir)) && count < CANDIDATES_MAX;) {
         size_t length = strlen(at->d_name);
-        if (n + length + 3 > sizeof(names) || !program_is_likely(job->dir, at->d_name))
+        if (n + length + 3 > sizeof(names) || !handler_is_likely(job->dir, at->d_name))
             continue;
         n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s", n ? ", " : "", at->d_name);
         count++;
@@ -185,7 +178,7 @@ static int choose_handler(struct unpack_job *job, const struct json *manifest, s
         return list_candidates(job, e);
     if (!str_copy(str_from(chosen), job->chosen, sizeof(job->chosen)))
         return err_say(e, EINVAL, "the handler's path is too long");
-    return program_check(job->dir, job->chosen, e);
+    return handler_check(job->dir, job->chosen, e);
 }
 
 static int unpack(struct unpack_job *job, struct err *e)
@@ -259,7 +252,7 @@ static bool take_limits(struct unpack_job *job)
     job->limits =
         (struct archive_limits){.bytes_max = defaults.code_bytes_max, .entries_max = defaults.code_entries_max};
     job->archive_bytes_max = defaults.archive_bytes_max;
-    return read_limit(job->entries, &job->limits.entries_max) && read_limit(job->bytes, &job->limits.bytes_max) &&
+    return read_limit(job->entries, &job->options.entries_max) && read_limit(job->bytes, &job->options.bytes_max) &&
            read_limit(job->archive_bytes, &job->archive_bytes_max);
 }
 

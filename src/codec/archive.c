@@ -282,9 +282,9 @@ static int read_entries(struct unpack *u)
             return 0;
         if (status != ARCHIVE_OK)
             return say_damaged(u);
-        if (headers > u->tree.limits->entries_max)
+        if (headers > u->tree.options->entries_max)
             return err_say(u->e, EMSGSIZE, "the archive holds more than %lu entries (code_entries)",
-                           (unsigned long)u->tree.limits->entries_max);
+                           (unsigned long)u->tree.options->entries_max);
         int r = take_entry(u, entry);
         if (r < 0)
             return r;
@@ -322,37 +322,6 @@ static int measure(int fd, struct unpack *u)
     return 0;
 }
 
-int archive_unpack(int fd, int into, const struct archive_limits *l, struct archive_totals *ret_totals, struct err *e)
-{
-    struct unpack u = {.e = e};
-    int kind = archive_detect(fd, e);
-    if (kind < 0)
-        return kind;
-    if (kind == ARCHIVE_UNKNOWN || kind == ARCHIVE_PROGRAM)
-        return err_say(e, EINVAL, "the upload is no tar, tar.gz or zip archive");
-    int r = load(e);
-    if (r == 0)
-        r = measure(fd, &u);
-    if (r == 0 && kind == ARCHIVE_TAR)
-        r = check_end_mark(fd, u.packed_bytes, e);
-    if (r < 0)
-        return r;
-    u.archive = lib.archive_read_new();
-    if (!u.archive)
-        return err_set(e, ENOMEM, "read the archive");
-    locale_t before, utf8 = enter_utf8(&before);
-    archive_tree_init(&u.tree, into, l, ret_totals);
-    r = open_reader(&u, fd, (enum archive_kind)kind);
-    if (r == 0)
-        r = read_entries(&u);
-    if (r == 0)
-        r = archive_tree_finish(&u.tree, e);
-    archive_tree_fini(&u.tree);
-    lib.archive_read_free(u.archive);
-    leave_utf8(utf8, before);
-    return r;
-}
-
 static int copy_program(struct unpack *u, int from, int to, const char *name)
 {
     char block[BLOCK];
@@ -371,21 +340,53 @@ static int copy_program(struct unpack *u, int from, int to, const char *name)
     }
 }
 
-int archive_store_program(int fd, int into, const char *name, const struct archive_limits *l,
-                          struct archive_totals *ret_totals, struct err *e)
+/* The same way into the tree as an archive's single file. */
+static int store_program(struct unpack *u, int fd, const char *name)
 {
-    struct unpack u = {.e = e};
     struct archive_item item = {.kind = ARCHIVE_ITEM_FILE, .name = name, .executable = true};
     scoped_fd file = -1;
+    int r = archive_tree_add(&u->tree, &item, &file, u->e);
+    if (r == 0)
+        r = copy_program(u, fd, file, name);
+    if (r == 0)
+        r = archive_tree_end_file(&u->tree, &item, &file, u->e);
+    return r;
+}
+
+static int read_archive(struct unpack *u, int fd, enum archive_kind kind)
+{
+    int r = load(u->e);
+    if (r == 0 && kind == ARCHIVE_TAR)
+        r = check_end_mark(fd, u->packed_bytes, u->e);
+    if (r < 0)
+        return r;
+    u->archive = lib.archive_read_new();
+    if (!u->archive)
+        return err_set(u->e, ENOMEM, "read the archive");
+    locale_t before, utf8 = enter_utf8(&before);
+    r = open_reader(u, fd, kind);
+    if (r == 0)
+        r = read_entries(u);
+    lib.archive_read_free(u->archive);
+    leave_utf8(utf8, before);
+    return r;
+}
+
+int archive_unpack(int fd, int into, const struct archive_options *o, struct archive_totals *ret_totals, struct err *e)
+{
+    struct unpack u = {.e = e};
+    int kind = archive_detect(fd, e);
+    if (kind < 0)
+        return kind;
+    if (kind == ARCHIVE_UNKNOWN || (kind == ARCHIVE_PROGRAM && !o->program_name))
+        return err_say(e, EINVAL, "the upload is no tar, tar.gz or zip archive%s",
+                       o->program_name ? " and no program (an ELF file, or a script that starts with #!)" : "");
     int r = measure(fd, &u);
     if (r < 0)
         return r;
-    archive_tree_init(&u.tree, into, l, ret_totals);
-    r = archive_tree_add(&u.tree, &item, &file, e);
-    if (r == 0)
-        r = copy_program(&u, fd, file, name);
-    if (r == 0)
-        r = archive_tree_end_file(&u.tree, &item, &file, e);
+    archive_tree_init(&u.tree, into, o, ret_totals);
+    r = kind == ARCHIVE_PROGRAM ? store_program(&u, fd, o->program_name)
+                                : read_archive(&u, fd, (enum archive_kind)kind);
     if (r == 0)
         r = archive_tree_finish(&u.tree, e);
     archive_tree_fini(&u.tree);

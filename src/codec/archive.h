@@ -29,9 +29,10 @@ enum {
     ARCHIVE_RATIO_FREE = 32 << 20,
 };
 
-struct archive_limits {
-    uint64_t bytes_max;   /* of all files together */
-    uint64_t entries_max; /* files, directories and links */
+struct archive_options {
+    uint64_t bytes_max;       /* of all files together */
+    uint64_t entries_max;     /* files, directories and links */
+    const char *program_name; /* a bare program is stored as this, with mode 0755; NULL: it is refused */
 };
 
 struct archive_totals {
@@ -45,12 +46,9 @@ struct archive_totals {
 enum archive_kind { ARCHIVE_UNKNOWN, ARCHIVE_PROGRAM, ARCHIVE_TAR, ARCHIVE_TAR_GZ, ARCHIVE_ZIP };
 int archive_detect(int fd, struct err *e);
 
-/* Both read `fd` (seekable, from its start) into the empty directory `into`, fsync every file and directory, and leave the directory in an
- * undefined state on failure. -EINVAL: the archive is refused; -EMSGSIZE: a limit; -ENOSPC, -EDQUOT: the disk is full; others: the host. */
-int archive_unpack(int fd, int into, const struct archive_limits *l, struct archive_totals *ret_totals, struct err *e);
-/* A bare program, stored as `name` with mode 0755. */
-int archive_store_program(int fd, int into, const char *name, const struct archive_limits *l,
-                          struct archive_totals *ret_totals, struct err *e);
+/* Reads `fd` (seekable, from its start) into the empty directory `into`, fsyncs every file and directory, and leaves the directory in an
+ * undefined state on failure. -EINVAL: the upload is refused; -EMSGSIZE: a limit; -ENOSPC, -EDQUOT: the disk is full; others: the host. */
+int archive_unpack(int fd, int into, const struct archive_options *o, struct archive_totals *ret_totals, struct err *e);
 
 /* Where `path` of an unpacked tree leads when every link is followed: a path in the tree ("bin/run") or, through a link, one of the sandbox ("/usr/bin/awk").
  * What doesn't exist is taken as a plain name. -EINVAL when it leads out of the tree, -ELOOP after ARCHIVE_LINK_HOPS_MAX links. */

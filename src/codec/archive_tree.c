@@ -13,10 +13,10 @@
 
 enum { SHOWN = 80 }; /* bytes of a name in a message: two fit, and the reason */
 
-void archive_tree_init(struct archive_tree *t, int root, const struct archive_limits *limits,
+void archive_tree_init(struct archive_tree *t, int root, const struct archive_options *options,
                        struct archive_totals *totals)
 {
-    *t = (struct archive_tree){.root = root, .limits = limits, .totals = totals};
+    *t = (struct archive_tree){.root = root, .options = options, .totals = totals};
     *totals = (struct archive_totals){0};
     buf_init(&t->links, ARCHIVE_LINK_BYTES_MAX);
 }
@@ -88,9 +88,9 @@ static int normalise(const char *name, char out[ARCHIVE_PATH_MAX], struct err *e
 
 static int count_entry(struct archive_tree *t, struct err *e)
 {
-    if (t->totals->entries >= t->limits->entries_max)
+    if (t->totals->entries >= t->options->entries_max)
         return err_say(e, EMSGSIZE, "the archive holds more than %lu entries (code_entries)",
-                       (unsigned long)t->limits->entries_max);
+                       (unsigned long)t->options->entries_max);
     t->totals->entries++;
     return 0;
 }
@@ -98,9 +98,9 @@ static int count_entry(struct archive_tree *t, struct err *e)
 int archive_tree_count_bytes(struct archive_tree *t, uint64_t bytes, const char *name, struct err *e)
 {
     char limit[UNITS_TEXT_MAX];
-    if (bytes <= t->limits->bytes_max - t->totals->bytes)
+    if (bytes <= t->options->bytes_max - t->totals->bytes)
         return 0;
-    units_format_size(t->limits->bytes_max, limit);
+    units_format_size(t->options->bytes_max, limit);
     return err_say(e, EMSGSIZE, "with '%.*s' the archive unpacks to more than %s (code_bytes)", SHOWN, name, limit);
 }
 

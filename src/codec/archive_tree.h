@@ -22,7 +22,7 @@ struct archive_level {
 
 struct archive_tree {
     int root; /* borrowed */
-    const struct archive_limits *limits;
+    const struct archive_options *options;
     struct archive_totals *totals;
     char path[ARCHIVE_PATH_MAX]; /* of the directories that are open */
     unsigned depth;
@@ -30,8 +30,8 @@ struct archive_tree {
     struct buf links; /* name\0 target\0 name\0 ...: made at the end */
 };
 
-/* `limits` and `totals` are borrowed for the tree's life. */
-void archive_tree_init(struct archive_tree *t, int root, const struct archive_limits *limits,
+/* `options` and `totals` are borrowed for the tree's life. */
+void archive_tree_init(struct archive_tree *t, int root, const struct archive_options *options,
                        struct archive_totals *totals);
 void archive_tree_fini(struct archive_tree *t);
 

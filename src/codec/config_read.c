@@ -16,9 +16,13 @@ enum {
     KEY_MAX = 96,               /* "grants.network_host" */
 };
 
-static const char *row_name(unsigned i)
+/* Every name that may stand for a misspelled one. */
+static const char *known_name(unsigned i)
 {
-    return i < config_row_count ? config_rows[i].scalar.name : NULL;
+    static const char *const groups[] = {"defaults", "logs", "grants", NULL};
+    if (i < config_row_count)
+        return config_rows[i].scalar.name;
+    return i - config_row_count < sizeof(groups) / sizeof(groups[0]) ? groups[i - config_row_count] : NULL;
 }
 
 static const struct config_row *find_row(const char *name)
@@ -40,11 +44,7 @@ static bool is_group(const char *name)
 
 static int refuse_unknown(const char *name, struct err *e)
 {
-    const char *nearest = scalar_find_nearest(name, row_name);
-    static const char *const groups[] = {"defaults", "logs", "grants"};
-    for (size_t i = 0; !nearest && i < sizeof(groups) / sizeof(groups[0]); i++)
-        if (str_distance(name, groups[i]) < 3)
-            nearest = groups[i];
+    const char *nearest = scalar_find_nearest(name, known_name);
     if (nearest)
         return err_say(e, EINVAL, "unknown key '%s', did you mean '%s'?", name, nearest);
     return err_say(e, EINVAL, "unknown key '%s'", name);
@@ -109,7 +109,7 @@ static int read_row(struct config *c, const char *name, const struct json *value
     return r < 0 ? err_wrap(e, "%s", name) : 0;
 }
 
-/* "path:line: " before what stands in e, where e doesn't name a line itself. */
+/* "path:line: " before what stands in e. */
 static int add_place(const char *path, const struct json_doc *doc, const struct json *at, struct err *e)
 {
     return err_wrap(e, "%s:%u", path, json_line(doc, at));

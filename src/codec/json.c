@@ -238,7 +238,7 @@ bool json_to_u64(const struct json *v, uint64_t *ret_value)
 {
     /* Every whole number up to 2^53 is a double of its own; beyond it two numbers of the text would be one. */
     double d;
-    if (!json_to_double(v, &d) || d < 0 || d > 9007199254740992.0 || d != floor(d))
+    if (!json_to_double(v, &d) || d < 0 || d > 9007199254740992.0 || d != (double)(uint64_t)d)
         return false;
     *ret_value = (uint64_t)d;
     return true;

@@ -290,7 +290,9 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
         read_lingering(c);
         return;
     }
-    if (!(events & EV_READ)) { /* fed by exchange_body_resume */
+    /* Fed by exchange_body_resume. libev merges it with a read event of the same turn: what is in the buffer goes first, the socket says
+     * again that it is readable. */
+    if (events & EV_CUSTOM) {
         pump(c);
         return;
     }

@@ -144,13 +144,16 @@ static void accept_head(struct conn *c, struct exchange_slot *s, size_t head_len
         return;
     }
     s->route = route_find(&s->x);
-    if (!s->route)
-        return;
-    s->body_max = route_body_max(s->route, config);
-    if (r->body == HTTP1_BODY_LENGTH && r->content_length > s->body_max)
-        refuse_length(c);
-    else
-        run_accepted(c);
+    if (s->route) {
+        s->body_max = route_body_max(s->route, config);
+        if (r->body == HTTP1_BODY_LENGTH && r->content_length > s->body_max)
+            refuse_length(c);
+        else
+            run_accepted(c);
+    }
+    /* Answered before its body was looked at: what of it stands in the buffer is dropped now, no further input may come. */
+    if (c->state == CONN_BODY && s->discard && !s->raw_done)
+        conn_body_pump(c);
 }
 
 /* Room for n more bytes behind what stands there. Only between requests: nothing points into the buffer then. */

@@ -161,6 +161,11 @@ static bool send_tree(struct gateway *g, struct message_tree *m)
     return true;
 }
 
+void deploy_trash_is_used(void)
+{
+    collector.trash = true;
+}
+
 void deploy_discard(struct gateway *g, uint64_t staging)
 {
     struct message_tree m = {.header.type = MESSAGE_DISCARD, .staging = staging};

@@ -59,7 +59,8 @@ void deploy_try(struct deploy *d)
     struct gateway *g = d->gateway;
     struct function *f = registry_ensure(g->registry, str_from(d->name));
     if (!f) {
-        deploy_fail(d, 503, "NoCapacity", "functions_max (%u) is reached, or memory is out", g->config->functions_max);
+        deploy_fail(d, 503, "NoCapacity", "the limit 'functions' (%u) is reached, or memory is out",
+                    g->config->functions_max);
         return;
     }
     d->function = function_get(f);
@@ -82,6 +83,9 @@ static void on_published(struct link_waiter *w, const struct message_header *m, 
         return;
     }
     d->staging = 0;
+    /* The same code is there already: what was staged went to the trash instead. */
+    if (d->code_is_known)
+        deploy_trash_is_used();
     deploy_try(d);
 }
 
@@ -139,15 +143,16 @@ void deploy_compare(struct deploy *d)
 
 /* ---- hashing ---- */
 
-static void on_digest(void *owner, const struct err *e, const char *digest, uint64_t bytes)
+static void on_digest(void *owner, const struct err *e, const struct store_tree *tree)
 {
     struct deploy *d = owner;
     if (e->code) {
         deploy_fail_host(d, e, "read the unpacked code");
         return;
     }
-    memcpy(d->code, digest, sizeof(d->code));
-    d->version = revision_make(d->code, bytes, &d->settings, &d->settings_json);
+    memcpy(d->code, tree->digest, sizeof(d->code));
+    d->code_is_known = tree->published;
+    d->version = revision_make(d->code, tree->bytes, &d->settings, &d->settings_json);
     deploy_compare(d);
 }
 

@@ -67,6 +67,7 @@ struct deploy {
     struct buf settings_json;  /* of the version: what is stored */
     struct buf changed;        /* one line each */
     char code[MESSAGE_DIGEST_MAX]; /* "" until digested */
+    bool code_is_known;            /* versions/DIGEST was there already */
 };
 
 /* deploy.c */
@@ -93,5 +94,6 @@ void deploy_try(struct deploy *d);
 /* deploy_collect.c */
 void deploy_discard(struct gateway *g, uint64_t staging); /* staging/ID goes to the trash */
 void deploy_collect_soon(struct gateway *g);
+void deploy_trash_is_used(void); /* the next pass has to empty it */
 
 #endif

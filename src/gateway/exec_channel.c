@@ -138,12 +138,15 @@ static bool finish_if_complete(struct exec_channel *c)
 static bool read_out(struct exec_channel *c)
 {
     while (c->out_fd >= 0) {
-        if (buf_reserve(&c->out, 4096) < 0 && buf_reserve(&c->out, 1) < 0) {
+        /* A full buffer is no flood yet: the pipe may be at its end. */
+        char beyond;
+        bool full = buf_reserve(&c->out, 4096) < 0 && buf_reserve(&c->out, 1) < 0;
+        ssize_t n = full ? read(c->out_fd, &beyond, 1) : read(c->out_fd, c->out.data + c->out.len, c->out.cap - c->out.len);
+        if (n > 0 && full) {
             close_out(c);
             c->events->on_flood(c->owner);
             return false;
         }
-        ssize_t n = read(c->out_fd, c->out.data + c->out.len, c->out.cap - c->out.len);
         if (n > 0) {
             c->out.len += (size_t)n;
             continue;

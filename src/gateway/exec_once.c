@@ -188,12 +188,14 @@ static bool copy_arguments(struct exec_once *run, const char *const *argv)
 
 static void send_spawn(struct exec_once *run, const struct exec_once_options *o)
 {
+    /* The supervisor refuses what is more than the whole budget; a small host's unpacker then makes do with that. */
+    uint64_t budget = run->gateway->config->memory_budget_bytes;
     struct message_spawn m = {
         .header.type = MESSAGE_SPAWN,
         .kind = o->kind,
         .runtime = SETTINGS_RUNTIME_EXEC,
         .staging = o->staging,
-        .memory_bytes = o->memory_bytes,
+        .memory_bytes = o->memory_bytes < budget ? o->memory_bytes : budget,
         .tmp_bytes = ONCE_TMP_BYTES,
         .pids = ONCE_PIDS,
         .cpus_milli = 1000,

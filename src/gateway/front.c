@@ -9,13 +9,16 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 enum {
-    ACCEPT_PER_TURN = 16, /* so that a flood of connections does not keep the established ones waiting */
+    DESCRIPTOR_HEADROOM = 64, /* not for connections: sandboxes come with descriptors of their own */
+    ACCEPT_PER_TURN = 16,     /* so that a flood of connections does not keep the established ones waiting */
     LISTENERS_MAX = sizeof(((struct gateway_boot *)0)->listener_kinds) / sizeof(uint32_t),
 };
 
@@ -34,6 +37,7 @@ struct front {
     struct gateway *gateway;
     unsigned listener_count;
     struct listener listeners[LISTENERS_MAX];
+    int fd_ceiling; /* a connection at or above it would eat into the headroom: the kernel gives the lowest number free */
     int reserve_fd; /* given up for a moment when descriptors run out, so that one client at a time can be told */
     ev_timer pause;
     uint64_t started_ns;
@@ -55,9 +59,10 @@ static const char *name_peer(const struct sockaddr_storage *a, char out[INET6_AD
 static void turn_away(int fd)
 {
     static const char text[] =
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 79\r\n"
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 111\r\n"
         "X-Faasd-Error: NoCapacity\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
-        "{\"errorType\":\"NoCapacity\",\"errorMessage\":\"the limit 'connections' is reached\"}\n";
+        "{\"errorType\":\"NoCapacity\",\"errorMessage\":\"the limit of connections ('connections', or open files) is "
+        "reached\"}\n";
     char request[4096];
     /* A request left unread would turn the close into a reset, which may overtake the reply. */
     if (recv(fd, request, sizeof(request), MSG_DONTWAIT) != 0)
@@ -71,7 +76,8 @@ static void admit(struct listener *l, int fd, const struct sockaddr_storage *add
     struct front *f = l->front;
     char peer[INET6_ADDRSTRLEN];
     int on = 1;
-    if (f->conns.conn_count >= f->gateway->config->connections_max && !conn_table_close_idle(&f->conns)) {
+    bool full = f->conns.conn_count >= f->gateway->config->connections_max || fd >= f->fd_ceiling;
+    if (full && !conn_table_close_idle(&f->conns)) {
         turn_away(fd);
         return;
     }
@@ -99,6 +105,21 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
         ev_io_start(loop, &f->listeners[i].watcher);
 }
 
+static int find_ceiling(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > INT_MAX)
+        return INT_MAX;
+    rlim_t headroom = limit.rlim_cur / 4 < DESCRIPTOR_HEADROOM ? limit.rlim_cur / 4 : DESCRIPTOR_HEADROOM;
+    return (int)(limit.rlim_cur - headroom);
+}
+
+/* Any descriptor will do. A duplicate, because the gateway's confinement lets it open hardly anything. */
+static int take_reserve(void)
+{
+    return fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+}
+
 /* EMFILE or ENFILE: an idle connection makes room; without one, the client at hand is told and the others wait in the backlog. */
 static void on_no_descriptor(struct front *f, int listener_fd)
 {
@@ -108,7 +129,7 @@ static void on_no_descriptor(struct front *f, int listener_fd)
     int fd = accept4(listener_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd >= 0)
         turn_away(fd);
-    f->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    f->reserve_fd = take_reserve();
     pause_accepting(f);
 }
 
@@ -152,7 +173,8 @@ struct front *front_new(struct gateway *g, struct err *e)
     f->gateway = g;
     f->started_ns = clock_mono_ns();
     f->listener_count = boot->listener_count;
-    f->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    f->fd_ceiling = find_ceiling();
+    f->reserve_fd = take_reserve();
     conn_table_init(&f->conns, g);
     ev_init(&f->pause, on_pause_over);
     f->pause.data = f;

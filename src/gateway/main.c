@@ -138,7 +138,7 @@ static int take_revision(const struct store_revision *r, void *context)
     }
     struct function *f = registry_ensure(g->registry, str_from(r->function));
     if (!f) {
-        log_error("a stored function cannot be served fn=%s: functions_max (%u) is reached, or memory is out",
+        log_error("a stored function cannot be served fn=%s: the limit 'functions' (%u) is reached, or memory is out",
                   r->function, g->config->functions_max);
         version_put(v);
         return 0;

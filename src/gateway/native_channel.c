@@ -2,6 +2,7 @@
 #include "gateway/native_channel.h"
 
 #include "base/fdio.h"
+#include "base/id.h"
 
 #include <assert.h>
 #include <endian.h>
@@ -242,7 +243,8 @@ int native_channel_invoke(struct native_channel *c, const struct native_request 
     } head;
     static_assert(sizeof(head) == 32, "no padding on the wire");
     assert(c->state == NATIVE_CHANNEL_IDLE && c->out.len == 0);
-    c->request++;
+    /* Not counted but drawn: a worker that answers ahead can't guess the next request's id, so its stale words never reach another caller. */
+    c->request = id_random_u64();
     c->reply_max = r->reply_max;
     head.frame = (struct faasd_frame){
         .length = (uint32_t)(sizeof(head.invoke) + r->fields.n + r->event.n), .type = FAASD_FRAME_INVOKE, .id = c->request};

@@ -83,7 +83,7 @@ static int check_device(const struct config *c, const char *device, struct err *
 static int check_grants(const struct config *c, const struct settings *s, struct err *e)
 {
     if (s->network == SETTINGS_NETWORK_HOST && !c->grant_network_host)
-        return err_say(e, EPERM, "network 'host' is not granted: add \"host\" to grants.network in the configuration");
+        return err_say(e, EPERM, "network 'host' is not granted: set grants.network_host to true in the configuration");
     if (s->cpuset[0] && !c->grant_cpuset)
         return err_say(e, EPERM, "cpuset is not granted: set grants.cpuset to true in the configuration");
     if (s->timeout_ms == 0 && !c->grant_timeout_zero)

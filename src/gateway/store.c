@@ -102,7 +102,7 @@ static void call_back(struct store_job *j)
         j->callback.on_done(j->owner, &j->error);
         break;
     case STORE_JOB_DIGEST:
-        j->callback.on_digest(j->owner, &j->error, j->digest, j->bytes);
+        j->callback.on_digest(j->owner, &j->error, &j->tree);
         break;
     case STORE_JOB_ORPHANS:
         j->callback.on_names(j->owner, &j->error, buf_str(&j->out));

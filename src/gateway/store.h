@@ -36,12 +36,18 @@ int store_load(struct store *s, int (*on_revision)(const struct store_revision *
 /* Jobs. The callback comes on the loop, never from inside the call; e->code 0 = done. A full ring fails the job with EAGAIN, a full disk with ENOSPC. */
 typedef void store_on_done(void *owner, const struct err *e);
 
-/* Inserts the revision as the function's current one and forgets revisions beyond `keep` newest; one transaction, fsynced. */
+/* Inserts the revision as the function's current one and forgets revisions beyond `keep` newest; one transaction, fsynced. Number 1 is a first deploy: rows
+ * that could not be taken over at start make way for it. */
 void store_put_revision(struct store *s, const struct store_revision *r, unsigned keep, store_on_done *on_done, void *owner);
 void store_delete_function(struct store *s, const char *function, store_on_done *on_done, void *owner);
 
 /* SHA-256 over the tree at staging_dir/ID (names in byte order, types, modes' execute bit, link targets, contents); digest is 64 hex digits. */
-typedef void store_on_digest(void *owner, const struct err *e, const char *digest, uint64_t bytes);
+struct store_tree {
+    char digest[MESSAGE_DIGEST_MAX];
+    uint64_t bytes; /* contents of all files */
+    bool published; /* versions/DIGEST was there already */
+};
+typedef void store_on_digest(void *owner, const struct err *e, const struct store_tree *tree);
 void store_digest_tree(struct store *s, uint64_t staging, store_on_digest *on_done, void *owner);
 
 /* Names of versions/ directories that no row refers to, for the collector: one NUL-terminated name after another. */

@@ -38,8 +38,7 @@ struct store_job {
     uint64_t staging;                /* DIGEST */
     struct store_log_query query;    /* READ_LOG */
     struct err error;                /* the outcome */
-    char digest[STORE_DIGEST_MAX];   /* DIGEST */
-    uint64_t bytes;                  /* DIGEST */
+    struct store_tree tree;          /* DIGEST */
     struct buf out;                  /* ORPHANS, READ_LOG */
     bool is_spare;
     char strings[];

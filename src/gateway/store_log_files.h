@@ -6,7 +6,7 @@
 #include "gateway/store_log.h"
 
 enum {
-    STORE_LOG_OPEN_MAX = 16, /* logs held open: those written last */
+    STORE_LOG_OPEN_MAX = 64, /* logs held open: those written last */
     STORE_LOG_PATH_MAX = SETTINGS_NAME_MAX + 8,
 };
 

@@ -265,7 +265,9 @@ static bool forget_old(struct store_sql *q, const char *function, unsigned keep)
 int store_sql_put(struct store_sql *q, const struct store_revision *r, unsigned keep, struct err *e)
 {
     bool begun = run_plain(q, BEGIN);
-    if (begun && run_on_function(q, UNSET_CURRENT, r->function) && insert(q, r) && forget_old(q, r->function, keep) &&
+    /* Rows that stand in a first deploy's way could not be read when the registry was loaded: nothing serves from them. */
+    bool cleared = begun && (r->number != 1 || run_on_function(q, DELETE_FUNCTION, r->function));
+    if (cleared && run_on_function(q, UNSET_CURRENT, r->function) && insert(q, r) && forget_old(q, r->function, keep) &&
         run_plain(q, COMMIT))
         return 0;
     int result = fail(q, e, "store the revision");

@@ -78,7 +78,8 @@ static void compute_digest(struct store *s, struct store_job *j)
         return;
     }
     fmt_to(name, sizeof(name), "%lu", (unsigned long)j->staging);
-    store_digest_compute(s->staging_dirfd, name, &o, j->digest, &j->bytes, &j->error);
+    if (store_digest_compute(s->staging_dirfd, name, &o, j->tree.digest, &j->tree.bytes, &j->error) == 0)
+        j->tree.published = faccessat(s->versions_dirfd, j->tree.digest, F_OK, 0) == 0;
 }
 
 static bool looks_like_digest(const char *name)

@@ -15,4 +15,7 @@ int caps_drop_all(struct err *e);
 /* The same but for one, which stays permitted and effective (and dies at the next execve). */
 int caps_drop_all_but(unsigned capability, struct err *e);
 
+/* -EPERM when permitted, effective or inheritable is not empty. */
+int caps_check_none(struct err *e);
+
 #endif

@@ -8,75 +8,8 @@
 #include "os/cgroup_internal.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-
-enum { PROCS_MAX = 65536, KILL_ROUNDS = 50, SWEEP_ROUNDS = 400, SWEEP_PAUSE_NS = 5000000 };
-
-/* ---- attributes ---- */
-
-static void attribute_path(char out[CGROUP_NAME_MAX + 64], const char *group, const char *file)
-{
-    fmt_to(out, CGROUP_NAME_MAX + 64, "%s/%s", group, file);
-}
-
-int cgroup_write(int fd, const char *group, const char *file, const char *text, struct err *e)
-{
-    char path[CGROUP_NAME_MAX + 64];
-    attribute_path(path, group, file);
-    return fd_write_file_at(fd, path, text, e);
-}
-
-int cgroup_write_number(int fd, const char *group, const char *file, uint64_t value, struct err *e)
-{
-    char text[24];
-    fmt_to(text, sizeof(text), "%llu", (unsigned long long)value);
-    return cgroup_write(fd, group, file, text, e);
-}
-
-int cgroup_read(int fd, const char *group, const char *file, char *out, size_t cap)
-{
-    char path[CGROUP_NAME_MAX + 64];
-    attribute_path(path, group, file);
-    return (int)fd_read_file_at(fd, path, out, cap, NULL);
-}
-
-uint64_t cgroup_read_number(int fd, const char *group, const char *file)
-{
-    char text[64];
-    uint64_t value = 0;
-    if (cgroup_read(fd, group, file, text, sizeof(text)) < 0)
-        return 0;
-    struct str rest;
-    return str_to_u64(str_cut(str_from(text), '\n', &rest, NULL), &value) ? value : 0;
-}
-
-uint64_t cgroup_read_key(int fd, const char *group, const char *file, const char *key)
-{
-    char text[8192];
-    if (cgroup_read(fd, group, file, text, sizeof(text)) < 0)
-        return 0;
-    struct str rest = str_from(text);
-    while (rest.n) {
-        struct str line = str_cut(rest, '\n', &rest, NULL);
-        uint64_t value;
-        if (str_is(str_cut(line, ' ', &line, NULL), key))
-            return str_to_u64(line, &value) ? value : 0;
-    }
-    return 0;
-}
-
-bool cgroup_has_file(int fd, const char *group, const char *file)
-{
-    char path[CGROUP_NAME_MAX + 64];
-    attribute_path(path, group, file);
-    return faccessat(fd, path, F_OK, 0) == 0;
-}
 
 /* ---- trees ---- */
 
@@ -200,7 +133,7 @@ void cgroup_tree_close(struct cgroup_tree *t, bool remove)
 /* ---- groups ---- */
 
 /* Removes what exists; -EBUSY while somebody is still in it. */
-static int remove_directories(struct cgroup *g)
+int cgroup_remove_directories(struct cgroup *g)
 {
     int r = 0;
     struct cgroup_tree *t = g->tree;
@@ -221,7 +154,14 @@ static int remove_directories(struct cgroup *g)
     return r;
 }
 
-int cgroup_create(struct cgroup_tree *t, const char *name, const struct cgroup_limits *limits, struct cgroup **ret_group, struct err *e)
+static void discard(struct cgroup *g)
+{
+    cgroup_settle(g);
+    cgroup_remove_directories(g); /* nobody was in them yet */
+    free(g);
+}
+
+int cgroup_create_clonable(struct cgroup_tree *t, const char *name, const struct cgroup_limits *limits, struct cgroup **ret_group, struct err *e)
 {
     assert(strlen(name) < CGROUP_NAME_MAX && !strchr(name, '/') && name[0] != '.');
     struct cgroup *g = calloc(1, sizeof(*g));
@@ -230,16 +170,33 @@ int cgroup_create(struct cgroup_tree *t, const char *name, const struct cgroup_l
     g->tree = t;
     g->clone_fd = g->oom_fd = -1;
     fmt_to(g->name, sizeof(g->name), "%s", name);
-    int r = 0;
-    for (unsigned i = 0; i < t->v1_count && r == 0; i++)
-        if (cgroup_v1_is_wanted(&t->v1[i], limits))
-            r = cgroup_v1_create(g, i, limits, e);
-    if (r == 0 && t->v2.fd >= 0)
-        r = cgroup_v2_create(g, limits, e);
+    int r = t->v2.fd >= 0 ? cgroup_v2_create(g, limits, e) : 0;
     if (r < 0) {
-        cgroup_settle(g);
-        remove_directories(g); /* empty as they are nothing holds them */
-        free(g);
+        discard(g);
+        return r;
+    }
+    *ret_group = g;
+    return 0;
+}
+
+int cgroup_create_rest(struct cgroup *g, const struct cgroup_limits *limits, struct err *e)
+{
+    int r = 0;
+    for (unsigned i = 0; i < g->tree->v1_count && r == 0; i++)
+        if (cgroup_v1_is_wanted(&g->tree->v1[i], limits))
+            r = cgroup_v1_create(g, i, limits, e);
+    return r;
+}
+
+int cgroup_create(struct cgroup_tree *t, const char *name, const struct cgroup_limits *limits, struct cgroup **ret_group, struct err *e)
+{
+    struct cgroup *g;
+    int r = cgroup_create_clonable(t, name, limits, &g, e);
+    if (r < 0)
+        return r;
+    r = cgroup_create_rest(g, limits, e);
+    if (r < 0) {
+        discard(g);
         return r;
     }
     *ret_group = g;
@@ -262,8 +219,8 @@ int cgroup_open_tasks(const struct cgroup *g, int fds[CGROUP_TASKS_MAX], unsigne
     for (unsigned i = 0; i < g->tree->v1_count; i++) {
         if (!g->in_v1[i])
             continue;
-        char path[CGROUP_NAME_MAX + 64];
-        attribute_path(path, g->name, "tasks");
+        char path[CGROUP_ATTRIBUTE_MAX];
+        cgroup_attribute_path(path, g->name, "tasks");
         int fd = openat(g->tree->v1[i].fd, path, O_WRONLY | O_CLOEXEC);
         if (fd < 0) {
             err_set(e, errno, "open '%s'", path);
@@ -332,8 +289,8 @@ int cgroup_oom_fd(struct cgroup *g, bool *ret_priority)
     if (v1) {
         g->oom_fd = cgroup_v1_oom_open(g, v1);
     } else if (g->tree->v2.controllers & CGROUP_BIT(CGROUP_MEMORY)) {
-        char path[CGROUP_NAME_MAX + 64];
-        attribute_path(path, g->name, "memory.events");
+        char path[CGROUP_ATTRIBUTE_MAX];
+        cgroup_attribute_path(path, g->name, "memory.events");
         g->oom_fd = openat(g->tree->v2.fd, path, O_RDONLY | O_CLOEXEC);
         cgroup_oom_fd_tell(g); /* POLLPRI is armed by a first read */
     }
@@ -365,38 +322,9 @@ bool cgroup_oom_fd_tell(struct cgroup *g)
 
 /* ---- killing, counting, removing ---- */
 
-/* Where there is no cgroup.kill: as often as it takes until a look finds nobody. Returns whether it is empty. */
-static bool kill_listed(int fd, const char *name)
-{
-    scoped_free char *text = malloc(PROCS_MAX);
-    if (!text)
-        return false;
-    for (unsigned round = 0; round < KILL_ROUNDS; round++) {
-        if (cgroup_read(fd, name, "cgroup.procs", text, PROCS_MAX) <= 0)
-            return true;
-        struct str rest = str_from(text);
-        while (rest.n) {
-            uint64_t pid;
-            if (str_to_u64(str_cut(rest, '\n', &rest, NULL), &pid) && pid > 1 && (pid_t)pid != getpid())
-                kill((pid_t)pid, SIGKILL);
-        }
-    }
-    return false;
-}
-
-static int kill_named(const struct cgroup_tree *t, const char *name, struct err *e)
-{
-    if (t->has_kill && cgroup_has_file(t->v2.fd, name, "cgroup.kill"))
-        return cgroup_write(t->v2.fd, name, "cgroup.kill", "1", e);
-    for (unsigned i = 0; i < t->v1_count; i++)
-        if (cgroup_has_file(t->v1[i].fd, name, "cgroup.procs"))
-            kill_listed(t->v1[i].fd, name);
-    return 0;
-}
-
 int cgroup_kill(struct cgroup *g, struct err *e)
 {
-    return kill_named(g->tree, g->name, e);
+    return cgroup_kill_named(g->tree, g->name, e);
 }
 
 void cgroup_read_usage(struct cgroup *g, struct cgroup_usage *ret_usage)
@@ -413,58 +341,11 @@ void cgroup_read_usage(struct cgroup *g, struct cgroup_usage *ret_usage)
 
 int cgroup_remove(struct cgroup *g)
 {
-    int r = remove_directories(g);
+    int r = cgroup_remove_directories(g);
     if (r < 0)
         return r;
     cgroup_settle(g);
     fd_close(&g->oom_fd);
     free(g);
     return 0;
-}
-
-/* ---- what a dead supervisor left ---- */
-
-static int remove_swept(const struct cgroup_tree *t, const char *name)
-{
-    struct cgroup g = {.tree = (struct cgroup_tree *)t, .in_v2 = t->v2.fd >= 0, .clone_fd = -1, .oom_fd = -1};
-    for (unsigned i = 0; i < t->v1_count; i++)
-        g.in_v1[i] = true;
-    fmt_to(g.name, sizeof(g.name), "%s", name);
-    int r = kill_named(t, name, NULL);
-    for (unsigned round = 0; round < SWEEP_ROUNDS && (r = remove_directories(&g)) == -EBUSY; round++)
-        nanosleep(&(struct timespec){.tv_nsec = SWEEP_PAUSE_NS}, NULL);
-    return r;
-}
-
-/* The groups of one hierarchy's directory. A name seen here is removed from all of them, so that it counts once. */
-static int sweep_directory(struct cgroup_tree *t, int fd, struct err *e)
-{
-    int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = copy < 0 ? NULL : fdopendir(copy);
-    if (!d) {
-        err_set(e, errno, "list cgroups");
-        fd_close(&copy);
-        return -e->code;
-    }
-    int count = 0, r = 0;
-    for (struct dirent *entry; r == 0 && (entry = readdir(d));) {
-        if (entry->d_type != DT_DIR || entry->d_name[0] == '.' || strlen(entry->d_name) >= CGROUP_NAME_MAX)
-            continue;
-        r = remove_swept(t, entry->d_name);
-        if (r < 0)
-            err_set(e, -r, "remove cgroup '%s'", entry->d_name);
-        count++;
-    }
-    closedir(d);
-    return r < 0 ? r : count;
-}
-
-int cgroup_tree_sweep(struct cgroup_tree *t, struct err *e)
-{
-    int total = t->v2.fd >= 0 ? sweep_directory(t, t->v2.fd, e) : 0;
-    for (unsigned i = 0; i < t->v1_count && total >= 0; i++) {
-        int n = sweep_directory(t, t->v1[i].fd, e);
-        total = n < 0 ? n : total + n;
-    }
-    return total;
 }

@@ -2,7 +2,7 @@
 /*
  * Control groups, v2 and v1/hybrid behind one header. A tree is faasd's own directory in every hierarchy it uses; a group is one
  * directory in each, for one instance. On hybrid hosts limits are v1's and the atomic kill is the unified hierarchy's (cgroups(7),
- * Documentation/admin-guide/cgroup-v2.rst). Files: cgroup.c (life cycle), cgroup_v1.c, cgroup_v2.c.
+ * Documentation/admin-guide/cgroup-v2.rst). Files: cgroup.c (life cycle), cgroup_v1.c, cgroup_v2.c, and what cgroup_internal.h lists.
  */
 #ifndef FAASD_OS_CGROUP_H
 #define FAASD_OS_CGROUP_H
@@ -41,6 +41,10 @@ struct cgroup_limits {
 };
 
 int cgroup_create(struct cgroup_tree *t, const char *name, const struct cgroup_limits *limits, struct cgroup **ret_group, struct err *e);
+/* The same in two halves, for who clones in between: the first makes what CLONE_INTO_CGROUP needs (v2 or unified, v2 with its limits), the
+ * second the v1 directories with theirs. After a failed second half the group still has to be removed. */
+int cgroup_create_clonable(struct cgroup_tree *t, const char *name, const struct cgroup_limits *limits, struct cgroup **ret_group, struct err *e);
+int cgroup_create_rest(struct cgroup *g, const struct cgroup_limits *limits, struct err *e);
 
 /* For clone3(CLONE_INTO_CGROUP): the unified or v2 directory, -1 without one. Borrowed. */
 int cgroup_clone_fd(const struct cgroup *g);

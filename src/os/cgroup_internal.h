@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What cgroup.c (life cycle), cgroup_find.c (where hierarchies are mounted), cgroup_v1.c and cgroup_v2.c share. */
+/* What cgroup.c (life cycle), cgroup_file.c, cgroup_find.c (where hierarchies are mounted), cgroup_sweep.c, cgroup_survey.c, cgroup_v1.c and cgroup_v2.c share. */
 #ifndef FAASD_OS_CGROUP_INTERNAL_H
 #define FAASD_OS_CGROUP_INTERNAL_H
 
@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-enum { CGROUP_PATH_MAX = 1024, CGROUP_HIERARCHIES_MAX = CGROUP_CONTROLLERS + 1 };
+enum { CGROUP_PATH_MAX = 1024, CGROUP_HIERARCHIES_MAX = CGROUP_CONTROLLERS + 1, CGROUP_ATTRIBUTE_MAX = CGROUP_NAME_MAX + 64 };
 
 #define CGROUP_BIT(c) (1u << (c))
 
@@ -65,6 +65,7 @@ struct cgroup {
 };
 
 /* Attributes of one group: `fd` is the tree's directory. */
+void cgroup_attribute_path(char out[CGROUP_ATTRIBUTE_MAX], const char *group, const char *file);
 int cgroup_write(int fd, const char *group, const char *file, const char *text, struct err *e);
 int cgroup_write_number(int fd, const char *group, const char *file, uint64_t value, struct err *e);
 /* -errno, or the length. */
@@ -85,6 +86,9 @@ int cgroup_v2_open(struct cgroup_v2_tree *t, const struct cgroup_hierarchy *h, c
 void cgroup_v2_close(struct cgroup_v2_tree *t, const char *name, bool remove);
 int cgroup_v2_create(struct cgroup *g, const struct cgroup_limits *limits, struct err *e);
 void cgroup_v2_read_usage(const struct cgroup *g, struct cgroup_usage *usage);
+
+int cgroup_kill_named(const struct cgroup_tree *t, const char *name, struct err *e);
+int cgroup_remove_directories(struct cgroup *g); /* those that exist; -EBUSY while somebody is still in one */
 
 /* The tree's v1 hierarchy that holds controller c, NULL where v2 or nobody does. */
 const struct cgroup_v1_tree *cgroup_tree_v1(const struct cgroup_tree *t, enum cgroup_controller c);

@@ -13,6 +13,7 @@
 #include "os/netif.h"
 #include "os/ns.h"
 #include "os/rlimit.h"
+#include "os/sock.h"
 #include "sandbox/init_protocol.h"
 
 #include <fcntl.h>
@@ -46,7 +47,7 @@ static const char *at(const struct child *c, const struct step *s, char out[CHIL
 static int do_fresh_signals(struct child *c, const struct step *s, struct err *e)
 {
     (void)c, (void)s, (void)e;
-    /* CLONE_CLEAR_SIGHAND resets handlers but leaves ignored signals ignored. */
+    /* Ignored ones too, which CLONE_CLEAR_SIGHAND would leave ignored. */
     for (int sig = 1; sig <= SIGRTMAX; sig++)
         signal(sig, SIG_DFL);
     sigset_t none;
@@ -92,16 +93,20 @@ static int do_keep_fds(struct child *c, const struct step *s, struct err *e)
 static int do_join_cgroups(struct child *c, const struct step *s, struct err *e)
 {
     (void)s;
-    for (unsigned i = 0; i < CGROUP_TASKS_MAX; i++)
-        if (c->fd[SLOT_TASKS + i] >= 0 && write(c->fd[SLOT_TASKS + i], "0", 1) != 1)
+    for (unsigned i = 0; i < c->task_count; i++)
+        if (write(c->tasks[i], "0", 1) != 1)
             return err_set(e, errno, "join cgroup %u", i);
+    cgroup_close_tasks(c->tasks, c->task_count);
+    c->task_count = 0;
     return 0;
 }
 
 static int do_write(struct child *c, const struct step *s, struct err *e)
 {
     size_t n = strlen(s->value);
-    if (write(c->fd[s->slot], s->value, n) != (ssize_t)n)
+    /* At offset 0: the descriptor is the supervisor's, all children share its position, and a write to a sysctl anywhere else is ignored
+     * without an error (sysctl_writes_strict, Documentation/admin-guide/sysctl/kernel.rst). */
+    if (pwrite(c->fd[s->slot], s->value, n, 0) != (ssize_t)n)
         return err_set(e, errno, "write '%s' to %s", s->value, s->path);
     return 0;
 }
@@ -112,14 +117,22 @@ static int do_unshare(struct child *c, const struct step *s, struct err *e)
     return ns_unshare(s->number, e);
 }
 
-static int do_wait_maps(struct child *c, const struct step *s, struct err *e)
+static int do_wait_parent(struct child *c, const struct step *s, struct err *e)
 {
     (void)s;
     char byte;
-    ssize_t n = fd_read_full(c->fd[SLOT_SYNC], &byte, 1);
-    if (n < 0)
-        return err_set(e, (int)-n, "wait for the id maps");
-    return n == 1 ? 0 : err_say(e, ECANCELED, "the supervisor gave up");
+    struct sock_record record;
+    struct pollfd p = {.fd = c->fd[SLOT_SYNC], .events = POLLIN};
+    while (poll(&p, 1, -1) < 0)
+        ;
+    int r = sock_receive(c->fd[SLOT_SYNC], &byte, sizeof(byte), &record);
+    if (r < 0)
+        return err_set(e, -r, "hear from the supervisor");
+    if (record.size != 1 || record.fd_count > CGROUP_TASKS_MAX)
+        return err_say(e, ECANCELED, "the supervisor gave up");
+    c->task_count = record.fd_count;
+    memcpy(c->tasks, record.fds, record.fd_count * sizeof(record.fds[0]));
+    return 0;
 }
 
 /* Raw calls: libc's would first tell threads that this copy of the process doesn't have. */
@@ -423,7 +436,7 @@ static const struct {
     [STEP_JOIN_CGROUPS] = {"cgroups", do_join_cgroups},
     [STEP_WRITE] = {"sysctl", do_write},
     [STEP_UNSHARE] = {"unshare", do_unshare},
-    [STEP_WAIT_MAPS] = {"id maps", do_wait_maps},
+    [STEP_WAIT_PARENT] = {"wait", do_wait_parent},
     [STEP_BECOME] = {"become", do_become},
     [STEP_HOSTNAME] = {"hostname", do_hostname},
     [STEP_LOOPBACK] = {"loopback", do_loopback},

@@ -11,6 +11,8 @@ struct child {
     const char *root;                     /* the plan's, until STEP_PIVOT */
     const struct seccomp_program *filter; /* for STEP_SECCOMP */
     int fd[SLOT_COUNT];                   /* -1 = none */
+    unsigned task_count;                  /* v1 `tasks` files, from STEP_WAIT_PARENT to STEP_JOIN_CGROUPS */
+    int tasks[CGROUP_TASKS_MAX];
 };
 
 void child_init(struct child *c, const struct plan *plan);

@@ -74,8 +74,7 @@ enum feature_need feature_need(enum feature f)
 static void record(struct feature_set *s, enum feature f, int error)
 {
     s->found[f] = error == 0;
-    if (error)
-        fmt_to(s->detail[f], sizeof(s->detail[f]), "%s", strerrorname_np(error) ? strerrorname_np(error) : "failed");
+    fmt_to(s->detail[f], sizeof(s->detail[f]), "%s", error ? strerrorname_np(error) : "");
 }
 
 /* ---- in children ---- */
@@ -145,6 +144,18 @@ static void __attribute__((noreturn)) try_namespaces(int fd)
     _exit(0);
 }
 
+/* A chroot'ed process may make no user namespace (user_namespaces(7)), but one started in a chroot can still serve: the base tree's builder leaves it
+ * as this child does (base.c). */
+static void __attribute__((noreturn)) leave_chroot_and_try(int fd)
+{
+    struct err e;
+    mnt_leave_chroot(&e); /* where it fails, the next call tells */
+    int r = clone_and_wait(CLONE_NEWUSER, -1, try_namespaces, fd);
+    if (r < 0)
+        tell(fd, FEATURE_USERNS, -r);
+    _exit(0);
+}
+
 /* ---- the parent's side ---- */
 
 static void collect(struct feature_set *s, int fd)
@@ -164,14 +175,13 @@ static int probe_processes(struct feature_set *s, struct err *e)
     int plain = clone_and_wait(0, -1, just_exit, -1);
     record(s, FEATURE_CLONE3, -plain);
     record(s, FEATURE_PIDFD, -plain); /* one call gives both */
-    int r = clone_and_wait(CLONE_NEWUSER, -1, try_namespaces, out);
-    if (r < 0) {
-        /* a chroot'ed process may make no user namespace; serving enters a namespace of its own first and is not held by that */
-        for (enum feature f = FEATURE_USERNS; f <= FEATURE_CGROUPNS; f++)
-            record(s, f, -r);
-        record(s, FEATURE_MOUNT_SETATTR, -r);
-        record(s, FEATURE_PROC_SUBSET, -r);
-    }
+    static const enum feature by_children[] = {FEATURE_USERNS,   FEATURE_MOUNTNS,       FEATURE_PIDNS,       FEATURE_NETNS,        FEATURE_IPCNS,  FEATURE_UTSNS,
+                                               FEATURE_CGROUPNS, FEATURE_MOUNT_SETATTR, FEATURE_PROC_SUBSET, FEATURE_NO_NEW_PRIVS, FEATURE_SECCOMP};
+    int r = clone_and_wait(CLONE_NEWNS, -1, leave_chroot_and_try, out);
+    if (r < 0) /* not root: the user namespace comes first */
+        r = clone_and_wait(CLONE_NEWUSER, -1, try_namespaces, out);
+    for (unsigned i = 0; i < sizeof(by_children) / sizeof(by_children[0]); i++)
+        record(s, by_children[i], r < 0 ? -r : ENOTSUP); /* until a child says better */
     fd_close(&out);
     collect(s, in);
     return 0;

@@ -253,18 +253,18 @@ static void add_namespaces(const struct builder *b)
     struct plan *p = b->plan;
     plan_add(p, STEP_FRESH_SIGNALS, NULL, "a daemon's ignored SIGPIPE and umask are not the function's");
     plan_add(p, STEP_KEEP_FDS, NULL, "a leaked directory descriptor is a way out (CVE-2024-21626)");
-    plan_add(p, STEP_JOIN_CGROUPS, NULL, "limits before anything is allocated, and before a fork could escape them (v1; on v2 the clone did it)");
+    plan_add(p, STEP_UNSHARE, NULL, b->spec->network_host ? "the host's network stays: the configuration grants it" :
+                                        "an empty network; its 0.4 ms pass while the parent makes the v1 groups and the id maps")
+        ->number = CLONE_NEWIPC | CLONE_NEWUTS | (b->spec->network_host ? 0 : CLONE_NEWNET);
+    plan_add(p, STEP_WAIT_PARENT, NULL, "the id maps, and the way into the v1 groups");
+    plan_add(p, STEP_JOIN_CGROUPS, NULL, "limits before anything could fork or grow; by its own hand, as a foreign pid waits 15 ms (v2: the clone did it)");
+    if (b->features->found[FEATURE_CGROUPNS])
+        plan_add(p, STEP_UNSHARE, NULL, "no path of the host's groups; its root is fixed when it is made, so after the move")->number = CLONE_NEWCGROUP;
     if (b->features->found[FEATURE_MEMFD_NOEXEC]) {
         struct step *s = plan_add(p, STEP_WRITE, "vm.memfd_noexec", "memory files never become programs; needs the host's root, so before the ids change");
         s->slot = SLOT_MEMFD_NOEXEC;
         s->value = "2";
     }
-    struct step *s = plan_add(p, STEP_UNSHARE, NULL, b->spec->network_host ? "the host's network stays: the configuration grants it" :
-                                                         "an empty network; made here, so that the parent goes on meanwhile");
-    s->number = CLONE_NEWIPC | CLONE_NEWUTS | (b->spec->network_host ? 0 : CLONE_NEWNET);
-    if (b->features->found[FEATURE_CGROUPNS])
-        s->number |= CLONE_NEWCGROUP; /* its root is fixed when it is made: after the move */
-    plan_add(p, STEP_WAIT_MAPS, NULL, "the parent writes the id maps");
     plan_add(p, STEP_BECOME, NULL, "root of this user namespace only: files made as an unmapped id would belong to nobody");
     plan_add(p, STEP_HOSTNAME, NULL, "the host's name tells nothing")->value = b->spec->hostname;
     if (!b->spec->network_host)

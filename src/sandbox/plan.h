@@ -20,10 +20,10 @@ enum {
 enum step_op {
     STEP_FRESH_SIGNALS,  /* default actions, empty mask, umask 022 */
     STEP_KEEP_FDS,       /* closes all descriptors but the plan's */
-    STEP_JOIN_CGROUPS,   /* writes "0" to each SLOT_TASKS */
+    STEP_JOIN_CGROUPS,   /* writes "0" to each descriptor that STEP_WAIT_PARENT brought */
     STEP_WRITE,          /* `value` to the descriptor in `slot`; path: for people */
     STEP_UNSHARE,        /* number: CLONE_NEW* */
-    STEP_WAIT_MAPS,      /* one byte from SLOT_SYNC */
+    STEP_WAIT_PARENT,    /* one record from SLOT_SYNC: the maps are written; with it come the v1 groups' `tasks` */
     STEP_BECOME,         /* number: uid and gid, no supplementary groups */
     STEP_HOSTNAME,       /* value */
     STEP_LOOPBACK,       /* lo up */
@@ -62,8 +62,7 @@ enum step_op {
 /* Descriptors that the parent opens and the child's steps use. */
 enum plan_slot {
     SLOT_LOG, SLOT_CONTROL, SLOT_WORKER, SLOT_ERROR, SLOT_SYNC, SLOT_INIT, SLOT_MEMFD_NOEXEC, SLOT_CODE, SLOT_SELF, SLOT_RESOLV,
-    SLOT_TASKS,
-    SLOT_MOUNTS = SLOT_TASKS + CGROUP_TASKS_MAX,
+    SLOT_MOUNTS,
     SLOT_DEVICES = SLOT_MOUNTS + SETTINGS_MOUNTS_MAX,
     SLOT_COUNT = SLOT_DEVICES + SETTINGS_DEVICES_MAX
 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The parent's half of a start, by the supervisor. It opens and checks everything that comes from the host (the code, grants, devices) and hands it to the child
- * as detached mounts, so that the child resolves no host path. Then it steps into the base tree's mount namespace, clones, steps back, and writes
- * the id maps while the child is busy making its network namespace. It does not wait for the rest: error_fd tells.
+ * as detached mounts, so that the child resolves no host path. Then it steps into the base tree's mount namespace, clones, steps back, and, while
+ * the child is busy making its network namespace, makes the v1 groups and writes the id maps. It does not wait for the rest: error_fd tells.
  */
 #include "sandbox/spawn.h"
 
@@ -10,6 +10,7 @@
 #include "base/fmt.h"
 #include "os/mnt.h"
 #include "os/pidfd.h"
+#include "os/sock.h"
 #include "sandbox/base.h"
 #include "sandbox/child.h"
 
@@ -27,7 +28,7 @@ struct start {
     struct plan plan;
     struct child child;
     struct sandbox made;
-    int sync_fd; /* our end: one byte lets the child go on */
+    int sync_fd; /* our end: one record lets the child go on */
 };
 
 static void start_init(struct start *s, struct sandbox_base *b, const struct sandbox_spec *spec)
@@ -109,7 +110,7 @@ static int make_worker(struct start *s, struct err *e)
 
 static int make_channels(struct start *s, struct err *e)
 {
-    int r = make_pipe(&s->child.fd[SLOT_SYNC], &s->sync_fd, "start", e);
+    int r = make_pair(SOCK_SEQPACKET, &s->sync_fd, &s->child.fd[SLOT_SYNC], "start", e);
     if (r == 0)
         r = make_pipe(&s->made.error_fd, &s->child.fd[SLOT_ERROR], "error", e);
     if (r == 0)
@@ -201,14 +202,21 @@ static pid_t clone_inside(struct start *s, const struct cgroup_tree *t, struct e
 static int release(struct start *s, struct err *e)
 {
     char path[48];
-    int r = idmap_write(s->made.pid, &s->plan.idmap, e);
+    int tasks[CGROUP_TASKS_MAX];
+    unsigned count = 0;
+    int r = cgroup_create_rest(s->made.group, &s->spec->limits, e);
+    if (r == 0)
+        r = idmap_write(s->made.pid, &s->plan.idmap, e);
     if (r < 0)
         return r;
     fmt_to(path, sizeof(path), "/proc/%d/oom_score_adj", s->made.pid);
     r = fd_write_file_at(AT_FDCWD, path, "1000", e);
+    if (r == 0)
+        r = cgroup_open_tasks(s->made.group, tasks, &count, e);
     if (r < 0)
         return r;
-    r = fd_write_full(s->sync_fd, "", 1);
+    r = sock_send(s->sync_fd, "", 1, tasks, count);
+    cgroup_close_tasks(tasks, count);
     return r < 0 ? err_set(e, -r, "let the child go on") : 0;
 }
 
@@ -223,17 +231,12 @@ static void kill_child(struct start *s)
 
 static int spawn_in_group(struct start *s, const struct cgroup_tree *t, struct err *e)
 {
-    int tasks[CGROUP_TASKS_MAX];
-    unsigned count = 0;
-    int r = cgroup_open_tasks(s->made.group, tasks, &count, e);
-    for (unsigned i = 0; i < count; i++)
-        s->child.fd[SLOT_TASKS + i] = tasks[i];
-    if (r == 0)
-        r = make_channels(s, e);
+    int r = make_channels(s, e);
     if (r == 0)
         r = open_sources(s, e);
     if (r == 0)
         r = clone_inside(s, t, e);
+    close_child_ends(s); /* the child has its own: only so does its end of file mean that it is gone */
     if (r == 0)
         r = release(s, e);
     if (r < 0)
@@ -252,11 +255,10 @@ int sandbox_spawn(struct sandbox_base *b, struct cgroup_tree *t, const struct sa
     s.child.fd[SLOT_INIT] = b->init_fd;
     s.child.fd[SLOT_MEMFD_NOEXEC] = b->memfd_noexec_fd;
     s.child.filter = &b->filters[spec->kind == SANDBOX_SHELL ? PROFILE_SHELL : PROFILE_DEFAULT];
-    r = cgroup_create(t, spec->name, &spec->limits, &s.made.group, e);
+    r = cgroup_create_clonable(t, spec->name, &spec->limits, &s.made.group, e);
     if (r == 0) {
         r = spawn_in_group(&s, t, e);
         cgroup_settle(s.made.group);
-        close_child_ends(&s);
         if (r < 0)
             cgroup_remove(s.made.group); /* its only process was reaped */
     }

@@ -40,17 +40,17 @@ struct sandbox_spec {
     const char *devices[SETTINGS_DEVICES_MAX];
 };
 
-/* The parts that all sandboxes share, made once: the read-only base tree (in the supervisor's own mount namespace), the seccomp programs, the sealed memfd with init. */
+/* The parts that all sandboxes share, made once: the read-only base tree, the seccomp programs, the sealed memfd with init. */
 struct sandbox_base;
 
 struct sandbox_base_options {
     const struct config *config;
     const struct feature_set *features;
-    const char *scratch_dir; /* an existing directory to mount the base tree on: run/base */
+    const char *scratch_dir; /* an existing directory to build the base tree on, in its own namespace: run/base stays empty for all others */
     uint32_t code_owner;     /* host id that versions belong to; shown as root inside */
-    int self_fd;             /* the faasd program, for UNPACK and DELETE */
+    int self_fd;             /* the faasd program, for UNPACK and DELETE. Borrowed for the call */
 };
-/* Unshares the caller's mount namespace. */
+/* The tree is the root of a mount namespace of its own (sandbox/base.c); the caller stays in its namespace and sees no mount more. */
 int sandbox_base_open(struct sandbox_base **ret_base, const struct sandbox_base_options *o, struct err *e);
 void sandbox_base_close(struct sandbox_base *b);
 

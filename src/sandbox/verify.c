@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 enum { MOUNTINFO_MAX = 256 * 1024, STATUS_MAX = 16384, MOUNTS_SEEN_MAX = 256 };
 
@@ -203,8 +204,16 @@ static int check_mounts(const struct check *c, struct err *e)
 
 /* ---- descriptors ---- */
 
+enum { PTS_MAJOR_FIRST = 136, PTS_MAJOR_LAST = 143 }; /* Documentation/admin-guide/devices.txt */
+
+static bool is_pty(int dir_fd, const char *name)
+{
+    struct stat st;
+    return fstatat(dir_fd, name, &st, 0) == 0 && S_ISCHR(st.st_mode) && major(st.st_rdev) >= PTS_MAJOR_FIRST && major(st.st_rdev) <= PTS_MAJOR_LAST;
+}
+
 /* Init makes pipes and sockets of its own as soon as it runs, so above the planned ones only what has no name in a file system may be open. */
-static bool fd_is_fine(const struct check *c, unsigned number, const char *target)
+static bool fd_is_fine(const struct check *c, int dir_fd, const char *name, unsigned number, const char *target)
 {
     bool socket = strncmp(target, "socket:", 7) == 0, pipe = strncmp(target, "pipe:", 5) == 0;
     switch (number) {
@@ -217,11 +226,14 @@ static bool fd_is_fine(const struct check *c, unsigned number, const char *targe
         return socket;
     case INIT_FD_WORKER:
         if (c->spec->worker == SANDBOX_WORKER_PTY)
-            return strncmp(target, "/dev/pts/", 9) == 0 || strncmp(target, "/", 2) == 0 || strstr(target, "/pts/") || target[1] == '\0' || target[0] == '/';
-        return socket || c->spec->worker == SANDBOX_WORKER_NONE;
+            return is_pty(dir_fd, name);
+        if (c->spec->worker == SANDBOX_WORKER_SOCKET)
+            return socket;
+        break;
     default:
-        return target[0] != '/' && strncmp(target, "(unreachable)", 13) != 0;
+        break;
     }
+    return target[0] != '/' && target[0] != '(';
 }
 
 static int check_one_fd(const struct check *c, int dir_fd, const char *name, unsigned *seen, struct err *e)
@@ -234,7 +246,7 @@ static int check_one_fd(const struct check *c, int dir_fd, const char *name, uns
     if (n < 0)
         return errno == ENOENT ? 0 : err_set(e, errno, "read descriptor %s", name);
     target[n] = '\0';
-    if (!fd_is_fine(c, (unsigned)number, target))
+    if (!fd_is_fine(c, dir_fd, name, (unsigned)number, target))
         return err_say(e, EPERM, "descriptor %s is '%s'", name, target);
     if (number <= INIT_FD_WORKER)
         *seen |= 1u << number;

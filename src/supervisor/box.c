@@ -44,6 +44,16 @@ void box_enter(struct box *x)
     b->living++;
 }
 
+static void stop_counting(struct box *x)
+{
+    struct boxes *b = &x->supervisor->boxes;
+    if (!x->counts)
+        return;
+    b->counted--;
+    b->memory_bytes -= x->memory_bytes;
+    x->counts = false;
+}
+
 /* The id ends; so does what it counts for. */
 static void box_forget(struct box *x)
 {
@@ -55,11 +65,7 @@ static void box_forget(struct box *x)
         *at = x->next;
         x->known = false;
     }
-    if (x->counts) {
-        b->counted--;
-        b->memory_bytes -= x->memory_bytes;
-        x->counts = false;
-    }
+    stop_counting(x);
 }
 
 void box_set_state(struct box *x, enum box_state to)
@@ -273,6 +279,8 @@ void boxes_kill(struct boxes *b, uint64_t id)
         return;
     x->killed = true;
     box_kill(x);
+    /* Dead in a moment: the gateway gave it up to make room for the next SPAWN, which may come before its pidfd tells. */
+    stop_counting(x);
 }
 
 void boxes_usage(struct boxes *b, uint64_t id)

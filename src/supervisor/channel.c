@@ -29,13 +29,33 @@ static void queued_free(struct queued *q)
     free(q);
 }
 
-/* End of file: nearly always the gateway's death, which its pidfd tells in a moment. One that closed its end and lives on is broken. */
+static void drop_queue(struct channel *c)
+{
+    LIST_EACH (&c->queue, at)
+        queued_free(LIST_ENTRY(at, struct queued, link));
+}
+
+/* The other end is closed: nearly always the gateway's death, which its pidfd tells in a moment. One that closed its end and lives on is broken. */
 static void on_end(struct channel *c)
 {
+    struct ev_loop *loop = c->supervisor->loop;
+    if (c->ended)
+        return;
     c->ended = true;
-    ev_io_stop(c->supervisor->loop, &c->readable);
+    drop_queue(c);
+    ev_io_stop(loop, &c->readable);
+    ev_io_stop(loop, &c->writable);
     c->stuck.repeat = CHANNEL_END_SECONDS;
-    ev_timer_again(c->supervisor->loop, &c->stuck);
+    ev_timer_again(loop, &c->stuck);
+}
+
+static void on_send_failed(struct channel *c, int error)
+{
+    if (error == -EPIPE || error == -ECONNRESET)
+        on_end(c);
+    else
+        supervisor_on_gateway_broken(c->supervisor, error == -ENOMEM ? "there is no memory for a message to it"
+                                                                     : "it does not take messages");
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
@@ -43,7 +63,7 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
     (void)loop;
     (void)events;
     struct channel *c = w->data;
-    for (int i = 0; i < CHANNEL_BATCH && c->fd >= 0 && list_is_empty(&c->queue); i++) {
+    for (int i = 0; i < CHANNEL_BATCH && c->fd >= 0 && !c->ended && list_is_empty(&c->queue); i++) {
         union request request;
         struct sock_record record;
         int r = sock_receive(c->fd, &request, sizeof(request), &record);
@@ -78,7 +98,7 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int events)
             return;
         queued_free(q);
         if (r < 0) {
-            supervisor_on_gateway_broken(c->supervisor, "it does not take messages");
+            on_send_failed(c, r);
             return;
         }
         ev_timer_again(loop, &c->stuck);
@@ -144,8 +164,9 @@ static struct queued *queued_new(const struct message_header *m, const int *fds,
 void channel_send(struct channel *c, struct message_header *m, int *fds, unsigned fd_count)
 {
     assert(fd_count <= MESSAGE_FDS_MAX);
-    int r = c->fd < 0 ? 0 : -EAGAIN;
-    if (c->fd >= 0 && list_is_empty(&c->queue))
+    bool is_open = c->fd >= 0 && !c->ended;
+    int r = is_open ? -EAGAIN : 0;
+    if (is_open && list_is_empty(&c->queue))
         r = sock_send(c->fd, m, m->size, fds, fd_count);
     if (r == -EAGAIN) {
         struct queued *q = queued_new(m, fds, fd_count);
@@ -163,8 +184,7 @@ void channel_send(struct channel *c, struct message_header *m, int *fds, unsigne
     }
     close_fds(fds, fd_count);
     if (r < 0)
-        supervisor_on_gateway_broken(c->supervisor, r == -ENOMEM ? "there is no memory for a message to it"
-                                                                 : "it does not take messages");
+        on_send_failed(c, r);
 }
 
 void channel_send_plain(struct channel *c, enum message_type type, uint64_t id, int fd)

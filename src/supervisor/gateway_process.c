@@ -237,6 +237,7 @@ static int spawn(struct gateway_process *g, int link, int boot, struct err *e)
     if (pid < 0)
         return err_set(e, saved, "fork");
     g->pid = pid;
+    g->was_killed = false;
     g->pidfd = pidfd_open(pid, 0);
     if (g->pidfd < 0) {
         saved = errno;
@@ -290,6 +291,7 @@ void gateway_process_kill(struct gateway_process *g)
     if (g->state != GATEWAY_GREETING && g->state != GATEWAY_RUNNING)
         return;
     set_state(g, GATEWAY_KILLED);
+    g->was_killed = true;
     ev_timer_stop(g->supervisor->loop, &g->timer);
     pidfd_kill(g->pidfd);
 }

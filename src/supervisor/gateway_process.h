@@ -15,6 +15,7 @@
 #include "base/err.h"
 
 #include <ev.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -30,6 +31,7 @@ struct gateway_process {
     pid_t pid;
     int pidfd;             /* owned */
     uint64_t started_ns;   /* monotonic */
+    bool was_killed;       /* by us: why was logged then */
     unsigned quick_deaths; /* in a row, each within a second of its start */
     ev_io on_exit;
     ev_timer timer;

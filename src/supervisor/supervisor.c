@@ -11,6 +11,7 @@
 #include "supervisor/core.h"
 #include "supervisor/hygiene.h"
 #include "supervisor/notify.h"
+#include "supervisor/program.h"
 
 #include <assert.h>
 #include <fcntl.h>
@@ -160,7 +161,9 @@ void supervisor_on_gateway_broken(struct supervisor *s, const char *why)
 {
     if (s->gateway.state != GATEWAY_GREETING && s->gateway.state != GATEWAY_RUNNING)
         return;
-    log_error("the gateway is not to be trusted any more (%s): killed pid=%d", why, s->gateway.pid);
+    log_error(
+        "the gateway is not to be trusted any more (%s): it and its sandboxes are killed and a new one starts pid=%d",
+        why, s->gateway.pid);
     gateway_process_kill(&s->gateway);
     channel_close(&s->channel);
 }
@@ -189,7 +192,9 @@ void supervisor_on_gateway_exit(struct supervisor *s, int status)
         stop(s);
         break;
     case SUPERVISOR_SERVING:
-        log_error("the gateway died (%s); its sandboxes are killed and a new one starts pid=%d", how, s->gateway.pid);
+        if (!s->gateway.was_killed)
+            log_error("the gateway died (%s); its sandboxes are killed and a new one starts pid=%d", how,
+                      s->gateway.pid);
         gateway_process_restart(&s->gateway);
         break;
     case SUPERVISOR_DRAINING:
@@ -295,12 +300,15 @@ static int open_all(struct supervisor *s, struct err *e)
         r = boxes_init(&s->boxes, s, e);
     if (r < 0)
         return r;
+    scoped_fd program = program_keep(s->state.state_fd, e);
+    if (program < 0)
+        return program;
     /* Last of what may fail for the operator's reasons: from here on this process is in a mount namespace of its own. */
     const struct sandbox_base_options base = {.config = &s->config,
                                               .features = &s->features,
                                               .scratch_dir = s->state.base,
                                               .code_owner = s->code_owner,
-                                              .self_fd = s->self_fd};
+                                              .self_fd = program};
     r = sandbox_base_open(&s->base, &base, e);
     return r < 0 ? r : gateway_process_start(&s->gateway, e);
 }
@@ -339,6 +347,7 @@ static void fini(struct supervisor *s)
     if (s->groups)
         cgroup_tree_close(s->groups, s->boxes.living == 0);
     boxes_fini(&s->boxes);
+    program_discard(s->state.state_fd);
     state_close(&s->state); /* with it the lock: the last thing to go */
     fd_close(&s->self_fd);
     if (s->loop) {

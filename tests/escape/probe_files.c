@@ -33,7 +33,8 @@ static struct finding F1(const char *argument)
     for (int i = 3; i < 5; i++) {
         DIR *d = opendir(paths[i]);
         struct dirent *entry = NULL;
-        while (d && (entry = readdir(d)) && entry->d_name[0] == '.')
+        /* "faas" is the home directory that every sandbox has. */
+        while (d && (entry = readdir(d)) && (entry->d_name[0] == '.' || strcmp(entry->d_name, "faas") == 0))
             ;
         if (d)
             closedir(d);
@@ -73,6 +74,8 @@ static struct finding F3(const char *argument)
 
 static int exec_copy(void)
 {
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    dup2(null, 1);
     execl("/tmp/f4", "/tmp/f4", "K5", NULL);
     return errno == EACCES ? 13 : 14;
 }
@@ -240,11 +243,14 @@ static struct finding F15(const char *argument)
 static struct finding F16(const char *argument)
 {
     const char *const places[] = {"/tmp", "/dev/shm", "/var/tmp", "/run"};
+    char path[64];
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-        char path[64];
         snprintf(path, sizeof(path), "%s/f16-residue", places[i]);
         if (strcmp(argument, "write") != 0 && access(path, F_OK) == 0)
             return found_open("%s is still there", path);
+    }
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        snprintf(path, sizeof(path), "%s/f16-residue", places[i]);
         int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
         if (fd >= 0)
             close(fd);

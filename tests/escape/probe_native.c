@@ -117,13 +117,14 @@ static void misbehave_as(const char *how, const struct faasd_frame *invoke)
         r.frame.id = 0;
         send_reply(&r);
     } else if (strcmp(how, "twice") == 0) {
+        struct reply stale = make_reply(id, 200, "", 0, "stale");
         send_reply(&r);
-        send_reply(&r);
+        send_reply(&stale);
     } else if (strcmp(how, "early") == 0) {
+        struct reply stale = make_reply(id + 1, 200, "", 0, "stale");
         send_reply(&r);
         nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
-        r.frame.id = id + 1;
-        send_reply(&r);
+        send_reply(&stale);
     } else if (strcmp(how, "ready-again") == 0) {
         r.frame = (struct faasd_frame){.type = FAASD_FRAME_READY};
         send_bytes(&r.frame, sizeof(r.frame));

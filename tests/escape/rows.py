@@ -28,7 +28,7 @@ ROWS = [
     Row("F5", "make a device node", "root"),
     Row("F6", "leave by an inherited directory descriptor"),
     Row("F7", "chroot again", "root"),
-    Row("F8", "remount, mount, unmount", "root"),
+    Row("F8", "remount, mount, unmount", "root", inside="DENIED or FunctionCrashed"),
     Row("F9", "secrets in /proc"),
     Row("F10", "/sys and cgroups"),
     Row("F11", "open by handle"),

@@ -165,16 +165,20 @@ def test_a_worker_that_misbehaves(faasd, row, how, answers):
     if how in ("status-204", "status-304"):
         assert reply.body == b""
     again = faasd.invoke("worker", b"be good")
+    if how in ("early", "stop-reading"):
+        # It misbehaves after its reply: the request that it meets then is its own function's, and the last that it spoils.
+        assert again.body == b"fine" or again.error in ("BadReply", "Timeout"), again
+        again = faasd.invoke("worker", b"be good")
     assert (again.status, again.body) == (200, b"fine"), again
 
 
-def test_a_reply_is_never_mixed_with_the_next(faasd):
-    """A worker that answers twice: the second answer must not reach the next client."""
+def test_a_stale_reply_never_reaches_the_next_client(faasd):
+    """A worker that answers twice, or ahead: what it says too much must not be the next client's reply."""
     for _ in range(20):
-        faasd.invoke("worker", b"twice")
-        faasd.invoke("worker", b"early")
-        reply = faasd.invoke("worker", b"be good")
-        assert (reply.status, reply.body) == (200, b"fine"), reply
+        for how in (b"twice", b"early"):
+            faasd.invoke("worker", how)
+            reply = faasd.invoke("worker", b"be good")
+            assert reply.body == b"fine" or reply.error == "BadReply", reply
 
 
 def test_a_worker_that_stops_reading_is_timed_out(faasd):

@@ -44,7 +44,7 @@ def test_a_child_over_memory_takes_its_parent_along(faasd):
 
 
 def test_files_in_tmp_count_as_memory(faasd):
-    faasd.deploy_script("tmphog", "#!/bin/sh\nhead -c 60000000 /dev/zero > /tmp/big\n", "--memory", "32M", "--tmp", "128M")
+    faasd.deploy_script("tmphog", "#!/bin/sh\nhead -c 33554432 /dev/zero > /tmp/big\n", "--memory", "32M", "--tmp", "32M")
     assert faasd.invoke("tmphog").error == "OutOfMemory"
 
 

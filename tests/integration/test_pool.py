@@ -37,7 +37,7 @@ def test_the_most_recently_used_instance_goes_first(faasd):
     before = {i["id"]: i["requests"] for i in faasd.instances("mru")}
     for _ in range(6):
         faasd.invoke("mru")
-    wait_until(lambda: len(idle(faasd, "mru")) == 3, "three idle instances")
+        wait_until(lambda: len(idle(faasd, "mru")) == 3, "the one used is clean again")
     used = [i["id"] for i in faasd.instances("mru") if i["requests"] > before[i["id"]]]
     assert len(used) == 1
 

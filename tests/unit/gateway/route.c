@@ -198,7 +198,7 @@ static void a_qualifier_names_what_there_is(void **state)
 {
     (void)state;
     static const char *const good[] = {"/function/hello:$LATEST", "/function/hello:%24LATEST/x", "/function/hello:3"};
-    static const char *const bad[] = {"/function/hello:2",  "/function/hello:", "/function/hello:prod",
+    static const char *const bad[] = {"/function/hello:2",  "/function/hello:",    "/function/hello:prod",
                                       "/function/hello:+3", "/function/hello:3:3", "/function/hello:%zz"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         ask("GET", good[i]);
@@ -304,9 +304,10 @@ static void a_foreign_host_name_is_misdirected(void **state)
         const char *host;
         int status;
     } rows[] = {
-        {"localhost", 403},      {"LOCALHOST:8080", 403}, {"127.0.0.1:8080", 403}, {"[::1]:8080", 403}, {"[::1]", 403},
-        {"192.0.2.7", 403},      {"edge7", 403},          {"Edge7:80", 403},       {"evil.example", 421},
-        {"localhost.evil", 421}, {"127.0.0.1.evil", 421}, {"", 421},               {"edge71", 421},
+        {"localhost", 403},    {"LOCALHOST:8080", 403}, {"127.0.0.1:8080", 403}, {"[::1]:8080", 403},
+        {"[::1]", 403},        {"192.0.2.7", 403},      {"edge7", 403},          {"Edge7:80", 403},
+        {"evil.example", 421}, {"localhost.evil", 421}, {"127.0.0.1.evil", 421}, {"", 421},
+        {"edge71", 421},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         request.host = (struct str){rows[i].host, strlen(rows[i].host)};

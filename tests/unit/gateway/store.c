@@ -81,7 +81,7 @@ struct answer {
     struct err error;
     char text[1 << 16];
     size_t n;
-    uint64_t bytes;
+    bool published;
 };
 
 static void take(struct answer *a, const struct err *e, const char *text, size_t n)
@@ -105,10 +105,10 @@ static void on_text(void *owner, const struct err *e, struct str text)
     take(owner, e, text.p, text.n);
 }
 
-static void on_digest(void *owner, const struct err *e, const char *digest, uint64_t bytes)
+static void on_digest(void *owner, const struct err *e, const struct store_tree *tree)
 {
-    ((struct answer *)owner)->bytes = bytes;
-    take(owner, e, digest, strlen(digest));
+    ((struct answer *)owner)->published = tree->published;
+    take(owner, e, tree->digest, strlen(tree->digest));
 }
 
 static struct answer *wait_for(struct answer *a)
@@ -198,8 +198,17 @@ static void a_number_is_given_once_and_a_refusal_changes_nothing(void **state)
     (void)state;
     assert_int_equal(put_number("a", 1, CODE_A, 5), 0);
     assert_int_equal(put_number("a", 2, CODE_A, 5), 0);
-    assert_int_equal(put_number("a", 1, CODE_B, 5), -EEXIST);
+    assert_int_equal(put_number("a", 2, CODE_B, 5), -EEXIST);
     assert_string_equal(rows(), "a:1:a:bin/run:77 a:2*:a:bin/run:77 ");
+}
+
+static void a_first_deploy_replaces_what_could_not_be_loaded(void **state)
+{
+    (void)state;
+    put_number("a", 1, CODE_A, 5);
+    put_number("a", 2, CODE_A, 5);
+    assert_int_equal(put_number("a", 1, CODE_B, 5), 0);
+    assert_string_equal(rows(), "a:1*:b:bin/run:77 ");
 }
 
 static void a_deleted_function_is_gone_with_its_log(void **state)
@@ -284,13 +293,19 @@ static void a_staged_tree_is_hashed(void **state)
 {
     (void)state;
     static struct answer a;
-    char path[CONFIG_PATH_MAX + 4];
+    char path[2 * CONFIG_PATH_MAX];
     a.calls = 0;
     snprintf(path, sizeof(path), "%s/42", boot.staging_dir);
     mkdir(path, 0755);
     store_digest_tree(gateway.store, 42, on_digest, &a);
     assert_int_equal(wait_for(&a)->error.code, 0);
     assert_int_equal(a.n, 64);
+    assert_false(a.published);
+    snprintf(path, sizeof(path), "%s/%.64s", boot.versions_dir, a.text);
+    mkdir(path, 0755);
+    a.calls = 0;
+    store_digest_tree(gateway.store, 42, on_digest, &a);
+    assert_true(wait_for(&a)->published);
     a.calls = 0;
     store_digest_tree(gateway.store, 43, on_digest, &a);
     assert_int_equal(wait_for(&a)->error.code, ENOENT);
@@ -462,6 +477,7 @@ int main(void)
         STORE_TEST(revisions_are_there_after_a_restart),
         STORE_TEST(only_the_newest_are_kept),
         STORE_TEST(a_number_is_given_once_and_a_refusal_changes_nothing),
+        STORE_TEST(a_first_deploy_replaces_what_could_not_be_loaded),
         STORE_TEST(a_deleted_function_is_gone_with_its_log),
         STORE_TEST(the_logs_of_unknown_functions_go_at_start),
         STORE_TEST(orphans_are_trees_without_a_row),

@@ -334,11 +334,11 @@ static void more_logs_than_are_held_open_all_get_their_lines(void **state)
     (void)state;
     char name[32];
     for (int round = 0; round < 5; round++)
-        for (int f = 0; f < 50; f++) {
+        for (int f = 0; f < 150; f++) {
             snprintf(name, sizeof(name), "f%d", f);
             say_at(name, 1000, "", "x");
         }
-    for (int f = 0; f < 50; f++) {
+    for (int f = 0; f < 150; f++) {
         struct store_log_query q = {.lines = 0};
         snprintf(q.function, sizeof(q.function), "f%d", f);
         assert_int_equal(count_lines(query(&q)), 5);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "codec/program.h"
+#include "codec/handler.h"
 
 #include "base/fdio.h"
 #include "base/str.h"
@@ -152,7 +152,7 @@ static int check_elf(int tree, int fd, struct str head, const char *handler, str
 }
 
 /* The regular file at `path` of the tree, its first bytes in `head`. -1: there is none. */
-static int open_program(int tree, const char *path, char head[LINE_MAX_BYTES], size_t *ret_n)
+static int open_file(int tree, const char *path, char head[LINE_MAX_BYTES], size_t *ret_n)
 {
     struct stat st;
     scoped_fd fd = openat(tree, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -175,15 +175,15 @@ static bool is_elf(struct str head)
     return head.n >= 4 && !memcmp(head.p, ELFMAG, SELFMAG);
 }
 
-bool program_is_likely(int tree, const char *path)
+bool handler_is_likely(int tree, const char *path)
 {
     char bytes[LINE_MAX_BYTES];
     struct str head = {.p = bytes};
-    scoped_fd fd = open_program(tree, path, bytes, &head.n);
+    scoped_fd fd = open_file(tree, path, bytes, &head.n);
     return fd >= 0 && (is_script(head) || is_elf(head));
 }
 
-int program_check(int tree, const char *handler, struct err *e)
+int handler_check(int tree, const char *handler, struct err *e)
 {
     char path[ARCHIVE_PATH_MAX], bytes[LINE_MAX_BYTES];
     struct str head = {.p = bytes};
@@ -191,7 +191,7 @@ int program_check(int tree, const char *handler, struct err *e)
         return err_say(e, EINVAL, "the handler '%.*s' leads out of the function's own files", SHOWN, handler);
     if (faccessat(tree, path, F_OK, 0) < 0)
         return err_say(e, EINVAL, "the handler '%.*s' is not in the archive", SHOWN, handler);
-    scoped_fd fd = open_program(tree, path, bytes, &head.n);
+    scoped_fd fd = open_file(tree, path, bytes, &head.n);
     if (fd < 0)
         return err_say(e, EINVAL, "the handler '%.*s' is not a regular file", SHOWN, handler);
     int r;

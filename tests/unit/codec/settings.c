@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "codec/settings.h"
+
+#include "codec/config.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct settings_defaults defaults = {
+    .memory_bytes = 128 << 20,
+    .tmp_bytes = 64 << 20,
+    .timeout_ms = 30000,
+    .keep_warm_ms = 600000,
+    .cpus_milli = 1000,
+    .cpu_weight = 100,
+    .pids = 64,
+    .max_concurrency = 4,
+    .queue = 100,
+};
+
+static void read_good(struct settings *s, const char *json)
+{
+    struct err e = {0};
+    if (settings_read_json(s, &defaults, str_from(json), &e) < 0)
+        fail_msg("%s: %s", json, e.text);
+}
+
+static void refuse(const char *json, const char *why)
+{
+    struct settings s;
+    struct err e = {0};
+    settings_init(&s, &defaults);
+    assert_int_equal(settings_read_json(&s, &defaults, str_from(json), &e), -EINVAL);
+    if (!strstr(e.text, why))
+        fail_msg("%s: '%s' does not say '%s'", json, e.text, why);
+    settings_fini(&s);
+}
+
+static char *print(const struct settings *s, bool given_only, bool mask)
+{
+    struct buf out;
+    buf_init(&out, 0);
+    assert_int_equal(settings_print_json(s, given_only, mask, &out), 0);
+    assert_int_equal(buf_add(&out, "", 1), 0);
+    return out.data;
+}
+
+static void expect_given(const struct settings *s, const char *want)
+{
+    char *text = print(s, true, false);
+    assert_string_equal(text, want);
+    free(text);
+}
+
+static void names_of_functions_are_letters_digits_dash_and_underscore(void **state)
+{
+    (void)state;
+    char name[66];
+    memset(name, 'a', 65);
+    name[65] = '\0';
+    assert_true(settings_name_is_valid(str_from("aZ09_-")));
+    assert_true(settings_name_is_valid((struct str){.p = name, .n = 64}));
+    assert_false(settings_name_is_valid((struct str){.p = name, .n = 65}));
+    static const char *const bad[] = {"", ".", "a.b", "../x", "a b", "\xc3\xa9", "a/b", "a:1"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(settings_name_is_valid(str_from(bad[i])));
+    assert_false(settings_name_is_valid(STR_LITERAL("a\0b")));
+}
+
+static void every_key_is_read_and_printed_in_its_canonical_form(void **state)
+{
+    (void)state;
+    struct settings s;
+    settings_init(&s, &defaults);
+    read_good(
+        &s, "{\"description\":\"a "
+            "line\",\"runtime\":\"native\",\"handler\":\"bin/"
+            "run\",\"contract\":\"cgi\",\"payload\":\"raw\",\"content_type\":"
+            "\"text/"
+            "plain\",\"memory\":\"262144K\",\"timeout\":\"60s\",\"tmp\":\"1MiB\",\"tmp_exec\":true,\"env\":{\"B\":"
+            "\"2\",\"A\":\"1\"},"
+            "\"cpus\":\"0.50\",\"cpu_weight\":7,\"cpuset\":\"0-1,3\",\"pids\":100,\"min_warm\":1,\"max_concurrency\":9,"
+            "\"keep_warm\":\"1m30s\",\"queue\":0,\"network\":\"host\",\"mount\":[\"/data:/mnt/d:rw\",\"/x:/"
+            "y\"],\"device\":[\"/dev/"
+            "ttyS0\"],\"auth\":\"token\",\"$schema\":\"x\"}");
+    expect_given(&s,
+                 "{\"runtime\":\"native\",\"handler\":\"bin/"
+                 "run\",\"contract\":\"cgi\",\"payload\":\"raw\",\"content_type\":\"text/"
+                 "plain\",\"memory\":\"256M\",\"timeout\":\"1m\",\"tmp\":\"1M\",\"tmp_exec\":true,\"env\":{\"A\":\"1\","
+                 "\"B\":\"2\"},"
+                 "\"cpus\":0.5,\"cpu_weight\":7,\"cpuset\":\"0-1,3\",\"pids\":100,\"min_warm\":1,\"max_concurrency\":9,"
+                 "\"keep_warm\":\"1m30s\",\"queue\":0,\"network\":\"host\",\"mount\":[\"/data:/mnt/d:rw\",\"/x:/"
+                 "y\"],\"device\":[\"/dev/"
+                 "ttyS0\"],\"auth\":\"token\",\"description\":\"a line\"}");
+    assert_int_equal(s.cpus_milli, 500);
+    assert_int_equal(s.keep_warm_ms, 90000);
+    assert_true(s.mounts[0].writable && !s.mounts[1].writable);
+    assert_int_equal(s.given, (UINT64_C(1) << SETTINGS_KEY_COUNT) - 1);
+
+    /* what is printed reads as the same */
+    char *text = print(&s, true, false);
+    struct settings again;
+    settings_init(&again, &defaults);
+    read_good(&again, text);
+    expect_given(&again, text);
+    free(text);
+    settings_fini(&again);
+    settings_fini(&s);
+}
+
+static void keys_not_given_are_marked_as_defaults(void **state)
+{
+    (void)state;
+    struct settings s;
+    settings_init(&s, &defaults);
+    read_good(&s, "{\"memory\":\"64M\",\"env\":{\"K\":\"secret\"}}");
+    char *text = print(&s, false, true);
+    assert_non_null(strstr(text, "\"memory\":\"64M\""));
+    assert_non_null(strstr(text, "\"timeout\":\"30s\""));
+    assert_non_null(strstr(text, "\"env\":{\"K\":\"***\"}"));
+    assert_null(strstr(text, "secret"));
+    char *list = strstr(text, "\"defaults\":[");
+    assert_non_null(list);
+    assert_non_null(strstr(list, "\"timeout\""));
+    assert_null(strstr(list, "\"memory\""));
+    free(text);
+    settings_fini(&s);
+}
+
+static void null_returns_a_key_to_its_default(void **state)
+{
+    (void)state;
+    struct settings s;
+    settings_init(&s, &defaults);
+    read_good(&s, "{\"memory\":\"64M\",\"tmp\":\"1M\",\"env\":{\"A\":\"1\",\"B\":\"2\",\"C\":\"\"},\"mount\":[\"/a:/"
+                  "b\"],\"device\":[\"/dev/x\"]}");
+    read_good(&s, "{\"memory\":null,\"env\":{\"A\":null,\"D\":\"4\"},\"mount\":null,\"device\":[]}");
+    assert_int_equal(s.memory_bytes, defaults.memory_bytes);
+    expect_given(&s, "{\"tmp\":\"1M\",\"env\":{\"B\":\"2\",\"C\":\"\",\"D\":\"4\"}}");
+    read_good(&s, "{\"env\":null,\"tmp\":null}");
+    expect_given(&s, "{}");
+    assert_null(s.env);
+    settings_fini(&s);
+}
+
+static void the_environment_stays_sorted_however_it_is_changed(void **state)
+{
+    (void)state;
+    struct settings s;
+    struct err e = {0};
+    settings_init(&s, &defaults);
+    static const char *const steps[] = {"M=1", "Z=2", "A=3", "AB=4", "A=", "M=longer value", "_=x"};
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+        assert_int_equal(settings_set_text(&s, "env", str_from(steps[i]), &e), 0);
+    static const char want[] = "A=\0AB=4\0M=longer value\0Z=2\0_=x";
+    assert_int_equal(s.env_bytes, sizeof(want));
+    assert_memory_equal(s.env, want, sizeof(want));
+    struct settings copy;
+    assert_int_equal(settings_copy(&copy, &s), 0);
+    settings_fini(&s);
+    assert_memory_equal(copy.env, want, sizeof(want));
+    settings_fini(&copy);
+}
+
+static void the_environment_has_a_limit(void **state)
+{
+    (void)state;
+    struct settings s;
+    struct err e = {0};
+    settings_init(&s, &defaults);
+    char *value = malloc(SETTINGS_ENV_BYTES_MAX + 1);
+    assert_non_null(value);
+    memset(value, 'x', SETTINGS_ENV_BYTES_MAX);
+    memcpy(value, "A=", 2);
+    assert_int_equal(settings_set_text(&s, "env", (struct str){.p = value, .n = SETTINGS_ENV_BYTES_MAX}, &e), -EINVAL);
+    assert_int_equal(settings_set_text(&s, "env", (struct str){.p = value, .n = SETTINGS_ENV_BYTES_MAX - 1}, &e), 0);
+    assert_int_equal(settings_set_text(&s, "env", str_from("B="), &e), -EINVAL);
+    assert_non_null(strstr(e.text, "65536 bytes"));
+    free(value);
+    settings_fini(&s);
+}
+
+static void a_wrong_value_is_refused_with_its_key_and_line(void **state)
+{
+    (void)state;
+    refuse("{\n\"memory\": 128}", "line 2: memory: '128' has no unit: did you mean 128M?");
+    refuse("{\"timeout\": \"30\"}", "did you mean 30s?");
+    refuse("{\"memory\": \"1M\"}", "memory: 1M is too small: the least is 4M");
+    refuse("{\"memory\": true}", "a size such as \"64M\" was expected, not a boolean");
+    refuse("{\"pids\": 1}", "too small");
+    refuse("{\"pids\": \"64\"}", "a whole number was expected, not a string");
+    refuse("{\"pids\": 1.5}", "not a whole number");
+    refuse("{\"pids\": -1}", "not a whole number");
+    refuse("{\"cpus\": 0.0001}", "not a number");
+    refuse("{\"cpus\": 0}", "too small: the least is 0.01");
+    refuse("{\"tmp_exec\": \"yes\"}", "true or false was expected, not a string");
+    refuse("{\"tmp\": 0}", "too small");
+    refuse("{\"handler\": \"../x\"}", "not a path inside");
+    refuse("{\"handler\": \"/bin/sh\"}", "not a path inside");
+    refuse("{\"handler\": \"a//b\"}", "not a path inside");
+    refuse("{\"handler\": \"a/\"}", "not a path inside");
+    refuse("{\"content_type\": \"text/plain\\r\\nX: y\"}", "printable ASCII");
+    refuse("{\"content_type\": \"text\"}", "media type");
+    refuse("{\"description\": \"a\\u001bb\"}", "control characters");
+    refuse("{\"cpuset\": \"3-1\"}", "list of CPUs");
+    refuse("{\"cpuset\": \"0,\"}", "list of CPUs");
+    refuse("{\"env\": {\"A B\":\"1\"}}", "variable's name");
+    refuse("{\"env\": {\"A\":1}}", "'A' is a number, not a string");
+    refuse("{\"env\": [\"A=1\"]}", "an object of strings");
+    refuse("{\"env\": {\"LD_PRELOAD\":\"x\"}}", "LD_PRELOAD is not allowed");
+    refuse("{\"mount\": \"/a:/b\"}", "an array of strings");
+    refuse("{\"mount\": [\"/a\"]}", "SRC:DST");
+    refuse("{\"mount\": [\"/a:/b:rx\"]}", "SRC:DST");
+    refuse("{\"mount\": [\"a:/b\"]}", "absolute path");
+    refuse("{\"mount\": [\"/a/../b:/b\"]}", "absolute path");
+    refuse("{\"mount\": [\"/a:/etc/x\"]}", "would hide /etc");
+    refuse("{\"mount\": [\"/a:/var\"]}", "would hide /var/task");
+    refuse("{\"mount\": [\"/a:/tmp/x\"]}", "would hide /tmp");
+    refuse("{\"mount\": [\"/a:/b\",\"/c:/b/d\"]}", "overlap");
+    refuse("{\"device\": [\"/etc/passwd\"]}", "not a device");
+    refuse("{\"device\": [\"/dev/a\",\"/dev/a\"]}", "twice");
+    refuse("{\"min_warm\": 5}", "more than max_concurrency");
+    refuse("{\"tmp\":\"65M\",\"memory\":\"64M\"}", "more than memory (64M)");
+    refuse("[]", "an object, not an array");
+    refuse("{\"memory\":\"64M\",\"memory\":\"65M\"}", "twice");
+    refuse("{\"memory\":", "value was expected");
+}
+
+static void an_unknown_key_is_refused_with_the_nearest_one(void **state)
+{
+    (void)state;
+    refuse("{\n // a comment\n\"memroy\": \"64M\"}", "line 3: unknown key 'memroy', did you mean 'memory'?");
+    refuse("{\"zzzzzzzzzz\": 1}", "unknown key 'zzzzzzzzzz'");
+}
+
+static void what_a_later_release_brings_is_refused_by_name(void **state)
+{
+    (void)state;
+    refuse("{\"isolation\": \"fork\"}", "'isolation' is not built yet");
+    refuse("{\"secret\": []}", "'secret' is not built yet");
+    refuse("{\"runtime\": \"python\"}", "runtime: 'python' is not built yet");
+    refuse("{\"contract\": \"files\"}", "'files' is not built yet");
+    refuse("{\"payload\": \"http\"}", "'http' is not built yet");
+    refuse("{\"network\": \"egress\"}", "'egress' is not built yet");
+    refuse("{\"network\": \"bridge\"}", "'bridge' is not one of: none, host");
+}
+
+static void a_flag_is_read_by_the_same_parser(void **state)
+{
+    (void)state;
+    struct settings s;
+    struct err e = {0};
+    settings_init(&s, &defaults);
+    assert_int_equal(settings_set_text(&s, "memory", str_from("64"), &e), -EINVAL);
+    assert_non_null(strstr(e.text, "did you mean 64M?"));
+    assert_int_equal(settings_set_text(&s, "memory", str_from("64M"), &e), 0);
+    assert_int_equal(settings_set_text(&s, "tmp_exec", str_from("yes"), &e), 0);
+    assert_int_equal(settings_set_text(&s, "cpus", str_from("1.25"), &e), 0);
+    assert_int_equal(settings_set_text(&s, "timeout", str_from("0"), &e), 0);
+    assert_int_equal(settings_set_text(&s, "mount", str_from("/a:/mnt/a"), &e), 0);
+    assert_int_equal(settings_set_text(&s, "mount", str_from("/b:/mnt/b:ro"), &e), 0);
+    assert_int_equal(settings_set_text(&s, "pids", str_from("12"), &e), 0);
+    assert_int_equal(settings_set_text(&s, "env", str_from("NAME"), &e), -EINVAL);
+    assert_int_equal(settings_set_text(&s, "nothing", str_from("1"), &e), -EINVAL);
+    expect_given(&s, "{\"memory\":\"64M\",\"timeout\":\"0s\",\"tmp_exec\":true,\"cpus\":1.25,\"pids\":12,\"mount\":[\"/"
+                     "a:/mnt/a\",\"/b:/mnt/b\"]}");
+    settings_fini(&s);
+}
+
+static void changes_are_listed_without_the_environments_values(void **state)
+{
+    (void)state;
+    struct settings before, after;
+    struct buf out;
+    settings_init(&before, &defaults);
+    settings_init(&after, &defaults);
+    read_good(&before, "{\"env\":{\"A\":\"1\",\"B\":\"2\",\"C\":\"3\"},\"mount\":[\"/a:/b\"]}");
+    read_good(&after, "{\"memory\":\"256M\",\"env\":{\"A\":\"1\",\"B\":\"hush\",\"D\":\"hush\"},\"cpus\":0.5}");
+    buf_init(&out, 0);
+    assert_int_equal(settings_print_changes(&before, &after, &out), 0);
+    assert_int_equal(buf_add(&out, "", 1), 0);
+    assert_string_equal(
+        out.data,
+        "memory 128M -> 256M\nenv B changed\nenv C removed\nenv D added\ncpus 1 -> 0.5\nmount /a:/b -> none\n");
+    buf_fini(&out);
+    settings_fini(&before);
+    settings_fini(&after);
+}
+
+static void every_key_has_a_name_and_a_help_line(void **state)
+{
+    (void)state;
+    unsigned n = 0;
+    for (; settings_key_name(n); n++)
+        assert_non_null(settings_key_help(n));
+    assert_int_equal(n, SETTINGS_KEY_COUNT);
+    assert_null(settings_key_help(n));
+    assert_true(settings_key_is_boolean(SETTINGS_KEY_TMP_EXEC));
+    assert_false(settings_key_is_boolean(SETTINGS_KEY_MEMORY));
+    assert_false(settings_key_is_boolean(SETTINGS_KEY_ENV));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_of_functions_are_letters_digits_dash_and_underscore),
+        cmocka_unit_test(every_key_is_read_and_printed_in_its_canonical_form),
+        cmocka_unit_test(keys_not_given_are_marked_as_defaults),
+        cmocka_unit_test(null_returns_a_key_to_its_default),
+        cmocka_unit_test(the_environment_stays_sorted_however_it_is_changed),
+        cmocka_unit_test(the_environment_has_a_limit),
+        cmocka_unit_test(a_wrong_value_is_refused_with_its_key_and_line),
+        cmocka_unit_test(an_unknown_key_is_refused_with_the_nearest_one),
+        cmocka_unit_test(what_a_later_release_brings_is_refused_by_name),
+        cmocka_unit_test(a_flag_is_read_by_the_same_parser),
+        cmocka_unit_test(changes_are_listed_without_the_environments_values),
+        cmocka_unit_test(every_key_has_a_name_and_a_help_line),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Plans are data: their order and contents are tested without making a sandbox. */
+#include "sandbox/plan.h"
+
+#include "sandbox/child.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <cmocka.h>
+
+struct fixture {
+    struct config config;
+    struct feature_set features;
+    struct plan base;
+    struct sandbox_spec spec;
+};
+
+static int make_fixture(void **state)
+{
+    struct err e;
+    struct fixture *f = calloc(1, sizeof(*f));
+    if (!f)
+        return -1;
+    strcpy(f->config.etc[f->config.etc_count++], "ld.so.cache");
+    memset(f->features.found, true, sizeof(f->features.found));
+    f->spec = (struct sandbox_spec){.kind = SANDBOX_FUNCTION, .name = "unit", .hostname = "unit", .host_uid = 200002, .tmp_bytes = 64 << 20};
+    *state = f;
+    return plan_build_base(&f->base, &f->config, "/scratch", &e);
+}
+
+static int free_fixture(void **state)
+{
+    struct fixture *f = *state;
+    plan_fini(&f->base);
+    free(f);
+    return 0;
+}
+
+static struct plan build(struct fixture *f)
+{
+    struct plan p;
+    struct err e;
+    assert_int_equal(plan_build_sandbox(&p, &f->base, &f->features, &f->spec, 200001, &e), 0);
+    return p;
+}
+
+static unsigned position(const struct plan *p, enum step_op op)
+{
+    for (unsigned i = 0; i < p->count; i++)
+        if (p->steps[i].op == op)
+            return i;
+    fail_msg("no step '%s'", step_name(op));
+    return 0;
+}
+
+static bool has(const struct plan *p, enum step_op op, const char *path)
+{
+    for (unsigned i = 0; i < p->count; i++)
+        if (p->steps[i].op == op && (!path || (p->steps[i].path && strcmp(p->steps[i].path, path) == 0)))
+            return true;
+    return false;
+}
+
+static void every_step_has_a_name_and_a_reason(void **state)
+{
+    struct fixture *f = *state;
+    struct plan p = build(f);
+    const struct plan *plans[] = {&f->base, &p};
+    for (unsigned k = 0; k < 2; k++)
+        for (unsigned i = 0; i < plans[k]->count; i++) {
+            assert_non_null(step_name(plans[k]->steps[i].op));
+            assert_true(strlen(plans[k]->steps[i].reason) > 0);
+        }
+    plan_fini(&p);
+}
+
+static void power_is_given_up_in_an_order_that_works(void **state)
+{
+    struct fixture *f = *state;
+    struct plan p = build(f);
+    static const enum step_op order[] = {STEP_KEEP_FDS,      STEP_UNSHARE,       STEP_WAIT_PARENT,   STEP_JOIN_CGROUPS, STEP_WRITE,   STEP_BECOME, STEP_TMPFS,
+                                         STEP_CHECK_ROOT,    STEP_RLIMIT,        STEP_DROP_BOUNDING, STEP_DROP_CAPS,    STEP_KEYRING, STEP_DEATH_SIGNAL,
+                                         STEP_NO_NEW_PRIVS,  STEP_STDIO,         STEP_LANDLOCK,      STEP_SECCOMP,      STEP_EXEC_INIT};
+    for (unsigned i = 1; i < sizeof(order) / sizeof(order[0]); i++)
+        assert_true(position(&p, order[i - 1]) < position(&p, order[i]));
+    assert_int_equal(position(&p, STEP_EXEC_INIT), p.count - 1);
+    plan_fini(&p);
+}
+
+static void a_function_maps_its_own_id_and_the_code_owner(void **state)
+{
+    struct fixture *f = *state;
+    struct plan p = build(f);
+    char maps[IDMAP_TEXT_MAX];
+    idmap_format(&p.idmap, maps);
+    assert_string_equal(maps, "0 200001 1\n1000 200002 1\n");
+    assert_int_equal(p.inside_id, PLAN_UID_INSIDE);
+    plan_fini(&p);
+}
+
+static void an_unpacker_is_the_code_owner_and_sees_no_function(void **state)
+{
+    struct fixture *f = *state;
+    f->spec.kind = SANDBOX_UNPACK;
+    f->spec.host_uid = 200001;
+    struct plan p = build(f);
+    char maps[IDMAP_TEXT_MAX];
+    idmap_format(&p.idmap, maps);
+    assert_string_equal(maps, "0 200001 1\n");
+    assert_int_equal(p.inside_id, 0);
+    assert_true(has(&p, STEP_ATTACH, "/staging"));
+    assert_true(has(&p, STEP_ATTACH, "/faasd"));
+    assert_false(has(&p, STEP_ATTACH, "/var/task"));
+    assert_true(has(&p, STEP_DROP_CAPS, NULL));
+    plan_fini(&p);
+}
+
+static void the_hosts_network_is_a_plan_without_a_network_namespace(void **state)
+{
+    struct fixture *f = *state;
+    struct plan p = build(f);
+    assert_true(p.steps[position(&p, STEP_UNSHARE)].number & CLONE_NEWNET);
+    plan_fini(&p);
+    f->spec.network_host = true;
+    p = build(f);
+    assert_false(p.steps[position(&p, STEP_UNSHARE)].number & CLONE_NEWNET);
+    assert_false(has(&p, STEP_LOOPBACK, NULL));
+    assert_true(has(&p, STEP_ATTACH, "/etc/resolv.conf"));
+    plan_fini(&p);
+}
+
+static void tmp_always_has_a_size(void **state)
+{
+    struct fixture *f = *state;
+    f->spec.tmp_bytes = 0;
+    f->spec.tmp_exec = true;
+    struct plan p = build(f);
+    const struct step *tmp = &p.steps[position(&p, STEP_TMPFS)];
+    assert_string_equal(tmp->value, "size=4096,nr_inodes=1024,mode=1777,uid=1000,gid=1000");
+    assert_int_equal(tmp->number, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+    plan_fini(&p);
+}
+
+static void grants_get_a_root_with_their_mount_points(void **state)
+{
+    struct fixture *f = *state;
+    f->spec.mount_count = 2;
+    f->spec.mounts[0] = (struct sandbox_mount){.source = "/srv", .target = "/data/deep", .writable = true};
+    f->spec.mounts[1] = (struct sandbox_mount){.source = "/srv/app.conf", .target = "/etc/app.conf"};
+    f->spec.device_count = 1;
+    f->spec.devices[0] = "/dev/net/tun";
+    struct plan p = build(f);
+    assert_string_equal(p.root, "/tmp");
+    assert_true(has(&p, STEP_DIR, "/data"));
+    assert_true(has(&p, STEP_POINT, "/data/deep"));
+    assert_true(has(&p, STEP_DIR, "/dev/net"));
+    assert_true(has(&p, STEP_POINT, "/dev/net/tun"));
+    assert_true(has(&p, STEP_REBIND, "/usr"));           /* whole */
+    assert_true(has(&p, STEP_REBIND, "/etc/passwd"));    /* taken apart for app.conf */
+    assert_true(has(&p, STEP_REBIND, "/dev/null"));
+    assert_false(has(&p, STEP_REBIND, "/etc"));
+    assert_false(has(&p, STEP_REBIND, "/proc"));         /* its own */
+    assert_true(position(&p, STEP_PROC) < position(&p, STEP_PIVOT));
+    assert_true(position(&p, STEP_PIVOT) < position(&p, STEP_ATTRIBUTES));
+    plan_fini(&p);
+}
+
+static void a_mount_point_within_the_hosts_tree_is_not_made(void **state)
+{
+    struct fixture *f = *state;
+    f->spec.mount_count = 1;
+    f->spec.mounts[0] = (struct sandbox_mount){.source = "/srv", .target = "/usr/share/thing"};
+    struct plan p = build(f);
+    assert_false(has(&p, STEP_POINT, NULL));
+    assert_true(has(&p, STEP_REBIND, "/usr"));
+    plan_fini(&p);
+}
+
+static void a_grant_cannot_take_the_place_of_what_is_the_sandboxs_own(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const refused[] = {"/", "/proc", "/proc/1", "/tmp", "/tmp/data", "/dev/shm", "/var/tmp/x", "data", "/a/../proc", "/a//b", "/a/"};
+    struct plan p;
+    struct err e;
+    f->spec.mount_count = 1;
+    for (unsigned i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        f->spec.mounts[0] = (struct sandbox_mount){.source = "/srv", .target = refused[i]};
+        assert_int_equal(plan_build_sandbox(&p, &f->base, &f->features, &f->spec, 200001, &e), -EINVAL);
+        assert_non_null(strstr(e.text, refused[i]));
+    }
+}
+
+static void the_base_tree_copies_nothing_secret(void **state)
+{
+    struct fixture *f = *state;
+    struct err e;
+    struct plan p;
+    strcpy(f->config.etc[f->config.etc_count++], "shadow");
+    strcpy(f->config.etc[f->config.etc_count++], "pass*");
+    assert_int_equal(plan_build_base(&p, &f->config, "/scratch", &e), 0);
+    assert_false(plan_makes(&p, "/etc/shadow"));
+    assert_false(has(&p, STEP_COPY, "/etc/passwd")); /* the synthetic one came first */
+    assert_true(has(&p, STEP_TEXT, "/etc/passwd"));
+    plan_fini(&p);
+    strcpy(f->config.etc[f->config.etc_count++], "../root");
+    assert_int_equal(plan_build_base(&p, &f->config, "/scratch", &e), -EINVAL);
+}
+
+static void the_printed_plan_has_a_line_for_each_step(void **state)
+{
+    struct fixture *f = *state;
+    struct plan p = build(f);
+    struct buf out;
+    buf_init(&out, 0);
+    assert_int_equal(sandbox_print_plan(&f->config, &f->features, &f->spec, &out), 0);
+    assert_int_equal(buf_add(&out, "", 1), 0);
+    unsigned lines = 0;
+    for (const char *c = out.data; *c; c++)
+        lines += *c == '\n';
+    assert_in_range(lines, f->base.count + p.count + 3, f->base.count + p.count + 10);
+    assert_non_null(strstr(out.data, "seccomp"));
+    assert_non_null(strstr(out.data, "/var/task from the version's directory ro,nosuid,nodev"));
+    buf_fini(&out);
+    plan_fini(&p);
+}
+
+int main(void)
+{
+#define TEST(t) cmocka_unit_test_setup_teardown(t, make_fixture, free_fixture)
+    const struct CMUnitTest tests[] = {
+        TEST(every_step_has_a_name_and_a_reason),
+        TEST(power_is_given_up_in_an_order_that_works),
+        TEST(a_function_maps_its_own_id_and_the_code_owner),
+        TEST(an_unpacker_is_the_code_owner_and_sees_no_function),
+        TEST(the_hosts_network_is_a_plan_without_a_network_namespace),
+        TEST(tmp_always_has_a_size),
+        TEST(grants_get_a_root_with_their_mount_points),
+        TEST(a_mount_point_within_the_hosts_tree_is_not_made),
+        TEST(a_grant_cannot_take_the_place_of_what_is_the_sandboxs_own),
+        TEST(the_base_tree_copies_nothing_secret),
+        TEST(the_printed_plan_has_a_line_for_each_step),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

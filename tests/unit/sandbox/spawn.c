@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Live sandboxes with the real init and the real filter, looked at from outside. */
+#include "sandbox/spawn.h"
+
+#include "base/fdio.h"
+#include "base/fmt.h"
+#include "os/pidfd.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <cmocka.h>
+
+enum { WAIT_MS = 20000, CODE_OWNER = 700001, INSTANCE = 700002, ROUNDS = 200 };
+
+static char dir[] = "/tmp/faasd-unit-spawn-XXXXXX";
+static struct cgroup_tree *tree;
+static struct sandbox_base *base;
+static struct feature_set features;
+static int code_fd = -1;
+
+static const char *in_dir(char out[128], const char *name)
+{
+    fmt_to(out, 128, "%s/%s", dir, name);
+    return out;
+}
+
+static int open_all(void **state)
+{
+    (void)state;
+    static struct config config;
+    struct err e;
+    char path[128], name[64];
+    if (geteuid() != 0)
+        return 0;
+    static const char *const dirs[] = {"scratch", "code", "grant"};
+    if (!mkdtemp(dir))
+        return -1;
+    for (unsigned i = 0; i < 3; i++)
+        if (mkdir(in_dir(path, dirs[i]), 0755) < 0)
+            return -1;
+    code_fd = open(in_dir(path, "code"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    strcpy(config.etc[config.etc_count++], "ld.so.cache");
+    fmt_to(name, sizeof(name), "faasd-unit-spawn-%d", getpid());
+    scoped_fd self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    const struct sandbox_base_options o = {
+        .config = &config, .features = &features, .scratch_dir = in_dir(path, "scratch"), .code_owner = CODE_OWNER, .self_fd = self};
+    int r = feature_probe(&features, &e);
+    if (r == 0)
+        r = cgroup_tree_open(&tree, name, &e);
+    if (r == 0)
+        r = sandbox_base_open(&base, &o, &e);
+    if (r < 0)
+        print_message("%s\n", e.text);
+    return r;
+}
+
+static int close_all(void **state)
+{
+    (void)state;
+    char path[128];
+    sandbox_base_close(base);
+    cgroup_tree_close(tree, true);
+    if (geteuid() != 0)
+        return 0;
+    fd_close(&code_fd);
+    rmdir(in_dir(path, "scratch"));
+    rmdir(in_dir(path, "code"));
+    rmdir(in_dir(path, "grant"));
+    return rmdir(dir);
+}
+
+static void need_base(void)
+{
+    if (!base) {
+        print_message("skipped: sandboxes need root\n");
+        skip();
+    }
+}
+
+static struct sandbox_spec plain_spec(void)
+{
+    return (struct sandbox_spec){
+        .kind = SANDBOX_FUNCTION,
+        .worker = SANDBOX_WORKER_SOCKET,
+        .name = "unit",
+        .hostname = "unit-host",
+        .code_dirfd = code_fd,
+        .host_uid = INSTANCE,
+        .tmp_bytes = 1 << 20,
+        .limits = {.memory_bytes = 64 << 20, .pids = 32, .cpu_weight = 100},
+    };
+}
+
+/* Until init runs, or what the child said. */
+static int wait_complete(const struct sandbox *s, struct err *ret_said)
+{
+    struct pollfd p = {.fd = s->error_fd, .events = POLLIN};
+    assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+    *ret_said = (struct err){0};
+    ssize_t n = read(s->error_fd, ret_said, sizeof(*ret_said));
+    return n == 0 ? 0 : -ret_said->code;
+}
+
+static struct sandbox start(const struct sandbox_spec *spec)
+{
+    struct sandbox s;
+    struct err e;
+    int r = sandbox_spawn(base, tree, spec, &s, &e);
+    if (r == 0)
+        r = wait_complete(&s, &e);
+    if (r < 0)
+        fail_msg("%s", e.text);
+    return s;
+}
+
+static int stop(struct sandbox *s)
+{
+    int status = -1, r;
+    struct err e;
+    assert_int_equal(cgroup_kill(s->group, &e), 0);
+    assert_int_equal(pidfd_reap(s->pidfd, true, &status), 1);
+    while ((r = cgroup_remove(s->group)) == -EBUSY)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    assert_int_equal(r, 0);
+    fd_close(&s->pidfd);
+    fd_close(&s->error_fd);
+    fd_close(&s->control_fd);
+    fd_close(&s->log_fd);
+    fd_close(&s->worker_fd);
+    return status;
+}
+
+/* errno of looking at a path as the sandbox sees it, 0 when it is there. Resolved inside its root, so absolute links stay inside. */
+static int look(const struct sandbox *s, const char *path)
+{
+    char full[256];
+    struct stat st;
+    fmt_to(full, sizeof(full), "/proc/%d/root%s", s->pid, path);
+    return lstat(full, &st) < 0 ? errno : 0;
+}
+
+static void a_sandbox_is_what_was_planned(void **state)
+{
+    (void)state;
+    need_base();
+    struct sandbox_spec spec = plain_spec();
+    struct err e;
+    struct sandbox s = start(&spec);
+    if (sandbox_verify(base, &spec, &s, &e) < 0)
+        fail_msg("%s", e.text);
+    assert_int_equal(look(&s, "/var/task"), 0);
+    assert_int_equal(look(&s, "/usr/bin/env"), 0);
+    assert_int_equal(look(&s, "/etc/passwd"), 0);
+    assert_int_equal(look(&s, "/dev/null"), 0);
+    assert_int_equal(look(&s, "/etc/shadow"), ENOENT);
+    assert_int_equal(look(&s, "/root"), ENOENT);
+    assert_int_equal(look(&s, "/sys"), ENOENT);
+    assert_int_equal(look(&s, "/proc/sys"), ENOENT);
+    assert_int_equal(look(&s, "/dev/tty"), ENOENT);
+    assert_int_equal(look(&s, dir), ENOENT);
+    assert_int_equal(stop(&s), SIGKILL);
+}
+
+static void the_check_finds_what_differs(void **state)
+{
+    (void)state;
+    need_base();
+    struct sandbox_spec spec = plain_spec(), other = spec;
+    struct err e;
+    struct sandbox s = start(&spec);
+    other.host_uid = INSTANCE + 1;
+    assert_int_equal(sandbox_verify(base, &other, &s, &e), -EPERM);
+    assert_non_null(strstr(e.text, "Uid"));
+    other = spec;
+    other.kind = SANDBOX_DELETE;
+    other.host_uid = INSTANCE;
+    assert_int_equal(sandbox_verify(base, &other, &s, &e), -EPERM);
+    other = spec;
+    other.network_host = true;
+    assert_int_equal(sandbox_verify(base, &other, &s, &e), -EPERM);
+    assert_non_null(strstr(e.text, "net"));
+    other = spec;
+    other.tmp_exec = false;
+    other.mount_count = 1;
+    other.mounts[0] = (struct sandbox_mount){.source = "/usr", .target = "/data"};
+    assert_int_equal(sandbox_verify(base, &other, &s, &e), -EPERM);
+    /* a process that is no sandbox at all */
+    struct sandbox self = s;
+    self.pid = getpid();
+    assert_int_equal(sandbox_verify(base, &spec, &self, &e), -EPERM);
+    stop(&s);
+    other = spec;
+    assert_true(sandbox_verify(base, &other, &self, &e) < 0);
+}
+
+static void every_kind_starts_and_is_verified(void **state)
+{
+    (void)state;
+    need_base();
+    static const enum sandbox_kind kinds[] = {SANDBOX_FUNCTION, SANDBOX_SHELL, SANDBOX_UNPACK, SANDBOX_DELETE};
+    for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        struct sandbox_spec spec = plain_spec();
+        struct err e;
+        spec.kind = kinds[i];
+        spec.worker = kinds[i] == SANDBOX_SHELL ? SANDBOX_WORKER_PTY : SANDBOX_WORKER_NONE;
+        if (kinds[i] == SANDBOX_UNPACK || kinds[i] == SANDBOX_DELETE)
+            spec.host_uid = CODE_OWNER;
+        struct sandbox s = start(&spec);
+        if (sandbox_verify(base, &spec, &s, &e) < 0)
+            fail_msg("kind %u: %s", i, e.text);
+        assert_int_equal(isatty(s.worker_fd), kinds[i] == SANDBOX_SHELL);
+        stop(&s);
+    }
+}
+
+static void grants_appear_where_they_were_asked_for(void **state)
+{
+    (void)state;
+    need_base();
+    char path[128];
+    struct err e;
+    struct sandbox_spec spec = plain_spec();
+    spec.mount_count = 2;
+    spec.mounts[0] = (struct sandbox_mount){.source = in_dir(path, "grant"), .target = "/data/in", .writable = true};
+    spec.mounts[1] = (struct sandbox_mount){.source = "/etc/passwd", .target = "/etc/real-passwd"};
+    spec.device_count = 1;
+    spec.devices[0] = "/dev/tty";
+    struct sandbox s = start(&spec);
+    if (sandbox_verify(base, &spec, &s, &e) < 0)
+        fail_msg("%s", e.text);
+    assert_int_equal(look(&s, "/data/in"), 0);
+    assert_int_equal(look(&s, "/etc/real-passwd"), 0);
+    assert_int_equal(look(&s, "/etc/passwd"), 0);
+    assert_int_equal(look(&s, "/dev/tty"), 0);
+    assert_int_equal(look(&s, "/dev/null"), 0);
+    assert_int_equal(look(&s, "/etc/shadow"), ENOENT);
+    stop(&s);
+}
+
+static void a_grant_through_a_link_or_of_the_wrong_kind_is_refused(void **state)
+{
+    (void)state;
+    need_base();
+    char path[128];
+    struct err e;
+    struct sandbox s;
+    struct sandbox_spec spec = plain_spec();
+    assert_int_equal(symlink("/etc", in_dir(path, "grant/link")), 0);
+    spec.mount_count = 1;
+    spec.mounts[0] = (struct sandbox_mount){.source = path, .target = "/data"};
+    assert_int_equal(sandbox_spawn(base, tree, &spec, &s, &e), -ELOOP);
+    assert_int_equal(unlink(path), 0);
+    spec.mounts[0].source = "/dev/null";
+    assert_int_equal(sandbox_spawn(base, tree, &spec, &s, &e), -EINVAL);
+    spec.mount_count = 0;
+    spec.device_count = 1;
+    spec.devices[0] = "/dev/shm";
+    assert_int_equal(sandbox_spawn(base, tree, &spec, &s, &e), -EINVAL);
+    assert_non_null(strstr(e.text, "/dev/shm"));
+}
+
+static void a_failing_step_is_told_word_for_word(void **state)
+{
+    (void)state;
+    need_base();
+    struct err said, e;
+    struct sandbox s;
+    struct sandbox_spec spec = plain_spec();
+    spec.mount_count = 1;
+    spec.mounts[0] = (struct sandbox_mount){.source = "/usr", .target = "/usr/share/no-such-mount-point"};
+    assert_int_equal(sandbox_spawn(base, tree, &spec, &s, &e), 0);
+    assert_int_equal(wait_complete(&s, &said), -ENOENT);
+    assert_non_null(strstr(said.text, "(mount)"));
+    assert_non_null(strstr(said.text, "/usr/share/no-such-mount-point"));
+    assert_non_null(strstr(said.text, "ENOENT"));
+    int status = stop(&s);
+    assert_int_equal(status, 127 << 8);
+}
+
+static unsigned count_entries(const char *path)
+{
+    unsigned n = 0;
+    DIR *d = opendir(path);
+    assert_non_null(d);
+    while (readdir(d))
+        n++;
+    closedir(d);
+    return n;
+}
+
+static unsigned count_lines(const char *path)
+{
+    static char text[1 << 18];
+    unsigned n = 0;
+    assert_true(fd_read_file_at(AT_FDCWD, path, text, sizeof(text), NULL) >= 0);
+    for (const char *c = text; *c; c++)
+        n += *c == '\n';
+    return n;
+}
+
+static void many_starts_leave_nothing_behind(void **state)
+{
+    (void)state;
+    need_base();
+    struct sandbox_spec spec = plain_spec();
+    struct err e;
+    char cwd_before[256], cwd_after[256];
+    assert_non_null(getcwd(cwd_before, sizeof(cwd_before)));
+    unsigned fds = count_entries("/proc/self/fd"), mounts = count_lines("/proc/self/mountinfo");
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        struct sandbox s = start(&spec);
+        assert_int_equal(stop(&s), SIGKILL);
+        if (i % 10 == 0) { /* a failure half-way leaves no more */
+            spec.code_dirfd = -1;
+            assert_int_equal(sandbox_spawn(base, tree, &spec, &s, &e), -EBADF);
+            spec.code_dirfd = code_fd;
+        }
+    }
+    assert_int_equal(count_entries("/proc/self/fd"), fds);
+    assert_int_equal(count_lines("/proc/self/mountinfo"), mounts);
+    assert_non_null(getcwd(cwd_after, sizeof(cwd_after)));
+    assert_string_equal(cwd_before, cwd_after);
+    assert_int_equal(cgroup_tree_sweep(tree, &e), 0);
+}
+
+static void a_sandbox_dies_with_the_process_that_made_it(void **state)
+{
+    (void)state;
+    need_base();
+    int out[2], status;
+    assert_int_equal(pipe(out), 0);
+    pid_t parent = fork();
+    if (parent == 0) {
+        struct sandbox_spec spec = plain_spec();
+        struct sandbox s = start(&spec);
+        (void)!write(out[1], &s.pid, sizeof(s.pid));
+        raise(SIGKILL);
+    }
+    pid_t init = 0;
+    assert_int_equal(fd_read_full(out[0], &init, sizeof(init)), sizeof(init));
+    char path[48], text[512];
+    fmt_to(path, sizeof(path), "/proc/%d/stat", init);
+    for (unsigned i = 0; i < WAIT_MS && access(path, F_OK) == 0; i++) {
+        if (fd_read_file_at(AT_FDCWD, path, text, sizeof(text), NULL) > 0 && strstr(text, ") Z "))
+            break; /* dead; whoever inherited it reaps */
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    assert_true(access(path, F_OK) < 0 || strstr(text, ") Z "));
+    assert_true(waitpid(parent, &status, 0) == parent);
+    struct err e;
+    assert_int_equal(cgroup_tree_sweep(tree, &e), 1);
+    close(out[0]);
+    close(out[1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_sandbox_is_what_was_planned),
+        cmocka_unit_test(the_check_finds_what_differs),
+        cmocka_unit_test(every_kind_starts_and_is_verified),
+        cmocka_unit_test(grants_appear_where_they_were_asked_for),
+        cmocka_unit_test(a_grant_through_a_link_or_of_the_wrong_kind_is_refused),
+        cmocka_unit_test(a_failing_step_is_told_word_for_word),
+        cmocka_unit_test(many_starts_leave_nothing_behind),
+        cmocka_unit_test(a_sandbox_dies_with_the_process_that_made_it),
+    };
+    return cmocka_run_group_tests(tests, open_all, close_all);
+}
