@@ -5,9 +5,11 @@
 #include "base/fmt.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <unistd.h>
 
 static const char *log_role = "faasd";
+static bool log_quiet;
 
 static size_t escape(char *out, size_t cap, const char *text)
 {
@@ -41,6 +43,11 @@ static void log_line(const char *severity, const char *format, va_list ap)
     (void)ignored;
 }
 
+void log_set_quiet(void)
+{
+    log_quiet = true;
+}
+
 void log_set_role(const char *role)
 {
     log_role = role;
@@ -57,4 +64,13 @@ void log_set_role(const char *role)
 
 LOG_AT(error)
 LOG_AT(warn)
-LOG_AT(info)
+
+void log_info(const char *format, ...)
+{
+    if (log_quiet)
+        return;
+    va_list ap;
+    va_start(ap, format);
+    log_line("info", format, ap);
+    va_end(ap);
+}

@@ -249,8 +249,8 @@ static bool take_limits(struct unpack_job *job)
 {
     struct config defaults;
     config_init(&defaults);
-    job->limits =
-        (struct archive_limits){.bytes_max = defaults.code_bytes_max, .entries_max = defaults.code_entries_max};
+    job->options =
+        (struct archive_options){.bytes_max = defaults.code_bytes_max, .entries_max = defaults.code_entries_max};
     job->archive_bytes_max = defaults.archive_bytes_max;
     return read_limit(job->entries, &job->options.entries_max) && read_limit(job->bytes, &job->options.bytes_max) &&
            read_limit(job->archive_bytes, &job->archive_bytes_max);

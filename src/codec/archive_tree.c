@@ -199,8 +199,8 @@ static int make_file(struct archive_tree *t, const char *path, int *ret_fd, stru
 
 int archive_tree_end_file(struct archive_tree *t, const struct archive_item *item, int *fd, struct err *e)
 {
-    char path[ARCHIVE_PATH_MAX];
-    struct stat st;
+    char path[ARCHIVE_PATH_MAX] = "";
+    struct stat st = {0};
     int r = normalise(item->name, path, e);
     if (r == 0 && fchmod(*fd, item->executable ? 0755 : 0644) < 0)
         r = err_set(e, errno, "set the mode of '%.*s'", SHOWN, path);
@@ -223,7 +223,7 @@ int archive_tree_end_file(struct archive_tree *t, const struct archive_item *ite
 static int make_hard_link(struct archive_tree *t, const char *path, const char *target, struct err *e)
 {
     char from[ARCHIVE_PATH_MAX];
-    const char *from_name, *name;
+    const char *from_name = "", *name = "";
     struct stat st;
     int r = normalise(target, from, e);
     if (r < 0)
@@ -262,7 +262,7 @@ static int keep_link(struct archive_tree *t, const char *path, const char *targe
 
 int archive_tree_add(struct archive_tree *t, const struct archive_item *item, int *ret_fd, struct err *e)
 {
-    char path[ARCHIVE_PATH_MAX];
+    char path[ARCHIVE_PATH_MAX] = "";
     *ret_fd = -1;
     int r = normalise(item->name, path, e);
     if (r < 0)

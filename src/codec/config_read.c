@@ -159,7 +159,7 @@ static int read_root(struct config *c, const struct json_doc *doc, const char *p
 
 int config_read_json(struct config *c, struct str json, const char *path, struct err *e)
 {
-    struct err local;
+    struct err local = {0};
     struct json_doc *doc = NULL;
     e = e ? e : &local;
     int r = json_parse(json, JSON_COMMENTS, &doc, e);

@@ -343,7 +343,7 @@ static int load_filter(struct err *e)
     int r = seccomp_build(own, ROWS, ENOSYS, &program, e);
     if (r < 0)
         return r;
-    r = seccomp_load(&program, e);
+    r = seccomp_attach(&program, e);
     seccomp_program_fini(&program);
     return r;
 }

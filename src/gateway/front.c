@@ -99,8 +99,6 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct front *f = timer->data;
     (void)events;
-    if (f->gateway->draining)
-        return;
     for (unsigned i = 0; i < f->listener_count; i++)
         ev_io_start(loop, &f->listeners[i].watcher);
 }
@@ -208,11 +206,9 @@ void front_free(struct front *f)
     free(f);
 }
 
+/* Accepting goes on: a client left in the backlog would hear nothing for as long as the drain lasts, and then a reset. */
 void front_drain(struct front *f)
 {
-    for (unsigned i = 0; i < f->listener_count; i++)
-        ev_io_stop(f->gateway->loop, &f->listeners[i].watcher);
-    ev_timer_stop(f->gateway->loop, &f->pause);
     conn_table_drain(&f->conns);
 }
 

@@ -9,7 +9,7 @@
 struct front *front_new(struct gateway *g, struct err *e);
 void front_free(struct front *f);
 
-/* Stops accepting, closes idle connections; those with a request in flight close after its reply; new requests on them get 503 NoCapacity and close. */
+/* Closes idle connections; those with a request in flight close after its reply; new requests, on old and new connections, get 503 NoCapacity and close. */
 void front_drain(struct front *f);
 unsigned front_busy_count(const struct front *f); /* exchanges in flight or replies unsent */
 unsigned front_connection_count(const struct front *f);

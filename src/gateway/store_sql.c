@@ -173,6 +173,8 @@ static int open_at(struct store_sql *q, const char *dir, const char *path, struc
         return q->db ? fail(q, e, "open the database") : err_set(e, ENOMEM, "open the database");
     sqlite3_extended_result_codes(q->db, 0);
     sqlite3_db_config(q->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    /* 120 KiB of small blocks kept ready would be resident for a handful of statements a day. */
+    sqlite3_db_config(q->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0);
     sqlite3_busy_timeout(q->db, 2000);
     int r = run(q, PRAGMAS, e);
     if (r == 0)

@@ -75,7 +75,8 @@ int cgroup_tree_open(struct cgroup_tree **ret_tree, const char *name, struct err
     struct err refused = {.text = "nothing was tried"};
     const struct cgroup_hierarchy *unified = find_unified(found);
     open_v1(t, found, unified != NULL, &refused);
-    unsigned all = CGROUP_BIT(CGROUP_MEMORY) | CGROUP_BIT(CGROUP_PIDS) | CGROUP_BIT(CGROUP_CPU) | CGROUP_BIT(CGROUP_CPUSET);
+    unsigned all =
+        CGROUP_BIT(CGROUP_MEMORY) | CGROUP_BIT(CGROUP_PIDS) | CGROUP_BIT(CGROUP_CPU) | CGROUP_BIT(CGROUP_CPUSET);
     if (unified)
         cgroup_v2_open(&t->v2, unified, t->name, all & ~v1_controllers(t), &refused);
     free(found);
@@ -161,7 +162,8 @@ static void discard(struct cgroup *g)
     free(g);
 }
 
-int cgroup_create_clonable(struct cgroup_tree *t, const char *name, const struct cgroup_limits *limits, struct cgroup **ret_group, struct err *e)
+int cgroup_create_clonable(struct cgroup_tree *t, const char *name, const struct cgroup_limits *limits,
+                           struct cgroup **ret_group, struct err *e)
 {
     assert(strlen(name) < CGROUP_NAME_MAX && !strchr(name, '/') && name[0] != '.');
     struct cgroup *g = calloc(1, sizeof(*g));
@@ -188,7 +190,8 @@ int cgroup_create_rest(struct cgroup *g, const struct cgroup_limits *limits, str
     return r;
 }
 
-int cgroup_create(struct cgroup_tree *t, const char *name, const struct cgroup_limits *limits, struct cgroup **ret_group, struct err *e)
+int cgroup_create(struct cgroup_tree *t, const char *name, const struct cgroup_limits *limits,
+                  struct cgroup **ret_group, struct err *e)
 {
     struct cgroup *g;
     int r = cgroup_create_clonable(t, name, limits, &g, e);
@@ -256,7 +259,8 @@ static bool line_names_group(const struct cgroup *g, const char *cgroups, unsign
         struct str line = str_cut(rest, '\n', &rest, NULL);
         str_cut(line, ':', &line, NULL);
         struct str which = str_cut(line, ':', &line, NULL);
-        if (!str_copy(which, names, sizeof(names)) || (controllers ? !(cgroup_parse_controllers(names) & controllers) : which.n != 0))
+        if (!str_copy(which, names, sizeof(names)) ||
+            (controllers ? !(cgroup_parse_controllers(names) & controllers) : which.n != 0))
             continue;
         return line.n >= n && memcmp(line.p + line.n - n, end, n) == 0;
     }
@@ -310,7 +314,8 @@ bool cgroup_oom_fd_tell(struct cgroup *g)
         return true;
     }
     char text[512];
-    ssize_t n = pread(g->oom_fd, text, sizeof(text) - 1, 0); /* memory.events wakes for every counter in it; reading arms it again */
+    ssize_t n = pread(g->oom_fd, text, sizeof(text) - 1,
+                      0); /* memory.events wakes for every counter in it; reading arms it again */
     if (n < 0)
         return false;
     uint64_t kills = cgroup_read_key(g->tree->v2.fd, g->name, "memory.events", "oom_kill");

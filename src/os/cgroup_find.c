@@ -12,7 +12,8 @@
 enum { FILE_STEP = 65536, FILE_LIMIT = 4 * 1024 * 1024 };
 
 static const char *const controller_names[CGROUP_CONTROLLERS] = {
-    [CGROUP_MEMORY] = "memory", [CGROUP_PIDS] = "pids", [CGROUP_CPU] = "cpu", [CGROUP_CPUACCT] = "cpuacct", [CGROUP_CPUSET] = "cpuset",
+    [CGROUP_MEMORY] = "memory",   [CGROUP_PIDS] = "pids",     [CGROUP_CPU] = "cpu",
+    [CGROUP_CPUACCT] = "cpuacct", [CGROUP_CPUSET] = "cpuset",
 };
 
 const char *cgroup_controller_name(enum cgroup_controller c)
@@ -82,14 +83,16 @@ static bool find_own(const char *cgroups, bool unified, unsigned controllers, co
         char text[256];
         if (!str_copy(names, text, sizeof(text)))
             continue;
-        bool same = unified ? str_is(id, "0") && names.n == 0 : (cgroup_parse_controllers(text) & controllers) == controllers && names.n > 0;
+        bool same = unified ? str_is(id, "0") && names.n == 0
+                            : (cgroup_parse_controllers(text) & controllers) == controllers && names.n > 0;
         if (!same)
             continue;
         char path[CGROUP_PATH_MAX];
         if (!str_copy(line, path, sizeof(path)))
             return false;
         size_t skip = strcmp(root, "/") == 0 ? 0 : strlen(root);
-        bool inside = strncmp(path, root, skip) == 0 && (path[skip] == '/' || path[skip] == '\0') && !strstr(path, "/..");
+        bool inside =
+            strncmp(path, root, skip) == 0 && (path[skip] == '/' || path[skip] == '\0') && !strstr(path, "/..");
         fmt_to(out, CGROUP_PATH_MAX, "%s", inside && strcmp(path + skip, "/") != 0 ? path + skip : "");
         return true;
     }

@@ -7,14 +7,18 @@
 
 #include <stddef.h>
 
-enum { CGROUP_PATH_MAX = 1024, CGROUP_HIERARCHIES_MAX = CGROUP_CONTROLLERS + 1, CGROUP_ATTRIBUTE_MAX = CGROUP_NAME_MAX + 64 };
+enum {
+    CGROUP_PATH_MAX = 1024,
+    CGROUP_HIERARCHIES_MAX = CGROUP_CONTROLLERS + 1,
+    CGROUP_ATTRIBUTE_MAX = CGROUP_NAME_MAX + 64
+};
 
 #define CGROUP_BIT(c) (1u << (c))
 
 /* One mounted hierarchy, as found. */
 struct cgroup_hierarchy {
     bool unified;
-    unsigned controllers;       /* CGROUP_BITs; of the unified one: filled when its tree is opened */
+    unsigned controllers;        /* CGROUP_BITs; of the unified one: filled when its tree is opened */
     char mount[CGROUP_PATH_MAX]; /* where it is mounted */
     char own[CGROUP_PATH_MAX];   /* this process's own group beneath `mount`, "" = the mount itself, else "/a/b" */
 };
@@ -36,11 +40,11 @@ struct cgroup_v1_tree {
 };
 
 struct cgroup_v2_tree {
-    int fd;                     /* faasd's directory, -1 = no unified hierarchy; owned */
-    int parent_fd;              /* the directory above; owned */
-    unsigned controllers;       /* CGROUP_BITs that groups get here */
-    unsigned enabled;           /* those that we switched on in the parent's subtree_control */
-    bool moved;                 /* this process sits in a leaf of its own */
+    int fd;               /* faasd's directory, -1 = no unified hierarchy; owned */
+    int parent_fd;        /* the directory above; owned */
+    unsigned controllers; /* CGROUP_BITs that groups get here */
+    unsigned enabled;     /* those that we switched on in the parent's subtree_control */
+    bool moved;           /* this process sits in a leaf of its own */
     char leaf[CGROUP_NAME_MAX + 16];
 };
 
@@ -54,14 +58,14 @@ struct cgroup_tree {
 };
 
 struct cgroup {
-    struct cgroup_tree *tree;    /* borrowed: outlives its groups */
+    struct cgroup_tree *tree; /* borrowed: outlives its groups */
     char name[CGROUP_NAME_MAX];
     bool in_v1[CGROUP_CONTROLLERS]; /* has a directory in tree->v1[i] */
     bool in_v2;
-    int clone_fd;                /* the unified directory, until cgroup_settle */
-    int oom_fd;                  /* eventfd (v1) or memory.events (v2); -1 until asked for */
-    uint64_t oom_seen;           /* oom_kill counter when last told */
-    bool oom_told;               /* the limit was hit: holds even where our kill was faster than the kernel's */
+    int clone_fd;      /* the unified directory, until cgroup_settle */
+    int oom_fd;        /* eventfd (v1) or memory.events (v2); -1 until asked for */
+    uint64_t oom_seen; /* oom_kill counter when last told */
+    bool oom_told;     /* the limit was hit: holds even where our kill was faster than the kernel's */
 };
 
 /* Attributes of one group: `fd` is the tree's directory. */
@@ -82,7 +86,8 @@ int cgroup_v1_oom_open(const struct cgroup *g, const struct cgroup_v1_tree *t);
 void cgroup_v1_read_usage(const struct cgroup *g, const struct cgroup_v1_tree *t, struct cgroup_usage *usage);
 
 /* want: CGROUP_BITs that no v1 hierarchy has. */
-int cgroup_v2_open(struct cgroup_v2_tree *t, const struct cgroup_hierarchy *h, const char *name, unsigned want, struct err *e);
+int cgroup_v2_open(struct cgroup_v2_tree *t, const struct cgroup_hierarchy *h, const char *name, unsigned want,
+                   struct err *e);
 void cgroup_v2_close(struct cgroup_v2_tree *t, const char *name, bool remove);
 int cgroup_v2_create(struct cgroup *g, const struct cgroup_limits *limits, struct err *e);
 void cgroup_v2_read_usage(const struct cgroup *g, struct cgroup_usage *usage);

@@ -94,7 +94,11 @@ void cgroup_survey(struct cgroup_survey *ret_survey)
     }
     free(found);
     ret_survey->swap_limit |= !host_has_swap();
-    const char *text = ret_survey->v2_limits[CGROUP_MEMORY] ? "v2" : v1 && unified ? "hybrid: limits v1, kill v2" : v1 ? "v1" : unified ? "v2" : NULL;
+    const char *text = ret_survey->v2_limits[CGROUP_MEMORY] ? "v2"
+                       : v1 && unified                      ? "hybrid: limits v1, kill v2"
+                       : v1                                 ? "v1"
+                       : unified                            ? "v2"
+                                                            : NULL;
     const char *why = r < 0 ? e.text : refused ? strerrorname_np(refused) : "none mounted";
     fmt_to(ret_survey->describe, sizeof(ret_survey->describe), "%s", text ? text : why);
 }

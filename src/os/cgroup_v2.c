@@ -113,7 +113,8 @@ static int make_tree(struct cgroup_v2_tree *t, const char *name, unsigned want, 
     return 0;
 }
 
-int cgroup_v2_open(struct cgroup_v2_tree *t, const struct cgroup_hierarchy *h, const char *name, unsigned want, struct err *e)
+int cgroup_v2_open(struct cgroup_v2_tree *t, const struct cgroup_hierarchy *h, const char *name, unsigned want,
+                   struct err *e)
 {
     *t = (struct cgroup_v2_tree){.fd = -1, .parent_fd = -1};
     char own[CGROUP_PATH_MAX], path[2 * CGROUP_PATH_MAX];

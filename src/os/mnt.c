@@ -11,7 +11,8 @@
 #include <sys/syscall.h>
 
 /* mount(2) and mount_setattr(2) number these alike, so one value serves both. */
-static_assert(MOUNT_ATTR_RDONLY == MS_RDONLY && MOUNT_ATTR_NOSUID == MS_NOSUID && MOUNT_ATTR_NODEV == MS_NODEV && MOUNT_ATTR_NOEXEC == MS_NOEXEC,
+static_assert(MOUNT_ATTR_RDONLY == MS_RDONLY && MOUNT_ATTR_NOSUID == MS_NOSUID && MOUNT_ATTR_NODEV == MS_NODEV &&
+                  MOUNT_ATTR_NOEXEC == MS_NOEXEC,
               "mount attributes and mount flags differ");
 
 int mnt_clone_tree(int dirfd, const char *path, uint64_t attributes, struct err *e)

@@ -24,11 +24,14 @@ int mnt_attach(int tree_fd, const char *target, struct err *e);
 int mnt_bind(const char *source, const char *target, struct err *e);
 
 int mnt_tmpfs(const char *target, uint64_t attributes, const char *options, struct err *e);
-int mnt_proc(const char *target, uint64_t attributes, struct err *e); /* subset=pid,hidepid=invisible, of the caller's pid namespace */
+int mnt_proc(const char *target, uint64_t attributes,
+             struct err *e); /* subset=pid,hidepid=invisible, of the caller's pid namespace */
 int mnt_set_attributes(const char *target, uint64_t attributes, struct err *e);
-int mnt_make_private(struct err *e); /* everything in this namespace: nothing done here shows elsewhere, or the reverse */
+int mnt_make_private(
+    struct err *e); /* everything in this namespace: nothing done here shows elsewhere, or the reverse */
 
-int mnt_leave_chroot(struct err *e);                                     /* "/" becomes the namespace's root, which pivot_root wants; the working directory stays */
-int mnt_pivot(struct err *e);                                            /* the working directory, a mount's root, becomes "/", and what was there is let go */
+int mnt_leave_chroot(
+    struct err *e); /* "/" becomes the namespace's root, which pivot_root wants; the working directory stays */
+int mnt_pivot(struct err *e); /* the working directory, a mount's root, becomes "/", and what was there is let go */
 
 #endif

@@ -5,8 +5,8 @@
 
 #include <stdbool.h>
 
-int pidfd_kill(int pidfd);           /* SIGKILL; 0 also when it is dead already, or -errno */
-bool pidfd_is_dead(int pidfd);       /* exited, reaped or not */
+int pidfd_kill(int pidfd);     /* SIGKILL; 0 also when it is dead already, or -errno */
+bool pidfd_is_dead(int pidfd); /* exited, reaped or not */
 /* 1 and the wait status (as waitpid's) when it was reaped; 0 while it runs; or -errno. block: waits for the end. */
 int pidfd_reap(int pidfd, bool block, int *ret_status);
 

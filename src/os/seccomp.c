@@ -20,10 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The library has a function of the same name, which is not used. */
-#define seccomp_load libseccomp_load
 #include <seccomp.h>
-#undef seccomp_load
 
 #if defined(__x86_64__)
 enum { NATIVE_ARCH = AUDIT_ARCH_X86_64, X32_FIRST = 0x40000000 };
@@ -304,7 +301,7 @@ void seccomp_program_fini(struct seccomp_program *p)
     *p = (struct seccomp_program){0};
 }
 
-int seccomp_load(const struct seccomp_program *p, struct err *e)
+int seccomp_attach(const struct seccomp_program *p, struct err *e)
 {
     const struct sock_fprog program = {.len = p->length, .filter = p->code};
     if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)

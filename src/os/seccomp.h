@@ -48,6 +48,6 @@ int seccomp_build(const struct seccomp_rule *rules, size_t count, int default_er
 void seccomp_program_fini(struct seccomp_program *p);
 
 /* Async-signal-safe; no_new_privs must be set. */
-int seccomp_load(const struct seccomp_program *p, struct err *e);
+int seccomp_attach(const struct seccomp_program *p, struct err *e);
 
 #endif

@@ -10,12 +10,12 @@
 struct sandbox_base {
     struct feature_set features;
     uint32_t code_owner;
-    struct plan plan;       /* how the tree was built */
-    struct ns_home home;    /* where the supervisor lives */
-    int tree_fd;            /* the mount namespace whose root the tree is; owned, as are the next three */
-    int init_fd;            /* sealed memfd */
+    struct plan plan;    /* how the tree was built */
+    struct ns_home home; /* where the supervisor lives */
+    int tree_fd;         /* the mount namespace whose root the tree is; owned, as are the next three */
+    int init_fd;         /* sealed memfd */
     int self_fd;
-    int memfd_noexec_fd;    /* /proc/sys/vm/memfd_noexec; -1 where the kernel has none */
+    int memfd_noexec_fd; /* /proc/sys/vm/memfd_noexec; -1 where the kernel has none */
     struct seccomp_program filters[PROFILE_SHELL + 1];
 };
 

@@ -382,7 +382,8 @@ static int do_no_new_privs(struct child *c, const struct step *s, struct err *e)
 static int do_landlock(struct child *c, const struct step *s, struct err *e)
 {
     (void)s;
-    const struct landlock_spec spec = {.paths = c->plan->landlock, .path_count = c->plan->landlock_count, .scope = true};
+    const struct landlock_spec spec = {
+        .paths = c->plan->landlock, .path_count = c->plan->landlock_count, .scope = true};
     return landlock_restrict(&spec, e);
 }
 
@@ -414,7 +415,7 @@ static int do_stdio(struct child *c, const struct step *s, struct err *e)
 static int do_seccomp(struct child *c, const struct step *s, struct err *e)
 {
     (void)s;
-    return seccomp_load(c->filter, e);
+    return seccomp_attach(c->filter, e);
 }
 
 static int do_exec_init(struct child *c, const struct step *s, struct err *e)

@@ -35,25 +35,34 @@ static const struct {
     [FEATURE_NETNS] = {"network namespaces", "functions would be on the host's network", FEATURE_REQUIRED},
     [FEATURE_IPCNS] = {"ipc namespaces", "functions would share System V memory and message queues", FEATURE_REQUIRED},
     [FEATURE_UTSNS] = {"uts namespaces", "functions would see and share the host's name", FEATURE_REQUIRED},
-    [FEATURE_CGROUPNS] = {"cgroup namespaces", "functions can read the names of their control groups", FEATURE_DEGRADES},
-    [FEATURE_CLONE3] = {"clone3", "no process can be started in new namespaces with a descriptor of its own", FEATURE_REQUIRED},
+    [FEATURE_CGROUPNS] = {"cgroup namespaces", "functions can read the names of their control groups",
+                          FEATURE_DEGRADES},
+    [FEATURE_CLONE3] = {"clone3", "no process can be started in new namespaces with a descriptor of its own",
+                        FEATURE_REQUIRED},
     [FEATURE_PIDFD] = {"pidfd", "a reused process number could be killed by mistake", FEATURE_REQUIRED},
-    [FEATURE_CLONE_INTO_CGROUP] = {"clone into a cgroup", "starts are slower, and the atomic kill may be missing", FEATURE_NICE},
-    [FEATURE_MOUNT_SETATTR] = {"mount_setattr", "the host's programs can't be shown read-only as a whole", FEATURE_REQUIRED},
+    [FEATURE_CLONE_INTO_CGROUP] = {"clone into a cgroup", "starts are slower, and the atomic kill may be missing",
+                                   FEATURE_NICE},
+    [FEATURE_MOUNT_SETATTR] = {"mount_setattr", "the host's programs can't be shown read-only as a whole",
+                               FEATURE_REQUIRED},
     [FEATURE_PROC_SUBSET] = {"proc with subset=pid", "functions have no /proc", FEATURE_DEGRADES},
     [FEATURE_CGROUP_MEMORY] = {"cgroup memory limit", "a function can use all memory of the host", FEATURE_DEGRADES},
     [FEATURE_CGROUP_PIDS] = {"cgroup pids limit", "a function can fill the host's process table", FEATURE_DEGRADES},
     [FEATURE_CGROUP_CPU] = {"cgroup cpu limit", "a function can take all processors from the others", FEATURE_DEGRADES},
     [FEATURE_CGROUP_CPUSET] = {"cgroup cpuset", "functions can't be pinned to processors", FEATURE_NICE},
     [FEATURE_CGROUP_KILL] = {"cgroup.kill", "processes are killed one by one", FEATURE_NICE},
-    [FEATURE_CGROUP_OOM_GROUP] = {"memory.oom.group", "the kernel kills one process over the limit, and faasd the rest a moment later", FEATURE_NICE},
+    [FEATURE_CGROUP_OOM_GROUP] = {"memory.oom.group",
+                                  "the kernel kills one process over the limit, and faasd the rest a moment later",
+                                  FEATURE_NICE},
     [FEATURE_SECCOMP] = {"seccomp filters", "functions reach every system call", FEATURE_REQUIRED},
     [FEATURE_NO_NEW_PRIVS] = {"no_new_privs", "set-id programs would work inside", FEATURE_REQUIRED},
     [FEATURE_LANDLOCK] = {"Landlock", "there is no second layer behind the mounts", FEATURE_DEGRADES},
-    [FEATURE_LANDLOCK_NET] = {"Landlock for TCP", "the network namespace alone keeps functions off the network", FEATURE_NICE},
-    [FEATURE_LANDLOCK_SCOPE] = {"Landlock scopes", "the namespaces alone keep signals and abstract sockets inside", FEATURE_NICE},
+    [FEATURE_LANDLOCK_NET] = {"Landlock for TCP", "the network namespace alone keeps functions off the network",
+                              FEATURE_NICE},
+    [FEATURE_LANDLOCK_SCOPE] = {"Landlock scopes", "the namespaces alone keep signals and abstract sockets inside",
+                                FEATURE_NICE},
     [FEATURE_MEMFD_NOEXEC] = {"vm.memfd_noexec", "functions have no memfd_create at all", FEATURE_NICE},
-    [FEATURE_SWAP_LIMIT] = {"swap limit", "a function over its memory limit is swapped out rather than stopped", FEATURE_DEGRADES},
+    [FEATURE_SWAP_LIMIT] = {"swap limit", "a function over its memory limit is swapped out rather than stopped",
+                            FEATURE_DEGRADES},
 };
 
 const char *feature_name(enum feature f)
@@ -132,7 +141,10 @@ static void __attribute__((noreturn)) try_namespaces(int fd)
     static const struct {
         enum feature feature;
         uint64_t flag;
-    } kinds[] = {{FEATURE_NETNS, CLONE_NEWNET}, {FEATURE_IPCNS, CLONE_NEWIPC}, {FEATURE_UTSNS, CLONE_NEWUTS}, {FEATURE_CGROUPNS, CLONE_NEWCGROUP}};
+    } kinds[] = {{FEATURE_NETNS, CLONE_NEWNET},
+                 {FEATURE_IPCNS, CLONE_NEWIPC},
+                 {FEATURE_UTSNS, CLONE_NEWUTS},
+                 {FEATURE_CGROUPNS, CLONE_NEWCGROUP}};
     tell(fd, FEATURE_USERNS, 0);
     for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         tell(fd, kinds[i].feature, -ns_unshare(kinds[i].flag, NULL));
@@ -175,8 +187,10 @@ static int probe_processes(struct feature_set *s, struct err *e)
     int plain = clone_and_wait(0, -1, just_exit, -1);
     record(s, FEATURE_CLONE3, -plain);
     record(s, FEATURE_PIDFD, -plain); /* one call gives both */
-    static const enum feature by_children[] = {FEATURE_USERNS,   FEATURE_MOUNTNS,       FEATURE_PIDNS,       FEATURE_NETNS,        FEATURE_IPCNS,  FEATURE_UTSNS,
-                                               FEATURE_CGROUPNS, FEATURE_MOUNT_SETATTR, FEATURE_PROC_SUBSET, FEATURE_NO_NEW_PRIVS, FEATURE_SECCOMP};
+    static const enum feature by_children[] = {FEATURE_USERNS,       FEATURE_MOUNTNS,       FEATURE_PIDNS,
+                                               FEATURE_NETNS,        FEATURE_IPCNS,         FEATURE_UTSNS,
+                                               FEATURE_CGROUPNS,     FEATURE_MOUNT_SETATTR, FEATURE_PROC_SUBSET,
+                                               FEATURE_NO_NEW_PRIVS, FEATURE_SECCOMP};
     int r = clone_and_wait(CLONE_NEWNS, -1, leave_chroot_and_try, out);
     if (r < 0) /* not root: the user namespace comes first */
         r = clone_and_wait(CLONE_NEWUSER, -1, try_namespaces, out);
@@ -201,7 +215,10 @@ static void probe_cgroups(struct feature_set *s)
     for (unsigned i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
         bool found = survey.has[limits[i].controller];
         s->found[limits[i].feature] = found;
-        fmt_to(s->detail[limits[i].feature], sizeof(s->detail[0]), "%s", !found ? survey.describe : survey.v2_limits[limits[i].controller] ? "v2" : "v1");
+        fmt_to(s->detail[limits[i].feature], sizeof(s->detail[0]), "%s",
+               !found                                   ? survey.describe
+               : survey.v2_limits[limits[i].controller] ? "v2"
+                                                        : "v1");
     }
     const struct {
         enum feature feature;

@@ -12,7 +12,13 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 
-enum { TMP_BYTES_MIN = 4096, TMP_INODES_MIN = 1024, TMP_INODES_MAX = 65536, TMP_BYTES_PER_INODE = 4096, TEXT_MAX = 1024 };
+enum {
+    TMP_BYTES_MIN = 4096,
+    TMP_INODES_MIN = 1024,
+    TMP_INODES_MAX = 65536,
+    TMP_BYTES_PER_INODE = 4096,
+    TEXT_MAX = 1024
+};
 
 struct plan_text {
     struct plan_text *next;
@@ -84,7 +90,8 @@ bool plan_is_mount(enum step_op op)
 
 static bool makes_path(enum step_op op)
 {
-    return op == STEP_DIR || op == STEP_FILE || op == STEP_POINT || op == STEP_TEXT || op == STEP_COPY || op == STEP_SYMLINK || op == STEP_NODE;
+    return op == STEP_DIR || op == STEP_FILE || op == STEP_POINT || op == STEP_TEXT || op == STEP_COPY ||
+           op == STEP_SYMLINK || op == STEP_NODE;
 }
 
 bool plan_makes(const struct plan *p, const char *path)
@@ -185,7 +192,8 @@ static void add_target_point(const struct builder *b, unsigned index)
             plan_add(b->plan, STEP_DIR, dir, why);
     }
     if (!plan_makes(b->plan, target))
-        plan_add(b->plan, STEP_POINT, target, why)->slot = index < b->spec->mount_count ? SLOT_MOUNTS + index : SLOT_DEVICES + index - b->spec->mount_count;
+        plan_add(b->plan, STEP_POINT, target, why)->slot =
+            index < b->spec->mount_count ? SLOT_MOUNTS + index : SLOT_DEVICES + index - b->spec->mount_count;
 }
 
 static void add_private_root(const struct builder *b)
@@ -200,7 +208,8 @@ static void add_private_root(const struct builder *b)
         add_target_point(b, i);
 }
 
-static void add_attach(struct plan *p, unsigned slot, const char *path, uint64_t attributes, const char *from, const char *reason)
+static void add_attach(struct plan *p, unsigned slot, const char *path, uint64_t attributes, const char *from,
+                       const char *reason)
 {
     struct step *s = plan_add(p, STEP_ATTACH, path, reason);
     s->slot = slot;
@@ -215,10 +224,12 @@ static void add_code(const struct builder *b)
     switch (b->spec->kind) {
     case SANDBOX_FUNCTION:
     case SANDBOX_SHELL:
-        add_attach(b->plan, SLOT_CODE, "/var/task", read_only, "the version's directory", "the function's code; no request can change it");
+        add_attach(b->plan, SLOT_CODE, "/var/task", read_only, "the version's directory",
+                   "the function's code; no request can change it");
         return;
     case SANDBOX_UNPACK:
-        add_attach(b->plan, SLOT_CODE, "/staging", data, "the staging directory", "the one place the archive may write to");
+        add_attach(b->plan, SLOT_CODE, "/staging", data, "the staging directory",
+                   "the one place the archive may write to");
         break;
     case SANDBOX_DELETE:
         add_attach(b->plan, SLOT_CODE, "/trash", data, "the trash directory", "the one place to delete from");
@@ -231,21 +242,26 @@ static void add_grants(const struct builder *b)
 {
     const struct sandbox_spec *spec = b->spec;
     for (unsigned i = 0; i < spec->mount_count; i++)
-        add_attach(b->plan, SLOT_MOUNTS + i, spec->mounts[i].target, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (spec->mounts[i].writable ? 0 : MOUNT_ATTR_RDONLY),
+        add_attach(b->plan, SLOT_MOUNTS + i, spec->mounts[i].target,
+                   MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (spec->mounts[i].writable ? 0 : MOUNT_ATTR_RDONLY),
                    spec->mounts[i].source, "granted by the configuration");
     for (unsigned i = 0; i < spec->device_count; i++)
-        add_attach(b->plan, SLOT_DEVICES + i, spec->devices[i], MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, spec->devices[i], "granted by the configuration");
+        add_attach(b->plan, SLOT_DEVICES + i, spec->devices[i], MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, spec->devices[i],
+                   "granted by the configuration");
 }
 
 static void add_tmp(const struct builder *b)
 {
-    uint64_t bytes = b->spec->tmp_bytes < TMP_BYTES_MIN ? TMP_BYTES_MIN : b->spec->tmp_bytes; /* size=0 would mean no limit */
+    uint64_t bytes =
+        b->spec->tmp_bytes < TMP_BYTES_MIN ? TMP_BYTES_MIN : b->spec->tmp_bytes; /* size=0 would mean no limit */
     uint64_t inodes = bytes / TMP_BYTES_PER_INODE;
     inodes = inodes < TMP_INODES_MIN ? TMP_INODES_MIN : inodes > TMP_INODES_MAX ? TMP_INODES_MAX : inodes;
-    struct step *s = plan_add(b->plan, STEP_TMPFS, "/tmp", "private, sized (else ENOSPC would come as an out-of-memory kill), gone with the sandbox");
+    struct step *s =
+        plan_add(b->plan, STEP_TMPFS, "/tmp",
+                 "private, sized (else ENOSPC would come as an out-of-memory kill), gone with the sandbox");
     s->number = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (b->spec->tmp_exec ? 0 : MOUNT_ATTR_NOEXEC);
-    s->value = plan_text(b->plan, "size=%llu,nr_inodes=%llu,mode=1777,uid=%u,gid=%u", (unsigned long long)bytes, (unsigned long long)inodes,
-                         b->plan->inside_id, b->plan->inside_id);
+    s->value = plan_text(b->plan, "size=%llu,nr_inodes=%llu,mode=1777,uid=%u,gid=%u", (unsigned long long)bytes,
+                         (unsigned long long)inodes, b->plan->inside_id, b->plan->inside_id);
 }
 
 static void add_namespaces(const struct builder *b)
@@ -253,19 +269,28 @@ static void add_namespaces(const struct builder *b)
     struct plan *p = b->plan;
     plan_add(p, STEP_FRESH_SIGNALS, NULL, "a daemon's ignored SIGPIPE and umask are not the function's");
     plan_add(p, STEP_KEEP_FDS, NULL, "a leaked directory descriptor is a way out (CVE-2024-21626)");
-    plan_add(p, STEP_UNSHARE, NULL, b->spec->network_host ? "the host's network stays: the configuration grants it" :
-                                        "an empty network; its 0.4 ms pass while the parent makes the v1 groups and the id maps")
+    plan_add(p, STEP_UNSHARE, NULL,
+             b->spec->network_host
+                 ? "the host's network stays: the configuration grants it"
+                 : "an empty network; its 0.4 ms pass while the parent makes the v1 groups and the id maps")
         ->number = CLONE_NEWIPC | CLONE_NEWUTS | (b->spec->network_host ? 0 : CLONE_NEWNET);
     plan_add(p, STEP_WAIT_PARENT, NULL, "the id maps, and the way into the v1 groups");
-    plan_add(p, STEP_JOIN_CGROUPS, NULL, "limits before anything could fork or grow; by its own hand, as a foreign pid waits 15 ms (v2: the clone did it)");
+    plan_add(p, STEP_JOIN_CGROUPS, NULL,
+             "limits before anything could fork or grow; by its own hand, as a foreign pid waits 15 ms (v2: the clone "
+             "did it)");
     if (b->features->found[FEATURE_CGROUPNS])
-        plan_add(p, STEP_UNSHARE, NULL, "no path of the host's groups; its root is fixed when it is made, so after the move")->number = CLONE_NEWCGROUP;
+        plan_add(p, STEP_UNSHARE, NULL,
+                 "no path of the host's groups; its root is fixed when it is made, so after the move")
+            ->number = CLONE_NEWCGROUP;
     if (b->features->found[FEATURE_MEMFD_NOEXEC]) {
-        struct step *s = plan_add(p, STEP_WRITE, "vm.memfd_noexec", "memory files never become programs; needs the host's root, so before the ids change");
+        struct step *s =
+            plan_add(p, STEP_WRITE, "vm.memfd_noexec",
+                     "memory files never become programs; needs the host's root, so before the ids change");
         s->slot = SLOT_MEMFD_NOEXEC;
         s->value = "2";
     }
-    plan_add(p, STEP_BECOME, NULL, "root of this user namespace only: files made as an unmapped id would belong to nobody");
+    plan_add(p, STEP_BECOME, NULL,
+             "root of this user namespace only: files made as an unmapped id would belong to nobody");
     plan_add(p, STEP_HOSTNAME, NULL, "the host's name tells nothing")->value = b->spec->hostname;
     if (!b->spec->network_host)
         plan_add(p, STEP_LOOPBACK, NULL, "programs talk to themselves");
@@ -278,12 +303,14 @@ static void add_mounts(const struct builder *b)
         add_private_root(b);
     add_tmp(b);
     if (b->features->found[FEATURE_PROC_SUBSET])
-        plan_add(p, STEP_PROC, "/proc", "its own processes and nothing of the kernel's (subset=pid: no list of masked paths to get wrong)")->number =
-            MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+        plan_add(p, STEP_PROC, "/proc",
+                 "its own processes and nothing of the kernel's (subset=pid: no list of masked paths to get wrong)")
+            ->number = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
     add_code(b);
     add_grants(b);
     if (b->spec->network_host)
-        add_attach(p, SLOT_RESOLV, "/etc/resolv.conf", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, "/etc/resolv.conf",
+        add_attach(p, SLOT_RESOLV, "/etc/resolv.conf",
+                   MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, "/etc/resolv.conf",
                    "names resolve as on the host");
     if (b->private_root) {
         plan_add(p, STEP_PIVOT, NULL, "the base tree under it is let go");
@@ -328,11 +355,15 @@ static void add_surrender(const struct builder *b)
     if (p->inside_id != 0)
         plan_add(p, STEP_BECOME, NULL, "the instance's own id")->number = p->inside_id;
     plan_add(p, STEP_DROP_CAPS, NULL, "none left");
-    plan_add(p, STEP_KEYRING, NULL, "keyrings belong to no namespace; after the id change, so that it is charged to the instance");
+    plan_add(p, STEP_KEYRING, NULL,
+             "keyrings belong to no namespace; after the id change, so that it is charged to the instance");
     plan_add(p, STEP_DEATH_SIGNAL, NULL, "dies with the supervisor; a change of ids clears the setting, so after them");
     plan_add(p, STEP_NO_NEW_PRIVS, NULL, "set-id files are without effect, and the filter may be loaded");
-    plan_add(p, STEP_STDIO, NULL, "0 /dev/null, 1 and 2 the log, 3 control, 4 the worker's socket or terminal, nothing else");
-    plan_add(p, STEP_LANDLOCK, NULL, "a second layer: reads and executes anywhere, writes to /tmp, /dev and writable grants, signals only inside");
+    plan_add(p, STEP_STDIO, NULL,
+             "0 /dev/null, 1 and 2 the log, 3 control, 4 the worker's socket or terminal, nothing else");
+    plan_add(
+        p, STEP_LANDLOCK, NULL,
+        "a second layer: reads and executes anywhere, writes to /tmp, /dev and writable grants, signals only inside");
     allow(p, "/", LANDLOCK_RIGHT_READ | LANDLOCK_RIGHT_EXECUTE);
     allow(p, "/tmp", LANDLOCK_RIGHT_READ | LANDLOCK_RIGHT_WRITE);
     allow(p, "/dev", LANDLOCK_RIGHT_READ | LANDLOCK_RIGHT_WRITE);
@@ -342,9 +373,11 @@ static void add_surrender(const struct builder *b)
     if (!is_function(b->spec))
         allow(p, b->spec->kind == SANDBOX_UNPACK ? "/staging" : "/trash", LANDLOCK_RIGHT_READ | LANDLOCK_RIGHT_WRITE);
     if (b->spec->worker == SANDBOX_WORKER_PTY)
-        allow(p, "/proc/self/fd/4", LANDLOCK_RIGHT_READ | LANDLOCK_RIGHT_WRITE); /* `> /dev/stderr` opens the terminal anew */
+        allow(p, "/proc/self/fd/4",
+              LANDLOCK_RIGHT_READ | LANDLOCK_RIGHT_WRITE); /* `> /dev/stderr` opens the terminal anew */
     plan_add(p, STEP_SECCOMP, NULL, "last, as it takes away what the steps before it need");
-    plan_add(p, STEP_EXEC_INIT, NULL, "pid 1: a tiny program from a sealed memory file, no way back to the host's (CVE-2019-5736)");
+    plan_add(p, STEP_EXEC_INIT, NULL,
+             "pid 1: a tiny program from a sealed memory file, no way back to the host's (CVE-2019-5736)");
 }
 
 /* Grants that would take the place of what is the sandbox's own. /tmp is emptied after requests: nothing of the host's may lie beneath it. */
@@ -354,8 +387,8 @@ static int check_target(const char *target, struct err *e)
     for (unsigned i = 0; i < sizeof(own) / sizeof(own[0]); i++)
         if (strcmp(own[i], target) == 0 || is_above(own[i], target))
             return err_say(e, EINVAL, "mount target '%s': %s is the sandbox's own", target, own[i]);
-    if (target[0] != '/' || target[1] == '\0' || strstr(target, "//") || strstr(target, "/../") || strstr(target, "/./") ||
-        target[strlen(target) - 1] == '/' || strlen(target) >= SETTINGS_PATH_MAX)
+    if (target[0] != '/' || target[1] == '\0' || strstr(target, "//") || strstr(target, "/../") ||
+        strstr(target, "/./") || target[strlen(target) - 1] == '/' || strlen(target) >= SETTINGS_PATH_MAX)
         return err_say(e, EINVAL, "mount target '%s' is not a plain absolute path", target);
     return 0;
 }
@@ -370,12 +403,14 @@ static int check_spec(const struct sandbox_spec *spec, struct err *e)
             return r;
     }
     for (unsigned i = 0; i < spec->device_count; i++)
-        if (strncmp(spec->devices[i], "/dev/", 5) != 0 || spec->devices[i][5] == '\0' || strstr(spec->devices[i], "/../"))
+        if (strncmp(spec->devices[i], "/dev/", 5) != 0 || spec->devices[i][5] == '\0' ||
+            strstr(spec->devices[i], "/../"))
             return err_say(e, EINVAL, "device '%s' is not beneath /dev", spec->devices[i]);
     return 0;
 }
 
-int plan_build_sandbox(struct plan *p, const struct plan *base, const struct feature_set *f, const struct sandbox_spec *spec, uint32_t code_owner, struct err *e)
+int plan_build_sandbox(struct plan *p, const struct plan *base, const struct feature_set *f,
+                       const struct sandbox_spec *spec, uint32_t code_owner, struct err *e)
 {
     int r = check_spec(spec, e);
     if (r < 0)

@@ -18,42 +18,42 @@ enum {
 
 /* `path` is as seen inside; while a tree is being built, the interpreter puts the plan's `root` before it. */
 enum step_op {
-    STEP_FRESH_SIGNALS,  /* default actions, empty mask, umask 022 */
-    STEP_KEEP_FDS,       /* closes all descriptors but the plan's */
-    STEP_JOIN_CGROUPS,   /* writes "0" to each descriptor that STEP_WAIT_PARENT brought */
-    STEP_WRITE,          /* `value` to the descriptor in `slot`; path: for people */
-    STEP_UNSHARE,        /* number: CLONE_NEW* */
-    STEP_WAIT_PARENT,    /* one record from SLOT_SYNC: the maps are written; with it come the v1 groups' `tasks` */
-    STEP_BECOME,         /* number: uid and gid, no supplementary groups */
-    STEP_HOSTNAME,       /* value */
-    STEP_LOOPBACK,       /* lo up */
-    STEP_PRIVATE,        /* no mount event in or out */
-    STEP_TMPFS,          /* path, value: options, number: attributes */
-    STEP_PROC,           /* path, number: attributes */
-    STEP_CHDIR,          /* path */
-    STEP_DIR,            /* path; one that is there already is fine */
-    STEP_FILE,           /* path: an empty one, to mount on */
-    STEP_POINT,          /* path: a directory or an empty file, as what is in `slot` is one */
-    STEP_TEXT,           /* path, value: its contents, number: their length */
-    STEP_COPY,           /* path, value: a small file on the host */
-    STEP_SYMLINK,        /* path, value: target */
-    STEP_NODE,           /* path, value: device on the host, number: its dev_t */
-    STEP_BIND,           /* path, value: on the host, number: attributes; with all mounts beneath it */
-    STEP_REBIND,         /* path, from the same path of the base tree, as it is there */
-    STEP_ATTACH,         /* path, the detached mount in `slot`; value: where it comes from, for people; number: its attributes */
-    STEP_ATTRIBUTES,     /* path, number */
+    STEP_FRESH_SIGNALS, /* default actions, empty mask, umask 022 */
+    STEP_KEEP_FDS,      /* closes all descriptors but the plan's */
+    STEP_JOIN_CGROUPS,  /* writes "0" to each descriptor that STEP_WAIT_PARENT brought */
+    STEP_WRITE,         /* `value` to the descriptor in `slot`; path: for people */
+    STEP_UNSHARE,       /* number: CLONE_NEW* */
+    STEP_WAIT_PARENT,   /* one record from SLOT_SYNC: the maps are written; with it come the v1 groups' `tasks` */
+    STEP_BECOME,        /* number: uid and gid, no supplementary groups */
+    STEP_HOSTNAME,      /* value */
+    STEP_LOOPBACK,      /* lo up */
+    STEP_PRIVATE,       /* no mount event in or out */
+    STEP_TMPFS,         /* path, value: options, number: attributes */
+    STEP_PROC,          /* path, number: attributes */
+    STEP_CHDIR,         /* path */
+    STEP_DIR,           /* path; one that is there already is fine */
+    STEP_FILE,          /* path: an empty one, to mount on */
+    STEP_POINT,         /* path: a directory or an empty file, as what is in `slot` is one */
+    STEP_TEXT,          /* path, value: its contents, number: their length */
+    STEP_COPY,          /* path, value: a small file on the host */
+    STEP_SYMLINK,       /* path, value: target */
+    STEP_NODE,          /* path, value: device on the host, number: its dev_t */
+    STEP_BIND,          /* path, value: on the host, number: attributes; with all mounts beneath it */
+    STEP_REBIND,        /* path, from the same path of the base tree, as it is there */
+    STEP_ATTACH, /* path, the detached mount in `slot`; value: where it comes from, for people; number: its attributes */
+    STEP_ATTRIBUTES, /* path, number */
     STEP_LEAVE_CHROOT,
-    STEP_PIVOT,          /* the working directory becomes the root */
-    STEP_CHECK_ROOT,     /* the working directory is "/" */
-    STEP_RLIMIT,         /* slot: RLIMIT_x, number */
+    STEP_PIVOT,      /* the working directory becomes the root */
+    STEP_CHECK_ROOT, /* the working directory is "/" */
+    STEP_RLIMIT,     /* slot: RLIMIT_x, number */
     STEP_SESSION,
     STEP_KEYRING,
     STEP_DROP_BOUNDING,
     STEP_DROP_CAPS,
-    STEP_DEATH_SIGNAL,   /* then looks whether the parent is still there */
+    STEP_DEATH_SIGNAL, /* then looks whether the parent is still there */
     STEP_NO_NEW_PRIVS,
     STEP_LANDLOCK,
-    STEP_STDIO,          /* fds 0-4 as sandbox/init_protocol.h, all others close at exec */
+    STEP_STDIO, /* fds 0-4 as sandbox/init_protocol.h, all others close at exec */
     STEP_SECCOMP,
     STEP_EXEC_INIT,
     STEP_OPS
@@ -61,7 +61,16 @@ enum step_op {
 
 /* Descriptors that the parent opens and the child's steps use. */
 enum plan_slot {
-    SLOT_LOG, SLOT_CONTROL, SLOT_WORKER, SLOT_ERROR, SLOT_SYNC, SLOT_INIT, SLOT_MEMFD_NOEXEC, SLOT_CODE, SLOT_SELF, SLOT_RESOLV,
+    SLOT_LOG,
+    SLOT_CONTROL,
+    SLOT_WORKER,
+    SLOT_ERROR,
+    SLOT_SYNC,
+    SLOT_INIT,
+    SLOT_MEMFD_NOEXEC,
+    SLOT_CODE,
+    SLOT_SELF,
+    SLOT_RESOLV,
     SLOT_MOUNTS,
     SLOT_DEVICES = SLOT_MOUNTS + SETTINGS_MOUNTS_MAX,
     SLOT_COUNT = SLOT_DEVICES + SETTINGS_DEVICES_MAX
@@ -71,7 +80,7 @@ struct step {
     enum step_op op;
     unsigned slot;
     uint64_t number;
-    const char *path;   /* borrowed from the plan, the spec or the program, as are the next two */
+    const char *path; /* borrowed from the plan, the spec or the program, as are the next two */
     const char *value;
     const char *reason;
 };
@@ -79,13 +88,13 @@ struct step {
 struct plan_text;
 
 struct plan {
-    const char *root;   /* where the tree is being built: "" = it is the process's root already */
+    const char *root; /* where the tree is being built: "" = it is the process's root already */
     unsigned count, cap;
-    struct step *steps;       /* owned */
-    struct plan_text *texts;  /* strings made for this plan, owned */
+    struct step *steps;      /* owned */
+    struct plan_text *texts; /* strings made for this plan, owned */
     bool out_of_memory;
     struct idmap idmap;
-    uint32_t inside_id;       /* what init runs as */
+    uint32_t inside_id; /* what init runs as */
     unsigned landlock_count;
     struct landlock_path landlock[PLAN_LANDLOCK_MAX];
 };
@@ -104,6 +113,7 @@ bool plan_covers(const struct plan *p, const char *path);
 bool plan_is_mount(enum step_op op);
 
 int plan_build_base(struct plan *p, const struct config *c, const char *scratch_dir, struct err *e);
-int plan_build_sandbox(struct plan *p, const struct plan *base, const struct feature_set *f, const struct sandbox_spec *spec, uint32_t code_owner, struct err *e);
+int plan_build_sandbox(struct plan *p, const struct plan *base, const struct feature_set *f,
+                       const struct sandbox_spec *spec, uint32_t code_owner, struct err *e);
 
 #endif

@@ -140,7 +140,10 @@ static void add_devices(struct plan *p)
     } nodes[] = {{"/dev/null", 3}, {"/dev/zero", 5}, {"/dev/full", 7}, {"/dev/random", 8}, {"/dev/urandom", 9}};
     static const struct {
         const char *path, *target;
-    } links[] = {{"/dev/fd", "/proc/self/fd"}, {"/dev/stdin", "/proc/self/fd/0"}, {"/dev/stdout", "/proc/self/fd/1"}, {"/dev/stderr", "/proc/self/fd/2"}};
+    } links[] = {{"/dev/fd", "/proc/self/fd"},
+                 {"/dev/stdin", "/proc/self/fd/0"},
+                 {"/dev/stdout", "/proc/self/fd/1"},
+                 {"/dev/stderr", "/proc/self/fd/2"}};
     struct step *s = plan_add(p, STEP_TMPFS, "/dev", "the one mount with devices");
     s->number = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
     s->value = "size=64k,nr_inodes=64,mode=755";
@@ -171,8 +174,10 @@ int plan_build_base(struct plan *p, const struct config *c, const char *scratch_
         return r;
     }
     add_devices(p);
-    plan_add(p, STEP_PROC, "/proc", "of a process namespace that is empty from now on: the kernel lets a sandbox mount its own only where one is visible")->number =
-        MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+    plan_add(p, STEP_PROC, "/proc",
+             "of a process namespace that is empty from now on: the kernel lets a sandbox mount its own only where one "
+             "is visible")
+        ->number = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
     plan_add(p, STEP_LEAVE_CHROOT, NULL, "a daemon started in a chroot can serve too");
     plan_add(p, STEP_PIVOT, NULL, "the tree becomes the namespace's root, and the host's files leave it");
     plan_add(p, STEP_ATTRIBUTES, "/dev", "read-only: written to through its nodes only")->number = MOUNT_ATTR_RDONLY;

@@ -17,8 +17,11 @@ struct bit_name {
     const char *name;
 };
 
-static const struct bit_name attribute_names[] = {
-    {MOUNT_ATTR_RDONLY, "ro"}, {MOUNT_ATTR_NOSUID, "nosuid"}, {MOUNT_ATTR_NODEV, "nodev"}, {MOUNT_ATTR_NOEXEC, "noexec"}, {0, NULL}};
+static const struct bit_name attribute_names[] = {{MOUNT_ATTR_RDONLY, "ro"},
+                                                  {MOUNT_ATTR_NOSUID, "nosuid"},
+                                                  {MOUNT_ATTR_NODEV, "nodev"},
+                                                  {MOUNT_ATTR_NOEXEC, "noexec"},
+                                                  {0, NULL}};
 static const struct bit_name namespace_names[] = {
     {CLONE_NEWNET, "net"}, {CLONE_NEWIPC, "ipc"}, {CLONE_NEWUTS, "uts"}, {CLONE_NEWCGROUP, "cgroup"}, {0, NULL}};
 
@@ -95,7 +98,8 @@ static int print_steps(const struct plan *p, struct buf *out)
 }
 
 /* The parent's half has no steps: it is the same for all sandboxes (spawn.c). */
-static int print_parent(const struct plan *p, const struct feature_set *f, const struct sandbox_spec *spec, struct buf *out)
+static int print_parent(const struct plan *p, const struct feature_set *f, const struct sandbox_spec *spec,
+                        struct buf *out)
 {
     const struct cgroup_limits *l = &spec->limits;
     char maps[IDMAP_TEXT_MAX];
@@ -103,10 +107,14 @@ static int print_parent(const struct plan *p, const struct feature_set *f, const
     for (char *c = maps; *c; c++)
         if (*c == '\n')
             *c = c[1] ? ';' : '\0';
-    int r = buf_addf(out, "  -  %-14s %s: memory %llu bytes and no swap, %u pids, %u/1000 cpus (0: no quota), weight %u, cpuset %s\n", "cgroup", spec->name,
-                     (unsigned long long)l->memory_bytes, l->pids, l->cpus_milli, l->cpu_weight, l->cpuset && l->cpuset[0] ? l->cpuset : "any");
+    int r = buf_addf(
+        out,
+        "  -  %-14s %s: memory %llu bytes and no swap, %u pids, %u/1000 cpus (0: no quota), weight %u, cpuset %s\n",
+        "cgroup", spec->name, (unsigned long long)l->memory_bytes, l->pids, l->cpus_milli, l->cpu_weight,
+        l->cpuset && l->cpuset[0] ? l->cpuset : "any");
     if (r == 0)
-        r = buf_addf(out, "  -  %-14s user,mnt,pid of the base tree%s\n", "clone3", f->found[FEATURE_CLONE_INTO_CGROUP] ? ", into its cgroup" : "");
+        r = buf_addf(out, "  -  %-14s user,mnt,pid of the base tree%s\n", "clone3",
+                     f->found[FEATURE_CLONE_INTO_CGROUP] ? ", into its cgroup" : "");
     if (r == 0)
         r = buf_addf(out, "  -  %-14s inside outside count: %s\n", "id maps", maps);
     if (r == 0)
@@ -114,7 +122,8 @@ static int print_parent(const struct plan *p, const struct feature_set *f, const
     return r;
 }
 
-int sandbox_print_plan(const struct config *c, const struct feature_set *features, const struct sandbox_spec *spec, struct buf *out)
+int sandbox_print_plan(const struct config *c, const struct feature_set *features, const struct sandbox_spec *spec,
+                       struct buf *out)
 {
     struct plan base, plan;
     struct err e;

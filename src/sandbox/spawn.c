@@ -244,7 +244,8 @@ static int spawn_in_group(struct start *s, const struct cgroup_tree *t, struct e
     return r;
 }
 
-int sandbox_spawn(struct sandbox_base *b, struct cgroup_tree *t, const struct sandbox_spec *spec, struct sandbox *ret_sandbox, struct err *e)
+int sandbox_spawn(struct sandbox_base *b, struct cgroup_tree *t, const struct sandbox_spec *spec,
+                  struct sandbox *ret_sandbox, struct err *e)
 {
     struct start s;
     start_init(&s, b, spec);

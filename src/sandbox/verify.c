@@ -83,7 +83,8 @@ static int check_namespaces(const struct check *c, struct err *e)
         bool shared = (strcmp(kinds[i], "net") == 0 && c->spec->network_host) ||
                       (strcmp(kinds[i], "cgroup") == 0 && !c->base->features.found[FEATURE_CGROUPNS]);
         if ((a.st_ino == b.st_ino && a.st_dev == b.st_dev) != shared)
-            return err_say(e, EPERM, "the %s namespace is %s", kinds[i], shared ? "not the host's, as was granted" : "the host's");
+            return err_say(e, EPERM, "the %s namespace is %s", kinds[i],
+                           shared ? "not the host's, as was granted" : "the host's");
     }
     return 0;
 }
@@ -124,7 +125,8 @@ static bool planned_attributes(const struct plan *p, struct str path, uint64_t *
         bool same = str_is(path, at);
         if (s->op == STEP_ATTRIBUTES && same) {
             *ret_bits |= s->number;
-        } else if (plan_is_mount(s->op) && s->op != STEP_REBIND && (same || ((s->op == STEP_BIND || s->op == STEP_ATTACH) && lies_beneath(path, at)))) {
+        } else if (plan_is_mount(s->op) && s->op != STEP_REBIND &&
+                   (same || ((s->op == STEP_BIND || s->op == STEP_ATTACH) && lies_beneath(path, at)))) {
             *ret_bits = s->number;
             found = true;
         }
@@ -141,7 +143,8 @@ static bool rebound_attributes(const struct plan *p, const struct plan *base, st
             continue;
         if (planned_attributes(base, path, ret_bits))
             return true;
-        return str_is(path, s->path) && planned_attributes(base, str_from(lies_beneath(path, "/dev") ? "/dev" : "/"), ret_bits);
+        return str_is(path, s->path) &&
+               planned_attributes(base, str_from(lies_beneath(path, "/dev") ? "/dev" : "/"), ret_bits);
     }
     return false;
 }
@@ -157,7 +160,8 @@ static int check_mount(const struct check *c, struct str path, struct str option
     if (!planned)
         return err_say(e, EPERM, "a mount at '%.*s' was not planned", (int)path.n, path.p);
     if ((found & wanted) != wanted)
-        return err_say(e, EPERM, "the mount at '%.*s' is '%.*s', planned 0x%llx", (int)path.n, path.p, (int)options.n, options.p, (unsigned long long)wanted);
+        return err_say(e, EPERM, "the mount at '%.*s' is '%.*s', planned 0x%llx", (int)path.n, path.p, (int)options.n,
+                       options.p, (unsigned long long)wanted);
     return 0;
 }
 
@@ -209,7 +213,8 @@ enum { PTS_MAJOR_FIRST = 136, PTS_MAJOR_LAST = 143 }; /* Documentation/admin-gui
 static bool is_pty(int dir_fd, const char *name)
 {
     struct stat st;
-    return fstatat(dir_fd, name, &st, 0) == 0 && S_ISCHR(st.st_mode) && major(st.st_rdev) >= PTS_MAJOR_FIRST && major(st.st_rdev) <= PTS_MAJOR_LAST;
+    return fstatat(dir_fd, name, &st, 0) == 0 && S_ISCHR(st.st_mode) && major(st.st_rdev) >= PTS_MAJOR_FIRST &&
+           major(st.st_rdev) <= PTS_MAJOR_LAST;
 }
 
 /* Init makes pipes and sockets of its own as soon as it runs, so above the planned ones only what has no name in a file system may be open. */
@@ -277,14 +282,16 @@ static int check_fds(const struct check *c, struct err *e)
 
 static int run_checks(const struct check *c, struct err *e)
 {
-    static int (*const checks[])(const struct check *, struct err *) = {check_status, check_namespaces, check_mounts, check_fds};
+    static int (*const checks[])(const struct check *, struct err *) = {check_status, check_namespaces, check_mounts,
+                                                                        check_fds};
     int r = 0;
     for (unsigned i = 0; i < sizeof(checks) / sizeof(checks[0]) && r == 0; i++)
         r = checks[i](c, e);
     return r < 0 ? r : cgroup_verify_member(c->sandbox->group, c->sandbox->pid, e);
 }
 
-int sandbox_verify(const struct sandbox_base *b, const struct sandbox_spec *spec, const struct sandbox *s, struct err *e)
+int sandbox_verify(const struct sandbox_base *b, const struct sandbox_spec *spec, const struct sandbox *s,
+                   struct err *e)
 {
     struct check c = {.base = b, .spec = spec, .sandbox = s};
     char path[32];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/box.h"
 
+#include "base/id.h"
 #include "base/fdio.h"
 #include "base/log.h"
 #include "os/pidfd.h"
@@ -261,6 +262,8 @@ int boxes_init(struct boxes *b, struct supervisor *s, struct err *e)
         boxes_fini(b);
         return err_set(e, ENOMEM, "make room for %u instances", s->config.instances_max);
     }
+    /* Another daemon on this host (each `faasd run` is one) draws from the same range: starting anywhere, they hardly meet. */
+    b->uids.next = (uint32_t)(id_random_u64() % b->uids.count);
     return 0;
 }
 

@@ -73,6 +73,7 @@ static int make_boot(const struct supervisor *s, struct err *e)
     str_copy(str_from(s->state.logs), boot->log_dir, sizeof(boot->log_dir));
     str_copy(str_from(s->state.versions), boot->versions_dir, sizeof(boot->versions_dir));
     str_copy(str_from(s->state.staging), boot->staging_dir, sizeof(boot->staging_dir));
+    boot->quiet = s->options->quiet;
     if (gethostname(boot->hostname, sizeof(boot->hostname) - 1) < 0)
         boot->hostname[0] = '\0';
     boot->config = s->config;

@@ -126,6 +126,7 @@ struct gateway_boot {
     char versions_dir[CONFIG_PATH_MAX]; /* readable */
     char staging_dir[CONFIG_PATH_MAX];  /* readable */
     char hostname[65];
+    uint32_t quiet;                     /* 1: no info lines in the log */
     struct config config;
 };
 

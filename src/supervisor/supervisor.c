@@ -375,6 +375,8 @@ int supervisor_main(const struct supervisor_options *o)
 {
     struct err e = {0};
     log_set_role("supervisor");
+    if (o->quiet)
+        log_set_quiet();
     if (hygiene_apply(o->ready_fd, &e) < 0) {
         log_error("%s", e.text);
         return 1;

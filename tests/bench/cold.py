@@ -75,7 +75,11 @@ def what_is_left(faasd, tree, names):
 
 
 def wait_for_nothing(faasd, tree, names):
-    wait_until(lambda: not what_is_left(faasd, tree, names), "every sandbox gone")
+    """Nothing of any function, so that no sandbox stands ready for another one either."""
+    try:
+        wait_until(lambda: not what_is_left(faasd, tree, names), "every sandbox gone")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {what_is_left(faasd, tree, names)[:8]}") from None
 
 
 def measure(faasd, requester, names, plan):

@@ -56,7 +56,8 @@ int in_child(int (*f)(void))
 
 static const struct probe *find(const char *id)
 {
-    const struct probe *const groups[] = {PROBES_FILES, PROBES_PROCESS, PROBES_KERNEL, PROBES_RESOURCES, PROBES_NETWORK};
+    const struct probe *const groups[] = {PROBES_FILES, PROBES_PROCESS, PROBES_KERNEL, PROBES_RESOURCES,
+                                          PROBES_NETWORK};
     for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++)
         for (const struct probe *p = groups[g]; p->id; p++)
             if (strcmp(p->id, id) == 0)
@@ -68,6 +69,8 @@ static const struct probe *find(const char *id)
 int main(int argc, char **argv)
 {
     char line[512] = "";
+    if (argc > 3 && strcmp(argv[1], "inject") == 0)
+        return inject(argc - 2, argv + 2);
     if (argc < 2 && !getenv("GATEWAY_INTERFACE"))
         return misbehave();
     if (argc < 2 && !fgets(line, sizeof(line), stdin))

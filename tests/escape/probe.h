@@ -32,4 +32,7 @@ int in_child(int (*f)(void));
 /* The I rows: misbehaves on fd 3 as each event tells. */
 int misbehave(void);
 
+/* Runs one system call inside another process (inject.c): PID NUMBER ARG... */
+int inject(int argc, char **argv);
+
 #endif

@@ -26,8 +26,7 @@ static struct finding first_that_opens(const char *const *paths)
     return found_denied("open: %s", strerrorname_np(errno));
 }
 
-static struct finding F1(const char *argument)
-{
+static struct finding F1(const char *argument) {
     /* The argument is a marker file that the host made, readable by all. */
     const char *const paths[] = {"/etc/shadow", "/etc/hostname", "/etc/machine-id", "/root", "/home", argument, NULL};
     for (int i = 3; i < 5; i++) {
@@ -45,8 +44,8 @@ static struct finding F1(const char *argument)
     return first_that_opens(files);
 }
 
-static struct finding F2(const char *argument)
-{
+static struct finding
+F2(const char *argument) {
     static char path[64 * 3 + 64];
     (void)argument;
     for (int i = 0; i < 64; i++)
@@ -56,8 +55,8 @@ static struct finding F2(const char *argument)
     return first_that_opens(paths);
 }
 
-static struct finding F3(const char *argument)
-{
+static struct finding
+F3(const char *argument) {
     (void)argument;
     int fd = open("./planted", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
     if (fd >= 0)
@@ -72,7 +71,8 @@ static struct finding F3(const char *argument)
     return judge("unlink", unlink("./probe"));
 }
 
-static int exec_copy(void)
+static int
+exec_copy(void)
 {
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     dup2(null, 1);
@@ -80,8 +80,7 @@ static int exec_copy(void)
     return errno == EACCES ? 13 : 14;
 }
 
-static struct finding F4(const char *argument)
-{
+static struct finding F4(const char *argument) {
     char buffer[65536];
     (void)argument;
     int in = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
@@ -101,8 +100,8 @@ static struct finding F4(const char *argument)
     return r == 13 ? found_denied("exec from /tmp: EACCES") : found_open("a set-id copy in /tmp was executed: %d", r);
 }
 
-static struct finding F5(const char *argument)
-{
+static struct finding
+F5(const char *argument) {
     (void)argument;
     long r = mknod("/tmp/f5", S_IFCHR | 0666, makedev(1, 1));
     if (r < 0)
@@ -112,8 +111,8 @@ static struct finding F5(const char *argument)
     return f;
 }
 
-static struct finding F6(const char *argument)
-{
+static struct finding
+F6(const char *argument) {
     (void)argument;
     for (int fd = 0; fd < 1024; fd++) {
         struct stat st;
@@ -127,15 +126,15 @@ static struct finding F6(const char *argument)
     return found_denied("no directory among the descriptors");
 }
 
-static struct finding F7(const char *argument)
-{
+static struct finding
+F7(const char *argument) {
     (void)argument;
     mkdir("/tmp/f7", 0755);
     return judge("chroot", chroot("/tmp/f7"));
 }
 
-static struct finding F8(const char *argument)
-{
+static struct finding
+F8(const char *argument) {
     (void)argument;
     if (mount("none", "/", NULL, MS_REMOUNT | MS_BIND, NULL) == 0)
         return found_open("remounted / writable");
@@ -149,23 +148,32 @@ static struct finding F8(const char *argument)
     return judge("umount2", umount2("/", MNT_DETACH));
 }
 
-static struct finding F9(const char *argument)
-{
+static struct finding
+F9(const char *argument) {
     (void)argument;
-    const char *const paths[] = {"/proc/kcore", "/proc/kallsyms", "/proc/sysrq-trigger", "/proc/sys/kernel/core_pattern", "/proc/1/environ",
-                                 "/proc/config.gz", "/proc/modules", "/proc/1/root/etc/hostname", "/proc/cmdline", "/proc/meminfo", NULL};
+    const char *const paths[] = {"/proc/kcore",
+                                 "/proc/kallsyms",
+                                 "/proc/sysrq-trigger",
+                                 "/proc/sys/kernel/core_pattern",
+                                 "/proc/1/environ",
+                                 "/proc/config.gz",
+                                 "/proc/modules",
+                                 "/proc/1/root/etc/hostname",
+                                 "/proc/cmdline",
+                                 "/proc/meminfo",
+                                 NULL};
     return first_that_opens(paths);
 }
 
-static struct finding F10(const char *argument)
-{
+static struct finding
+F10(const char *argument) {
     (void)argument;
     const char *const paths[] = {"/sys", "/sys/fs/cgroup", "/sys/kernel", "/sys/fs/cgroup/memory", NULL};
     return first_that_opens(paths);
 }
 
-static struct finding F11(const char *argument)
-{
+static struct finding
+F11(const char *argument) {
     struct {
         struct file_handle head;
         unsigned char bytes[128];
@@ -175,8 +183,8 @@ static struct finding F11(const char *argument)
     return judge("name_to_handle_at", syscall(SYS_name_to_handle_at, AT_FDCWD, "/tmp", &handle, &mount_id, 0));
 }
 
-static struct finding F12(const char *argument)
-{
+static struct finding
+F12(const char *argument) {
     static char block[1 << 20];
     (void)argument;
     int fd = open("/tmp/f12", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -191,8 +199,8 @@ static struct finding F12(const char *argument)
     return found_denied("after %ldM: %s", written, strerrorname_np(why));
 }
 
-static struct finding F13(const char *argument)
-{
+static struct finding
+F13(const char *argument) {
     enum { MANY = 70000 };
     char path[64];
     int made = 0;
@@ -216,8 +224,8 @@ static struct finding F13(const char *argument)
     return made == MANY ? found_open("%d files", made) : found_denied("after %d files: %s", made, strerrorname_np(why));
 }
 
-static struct finding F14(const char *argument)
-{
+static struct finding
+F14(const char *argument) {
     (void)argument;
     int fd = open("/tmp/f14", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     long r = fallocate(fd, 0, 0, 1L << 29);
@@ -227,8 +235,8 @@ static struct finding F14(const char *argument)
     return f;
 }
 
-static struct finding F15(const char *argument)
-{
+static struct finding
+F15(const char *argument) {
     enum { DEPTH = 2000 };
     (void)argument;
     int made = 0;
@@ -237,11 +245,12 @@ static struct finding F15(const char *argument)
     while (made < DEPTH && mkdir("d", 0700) == 0 && chdir("d") == 0)
         made++;
     /* Left as it is: what it costs is the next request's matter, and the harness looks at that. */
-    return made == DEPTH ? found_open("%d levels deep", made) : found_denied("after %d levels: %s", made, strerrorname_np(errno));
+    return made == DEPTH ? found_open("%d levels deep", made)
+                         : found_denied("after %d levels: %s", made, strerrorname_np(errno));
 }
 
-static struct finding F16(const char *argument)
-{
+static struct finding
+F16(const char *argument) {
     const char *const places[] = {"/tmp", "/dev/shm", "/var/tmp", "/run"};
     char path[64];
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
@@ -259,6 +268,7 @@ static struct finding F16(const char *argument)
 }
 
 const struct probe PROBES_FILES[] = {
-    {"F1", F1}, {"F2", F2},   {"F3", F3},   {"F4", F4},   {"F5", F5},   {"F6", F6},   {"F7", F7},   {"F8", F8}, {"F9", F9},
-    {"F10", F10}, {"F11", F11}, {"F12", F12}, {"F13", F13}, {"F14", F14}, {"F15", F15}, {"F16", F16}, {0},
+    {"F1", F1},   {"F2", F2},   {"F3", F3},   {"F4", F4},   {"F5", F5},   {"F6", F6},
+    {"F7", F7},   {"F8", F8},   {"F9", F9},   {"F10", F10}, {"F11", F11}, {"F12", F12},
+    {"F13", F13}, {"F14", F14}, {"F15", F15}, {"F16", F16}, {0},
 };

@@ -50,20 +50,19 @@ static struct finding by_child(const char *what, int (*f)(void))
     return r == 1000 + SIGSYS ? found_denied("%s: SIGSYS", what) : found_denied("%s: %d", what, r);
 }
 
-static struct finding K2(const char *argument)
-{
+static struct finding K2(const char *argument) {
     (void)argument;
     return by_child("int 0x80", int80);
 }
 
-static struct finding K3(const char *argument)
-{
+static struct finding
+K3(const char *argument) {
     (void)argument;
     return by_child("an x32 number", x32);
 }
 
-static struct finding K4(const char *argument)
-{
+static struct finding
+K4(const char *argument) {
     (void)argument;
     /* The kernel drops the high half of these arguments; a filter that compares 64 bits would let them pass. */
     const long high = 1L << 32;
@@ -76,28 +75,32 @@ static struct finding K4(const char *argument)
     return found_denied("three calls: %s", strerrorname_np(errno));
 }
 
-static struct finding K5(const char *argument)
-{
+static struct finding
+K5(const char *argument) {
     char parameters[256] = {0};
     (void)argument;
     return judge("io_uring_setup", syscall(425, 4, parameters));
 }
 
-static struct finding K6(const char *argument)
-{
+static struct finding
+K6(const char *argument) {
     (void)argument;
     return judge("userfaultfd", syscall(SYS_userfaultfd, 1 /* UFFD_USER_MODE_ONLY */ | O_CLOEXEC));
 }
 
-static struct finding K7(const char *argument)
-{
-    struct perf_event_attr attr = {
-        .type = PERF_TYPE_SOFTWARE, .size = sizeof(attr), .config = PERF_COUNT_SW_TASK_CLOCK, .exclude_kernel = 1, .exclude_hv = 1};
+static struct finding
+K7(const char *argument) {
+    struct perf_event_attr attr = {.type = PERF_TYPE_SOFTWARE,
+                                   .size = sizeof(attr),
+                                   .config = PERF_COUNT_SW_TASK_CLOCK,
+                                   .exclude_kernel = 1,
+                                   .exclude_hv = 1};
     (void)argument;
     return judge("perf_event_open", syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0));
 }
 
-static struct finding K7b(const char *argument)
+static struct finding
+K7b(const char *argument)
 {
     char attr[128] = {0};
     (void)argument;
@@ -106,8 +109,7 @@ static struct finding K7b(const char *argument)
     return r < 0 && errno == EINVAL ? found_open("bpf reached the kernel") : judge("bpf", r);
 }
 
-static struct finding K8(const char *argument)
-{
+static struct finding K8(const char *argument) {
     (void)argument;
     long r = syscall(SYS_keyctl, 1 /* JOIN_SESSION_KEYRING */, NULL);
     if (r >= 0)
@@ -115,8 +117,8 @@ static struct finding K8(const char *argument)
     return judge("add_key", syscall(SYS_add_key, "user", "k8", "x", 1, -2));
 }
 
-static struct finding K9(const char *argument)
-{
+static struct finding
+K9(const char *argument) {
     (void)argument;
     long r = syscall(428 /* open_tree */, AT_FDCWD, "/tmp", 0);
     if (r >= 0)
@@ -124,19 +126,21 @@ static struct finding K9(const char *argument)
     return judge("fsopen", syscall(430, "tmpfs", 0));
 }
 
-static struct finding K10(const char *argument)
-{
+static struct finding
+K10(const char *argument) {
     (void)argument;
     char open_ones[96] = "";
     for (int family = 0; family < 46; family++) {
-        static const int TYPES[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_RDM, 6 /* DCCP */, SOCK_PACKET};
+        static const int TYPES[] = {SOCK_STREAM, SOCK_DGRAM,   SOCK_RAW,   SOCK_SEQPACKET,
+                                    SOCK_RDM,    6 /* DCCP */, SOCK_PACKET};
         for (size_t t = 0; t < sizeof(TYPES) / sizeof(TYPES[0]); t++) {
             int fd = socket(family, TYPES[t], 0);
             if (fd < 0)
                 continue;
             close(fd);
-            bool expected = (family == AF_UNIX && TYPES[t] != SOCK_RDM) ||
-                            ((family == AF_INET || family == AF_INET6) && (TYPES[t] == SOCK_STREAM || TYPES[t] == SOCK_DGRAM));
+            bool expected =
+                (family == AF_UNIX && TYPES[t] != SOCK_RDM) ||
+                ((family == AF_INET || family == AF_INET6) && (TYPES[t] == SOCK_STREAM || TYPES[t] == SOCK_DGRAM));
             if (!expected && strlen(open_ones) < sizeof(open_ones) - 10)
                 sprintf(open_ones + strlen(open_ones), " %d/%d", family, TYPES[t]);
         }
@@ -144,8 +148,8 @@ static struct finding K10(const char *argument)
     return open_ones[0] ? found_open("families/types%s", open_ones) : found_denied("only unix, inet and inet6");
 }
 
-static struct finding K11(const char *argument)
-{
+static struct finding
+K11(const char *argument) {
     (void)argument;
     for (int bit = 0; bit < 32; bit++) {
         int r = (int)syscall(SYS_personality, 1UL << bit);
@@ -160,17 +164,18 @@ static struct finding K11(const char *argument)
 #endif
 }
 
-static struct finding K12(const char *argument)
-{
+static struct finding
+K12(const char *argument) {
     struct sock_filter allow = {.code = BPF_RET | BPF_K, .k = SECCOMP_RET_ALLOW};
     struct sock_fprog program = {.len = 1, .filter = &allow};
     (void)argument;
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    return judge("a filter with a listener", syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program));
+    return judge("a filter with a listener",
+                 syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program));
 }
 
-static struct finding K14(const char *argument)
-{
+static struct finding
+K14(const char *argument) {
     int a[2];
     int b[2];
     (void)argument;
@@ -185,8 +190,8 @@ static struct finding K14(const char *argument)
     return judge("tee, splice, vmsplice", r);
 }
 
-static struct finding K15(const char *argument)
-{
+static struct finding
+K15(const char *argument) {
     struct rlimit core;
     (void)argument;
     getrlimit(RLIMIT_CORE, &core);
@@ -195,8 +200,8 @@ static struct finding K15(const char *argument)
     return found_open("cores up to %ld bytes", (long)core.rlim_max);
 }
 
-static struct finding K16(const char *argument)
-{
+static struct finding
+K16(const char *argument) {
     (void)argument;
     if (ioctl(0, TIOCSTI, "x") == 0)
         return found_open("typed into the terminal on fd 0");
@@ -207,14 +212,14 @@ static struct finding K16(const char *argument)
     return found_denied("TIOCSTI: %s, /dev/tty: %s", strerrorname_np(why), strerrorname_np(errno));
 }
 
-static struct finding K20(const char *argument)
-{
+static struct finding
+K20(const char *argument) {
     (void)argument;
     return judge("memfd_secret", syscall(447, 0));
 }
 
-static struct finding K21(const char *argument)
-{
+static struct finding
+K21(const char *argument) {
     (void)argument;
     /* Another process's limits, by its number: a child stands for whoever shares the id. */
     pid_t child = fork();
@@ -230,6 +235,7 @@ static struct finding K21(const char *argument)
 }
 
 const struct probe PROBES_KERNEL[] = {
-    {"K2", K2},   {"K3", K3},   {"K4", K4},   {"K5", K5},   {"K6", K6},   {"K7", K7},   {"K7b", K7b}, {"K8", K8},   {"K9", K9},
-    {"K10", K10}, {"K11", K11}, {"K12", K12}, {"K14", K14}, {"K15", K15}, {"K16", K16}, {"K20", K20}, {"K21", K21}, {0},
+    {"K2", K2},   {"K3", K3},   {"K4", K4},   {"K5", K5},   {"K6", K6},   {"K7", K7},
+    {"K7b", K7b}, {"K8", K8},   {"K9", K9},   {"K10", K10}, {"K11", K11}, {"K12", K12},
+    {"K14", K14}, {"K15", K15}, {"K16", K16}, {"K20", K20}, {"K21", K21}, {0},
 };

@@ -78,11 +78,13 @@ static void flood_descriptors(void)
     } control;
     for (int round = 0; round < 200; round++) {
         memset(&control, 0, sizeof(control));
-        control.head = (struct cmsghdr){.cmsg_len = CMSG_LEN(253 * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+        control.head = (struct cmsghdr){
+            .cmsg_len = CMSG_LEN(253 * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
         for (int i = 0; i < 253; i++)
             memcpy((char *)CMSG_DATA(&control.head) + (size_t)i * sizeof(int), &(int){2}, sizeof(int));
         struct iovec iov = {"", 0};
-        struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+        struct msghdr m = {
+            .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
         static const char head[16] = {0};
         iov = (struct iovec){(char *)head, round == 0 ? 1 : 0};
         if (iov.iov_len == 0)
@@ -157,7 +159,16 @@ static void misbehave_as(const char *how, const struct faasd_frame *invoke)
         r = make_reply(id, 200, "X-A\0unterminated", 16, "x");
         send_reply(&r);
     } else if (strcmp(how, "framing") == 0) {
-        static const char fields[] = "Content-Length\0" "99\0" "Transfer-Encoding\0" "chunked\0" "Connection\0" "close\0" "X-Faasd-Error\0" "Fake\0" "X-Kept\0" "yes";
+        static const char fields[] = "Content-Length\0"
+                                     "99\0"
+                                     "Transfer-Encoding\0"
+                                     "chunked\0"
+                                     "Connection\0"
+                                     "close\0"
+                                     "X-Faasd-Error\0"
+                                     "Fake\0"
+                                     "X-Kept\0"
+                                     "yes";
         r = make_reply(id, 200, fields, sizeof(fields), "body");
         send_reply(&r);
     } else if (strncmp(how, "status-", 7) == 0) {
@@ -196,7 +207,8 @@ static void misbehave_as(const char *how, const struct faasd_frame *invoke)
             struct faasd_frame frame;
             struct faasd_error_head head;
             char text[16];
-        } e = {.frame = {.length = sizeof(e.head) + 8, .type = FAASD_FRAME_ERROR, .id = id}, .head = {.type_length = 4, .message_length = 4}};
+        } e = {.frame = {.length = sizeof(e.head) + 8, .type = FAASD_FRAME_ERROR, .id = id},
+               .head = {.type_length = 4, .message_length = 4}};
         memcpy(e.text, "a\r\nboops", 8);
         send_bytes(&e, sizeof(e.frame) + e.frame.length);
     } else {

@@ -25,12 +25,12 @@ static struct finding connect_to(const char *what, const struct sockaddr *addres
 
 static struct sockaddr_in loopback(const char *port)
 {
-    return (struct sockaddr_in){
-        .sin_family = AF_INET, .sin_port = htons((unsigned short)atoi(port)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    return (struct sockaddr_in){.sin_family = AF_INET,
+                                .sin_port = htons((unsigned short)atoi(port)),
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
-static struct finding N1(const char *argument)
-{
+static struct finding N1(const char *argument) {
     struct sockaddr_in v4 = loopback(argument);
     struct finding f = connect_to("connect to the host's loopback", (struct sockaddr *)&v4, sizeof(v4));
     if (f.open)
@@ -39,35 +39,40 @@ static struct finding N1(const char *argument)
     return connect_to("connect to 0.0.0.0", (struct sockaddr *)&v4, sizeof(v4));
 }
 
-static struct finding unix_to(const char *name, size_t n)
+static struct finding
+unix_to(const char *name, size_t n)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     memcpy(a.sun_path, name, n);
     return connect_to("connect", (struct sockaddr *)&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
 }
 
-static struct finding N2(const char *argument)
-{
+static struct finding N2(const char *argument) {
     char name[100] = "";
     snprintf(name + 1, sizeof(name) - 1, "%s", argument);
     return unix_to(name, strlen(argument) + 1);
 }
 
-static struct finding N3(const char *argument)
-{
+static struct finding
+N3(const char *argument) {
     return unix_to(argument, strlen(argument) + 1);
 }
 
-static struct finding N4(const char *argument)
-{
+static struct finding
+N4(const char *argument) {
     /* VSOCK is the way to a virtual machine's host: made, never connected. */
     static const struct {
         const char *name;
         int family, type, protocol;
     } WAYS[] = {
-        {"AF_VSOCK", 40, SOCK_STREAM, 0},           {"AF_ALG", 38, SOCK_SEQPACKET, 0},          {"AF_PACKET", AF_PACKET, SOCK_RAW, 0},
-        {"AF_NETLINK", AF_NETLINK, SOCK_RAW, 0},    {"raw ICMP", AF_INET, SOCK_RAW, IPPROTO_ICMP}, {"AF_BLUETOOTH", 31, SOCK_RAW, 1},
-        {"AF_CAN", 29, SOCK_RAW, 1},                {"AF_XDP", 44, SOCK_RAW, 0},
+        {"AF_VSOCK", 40, SOCK_STREAM, 0},
+        {"AF_ALG", 38, SOCK_SEQPACKET, 0},
+        {"AF_PACKET", AF_PACKET, SOCK_RAW, 0},
+        {"AF_NETLINK", AF_NETLINK, SOCK_RAW, 0},
+        {"raw ICMP", AF_INET, SOCK_RAW, IPPROTO_ICMP},
+        {"AF_BLUETOOTH", 31, SOCK_RAW, 1},
+        {"AF_CAN", 29, SOCK_RAW, 1},
+        {"AF_XDP", 44, SOCK_RAW, 0},
     };
     (void)argument;
     for (size_t i = 0; i < sizeof(WAYS) / sizeof(WAYS[0]); i++) {
@@ -80,8 +85,8 @@ static struct finding N4(const char *argument)
     return found_denied("eight families: %s", strerrorname_np(errno));
 }
 
-static struct finding N6(const char *argument)
-{
+static struct finding
+N6(const char *argument) {
     struct sockaddr_in a = loopback("45678");
     if (strcmp(argument, "connect") == 0)
         return connect_to("connect to another function's port", (struct sockaddr *)&a, sizeof(a));
@@ -92,12 +97,13 @@ static struct finding N6(const char *argument)
     return found_denied("listened for three seconds");
 }
 
-static struct finding N9(const char *argument)
-{
+static struct finding
+N9(const char *argument) {
     (void)argument;
     /* Interfaces other than lo, by name index: SIOCGIFNAME through a plain socket would need an ioctl; if_nametoindex needs netlink or the same ioctl. A bind to a
      * device's address does not: only loopback addresses may be bound in an empty namespace. */
-    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc0000201) /* 192.0.2.1, TEST-NET-1 */, .sin_port = htons(9)};
+    struct sockaddr_in any = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc0000201) /* 192.0.2.1, TEST-NET-1 */, .sin_port = htons(9)};
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     /* connect(2) of a datagram socket sends nothing: it only asks whether there is a route. */
     struct finding f = judge("a route out", fd < 0 ? fd : connect(fd, (struct sockaddr *)&any, sizeof(any)));

@@ -39,8 +39,7 @@ static void end_child(pid_t pid)
     waitpid(pid, NULL, 0);
 }
 
-static struct finding P1(const char *argument)
-{
+static struct finding P1(const char *argument) {
     int seen = 0;
     (void)argument;
     for (pid_t pid = 1; pid <= 32768; pid++)
@@ -48,8 +47,8 @@ static struct finding P1(const char *argument)
     return seen > 4 ? found_open("%d processes", seen) : found_denied("%d processes, our own", seen);
 }
 
-static struct finding P2(const char *argument)
-{
+static struct finding
+P2(const char *argument) {
     (void)argument;
     kill(1, SIGKILL);
     kill(1, SIGSTOP);
@@ -58,8 +57,8 @@ static struct finding P2(const char *argument)
     return found_denied("pid 1 is alive: this answer needs it");
 }
 
-static struct finding P3(const char *argument)
-{
+static struct finding
+P3(const char *argument) {
     (void)argument;
     pid_t child = sleeping_child();
     long r = ptrace(PTRACE_SEIZE, child, 0, 0);
@@ -68,8 +67,8 @@ static struct finding P3(const char *argument)
     return f;
 }
 
-static struct finding P4(const char *argument)
-{
+static struct finding
+P4(const char *argument) {
     static char secret[8] = "secret";
     char copy[8];
     struct iovec local = {copy, 8};
@@ -82,8 +81,8 @@ static struct finding P4(const char *argument)
     return f;
 }
 
-static struct finding P5(const char *argument)
-{
+static struct finding
+P5(const char *argument) {
     (void)argument;
     pid_t child = sleeping_child();
     long fd = syscall(SYS_pidfd_open, child, 0);
@@ -94,8 +93,8 @@ static struct finding P5(const char *argument)
     return f;
 }
 
-static struct finding P6(const char *argument)
-{
+static struct finding
+P6(const char *argument) {
     (void)argument;
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2] = {{.effective = 1u << 21, .permitted = 1u << 21}};
@@ -104,16 +103,16 @@ static struct finding P6(const char *argument)
     return judge("capset", syscall(SYS_capset, &head, data));
 }
 
-static struct finding P7(const char *argument)
-{
+static struct finding
+P7(const char *argument) {
     (void)argument;
     if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
         return found_open("no_new_privs is off");
     return judge("clearing no_new_privs", prctl(PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0));
 }
 
-static struct finding P8(const char *argument)
-{
+static struct finding
+P8(const char *argument) {
     (void)argument;
     if (fork() == 0) {
         setsid();
@@ -134,8 +133,8 @@ static struct finding P8(const char *argument)
     return found_denied("left a process behind: whether it lives is seen from outside");
 }
 
-static struct finding P10(const char *argument)
-{
+static struct finding
+P10(const char *argument) {
     (void)argument;
     int made = 0;
     while (made < 3000) {
@@ -152,11 +151,12 @@ static struct finding P10(const char *argument)
     return made == 3000 ? found_open("%d zombies", made) : found_denied("after %d: %s", made, strerrorname_np(why));
 }
 
-static struct finding P12(const char *argument)
-{
+static struct finding
+P12(const char *argument) {
     (void)argument;
     /* Whatever mix of flags: never a new namespace. */
-    static const unsigned long NEW[] = {CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET};
+    static const unsigned long NEW[] = {CLONE_NEWNS,   CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC,
+                                        CLONE_NEWUSER, CLONE_NEWPID,    CLONE_NEWNET};
     for (unsigned mask = 1; mask < 128; mask++) {
         unsigned long flags = SIGCHLD;
         for (int bit = 0; bit < 7; bit++)
@@ -173,7 +173,8 @@ static struct finding P12(const char *argument)
     return found_denied("127 masks: %s", strerrorname_np(errno));
 }
 
-static int exec_memfd(void)
+static int
+exec_memfd(void)
 {
     int fd = memfd_create("p13", MFD_CLOEXEC);
     if (fd < 0)
@@ -192,15 +193,14 @@ static int exec_memfd(void)
     return 13;
 }
 
-static struct finding P13(const char *argument)
-{
+static struct finding P13(const char *argument) {
     (void)argument;
     int r = in_child(exec_memfd);
     return r == 13 ? found_denied("exec of a memfd") : found_open("exec of a memfd: %d", r);
 }
 
-static struct finding P14(const char *argument)
-{
+static struct finding
+P14(const char *argument) {
     (void)argument;
     if (unshare(CLONE_NEWUSER) == 0)
         return found_open("unshare(CLONE_NEWUSER)");
@@ -213,14 +213,14 @@ static struct finding P14(const char *argument)
     return judge("clone3", pid);
 }
 
-static struct finding P15(const char *argument)
-{
+static struct finding
+P15(const char *argument) {
     (void)argument;
     int fd = open("/proc/self/ns/uts", O_RDONLY | O_CLOEXEC);
     return judge("setns", setns(fd < 0 ? 0 : fd, 0));
 }
 
 const struct probe PROBES_PROCESS[] = {
-    {"P1", P1}, {"P2", P2},   {"P3", P3},   {"P4", P4},   {"P5", P5},   {"P6", P6}, {"P7", P7},
+    {"P1", P1}, {"P2", P2},   {"P3", P3},   {"P4", P4},   {"P5", P5},   {"P6", P6},   {"P7", P7},
     {"P8", P8}, {"P10", P10}, {"P12", P12}, {"P13", P13}, {"P14", P14}, {"P15", P15}, {0},
 };

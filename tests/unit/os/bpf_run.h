@@ -17,10 +17,7 @@
 
 #include <cmocka.h>
 
-/* The library has a function of the same name. */
-#define seccomp_load libseccomp_load
 #include <seccomp.h>
-#undef seccomp_load
 
 #if defined(__x86_64__)
 #define BPF_RUN_ARCH AUDIT_ARCH_X86_64

@@ -8,6 +8,7 @@
 #include "os/ns.h"
 #include "os/pidfd.h"
 
+#include <cmocka.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
@@ -18,11 +19,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
-#include <cmocka.h>
 
 enum { MEMORY_BYTES = 16 * 1024 * 1024, WAIT_MS = 10000 };
 
-static const struct cgroup_limits limits = {.memory_bytes = MEMORY_BYTES, .pids = 8, .cpus_milli = 500, .cpu_weight = 200};
+static const struct cgroup_limits limits = {
+    .memory_bytes = MEMORY_BYTES, .pids = 8, .cpus_milli = 500, .cpu_weight = 200};
 static struct cgroup_tree *tree;
 static char tree_name[64];
 
@@ -108,7 +109,8 @@ static void controllers_are_parsed_from_any_list(void **state)
 {
     (void)state;
     assert_int_equal(cgroup_parse_controllers("cpuset cpu io memory hugetlb pids\n"),
-                     CGROUP_BIT(CGROUP_CPUSET) | CGROUP_BIT(CGROUP_CPU) | CGROUP_BIT(CGROUP_MEMORY) | CGROUP_BIT(CGROUP_PIDS));
+                     CGROUP_BIT(CGROUP_CPUSET) | CGROUP_BIT(CGROUP_CPU) | CGROUP_BIT(CGROUP_MEMORY) |
+                         CGROUP_BIT(CGROUP_PIDS));
     assert_int_equal(cgroup_parse_controllers("rw,cpu,cpuacct"), CGROUP_BIT(CGROUP_CPU) | CGROUP_BIT(CGROUP_CPUACCT));
     assert_int_equal(cgroup_parse_controllers("name=systemd"), 0);
     assert_int_equal(cgroup_parse_controllers(""), 0);

@@ -7,6 +7,7 @@
 #include "os/ns.h"
 #include "os/pidfd.h"
 
+#include <cmocka.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -15,7 +16,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <cmocka.h>
 
 static char scratch[] = "/tmp/faasd-unit-mnt-XXXXXX";
 
@@ -63,9 +63,11 @@ static int can_write(const char *path)
 
 static int clone_read_only(struct err *e)
 {
-    if (mnt_tmpfs(scratch, MOUNT_ATTR_NOSUID, "size=1m", e) < 0 || chdir(scratch) < 0 || mkdir("from", 0755) < 0 || mkdir("to", 0755) < 0)
+    if (mnt_tmpfs(scratch, MOUNT_ATTR_NOSUID, "size=1m", e) < 0 || chdir(scratch) < 0 || mkdir("from", 0755) < 0 ||
+        mkdir("to", 0755) < 0)
         return 1;
-    if (mnt_tmpfs("from", 0, "size=1m", e) < 0 || mkdir("from/sub", 0755) < 0 || mnt_tmpfs("from/sub", 0, "size=1m", e) < 0)
+    if (mnt_tmpfs("from", 0, "size=1m", e) < 0 || mkdir("from/sub", 0755) < 0 ||
+        mnt_tmpfs("from/sub", 0, "size=1m", e) < 0)
         return 2;
     int tree = mnt_clone_tree(AT_FDCWD, "from", MOUNT_ATTR_RDONLY, e);
     if (tree < 0 || mnt_attach(tree, "to", e) < 0)
@@ -83,7 +85,8 @@ static void a_cloned_tree_is_read_only_down_to_its_submounts(void **state)
 
 static int attach_through_link(struct err *e)
 {
-    if (mnt_tmpfs(scratch, 0, "size=1m", e) < 0 || chdir(scratch) < 0 || mkdir("real", 0755) < 0 || symlink("real", "link") < 0)
+    if (mnt_tmpfs(scratch, 0, "size=1m", e) < 0 || chdir(scratch) < 0 || mkdir("real", 0755) < 0 ||
+        symlink("real", "link") < 0)
         return 1;
     int tree = mnt_clone_tree(AT_FDCWD, "/usr", MOUNT_ATTR_RDONLY, e);
     if (tree < 0)
@@ -102,10 +105,12 @@ static void nothing_is_mounted_through_a_symbolic_link(void **state)
 
 static int pivot_from_chroot(struct err *e)
 {
-    if (mnt_tmpfs(scratch, 0, "size=1m", e) < 0 || chdir(scratch) < 0 || mkdir("jail", 0755) < 0 || mkdir("jail/proc", 0755) < 0 ||
-        mnt_bind("/proc", "jail/proc", e) < 0 || mkdir("next", 0755) < 0 || mnt_tmpfs("next", 0, "size=1m", e) < 0)
+    if (mnt_tmpfs(scratch, 0, "size=1m", e) < 0 || chdir(scratch) < 0 || mkdir("jail", 0755) < 0 ||
+        mkdir("jail/proc", 0755) < 0 || mnt_bind("/proc", "jail/proc", e) < 0 || mkdir("next", 0755) < 0 ||
+        mnt_tmpfs("next", 0, "size=1m", e) < 0)
         return 1;
-    if (chdir("next") < 0 || can_write("mark") != 0 || chroot("../jail") < 0 || mnt_leave_chroot(e) < 0 || mnt_pivot(e) < 0)
+    if (chdir("next") < 0 || can_write("mark") != 0 || chroot("../jail") < 0 || mnt_leave_chroot(e) < 0 ||
+        mnt_pivot(e) < 0)
         return 2;
     return access("/mark", F_OK) == 0 && access("/usr", F_OK) < 0 && access("/proc", F_OK) < 0 ? 0 : 3;
 }

@@ -118,7 +118,7 @@ static int in_child(void (*body)(void), const struct seccomp_program *p)
     assert_true(pid >= 0);
     if (pid == 0) {
         struct err e;
-        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || (p && seccomp_load(p, &e) < 0))
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || (p && seccomp_attach(p, &e) < 0))
             leave(99);
         body();
         leave(0);
@@ -188,7 +188,7 @@ static void a_refused_program_names_its_errno(void **state)
     (void)state;
     const struct seccomp_program empty = {0};
     struct err e = {0};
-    assert_int_equal(seccomp_load(&empty, &e), -EINVAL);
+    assert_int_equal(seccomp_attach(&empty, &e), -EINVAL);
     assert_non_null(strstr(e.text, "filter"));
 }
 

@@ -7,6 +7,7 @@
 #include "os/pidfd.h"
 #include "os/rlimit.h"
 
+#include <cmocka.h>
 #include <errno.h>
 #include <linux/keyctl.h>
 #include <net/if.h>
@@ -21,7 +22,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 static int in_child(int (*body)(void))
 {

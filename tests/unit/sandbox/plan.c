@@ -4,6 +4,7 @@
 
 #include "sandbox/child.h"
 
+#include <cmocka.h>
 #include <errno.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -13,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <cmocka.h>
 
 struct fixture {
     struct config config;
@@ -30,7 +30,8 @@ static int make_fixture(void **state)
         return -1;
     strcpy(f->config.etc[f->config.etc_count++], "ld.so.cache");
     memset(f->features.found, true, sizeof(f->features.found));
-    f->spec = (struct sandbox_spec){.kind = SANDBOX_FUNCTION, .name = "unit", .hostname = "unit", .host_uid = 200002, .tmp_bytes = 64 << 20};
+    f->spec = (struct sandbox_spec){
+        .kind = SANDBOX_FUNCTION, .name = "unit", .hostname = "unit", .host_uid = 200002, .tmp_bytes = 64 << 20};
     *state = f;
     return plan_build_base(&f->base, &f->config, "/scratch", &e);
 }
@@ -85,9 +86,10 @@ static void power_is_given_up_in_an_order_that_works(void **state)
 {
     struct fixture *f = *state;
     struct plan p = build(f);
-    static const enum step_op order[] = {STEP_KEEP_FDS,      STEP_UNSHARE,       STEP_WAIT_PARENT,   STEP_JOIN_CGROUPS, STEP_WRITE,   STEP_BECOME, STEP_TMPFS,
-                                         STEP_CHECK_ROOT,    STEP_RLIMIT,        STEP_DROP_BOUNDING, STEP_DROP_CAPS,    STEP_KEYRING, STEP_DEATH_SIGNAL,
-                                         STEP_NO_NEW_PRIVS,  STEP_STDIO,         STEP_LANDLOCK,      STEP_SECCOMP,      STEP_EXEC_INIT};
+    static const enum step_op order[] = {
+        STEP_KEEP_FDS,     STEP_UNSHARE,      STEP_WAIT_PARENT, STEP_JOIN_CGROUPS,  STEP_WRITE,     STEP_BECOME,
+        STEP_TMPFS,        STEP_CHECK_ROOT,   STEP_RLIMIT,      STEP_DROP_BOUNDING, STEP_DROP_CAPS, STEP_KEYRING,
+        STEP_DEATH_SIGNAL, STEP_NO_NEW_PRIVS, STEP_STDIO,       STEP_LANDLOCK,      STEP_SECCOMP,   STEP_EXEC_INIT};
     for (unsigned i = 1; i < sizeof(order) / sizeof(order[0]); i++)
         assert_true(position(&p, order[i - 1]) < position(&p, order[i]));
     assert_int_equal(position(&p, STEP_EXEC_INIT), p.count - 1);
@@ -162,11 +164,11 @@ static void grants_get_a_root_with_their_mount_points(void **state)
     assert_true(has(&p, STEP_POINT, "/data/deep"));
     assert_true(has(&p, STEP_DIR, "/dev/net"));
     assert_true(has(&p, STEP_POINT, "/dev/net/tun"));
-    assert_true(has(&p, STEP_REBIND, "/usr"));           /* whole */
-    assert_true(has(&p, STEP_REBIND, "/etc/passwd"));    /* taken apart for app.conf */
+    assert_true(has(&p, STEP_REBIND, "/usr"));        /* whole */
+    assert_true(has(&p, STEP_REBIND, "/etc/passwd")); /* taken apart for app.conf */
     assert_true(has(&p, STEP_REBIND, "/dev/null"));
     assert_false(has(&p, STEP_REBIND, "/etc"));
-    assert_false(has(&p, STEP_REBIND, "/proc"));         /* its own */
+    assert_false(has(&p, STEP_REBIND, "/proc")); /* its own */
     assert_true(position(&p, STEP_PROC) < position(&p, STEP_PIVOT));
     assert_true(position(&p, STEP_PIVOT) < position(&p, STEP_ATTRIBUTES));
     plan_fini(&p);
@@ -186,7 +188,8 @@ static void a_mount_point_within_the_hosts_tree_is_not_made(void **state)
 static void a_grant_cannot_take_the_place_of_what_is_the_sandboxs_own(void **state)
 {
     struct fixture *f = *state;
-    static const char *const refused[] = {"/", "/proc", "/proc/1", "/tmp", "/tmp/data", "/dev/shm", "/var/tmp/x", "data", "/a/../proc", "/a//b", "/a/"};
+    static const char *const refused[] = {"/",          "/proc", "/proc/1",    "/tmp",  "/tmp/data", "/dev/shm",
+                                          "/var/tmp/x", "data",  "/a/../proc", "/a//b", "/a/"};
     struct plan p;
     struct err e;
     f->spec.mount_count = 1;

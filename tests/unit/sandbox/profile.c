@@ -80,7 +80,7 @@ static int try_under(const struct seccomp_program *p, struct attempt a)
     assert_true(pid >= 0);
     if (pid == 0) {
         struct err e;
-        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || (p && seccomp_load(p, &e) < 0))
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || (p && seccomp_attach(p, &e) < 0))
             leave(255);
         long r = syscall(a.number, a.args[0], a.args[1], a.args[2], a.args[3], a.args[4], a.args[5]);
         if ((a.number == SYS_clone) && r == 0)

@@ -6,6 +6,7 @@
 #include "base/fmt.h"
 #include "os/pidfd.h"
 
+#include <cmocka.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -18,7 +19,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
-#include <cmocka.h>
 
 enum { WAIT_MS = 20000, CODE_OWNER = 700001, INSTANCE = 700002, ROUNDS = 200 };
 
@@ -52,8 +52,11 @@ static int open_all(void **state)
     strcpy(config.etc[config.etc_count++], "ld.so.cache");
     fmt_to(name, sizeof(name), "faasd-unit-spawn-%d", getpid());
     scoped_fd self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-    const struct sandbox_base_options o = {
-        .config = &config, .features = &features, .scratch_dir = in_dir(path, "scratch"), .code_owner = CODE_OWNER, .self_fd = self};
+    const struct sandbox_base_options o = {.config = &config,
+                                           .features = &features,
+                                           .scratch_dir = in_dir(path, "scratch"),
+                                           .code_owner = CODE_OWNER,
+                                           .self_fd = self};
     int r = feature_probe(&features, &e);
     if (r == 0)
         r = cgroup_tree_open(&tree, name, &e);

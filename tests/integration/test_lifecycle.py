@@ -1,0 +1,402 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two daemons' ends and beginnings: killed, told to stop, started in strange circumstances, reloaded."""
+
+import collections
+import http.client
+import os
+import pathlib
+import random
+import re
+import resource
+import signal
+import socket
+import stat
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness import FAASD, HELLO, Faasd, cgroup_directories, is_alive, receive_all, wait_until
+
+SLOW = "#!/bin/sh\nsleep 0.4\necho done\n"
+QUICK = "#!/bin/sh\necho fine\n"
+
+
+class Load:
+    """Requests from several threads until told to stop; who is not answered (a daemon was killed) tries again."""
+
+    def __init__(self, faasd, names, clients=6):
+        self.faasd, self.names = faasd, names
+        self.stopped = threading.Event()
+        self.seen = collections.Counter()
+        self.threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(clients)]
+
+    def _run(self, number):
+        rng = random.Random(number)
+        while not self.stopped.is_set():
+            try:
+                reply = self.faasd.invoke(rng.choice(self.names), b"{}")
+                self.seen[reply.status, reply.error] += 1
+            except (OSError, http.client.HTTPException):
+                self.seen["cut off"] += 1
+                time.sleep(0.001)
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopped.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def group_of(faasd):
+    """The name of this daemon's own cgroup."""
+    found = set()
+    for pid in faasd.sandbox_pids():
+        try:
+            found.update(re.findall(r"faasd-[0-9a-f]{6,}", pathlib.Path(f"/proc/{pid}/cgroup").read_text()))
+        except OSError:
+            pass
+    assert len(found) == 1, found
+    return found.pop()
+
+
+def groups_beneath(group):
+    return [d for d in cgroup_directories("") if f"/{group}/" in d]
+
+
+def processes_in(group):
+    """Every process of the host that is in that group or one beneath it."""
+    found = []
+    for directory in [d for d in cgroup_directories("") if f"/{group}/" in d + "/"]:
+        try:
+            found += [int(p) for p in (pathlib.Path(directory) / "cgroup.procs").read_text().split()]
+        except OSError:
+            pass
+    return [p for p in found if is_alive(p)]
+
+
+def trees(faasd, kind):
+    return os.listdir(faasd.root / "state" / kind)
+
+
+# -- the gateway dies --
+
+def milliseconds_until_served(faasd):
+    """From now until a new connection gets an answer."""
+    began = time.monotonic()
+    while True:
+        try:
+            reply = faasd.request("GET", "/healthz", timeout=5)
+            if reply.status == 200:
+                return (time.monotonic() - began) * 1000
+        except (OSError, http.client.HTTPException):
+            assert time.monotonic() - began < 30, faasd.log_text()
+
+
+def test_a_killed_gateway_is_back_within_200_ms_with_all_functions():
+    with Faasd() as faasd:
+        faasd.deploy("hello", HELLO, "--runtime", "native")
+        faasd.deploy_script("slow", SLOW)
+        took = []
+        with Load(faasd, ["hello", "slow"]):
+            for round_number in range(20):
+                if round_number % 2 == 0:
+                    time.sleep(1.1)  # one that dies within its first second twice in a row is started again later and later
+                gateway = faasd.gateway_pid()
+                wait_until(lambda: faasd.sandbox_pids(), "it has sandboxes")
+                boxes = faasd.sandbox_pids()
+                os.kill(gateway, signal.SIGKILL)
+                took.append(milliseconds_until_served(faasd))
+                wait_until(lambda: not [b for b in boxes if is_alive(b)], "the sandboxes of the old one are gone")
+                assert faasd.gateway_pid() not in (gateway, None)
+                assert faasd.invoke("hello", b"{}").status == 200
+        print(f"\nback after {sorted(round(t) for t in took)} ms")
+        assert {f["name"] for f in faasd.control("GET", "/v1/functions").json()["functions"]} == {"hello", "slow"}
+        assert max(took) < 200, took
+
+
+def test_a_connection_in_the_backlog_survives_the_gateway():
+    with Faasd() as faasd:
+        faasd.deploy("hello", HELLO, "--runtime", "native")
+        gateway = faasd.gateway_pid()
+        os.kill(gateway, signal.SIGSTOP)  # it accepts nothing more
+        waiting = faasd.connect()
+        waiting.sendall(b"POST /function/hello HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
+        os.kill(gateway, signal.SIGKILL)
+        assert receive_all(waiting).startswith(b"HTTP/1.1 200 ")
+
+
+# -- the supervisor dies --
+
+def test_after_a_killed_supervisor_all_is_gone_within_a_second_and_the_next_start_serves():
+    rng = random.Random(7)
+    slowest = 0
+    with Faasd() as faasd:
+        faasd.deploy("hello", HELLO, "--runtime", "native")
+        faasd.deploy_script("slow", SLOW)
+        for round_number in range(10):
+            faasd.invoke("hello", b"{}")
+            group = group_of(faasd)
+            over = threading.Event()
+
+            def deploy_again_and_again():
+                n = 0
+                while not over.is_set():
+                    n += 1
+                    faasd.deploy_script("changing", f"#!/bin/sh\necho {round_number}.{n}\n", check=False)
+
+            deployer = threading.Thread(target=deploy_again_and_again)
+            with Load(faasd, ["hello", "slow", "changing"]):
+                deployer.start()
+                time.sleep(rng.uniform(0.05, 0.4))
+                gateway, boxes = faasd.gateway_pid(), faasd.sandbox_pids()
+                faasd.process.kill()
+                killed = time.monotonic()
+                over.set()
+                wait_until(lambda: not [p for p in [gateway, *boxes] if p and is_alive(p)], "gateway and sandboxes are dead")
+                wait_until(lambda: not processes_in(group), "no process is left in its cgroups")
+                slowest = max(slowest, time.monotonic() - killed)
+            deployer.join()
+            faasd.stop()  # reads the log to its end
+            faasd.start()
+            # What a sweep takes is gone when the daemon is ready, except what the gateway has started since.
+            assert faasd.invoke("hello", b"{}").status == 200
+            assert faasd.invoke("slow").body == b"done\n"
+            wait_until(lambda: not trees(faasd, "staging") and not trees(faasd, "trash"), "staging and trash are empty")
+            assert sorted(os.listdir(faasd.root / "run")) == ["base", "control.sock", "invoke.sock", "lock"]
+            assert not os.listdir(faasd.root / "run" / "base")
+        print(f"\nall gone {slowest * 1000:.0f} ms after the kill at the latest")
+        assert slowest < 1
+    assert not processes_in(group)
+    assert not groups_beneath(group)
+
+
+# -- told to stop --
+
+def test_while_draining_what_runs_finishes_and_what_is_new_is_refused():
+    with Faasd({"drain": "10s"}) as faasd:
+        faasd.deploy_script("slow", "#!/bin/sh\nsleep 1\necho done\n", "--max-concurrency", "4")
+        faasd.deploy("hello", HELLO, "--runtime", "native")
+        faasd.invoke("hello", b"{}")
+        group = group_of(faasd)
+        replies = []
+        runs = [threading.Thread(target=lambda: replies.append(faasd.invoke("slow"))) for _ in range(4)]
+        for run in runs:
+            run.start()
+        wait_until(lambda: faasd.describe("slow")["counts"]["busy"] == 4, "four requests run")
+        with Load(faasd, ["hello"]) as load:
+            faasd.process.terminate()
+            status = faasd.process.wait(30)
+        for run in runs:
+            run.join()
+        assert status == 0, faasd.log_text()
+        assert [(r.status, r.body) for r in replies] == [(200, b"done\n")] * 4
+        assert set(load.seen) <= {(200, None), (503, "NoCapacity"), "cut off"}, load.seen
+        assert (503, "NoCapacity") in load.seen, load.seen
+        assert not processes_in(group) and not groups_beneath(group)
+        assert "not to be trusted" not in faasd.log_text() and "[gateway] error" not in faasd.log_text(), faasd.log_text()
+
+
+def test_a_second_signal_stops_at_once_and_leaves_no_orphan():
+    with Faasd({"drain": "60s"}) as faasd:
+        faasd.deploy_script("long", "#!/bin/sh\nsetsid sleep 50 &\nsleep 50\n", "--timeout", "60s")
+        client = faasd.connect()
+        client.sendall(b"POST /function/long HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+        wait_until(lambda: faasd.describe("long")["counts"]["busy"] == 1, "it runs")
+        group, gateway = group_of(faasd), faasd.gateway_pid()
+        wait_until(lambda: len(processes_in(group)) >= 4, "init, the script and both its children live")
+        mine = processes_in(group)
+        faasd.process.terminate()
+        wait_until(lambda: "draining" in faasd.log_text(), "it drains")
+        began = time.monotonic()
+        faasd.process.terminate()
+        assert faasd.process.wait(30) == 0
+        took = time.monotonic() - began
+        assert took < 1, took
+        assert not [p for p in [gateway, *mine] if is_alive(p)]
+        assert not groups_beneath(group)
+        assert not os.path.exists(faasd.control_path)
+
+
+def test_the_drains_deadline_cuts_off_what_still_runs():
+    with Faasd({"drain": "300ms"}) as faasd:
+        faasd.deploy_script("long", "#!/bin/sh\nsleep 50\n", "--timeout", "60s")
+        client = faasd.connect()
+        client.sendall(b"POST /function/long HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+        wait_until(lambda: faasd.describe("long")["counts"]["busy"] == 1, "it runs")
+        group = group_of(faasd)
+        began = time.monotonic()
+        faasd.process.terminate()
+        assert faasd.process.wait(30) == 0
+        assert 0.3 <= time.monotonic() - began < 2.3
+        assert not processes_in(group) and not groups_beneath(group)
+        assert "not to be trusted" not in faasd.log_text(), faasd.log_text()
+
+
+def test_idle_keep_alive_connections_do_not_hold_the_drain_up():
+    with Faasd({"drain": "20s"}) as faasd:
+        faasd.deploy("hello", HELLO, "--runtime", "native")
+        connections = []
+        for _ in range(50):
+            connection = http.client.HTTPConnection(faasd.host, faasd.port, timeout=30)
+            connection.request("POST", "/function/hello", body=b"{}")
+            assert connection.getresponse().read()
+            connections.append(connection)
+        began = time.monotonic()
+        faasd.process.terminate()
+        assert faasd.process.wait(30) == 0
+        assert time.monotonic() - began < 2
+        for connection in connections:
+            assert receive_all(connection.sock) == b""
+
+
+def test_a_deploy_client_that_is_killed_in_its_upload_leaves_the_old_version(tmp_path):
+    with Faasd() as faasd:
+        faasd.deploy_script("f", "#!/bin/sh\necho old\n")
+        before = trees(faasd, "versions")
+        source = tmp_path / "big"
+        source.mkdir()
+        (source / "run").write_text("#!/bin/sh\necho new\n")
+        (source / "run").chmod(0o755)
+        (source / "ballast").write_bytes(os.urandom(20 << 20))
+        for delay in (0.005, 0.02, 0.04, 0.06):
+            client = subprocess.Popen([str(FAASD), "deploy", "f", str(source), "--handler", "run", "--root", str(faasd.root)],
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(delay)
+            client.kill()
+            client.wait()
+            assert faasd.invoke("f").body in (b"old\n", b"new\n")
+            wait_until(lambda: not trees(faasd, "staging") and not trees(faasd, "trash"), "nothing is left of the upload")
+        if faasd.invoke("f").body == b"old\n":
+            assert trees(faasd, "versions") == before
+
+
+# -- strange circumstances --
+
+def test_a_second_daemon_on_one_root_is_refused_with_the_pid():
+    with Faasd() as faasd:
+        faasd.deploy("hello", HELLO, "--runtime", "native")
+        second = subprocess.run([str(FAASD), "serve", "--root", str(faasd.root), "--listen", "127.0.0.1:0"], capture_output=True, timeout=30)
+        assert second.returncode == 1
+        assert f"pid {faasd.pid}".encode() in second.stderr, second.stderr
+        assert os.path.exists(faasd.control_path)
+        assert faasd.invoke("hello", b"{}").status == 200
+
+
+def without_standard_descriptors():
+    for fd in (0, 1):
+        os.close(fd)  # 2 is the harness's only way to see the ready line; the test below closes it too
+
+
+def test_closed_standard_descriptors_are_not_mistaken_for_others():
+    with Faasd(popen={"preexec_fn": without_standard_descriptors}) as faasd:
+        faasd.deploy_script("f", QUICK)
+        assert faasd.invoke("f").body == b"fine\n"
+        for pid in (faasd.pid, faasd.gateway_pid()):
+            for fd in (0, 1):
+                assert os.readlink(f"/proc/{pid}/fd/{fd}") == "/dev/null"
+
+
+def test_without_any_standard_descriptor_it_serves(tmp_path):
+    config = tmp_path / "root"
+    config.mkdir(mode=0o755)
+    os.chmod(tmp_path, 0o755)
+    daemon = subprocess.Popen(["/bin/sh", "-c", 'exec "$0" "$@" 0<&- 1>&- 2>&-', str(FAASD), "serve", "--root", str(config), "--listen", "127.0.0.1:0"])
+    try:
+        control = str(config / "run" / "control.sock")
+        deployed = wait_until(lambda: os.path.exists(control) and subprocess.run(
+            [str(FAASD), "deploy", "hello", str(HELLO), "--root", str(config)], capture_output=True).returncode == 0, "a deploy")
+        assert deployed
+        answer = subprocess.run([str(FAASD), "invoke", "hello", "--root", str(config)], capture_output=True)
+        assert answer.returncode == 0, answer
+        assert [os.readlink(f"/proc/{daemon.pid}/fd/{fd}") for fd in (0, 1, 2)] == ["/dev/null"] * 3
+    finally:
+        daemon.terminate()
+        assert daemon.wait(30) == 0
+
+
+def inherit_bad_manners():
+    """What a careless parent leaves: SIGCHLD and SIGPIPE ignored, signals blocked, no umask, few descriptors, one it forgot."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1})
+    os.umask(0)
+    os.dup2(os.open("/etc/shadow", os.O_RDONLY), 77)
+    os.set_inheritable(77, True)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 512))
+
+
+def test_a_careless_parents_inheritance_changes_nothing():
+    with Faasd(popen={"preexec_fn": inherit_bad_manners, "close_fds": False}) as faasd:
+        faasd.deploy_script("f", "#!/bin/sh\necho $(ls /proc/self/fd | wc -l) $(umask) $(grep -c . /proc/self/status)\ngrep -E 'Sig(Ign|Blk)' /proc/self/status\n")
+        reply = faasd.invoke("f")
+        assert reply.status == 200, reply
+        ignored = re.search(r"SigIgn:\s*(\w+)", reply.body.decode()).group(1)
+        blocked = re.search(r"SigBlk:\s*(\w+)", reply.body.decode()).group(1)
+        assert (int(ignored, 16), int(blocked, 16)) == (0, 0), reply.body
+        assert reply.body.split()[1] in (b"0022", b"0077"), reply.body
+        for pid in (faasd.pid, faasd.gateway_pid(), *faasd.sandbox_pids()):
+            assert "/etc/shadow" not in [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+        loose = []
+        for directory, names, files in os.walk(faasd.root):
+            if "/versions/" in directory:
+                continue  # published as everybody may read it, and never writable
+            for name in names + files:
+                mode = os.lstat(os.path.join(directory, name)).st_mode
+                if mode & 0o022 and not stat.S_ISSOCK(mode):
+                    loose.append((os.path.join(directory, name), oct(mode)))
+        assert not loose, loose
+        assert stat.S_IMODE(os.stat(faasd.control_path).st_mode) & 0o007 == 0
+
+
+def test_out_of_descriptors_a_start_fails_by_name_and_the_next_one_works():
+    with Faasd({"crash_backoff": "1ms"}) as faasd:
+        faasd.deploy_script("f", QUICK, "--keep-warm", "1ms")
+        wait_until(lambda: not faasd.instances("f"), "no instance is warm")
+        wait_until(lambda: not faasd.sandbox_pids(), "no sandbox lives")
+        gateway = faasd.gateway_pid()
+        held = len(os.listdir(f"/proc/{gateway}/fd"))
+        before = resource.prlimit(gateway, resource.RLIMIT_NOFILE)
+        # The client's connection takes one, and one is left: not enough for what a sandbox comes with.
+        resource.prlimit(gateway, resource.RLIMIT_NOFILE, (held + 2, before[1]))
+        reply = faasd.invoke("f")
+        assert (reply.status, reply.error) == (502, "FunctionCrashed"), reply
+        assert "descriptor" in reply.json()["errorMessage"], reply
+        resource.prlimit(gateway, resource.RLIMIT_NOFILE, before)
+        assert faasd.invoke("f").body == b"fine\n"
+        assert faasd.gateway_pid() == gateway, faasd.log_text()
+        wait_until(lambda: not faasd.sandbox_pids(), "the sandbox whose descriptors were lost is gone too")
+        wait_until(lambda: len(os.listdir(f"/proc/{gateway}/fd")) == held, "no descriptor is left over")
+
+
+# -- reload --
+
+def test_a_valid_reload_is_used_and_an_invalid_one_changes_nothing():
+    with Faasd({"request_bytes": "1K"}) as faasd:
+        faasd.deploy("hello", HELLO, "--runtime", "native")
+        body = b'{"name":"%s"}' % (b"x" * 2000)
+        assert faasd.invoke("hello", body).status == 413
+        gateway = faasd.gateway_pid()
+
+        def reload(config, said):
+            faasd.write_config(config)
+            lines = len(faasd.log)
+            faasd.process.send_signal(signal.SIGHUP)
+            return wait_until(lambda: [line for line in faasd.log[lines:] if said in line], said)[0]
+
+        reload({"request_bytes": "8K"}, "the new configuration is in use")
+        assert faasd.invoke("hello", body).status == 200
+        said = reload('{\n  "request_bytes": "8K",\n  "requst_bytes": "1K"\n}', "the former configuration stays")
+        assert "request_bytes" in said and "3" in said, said
+        assert faasd.invoke("hello", body).status == 200
+        reload({"request_bytes": "no size"}, "the former configuration stays")
+        assert faasd.invoke("hello", body).status == 200
+        said = reload({"request_bytes": "1K", "uid_count": 20000, "connections": 10}, "a restart is needed")
+        assert "uid_count" in said and "connections" in said, said
+        wait_until(lambda: faasd.invoke("hello", body).status == 413, "what needs no restart is in use")
+        assert faasd.gateway_pid() == gateway

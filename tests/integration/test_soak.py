@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many requests, one in ten of which crashes, hangs or runs out of memory: every one gets its own answer, and nothing is left of any of them.
+
+FAASD_SOAK_REQUESTS says how many; the promise is about 100,000.
+"""
+
+import collections
+import os
+import pathlib
+import random
+import re
+import threading
+import time
+
+from harness import HELLO, PROBE, Faasd, cgroup_directories, wait_until
+
+REQUESTS = int(os.environ.get("FAASD_SOAK_REQUESTS", "12000"))
+CLIENTS = 24
+RESIDENT_SLACK_KB = 384  # what a heap may differ by after the same work: a few arenas' tops, not a leak per request
+
+SCRIPT = """#!/bin/sh
+read event
+case $event in
+fail) echo reason >&2; exit 3 ;;
+kill) kill -9 $$ ;;
+*) echo fine ;;
+esac
+"""
+HOG = """#!/bin/sh
+exec tail /dev/zero
+"""
+SLEEPER = """#!/bin/sh
+setsid sleep 60 &
+sleep 60
+"""
+
+GOOD = {
+    ("hello", b'{"name":"soak"}'): 60,
+    ("script", b"live\n"): 15,
+    ("worker", b"live"): 15,
+}
+BAD = {
+    ("script", b"fail\n"): (500, "FunctionError"),
+    ("script", b"kill\n"): (502, "FunctionCrashed"),
+    ("worker", b"abort"): (502, "FunctionCrashed"),
+    ("worker", b"exit"): (502, "FunctionCrashed"),
+    ("worker", b"garbage"): (502, "BadReply"),
+    ("hanger", b"hang"): (504, "Timeout"),
+    ("sleeper", b""): (504, "Timeout"),
+    ("hog", b""): (502, "OutOfMemory"),
+}
+
+
+class Client:
+    """One keep-alive connection; http.client costs more than faasd does."""
+
+    def __init__(self, faasd):
+        self.socket = faasd.connect(timeout=60)
+        self.buffer = b""
+
+    def call(self, name, event):
+        self.socket.sendall(b"POST /function/%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (name.encode(), len(event)) + event)
+        while (end := self.buffer.find(b"\r\n\r\n")) < 0:
+            self._more()
+        head = self.buffer[:end]
+        length = int(re.search(rb"\r\nContent-Length: (\d+)", head, re.I).group(1))
+        while len(self.buffer) < end + 4 + length:
+            self._more()
+        body = self.buffer[end + 4:end + 4 + length]
+        self.buffer = self.buffer[end + 4 + length:]
+        error = re.search(rb"\r\nX-Faasd-Error: (\w+)", head)
+        return int(head[9:12]), error and error.group(1).decode(), body
+
+    def _more(self):
+        piece = self.socket.recv(65536)
+        assert piece, "faasd closed the connection"
+        self.buffer += piece
+
+
+def run(faasd, count, seed):
+    """`count` requests from CLIENTS connections; every answer that was not the expected one."""
+    surprises, tally = [], collections.Counter()
+    guard = threading.Lock()
+
+    def client(number):
+        rng = random.Random(seed * 1000 + number)
+        connection = Client(faasd)
+        good, weights, bad = list(GOOD), list(GOOD.values()), list(BAD)
+        mine = collections.Counter()
+        for _ in range(count // CLIENTS):
+            what = rng.choice(bad) if rng.random() < 0.1 else rng.choices(good, weights)[0]
+            expected = BAD.get(what, (200, None))
+            status, error, body = connection.call(*what)
+            mine[what] += 1
+            if (status, error) != expected:
+                surprises.append((what, expected, status, error, body[:300]))
+        connection.socket.close()
+        with guard:
+            tally.update(mine)
+
+    failed = []
+
+    def guarded(number):
+        try:
+            client(number)
+        except Exception as e:  # a thread's failure is the test's
+            failed.append(repr(e))
+
+    threads = [threading.Thread(target=guarded, args=(n,)) for n in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed, failed
+    return surprises, tally
+
+
+def status_kb(pid, key):
+    return int(re.search(rf"^{key}:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M).group(1))
+
+
+def descendants(pid):
+    """Every process below it, zombies included."""
+    parents = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                fields = pathlib.Path(f"/proc/{entry}/stat").read_text().rsplit(")", 1)[1].split()
+                parents.setdefault(int(fields[1]), []).append(int(entry))
+            except OSError:
+                pass
+    found, todo = [], [pid]
+    while todo:
+        children = parents.get(todo.pop(), [])
+        found += children
+        todo += children
+    return found
+
+
+def names_of(faasd):
+    """The daemon's own group in each hierarchy: its sandboxes' groups lie beneath."""
+    own = set()
+    for line in pathlib.Path(f"/proc/{faasd.sandbox_pids()[0]}/cgroup").read_text().splitlines():
+        own.update(re.findall(r"faasd-[0-9a-f]{6,}", line))
+    assert len(own) == 1, own
+    return own.pop()
+
+
+def beneath(group):
+    return sorted(d for d in cgroup_directories("") if f"/{group}/" in d)
+
+
+def look(faasd, group):
+    supervisor, gateway = faasd.pid, faasd.gateway_pid()
+    return {
+        "gateway": gateway,
+        "processes": len(descendants(supervisor)),
+        "cgroups": len(beneath(group)),
+        "mounts": len(pathlib.Path(f"/proc/{supervisor}/mountinfo").read_text().splitlines()),
+        "mounts of the host": pathlib.Path("/proc/self/mountinfo").read_text().count(str(faasd.root)),
+        "supervisor's descriptors": len(os.listdir(f"/proc/{supervisor}/fd")),
+        "gateway's descriptors": len(os.listdir(f"/proc/{gateway}/fd")),
+        "files": {kind: len(os.listdir(faasd.root / "state" / kind)) for kind in ("staging", "trash", "versions")},
+    }
+
+
+def resident(faasd):
+    return status_kb(faasd.pid, "VmRSS"), status_kb(faasd.gateway_pid(), "VmRSS")
+
+
+def come_to_rest(faasd):
+    """All instances have gone, by keep_warm, and every connection is closed."""
+    wait_until(lambda: not any(faasd.instances(n) for n in {w[0] for w in [*GOOD, *BAD]}), "the pools are empty")
+    wait_until(lambda: not faasd.sandbox_pids(), "no sandbox lives")
+    wait_until(lambda: faasd.system()["connections"] == 1, "the connections are closed")
+
+
+def deploy_all(faasd):
+    warm = ["--keep-warm", "300ms", "--max-concurrency", "4"]
+    faasd.deploy("hello", HELLO, "--runtime", "native", *warm)
+    faasd.deploy("worker", PROBE, "--runtime", "native", *warm)
+    faasd.deploy("hanger", PROBE, "--runtime", "native", "--timeout", "200ms", *warm, "--max-concurrency", "12")
+    faasd.deploy_script("script", SCRIPT, *warm)
+    faasd.deploy_script("hog", HOG, "--memory", "16M", *warm)
+    faasd.deploy_script("sleeper", SLEEPER, "--timeout", "200ms", *warm, "--max-concurrency", "12")
+
+
+def test_one_request_in_ten_goes_wrong_and_nothing_is_left_of_it():
+    # The backoff of a function whose every request crashes is for its users' good; here it would only make the test wait.
+    with Faasd(config={"crash_backoff": "5ms", "queue_timeout": "60s", "idle_deadline": "10m"}) as faasd:
+        deploy_all(faasd)
+        assert faasd.invoke("hello", b"{}").status == 200
+        group = names_of(faasd)
+        assert beneath(group), "a living sandbox has its groups"
+        first = max(REQUESTS // 20, 40 * CLIENTS)
+        surprises, _ = run(faasd, first, 1)
+        assert not surprises, (len(surprises), surprises[:5], faasd.log_text()[-2000:])
+        come_to_rest(faasd)
+        before, before_kb = look(faasd, group), resident(faasd)
+
+        began = time.monotonic()
+        surprises, tally = run(faasd, REQUESTS - first, 2)
+        took = time.monotonic() - began
+        assert not surprises, (len(surprises), surprises[:5], faasd.log_text()[-2000:])
+        come_to_rest(faasd)
+        wait_until(lambda: look(faasd, group) == before, f"as before: {before}, now {look(faasd, group)}")
+        after_kb = resident(faasd)
+        bad = sum(tally[w] for w in BAD)
+        print(f"\n{sum(tally.values())} requests, {bad} of them bad, in {took:.1f} s; supervisor {before_kb[0]} -> {after_kb[0]} kB, "
+              f"gateway {before_kb[1]} -> {after_kb[1]} kB; {before}")
+        for who, now, then in zip(("supervisor", "gateway"), after_kb, before_kb):
+            assert now - then <= RESIDENT_SLACK_KB, f"the {who} grew from {then} to {now} kB"
+        assert 0.08 < bad / sum(tally.values()) < 0.12
+        assert all(tally[w] for w in [*GOOD, *BAD]), tally
