@@ -19,7 +19,7 @@ OPT ?= -O1 -fno-omit-frame-pointer
 SANFLAGS := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
 endif
 # clang 14 knows zero-init only behind a flag that it promises to drop
-ifneq ($(findstring clang,$(shell $(CC) --version | head -n1)),)
+ifneq ($(findstring clang,$(shell $(CC) --version 2>/dev/null | head -n1)),)
 HARDEN := $(filter-out -ftrivial-auto-var-init=zero,$(HARDEN))
 endif
 CFLAGS_ALL := -std=gnu17 -D_GNU_SOURCE -g $(OPT) $(WARN) $(HARDEN) $(SANFLAGS) -fPIE -MMD -MP -Isrc -Iinclude -I$(BUILD)/gen $(CFLAGS)
@@ -114,7 +114,8 @@ check-integration: all $(BUILD)/probe ## pytest against the real binary
 check-escape: all $(BUILD)/probe ## attacks run inside a function
 	$(Q)FAASD_BUILD=$(abspath $(BUILD)) $(PYTEST) tests/escape
 
-check-guest: all $(BUILD)/probe ## the same under pure cgroup v2, in a virtual machine
+GUEST_UNITS := $(patsubst %,$(BUILD)/unit/%,$(shell cat tests/guest/units))
+check-guest: all $(BUILD)/probe $(GUEST_UNITS) ## the same under pure cgroup v2, in a virtual machine
 	$(Q)FAASD_BUILD=$(abspath $(BUILD)) tests/guest/run
 
 check-asan: ## unit, integration and escape tests under ASan and UBSan

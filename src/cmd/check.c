@@ -67,6 +67,26 @@ static int print_table(const struct feature_set *set)
     return r;
 }
 
+/* What `faasd serve` would say (hygiene_demand_features). */
+static int give_verdict(const struct feature_set *set, bool json)
+{
+    unsigned required = 0;
+    unsigned expected = 0;
+    for (int i = 0; i < FEATURE_COUNT; i++) {
+        enum feature_need need = feature_need((enum feature)i);
+        required += !set->found[i] && need == FEATURE_REQUIRED;
+        expected += !set->found[i] && need == FEATURE_DEGRADES;
+    }
+    if (!json && required)
+        puts("\n`faasd serve` can't serve here: what is required and missing, it can't do without.");
+    else if (!json && expected)
+        puts("\n`faasd serve` refuses to serve here; with --allow-degraded it serves without what is expected and "
+             "missing.");
+    else if (!json)
+        puts("\n`faasd serve` serves here.");
+    return required || expected ? CMD_FAILED : CMD_OK;
+}
+
 int cmd_check(int argc, char **argv)
 {
     bool json = false;
@@ -85,9 +105,5 @@ int cmd_check(int argc, char **argv)
         fprintf(stderr, "faasd check: no memory\n");
         return CMD_FAILED;
     }
-    status = CMD_OK;
-    for (int i = 0; i < FEATURE_COUNT; i++)
-        if (!set.found[i] && feature_need((enum feature)i) == FEATURE_REQUIRED)
-            status = CMD_FAILED;
-    return output_finish("check", status);
+    return output_finish("check", give_verdict(&set, json));
 }

@@ -74,6 +74,9 @@ int client_call(const struct client_call *call, struct buf *out);
 /* "/v1/functions/NAME" + rest, with a NUL. 0 or -ENOMEM. */
 int client_path(struct buf *out, const char *name, const char *rest);
 
+/* Could this be a function's name? If not, says so and how to write one: CMD_USAGE is due. */
+bool client_check_name(const char *command, struct str name);
+
 /* Reads the body of an error reply and says what it says; returns its exit status, never CMD_OK. */
 int client_refused(const char *command, struct client *c, const struct http1_response *reply);
 

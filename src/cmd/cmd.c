@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/cmd.h"
 
+#include "gateway/gateway.h"
+
 #include "cmd/help.h"
 
 #include <stdio.h>

@@ -35,9 +35,4 @@ int cmd_help(int argc, char **argv);
 int cmd_unpack(int argc, char **argv);       /* inside the unpacker's sandbox */
 int cmd_delete_trees(int argc, char **argv); /* inside the deleter's sandbox */
 
-/* The two daemons' entries, elsewhere. */
-struct supervisor_options;
-int supervisor_main(const struct supervisor_options *o); /* supervisor/supervisor.h */
-int gateway_main(void);                                  /* gateway/main.c: fds as supervisor/message.h says */
-
 #endif

@@ -55,7 +55,8 @@ int cmd_config(int argc, char **argv)
                         .operands_text = "a function's NAME"};
     int status = options_parse(&o, argc, argv);
     if (status == OPTIONS_GO_ON && settings_flags_are_given(&flags))
-        status = change(&target, o.operands[0], &flags, json);
+        status = client_check_name("config", str_from(o.operands[0])) ? change(&target, o.operands[0], &flags, json)
+                                                                      : CMD_USAGE;
     else if (status == OPTIONS_GO_ON && strcmp(o.operands[0], "show") == 0)
         status = options_refuse(
             "config", "`faasd config show` is not built yet; `faasd describe NAME` prints a function's settings");

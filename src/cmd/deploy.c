@@ -103,8 +103,8 @@ static int deploy(struct deploy *d, const char *name, const char *path)
     struct buf settings;
     struct err e = {0};
     const struct upload_source source = {.command = "deploy", .path = path, .handler = d->flags.settings.handler};
-    if (!settings_name_is_valid(str_from(name)))
-        return options_refuse("deploy", "'%s' is no name for a function: letters, digits, - and _, at most 64", name);
+    if (!client_check_name("deploy", str_from(name)))
+        return CMD_USAGE;
     if (upload_open(&u, &source, &e) < 0) {
         fprintf(stderr, "faasd deploy: %s\n", e.text);
         return CMD_FAILED;

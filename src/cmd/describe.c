@@ -77,8 +77,15 @@ static void print_numbers(const char *title, const struct json *object)
     JSON_EACH(object, at)
     {
         uint64_t value;
-        if (json_to_u64(at, &value))
+        if (!json_to_u64(at, &value))
+            continue;
+        if (strcmp(json_key(at), "memory_bytes") == 0) {
+            char memory[OUTPUT_AGE_MAX];
+            output_bytes(value, memory);
+            printf("  %-*s%s\n", LABEL_WIDTH, "memory reserved", memory);
+        } else {
             printf("  %-*s%lu\n", LABEL_WIDTH, json_key(at), (unsigned long)value);
+        }
     }
 }
 
@@ -180,6 +187,8 @@ int cmd_describe(int argc, char **argv)
     int status = options_parse(&o, argc, argv);
     if (status != OPTIONS_GO_ON)
         return status;
+    if (!client_check_name("describe", str_from(o.operands[0])))
+        return CMD_USAGE;
     struct buf path;
     buf_init(&path, 0);
     status = CMD_FAILED;

@@ -21,14 +21,14 @@ struct help {
 static const struct help HELPS[] = {
     {"serve", "run the daemon",
      "serve [--config FILE] [--listen ADDR]... [--root DIR] [--allow-degraded] [--check-config]",
-     "Runs in the foreground, prints one line that begins with \"ready\" on stderr\n"
-     "when it accepts requests, and drains on SIGTERM. SIGHUP reads the\n"
+     "Needs root. Runs in the foreground, prints one line that begins with \"ready\"\n"
+     "on stderr when it accepts requests, and drains on SIGTERM. SIGHUP reads the\n"
      "configuration again.\n"
      "\n"
      "  --config FILE     configuration instead of /etc/faasd/config.json; must exist\n"
      "  --listen ADDR     8080, 127.0.0.1:0, [::1]:8080 or unix:/path; repeatable;\n"
      "                    default: port 8080 on both loopback addresses\n"
-     "  --root DIR        keep run/, state/ and config.json under DIR\n"
+     "  --root DIR        keep run/, state/ and config.json under DIR; also FAASD_ROOT\n"
      "  --allow-degraded  serve although this host lacks parts of the sandbox (see\n"
      "                    `faasd check`)\n"
      "  --check-config    read the configuration, say what is wrong, exit\n",
@@ -70,7 +70,7 @@ static const struct help HELPS[] = {
     {"run", "one function or command in a sandbox, without a server",
      "run [limits] PATH [-d DATA]\n"
      "       faasd run [limits] [--name N] -- CMD ARGS...",
-     "Starts a private daemon, runs once and removes everything. PATH is deployed\n"
+     "Needs root. Starts a private daemon, runs once and removes everything. PATH is deployed\n"
      "and called as with `deploy` and `invoke`. CMD is a program of this host (under\n"
      "/usr, /bin, /sbin) or a file of yours; its stdout and stderr come out here\n"
      "when it has ended, and the exit status is 0 or 1. stdin is passed only with -d\n"
@@ -89,8 +89,9 @@ static const struct help HELPS[] = {
      true, false},
     {"shell", "a shell in a function's sandbox", "shell NAME",
      "A sandbox of its own, made as the function's are, plus a pseudo-terminal and\n"
-     "the three terminal system calls it needs. The window's size is passed once, at\n"
-     "the start. Ends with the shell.\n"
+     "the terminal ioctls it needs (modes, job control, window size). The window's\n"
+     "size is passed once, at the start. Ends with the shell; whatever the shell's\n"
+     "own exit status was, this one is 0.\n"
      "\n",
      false, true},
     {"ls", "list functions", "ls [--json]", "  --json            the daemon's reply as JSON\n", false, true},
@@ -119,14 +120,17 @@ static const struct help HELPS[] = {
      false, true},
     {"check", "what this host offers to sandboxes", "check [--json]",
      "Prints every feature of the kernel that faasd uses, found or missing, and what\n"
-     "is lost without it.\n",
+     "is lost without it. The exit status is 1 when `faasd serve` would refuse.\n"
+     "\n"
+     "  --json            the same as one JSON object\n",
      false, false},
     {"stats", "counters of the daemon or of one function", "stats [NAME] [--json]",
      "Counted since the daemon's gateway started.\n"
      "\n"
      "  --json            the daemon's reply as JSON\n",
      false, true},
-    {"version", "the version of this program", "version [--json]", "", false, false},
+    {"version", "the version of this program", "version [--json]", "  --json            the same as one JSON object\n",
+     false, false},
     {"help", "this overview, or one command's text", "help [COMMAND]", "", false, false},
 };
 

@@ -147,8 +147,9 @@ static int invoke_once(struct client *c, const struct invoke *in, const char *ou
         return r;
     invoke_keep_id(reply, id);
     if (invoke_failed_in_faasd(reply)) {
+        bool ran = reply->status >= 500;
         r = client_refused("invoke", c, reply);
-        if (*id && r == CMD_FAILED)
+        if (*id && ran && r == CMD_FAILED)
             fprintf(stderr, "its output: faasd logs %s --id %s\n", in->name, id);
         return r;
     }
@@ -225,6 +226,9 @@ int cmd_invoke(int argc, char **argv)
                         .operands_text = "a function's NAME"};
     buf_init(&fields, 0);
     int status = options_parse(&o, argc, argv);
+    struct str version;
+    if (status == OPTIONS_GO_ON && !client_check_name("invoke", str_cut(str_from(o.operands[0]), ':', &version, NULL)))
+        status = CMD_USAGE;
     if (status == OPTIONS_GO_ON && event_open(&in.event, data, "{}", &e) < 0) {
         fprintf(stderr, "faasd invoke: %s\n", e.text);
         status = CMD_USAGE;

@@ -96,6 +96,8 @@ int cmd_logs(int argc, char **argv)
     int status = options_parse(&o, argc, argv);
     if (status != OPTIONS_GO_ON)
         return status;
+    if (!client_check_name("logs", str_from(o.operands[0])))
+        return CMD_USAGE;
     struct client *c;
     struct err e = {0};
     int r = client_open(&c, &l.target, &status, &e);

@@ -10,7 +10,7 @@
 static const struct output_column COLUMNS[] = {
     {.title = "NAME"},
     {.title = "RUNTIME"},
-    {.title = "NUMBER", .right = true},
+    {.title = "VERSION", .right = true},
     {.title = "MEMORY", .right = true},
     {.title = "INSTANCES", .right = true},
     {.title = "REQUESTS", .right = true},

@@ -3,6 +3,7 @@
 
 #include "cmd/cmd.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,7 +134,8 @@ static void print_cell(FILE *to, const char *text, size_t width, bool right, boo
 
 void output_table_print(struct output_table *t, FILE *to)
 {
-    size_t widths[OUTPUT_COLUMNS_MAX];
+    size_t widths[OUTPUT_COLUMNS_MAX] = {0};
+    assert(t->column_count > 0);
     for (unsigned i = 0; i < t->column_count; i++)
         widths[i] = width_of(t->columns[i].title);
     unsigned column = 0;

@@ -4,6 +4,7 @@
 #include "cmd/cmd.h"
 #include "cmd/output.h"
 #include "codec/json.h"
+#include "codec/settings.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -59,6 +60,15 @@ int client_refused(const char *command, struct client *c, const struct http1_res
     int status = client_report(command, reply, buf_str(&body));
     buf_fini(&body);
     return status == CMD_OK ? CMD_FAILED : status;
+}
+
+bool client_check_name(const char *command, struct str name)
+{
+    if (settings_name_is_valid(name))
+        return true;
+    options_refuse(command, "'%.*s' is no name for a function: letters, digits, - and _, at most 64", (int)name.n,
+                   name.p);
+    return false;
 }
 
 int client_path(struct buf *out, const char *name, const char *rest)

@@ -35,7 +35,8 @@ int cmd_rm(int argc, char **argv)
         return status;
     status = CMD_OK;
     for (int i = 0; i < o.operand_count; i++) {
-        int one = remove_function(&target, o.operands[i]);
+        int one =
+            client_check_name("rm", str_from(o.operands[i])) ? remove_function(&target, o.operands[i]) : CMD_USAGE;
         if (one == CMD_UNREACHABLE || one == CMD_DENIED)
             return one; /* the next would fail in the same way */
         if (one == CMD_OK)

@@ -3,6 +3,7 @@
 #include "cmd/options.h"
 #include "supervisor/supervisor.h"
 
+#include "base/fdio.h"
 #include "base/fmt.h"
 
 #include <errno.h>
@@ -15,6 +16,12 @@ static int add_listen(void *target, const char *value, struct err *e)
     struct supervisor_options *o = target;
     if (o->listen_count == CONFIG_LISTEN_MAX)
         return err_say(e, EINVAL, "at most %d --listen", CONFIG_LISTEN_MAX);
+    scoped_free struct config *scratch = calloc(1, sizeof(*scratch)); /* a slip is said here, as usage */
+    if (!scratch)
+        return err_set(e, ENOMEM, "look at '%s'", value);
+    int r = config_add_listen(scratch, value, e);
+    if (r < 0)
+        return r;
     o->listen[o->listen_count++] = value;
     return 0;
 }

@@ -142,7 +142,8 @@ static int open_session(struct client *c, const char *name, struct err *e)
     if (reply->status != 101)
         return client_refused("shell", c, reply);
     fprintf(stderr,
-            "a shell in the sandbox of '%s': the function's own plan, plus a pty and three terminal system calls\n",
+            "a shell in a sandbox like that of '%s': its plan, plus a pty and the ioctls for terminal modes, job "
+            "control and window size\n",
             name);
     struct str early;
     scoped_fd socket = client_take_socket(c, &early);
@@ -153,11 +154,16 @@ int cmd_shell(int argc, char **argv)
 {
     struct client_target target = {0};
     const struct option table[] = {CLIENT_OPTIONS(&target), {0}};
-    struct options o = {
-        .command = "shell", .tables = {table}, .operands_min = 1, .operands_max = 1, .operands_text = "NAME"};
+    struct options o = {.command = "shell",
+                        .tables = {table},
+                        .operands_min = 1,
+                        .operands_max = 1,
+                        .operands_text = "a function's NAME"};
     int status = options_parse(&o, argc, argv);
     if (status != OPTIONS_GO_ON)
         return status;
+    if (!client_check_name("shell", str_from(o.operands[0])))
+        return CMD_USAGE;
     struct client *c;
     struct err e = {0};
     if (client_open(&c, &target, &status, &e) < 0) {

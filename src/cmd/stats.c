@@ -50,7 +50,7 @@ static void print_daemon(const struct json *system)
     output_age((uint64_t)(seconds * 1000), uptime);
     output_bytes(number(counts, "memory_bytes"), memory);
     output_bytes(number(json_get(system, "limits"), "memory_budget_bytes"), budget);
-    printf("up %s, %lu connections, %lu requests running, %lu waiting\n", uptime,
+    printf("up %s; connections: %lu; requests: %lu running, %lu waiting\n", uptime,
            (unsigned long)number(system, "connections"), (unsigned long)number(counts, "busy"),
            (unsigned long)number(counts, "queued"));
     printf("instances: %lu starting, %lu idle, %lu busy; %s of %s reserved\n\n",

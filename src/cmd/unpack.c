@@ -163,7 +163,7 @@ static int choose_handler(struct unpack_job *job, const struct json *manifest, s
     const char *said = job->handler && *job->handler ? job->handler : json_get_text(manifest, "handler");
     const char *chosen = NULL;
     if (job->totals.files == 0)
-        return err_say(e, EINVAL, "the archive holds no file to run");
+        return err_say(e, EINVAL, "there is no file to run among what was uploaded");
     if (said && *said)
         chosen = said;
     else if (!job->has_manifest && exists(job, job->earlier))

@@ -190,7 +190,7 @@ int handler_check(int tree, const char *handler, struct err *e)
     if (archive_resolve(tree, handler, path, e) < 0 || path[0] == '/' || !path[0])
         return err_say(e, EINVAL, "the handler '%.*s' leads out of the function's own files", SHOWN, handler);
     if (faccessat(tree, path, F_OK, 0) < 0)
-        return err_say(e, EINVAL, "the handler '%.*s' is not in the archive", SHOWN, handler);
+        return err_say(e, EINVAL, "the handler '%.*s' is not among the uploaded files", SHOWN, handler);
     scoped_fd fd = open_file(tree, path, bytes, &head.n);
     if (fd < 0)
         return err_say(e, EINVAL, "the handler '%.*s' is not a regular file", SHOWN, handler);

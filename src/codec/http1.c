@@ -277,7 +277,7 @@ static bool host_agrees(const struct http1_request *r)
     if (r->target.p[0] == '/' || r->target.p[0] == '*')
         return true;
     const struct http1_field *f = http1_find_field(r->fields, r->field_count, "host");
-    return !f || (f->value.n == r->host.n && strncasecmp(f->value.p, r->host.p, r->host.n) == 0);
+    return !f || (f->value.n == r->host.n && f->value.n && strncasecmp(f->value.p, r->host.p, r->host.n) == 0);
 }
 
 static enum http1_scan finish_request(struct http1_request *r, const struct http1_progress *p,

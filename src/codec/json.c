@@ -75,7 +75,8 @@ static int refuse_duplicates(const struct json_doc *doc, const cJSON *object, st
     for (i = 1; i < n && !r; i++)
         if (!strcmp(sorted[i - 1]->string, sorted[i]->string)) {
             unsigned a = json_line(doc, value_of(sorted[i - 1])), b = json_line(doc, value_of(sorted[i]));
-            r = err_say(e, EINVAL, "line %u: key '%.*s' stands there twice", a > b ? a : b, KEY_SHOWN, sorted[i]->string);
+            r = err_say(e, EINVAL, "line %u: key '%.*s' stands there twice", a > b ? a : b, KEY_SHOWN,
+                        sorted[i]->string);
         }
     free(sorted);
     return r;

@@ -374,6 +374,9 @@ void conn_expire(struct conn *c)
 {
     const struct config *config = c->table->gateway->config;
     char limit[UNITS_TEXT_MAX];
+    /* The socket failed under the reply in this very turn of the loop: the exchange has ended, and settling closes the connection. */
+    if (c->broken)
+        return;
     if (c->state == CONN_HEAD) {
         units_format_time(config->header_deadline_ms, limit);
         conn_refuse(c, 408, "no complete request head within 'header_deadline' (%s)", limit);

@@ -26,15 +26,18 @@ unsigned deploy_count(void)
 /* ---- states ---- */
 
 static const char *const STATE_NAMES[] = {
-    [DEPLOY_BEGUN] = "BEGUN",           [DEPLOY_RECEIVING] = "RECEIVING", [DEPLOY_UNPACKING] = "UNPACKING",
-    [DEPLOY_CANCELLING] = "CANCELLING", [DEPLOY_DIGESTING] = "DIGESTING", [DEPLOY_PUBLISHING] = "PUBLISHING",
-    [DEPLOY_TRYING] = "TRYING",         [DEPLOY_STORING] = "STORING",     [DEPLOY_OVER] = "OVER",
+    [DEPLOY_BEGUN] = "BEGUN",           [DEPLOY_LOOKING] = "LOOKING",
+    [DEPLOY_RECEIVING] = "RECEIVING",   [DEPLOY_UNPACKING] = "UNPACKING",
+    [DEPLOY_CANCELLING] = "CANCELLING", [DEPLOY_DIGESTING] = "DIGESTING",
+    [DEPLOY_PUBLISHING] = "PUBLISHING", [DEPLOY_TRYING] = "TRYING",
+    [DEPLOY_STORING] = "STORING",       [DEPLOY_OVER] = "OVER",
 };
 
 #define TO(state) (1u << DEPLOY_##state)
 
 static const unsigned NEXT[] = {
-    [DEPLOY_BEGUN] = TO(RECEIVING) | TO(TRYING) | TO(STORING) | TO(OVER),
+    [DEPLOY_BEGUN] = TO(LOOKING) | TO(RECEIVING) | TO(TRYING) | TO(STORING) | TO(OVER),
+    [DEPLOY_LOOKING] = TO(TRYING) | TO(OVER),
     [DEPLOY_RECEIVING] = TO(UNPACKING) | TO(CANCELLING) | TO(DIGESTING) | TO(OVER),
     [DEPLOY_UNPACKING] = TO(CANCELLING) | TO(DIGESTING) | TO(OVER),
     [DEPLOY_CANCELLING] = TO(OVER),
@@ -200,6 +203,7 @@ void deploy_succeed(struct deploy *d, bool unchanged)
     struct json_writer w;
     bool created = !d->before;
     const struct version *v = unchanged ? d->before : d->version;
+    assert(v);
     buf_init(&body, 0);
     json_writer_init(&w, &body);
     json_put_object(&w, NULL);
@@ -252,6 +256,23 @@ static bool is_known(struct deploy *d)
     return false;
 }
 
+static void patch(struct deploy *d)
+{
+    d->version = revision_make(d->code, d->before->code_bytes, &d->settings, &d->settings_json);
+    deploy_compare(d);
+}
+
+static void on_found(void *owner, const struct err *e)
+{
+    struct deploy *d = owner;
+    if (e->code == ENOENT)
+        deploy_fail(d, 400, "BadRequest", "%s", e->text);
+    else if (e->code)
+        deploy_fail_host(d, e, "look for the handler");
+    else
+        patch(d);
+}
+
 void deploy_patch(struct exchange *x, struct str name)
 {
     struct deploy *d = deploy_new(x, name);
@@ -268,8 +289,12 @@ void deploy_patch(struct exchange *x, struct str name)
     if (!d->settings.handler[0])
         memcpy(d->settings.handler, d->before->settings.handler, sizeof(d->settings.handler));
     memcpy(d->code, d->before->code, sizeof(d->code));
-    d->version = revision_make(d->code, d->before->code_bytes, &d->settings, &d->settings_json);
-    deploy_compare(d);
+    if (strcmp(d->settings.handler, d->before->settings.handler) == 0) {
+        patch(d);
+        return;
+    }
+    deploy_set_state(d, DEPLOY_LOOKING);
+    store_find_program(d->gateway->store, d->before->code, d->settings.handler, on_found, d);
 }
 
 /* ---- DELETE ---- */

@@ -95,8 +95,9 @@ static void on_emptied(void *owner, const struct exec_result *r)
                  r->err_tail.n ? r->err_tail.p : "");
     else
         collector.failures = 0;
-    if (collector.failures == 0)
-        collector.trash = collector.again;
+    /* What came meanwhile may have come too late for this run, so only this run's own share is struck off, and that was done when it began. */
+    if (collector.failures)
+        collector.trash = true;
     finish_pass();
 }
 
@@ -113,7 +114,12 @@ static void empty_trash(void)
         .on_done = on_emptied,
     };
     collector.state = COLLECT_DELETING;
-    if (!collector.trash || !exec_once(collector.gateway, &o))
+    if (!collector.trash) {
+        finish_pass();
+        return;
+    }
+    collector.trash = exec_once(collector.gateway, &o) == NULL;
+    if (collector.trash)
         finish_pass();
 }
 

@@ -4,6 +4,7 @@
  * from two people that they overwrite each other.
  *
  *   BEGUN       accepted                                               none: left in the same call
+ *   LOOKING     the store's thread looks for the new handler           none: the store answers every job
  *   RECEIVING   the unpacker runs, the body goes into its stdin        timer: unpack_timeout without a byte
  *   UNPACKING   the body is complete                                   timer: unpack_timeout
  *   CANCELLING  the client left or time is up; the unpacker is killed  none: the run's own timers end it
@@ -13,7 +14,7 @@
  *   STORING     the row is being committed (or deleted)                none: the store answers every job
  *   OVER        answered, being freed
  *
- * PUT goes through all, a dry run from DIGESTING to OVER, PATCH goes from BEGUN to TRYING, DELETE to STORING.
+ * PUT goes through all, a dry run from DIGESTING to OVER, PATCH goes from BEGUN to TRYING, past LOOKING when it names another handler, DELETE to STORING.
  */
 #ifndef FAASD_GATEWAY_DEPLOY_JOB_H
 #define FAASD_GATEWAY_DEPLOY_JOB_H
@@ -25,6 +26,7 @@
 
 enum deploy_state {
     DEPLOY_BEGUN,
+    DEPLOY_LOOKING,
     DEPLOY_RECEIVING,
     DEPLOY_UNPACKING,
     DEPLOY_CANCELLING,

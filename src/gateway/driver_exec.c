@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 enum {
     FIELDS_MAX = 65536,      /* of a CGI reply's head */
@@ -104,6 +105,10 @@ static int make_stdin(struct str body, int *ret_fd)
     int r = fd_write_full(fd, body.p, body.n);
     if (r < 0)
         return r;
+    /* A memfd is born 0777 and vm.memfd_noexec knows only those made inside the sandbox: without this a caller's bytes could be executed as
+     * /proc/self/fd/0, past /tmp's noexec. The program isn't the owner, so it can't change the mode back. */
+    if (fchmod(fd, 0444) < 0)
+        return -errno;
     if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0 || lseek(fd, 0, SEEK_SET) < 0)
         return -errno;
     *ret_fd = fd_take(&fd);

@@ -6,6 +6,7 @@
 #include "gateway/link.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -153,6 +154,10 @@ static void on_spawned(struct exec_once *run, const int *fds, unsigned fd_count)
     if (run->channel.state != EXEC_CHANNEL_CLOSED || fd_count != 2) {
         for (unsigned i = 0; i < fd_count; i++)
             close(fds[i]);
+        if (run->state == STARTING && fd_count != 2) {
+            err_set(&run->error, EMFILE, "take the descriptors of its sandbox over");
+            kill_it(run);
+        }
         return;
     }
     line_reader_attach(&run->log, fds[1]);

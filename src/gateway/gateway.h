@@ -22,6 +22,9 @@ struct gateway {
     bool draining;
 };
 
+/* The gateway process, from the descriptors of supervisor/message.h to its end; returns the exit status. */
+int gateway_main(void);
+
 /* Called when draining has begun and again whenever an invocation, deploy or connection ends: leaves the loop when nothing runs any more. */
 void gateway_check_drained(struct gateway *g);
 

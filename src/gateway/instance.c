@@ -331,6 +331,8 @@ static void on_spawned(struct instance *i, const struct message_spawned *m, cons
     if (i->state != INSTANCE_SPAWNING || fd_count != (native ? 3u : 2u)) {
         for (unsigned k = 0; k < fd_count; k++)
             close(fds[k]);
+        if (i->state == INSTANCE_SPAWNING)
+            instance_stop(i, INSTANCE_START_FAILED, "its descriptors could not be taken over: the gateway has too many open files");
         return;
     }
     i->pid = m->pid;

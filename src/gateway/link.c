@@ -155,8 +155,8 @@ static void dispatch(struct link *l, struct received *m)
     struct link_waiter *w = h->id ? find(l, h->id) : NULL;
     if (h->type == MESSAGE_DRAIN && m->fd_count == 0 && l->events) {
         l->events->on_drain(l->gateway);
-    } else if (h->type == MESSAGE_CONFIG && m->fd_count == 1 && l->events) {
-        l->events->on_config(l->gateway, m->fds[0]);
+    } else if (h->type == MESSAGE_CONFIG && m->fd_count <= 1 && l->events) {
+        l->events->on_config(l->gateway, m->fd_count ? m->fds[0] : -EMFILE);
     } else if (w) {
         if (h->type == MESSAGE_SPAWN_FAILED || h->type == MESSAGE_EXITED || h->type == MESSAGE_DONE)
             link_unregister(l, w);
@@ -199,12 +199,15 @@ static int receive(struct link *l, struct received *m)
     }
     take_fds(&h, m);
     const struct message_header *head = &m->message.header;
-    if ((h.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || (size_t)n < sizeof(*head) || head->size != (size_t)n ||
+    if ((h.msg_flags & MSG_TRUNC) || (size_t)n < sizeof(*head) || head->size != (size_t)n ||
         size_of(head->type) != (size_t)n) {
         close_all(m);
         lose(l, "the supervisor sent a message of the wrong size");
         return -1;
     }
+    /* This process has no descriptor free, so the kernel kept some of the message's back (unix(7)). The rest is of no use without them. */
+    if (h.msg_flags & MSG_CTRUNC)
+        close_all(m);
     return 1;
 }
 

@@ -8,7 +8,6 @@
  */
 #include "base/fdio.h"
 #include "base/log.h"
-#include "cmd/cmd.h"
 #include "gateway/confine.h"
 #include "gateway/deploy.h"
 #include "gateway/front.h"
@@ -24,6 +23,7 @@
 #include <link.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -79,7 +79,9 @@ static void on_config(struct gateway *g, int fd)
     struct err e;
     scoped_fd from = fd;
     scoped_free struct config *fresh = malloc(sizeof(*fresh));
-    int r = fresh ? read_config(from, fresh, &e) : err_set(&e, ENOMEM, "read the new configuration");
+    int r = fd < 0 ? err_set(&e, -fd, "take the new configuration over") : 0;
+    if (r == 0)
+        r = fresh ? read_config(from, fresh, &e) : err_set(&e, ENOMEM, "read the new configuration");
     if (r < 0) {
         log_error("the configuration stays as it was: %s", e.text);
         return;
@@ -223,7 +225,7 @@ int gateway_main(void)
     keep_memory_small();
     if (start(&gateway, &e) < 0) {
         log_error("the gateway could not start: %s", e.text);
-        return CMD_FAILED;
+        return EXIT_FAILURE;
     }
     link_send_plain(gateway.link, NULL, MESSAGE_HELLO);
     deploy_collect(&gateway);
@@ -231,5 +233,5 @@ int gateway_main(void)
     ev_run(gateway.loop, 0);
     /* Sandboxes and sockets end with the process; the disk is the one thing that must be brought to an end. */
     store_close(gateway.store);
-    return lost ? CMD_FAILED : CMD_OK;
+    return lost ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -213,6 +213,10 @@ static void on_spawned(struct shell *s, const int *fds, unsigned fd_count)
     if (s->state != SHELL_STARTING || s->channel.state != EXEC_CHANNEL_CLOSED || fd_count != 3) {
         for (unsigned i = 0; i < fd_count; i++)
             close(fds[i]);
+        if (s->state == SHELL_STARTING && fd_count != 3) {
+            fail(s, "the gateway has too many open files");
+            stop(s);
+        }
         return;
     }
     s->terminal_fd = fds[2];

@@ -99,6 +99,7 @@ static void call_back(struct store_job *j)
     switch (j->asked) {
     case STORE_JOB_PUT:
     case STORE_JOB_DELETE:
+    case STORE_JOB_PROGRAM:
         j->callback.on_done(j->owner, &j->error);
         break;
     case STORE_JOB_DIGEST:
@@ -184,6 +185,18 @@ void store_digest_tree(struct store *s, uint64_t staging, store_on_digest *on_do
     struct store_job *j = job_new(s, STORE_JOB_DIGEST, owner, 0);
     j->callback.on_digest = on_done;
     j->staging = staging;
+    submit(s, j);
+}
+
+void store_find_program(struct store *s, const char *code, const char *handler, store_on_done *on_done, void *owner)
+{
+    struct store_job *j = job_new(s, STORE_JOB_PROGRAM, owner, strlen(code) + strlen(handler) + 2);
+    j->callback.on_done = on_done;
+    if (j->kind == STORE_JOB_PROGRAM) {
+        char *at = j->strings;
+        j->revision.code = keep_text(&at, str_from(code));
+        j->revision.handler = keep_text(&at, str_from(handler));
+    }
     submit(s, j);
 }
 

@@ -19,21 +19,21 @@ enum {
     STORE_NAMES_MAX = 4 << 20,        /* of the answer to store_list_orphans: some 60,000 names */
 };
 
-enum store_job_kind { STORE_JOB_PUT, STORE_JOB_DELETE, STORE_JOB_DIGEST, STORE_JOB_ORPHANS, STORE_JOB_READ_LOG, STORE_JOB_REFUSED };
+enum store_job_kind { STORE_JOB_PUT, STORE_JOB_DELETE, STORE_JOB_DIGEST, STORE_JOB_PROGRAM, STORE_JOB_ORPHANS, STORE_JOB_READ_LOG, STORE_JOB_REFUSED };
 
 /* Owned by the loop, then by the thread, then by the loop again: never by both. */
 struct store_job {
     enum store_job_kind kind;
     void *owner;
     union {
-        store_on_done *on_done;     /* PUT, DELETE */
+        store_on_done *on_done;     /* PUT, DELETE, PROGRAM */
         store_on_digest *on_digest; /* DIGEST */
         store_on_names *on_names;   /* ORPHANS */
         store_on_log *on_log;       /* READ_LOG */
     } callback;
     enum store_job_kind asked;       /* what a REFUSED one was */
     struct store_job *next;          /* struct store.refused, struct store.spare */
-    struct store_revision revision;  /* PUT, DELETE: strings stand behind the job */
+    struct store_revision revision;  /* PUT, DELETE, PROGRAM: strings stand behind the job */
     unsigned keep;                   /* PUT */
     uint64_t staging;                /* DIGEST */
     struct store_log_query query;    /* READ_LOG */

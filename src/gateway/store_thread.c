@@ -9,6 +9,7 @@
 #include "base/fdio.h"
 #include "base/fmt.h"
 #include "base/log.h"
+#include "codec/handler.h"
 #include "gateway/store_job.h"
 
 #include <assert.h>
@@ -17,6 +18,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* ---- lines ---- */
 
@@ -82,6 +84,19 @@ static void compute_digest(struct store *s, struct store_job *j)
         j->tree.published = faccessat(s->versions_dirfd, j->tree.digest, F_OK, 0) == 0;
 }
 
+static void find_program(struct store *s, struct store_job *j)
+{
+    const char *handler = j->revision.handler;
+    struct stat st;
+    scoped_fd tree = openat(s->versions_dirfd, j->revision.code, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (tree < 0)
+        err_set(&j->error, errno, "open the function's code");
+    else if (!handler_is_likely(tree, handler))
+        err_say(&j->error, ENOENT, "there is no program '%s' in the function's code", handler);
+    else if (fstatat(tree, handler, &st, AT_SYMLINK_NOFOLLOW) < 0 || !(st.st_mode & S_IXOTH))
+        err_say(&j->error, ENOENT, "'%s' is not executable: deploy it again with --handler %s", handler, handler);
+}
+
 static bool looks_like_digest(const char *name)
 {
     return strlen(name) == MESSAGE_DIGEST_MAX - 1 && strspn(name, "0123456789abcdef") == MESSAGE_DIGEST_MAX - 1;
@@ -117,6 +132,9 @@ static void run_job(struct store *s, struct store_job *j)
         break;
     case STORE_JOB_DIGEST:
         compute_digest(s, j);
+        break;
+    case STORE_JOB_PROGRAM:
+        find_program(s, j);
         break;
     case STORE_JOB_ORPHANS:
         list_orphans(s, j);

@@ -60,32 +60,47 @@ static const struct cgroup_hierarchy *find_unified(const struct cgroup_find *fou
     return NULL;
 }
 
-int cgroup_tree_open(struct cgroup_tree **ret_tree, const char *name, struct err *e)
+/* Opens what was found; -ENOENT when nothing of it can be used. */
+static int open_found(struct cgroup_tree *t, const struct cgroup_find *found, struct err *e)
 {
-    struct cgroup_find *found = malloc(sizeof(*found));
-    struct cgroup_tree *t = calloc(1, sizeof(*t));
-    int r = found && t ? cgroup_find_hierarchies(found, e) : err_set(e, ENOMEM, "open the cgroup tree");
-    if (r < 0) {
-        free(found);
-        free(t);
-        return r;
-    }
-    t->v2.fd = t->v2.parent_fd = -1;
-    fmt_to(t->name, sizeof(t->name), "%s", name);
+    const unsigned all =
+        CGROUP_BIT(CGROUP_MEMORY) | CGROUP_BIT(CGROUP_PIDS) | CGROUP_BIT(CGROUP_CPU) | CGROUP_BIT(CGROUP_CPUSET);
     struct err refused = {.text = "nothing was tried"};
     const struct cgroup_hierarchy *unified = find_unified(found);
     open_v1(t, found, unified != NULL, &refused);
-    unsigned all =
-        CGROUP_BIT(CGROUP_MEMORY) | CGROUP_BIT(CGROUP_PIDS) | CGROUP_BIT(CGROUP_CPU) | CGROUP_BIT(CGROUP_CPUSET);
     if (unified)
         cgroup_v2_open(&t->v2, unified, t->name, all & ~v1_controllers(t), &refused);
-    free(found);
-    if (t->v1_count == 0 && t->v2.fd < 0) {
-        free(t);
+    if (t->v1_count == 0 && t->v2.fd < 0)
         return err_say(e, refused.code ? refused.code : ENOENT, "no cgroup hierarchy can be used: %s", refused.text);
-    }
     t->has_kill = t->v2.fd >= 0 && cgroup_has_file(t->v2.fd, ".", "cgroup.kill");
     describe(t);
+    return 0;
+}
+
+static int find_and_open(struct cgroup_tree *t, struct err *e)
+{
+    struct cgroup_find *found = malloc(sizeof(*found)); /* 12 KB of paths: not for the stack */
+    if (!found)
+        return err_set(e, ENOMEM, "look for cgroups");
+    int r = cgroup_find_hierarchies(found, e);
+    if (r == 0)
+        r = open_found(t, found, e);
+    free(found);
+    return r;
+}
+
+int cgroup_tree_open(struct cgroup_tree **ret_tree, const char *name, struct err *e)
+{
+    struct cgroup_tree *t = calloc(1, sizeof(*t));
+    if (!t)
+        return err_set(e, ENOMEM, "open the cgroup tree");
+    t->v2.fd = t->v2.parent_fd = -1;
+    fmt_to(t->name, sizeof(t->name), "%s", name);
+    int r = find_and_open(t, e);
+    if (r < 0) {
+        free(t);
+        return r;
+    }
     *ret_tree = t;
     return 0;
 }

@@ -24,9 +24,9 @@ struct cgroup; /* one instance's group */
  * fails only when nothing at all can be used. */
 int cgroup_tree_open(struct cgroup_tree **ret_tree, const char *name, struct err *e);
 bool cgroup_tree_has(const struct cgroup_tree *t, enum cgroup_controller c);
-bool cgroup_tree_has_kill(const struct cgroup_tree *t);       /* cgroup.kill, v2 or unified */
-bool cgroup_tree_has_clone_into(const struct cgroup_tree *t); /* CLONE_INTO_CGROUP */
-bool cgroup_tree_is_v2(const struct cgroup_tree *t);          /* limits are v2's */
+bool cgroup_tree_has_kill(const struct cgroup_tree *t);        /* cgroup.kill, v2 or unified */
+bool cgroup_tree_has_clone_into(const struct cgroup_tree *t);  /* CLONE_INTO_CGROUP */
+bool cgroup_tree_is_v2(const struct cgroup_tree *t);           /* limits are v2's */
 const char *cgroup_tree_describe(const struct cgroup_tree *t); /* "v2", "hybrid: limits v1, kill v2", ... */
 /* Kills whatever a dead supervisor left in the tree's groups and removes them. Returns how many groups there were, or -errno. */
 int cgroup_tree_sweep(struct cgroup_tree *t, struct err *e);
@@ -35,15 +35,17 @@ void cgroup_tree_close(struct cgroup_tree *t, bool remove); /* remove: the tree'
 struct cgroup_limits {
     uint64_t memory_bytes; /* swap is 0 on top */
     uint32_t pids;
-    uint32_t cpus_milli;   /* quota over 100 ms periods; 0 = none */
-    uint32_t cpu_weight;   /* 1-10000 */
-    const char *cpuset;    /* NULL or "" = all */
+    uint32_t cpus_milli; /* quota over 100 ms periods; 0 = none */
+    uint32_t cpu_weight; /* 1-10000 */
+    const char *cpuset;  /* NULL or "" = all */
 };
 
-int cgroup_create(struct cgroup_tree *t, const char *name, const struct cgroup_limits *limits, struct cgroup **ret_group, struct err *e);
+int cgroup_create(struct cgroup_tree *t, const char *name, const struct cgroup_limits *limits,
+                  struct cgroup **ret_group, struct err *e);
 /* The same in two halves, for who clones in between: the first makes what CLONE_INTO_CGROUP needs (v2 or unified, v2 with its limits), the
  * second the v1 directories with theirs. After a failed second half the group still has to be removed. */
-int cgroup_create_clonable(struct cgroup_tree *t, const char *name, const struct cgroup_limits *limits, struct cgroup **ret_group, struct err *e);
+int cgroup_create_clonable(struct cgroup_tree *t, const char *name, const struct cgroup_limits *limits,
+                           struct cgroup **ret_group, struct err *e);
 int cgroup_create_rest(struct cgroup *g, const struct cgroup_limits *limits, struct err *e);
 
 /* For clone3(CLONE_INTO_CGROUP): the unified or v2 directory, -1 without one. Borrowed. */
@@ -78,7 +80,7 @@ struct cgroup_survey {
     bool has[CGROUP_CONTROLLERS];
     bool v2_limits[CGROUP_CONTROLLERS]; /* that controller is v2's */
     bool kill, oom_group, swap_limit, clone_into;
-    char describe[64];                  /* as cgroup_tree_describe, or why there is nothing */
+    char describe[64]; /* as cgroup_tree_describe, or why there is nothing */
 };
 void cgroup_survey(struct cgroup_survey *ret_survey);
 

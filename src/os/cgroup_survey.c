@@ -69,8 +69,12 @@ void cgroup_survey(struct cgroup_survey *ret_survey)
 {
     *ret_survey = (struct cgroup_survey){0};
     struct err e;
-    struct cgroup_find *found = malloc(sizeof(*found));
-    int r = found ? cgroup_find_hierarchies(found, &e) : err_set(&e, ENOMEM, "look for cgroups");
+    scoped_free struct cgroup_find *found = malloc(sizeof(*found));
+    if (!found) {
+        fmt_to(ret_survey->describe, sizeof(ret_survey->describe), "ENOMEM");
+        return;
+    }
+    int r = cgroup_find_hierarchies(found, &e);
     bool v1 = false, unified = false;
     char name[40], path[2 * CGROUP_PATH_MAX];
     fmt_to(name, sizeof(name), "faasd-survey-%d", getpid());
@@ -92,7 +96,6 @@ void cgroup_survey(struct cgroup_survey *ret_survey)
         fd_close(&fd);
         rmdir(path);
     }
-    free(found);
     ret_survey->swap_limit |= !host_has_swap();
     const char *text = ret_survey->v2_limits[CGROUP_MEMORY] ? "v2"
                        : v1 && unified                      ? "hybrid: limits v1, kill v2"

@@ -26,14 +26,29 @@ static unsigned read_controllers(int fd, const char *file)
     return cgroup_read(fd, ".", file, text, sizeof(text)) < 0 ? 0 : cgroup_parse_controllers(text);
 }
 
+/* Whether groups beneath it can take processes and get controllers: an ordinary group without a process, or the real root, which alone has no
+ * type. The kernel does not say no to everything that is wrong here: it lets cpu and pids be switched on over the heads of processes, which
+ * makes the group a "domain threaded" one, and what is beneath refuses every process from then on (EOPNOTSUPP). */
+static bool can_be_parent(int fd)
+{
+    char text[64];
+    if (!cgroup_has_file(fd, ".", "cgroup.type"))
+        return true;
+    return cgroup_read(fd, ".", "cgroup.type", text, sizeof(text)) > 0 && strcmp(text, "domain\n") == 0 &&
+           cgroup_read(fd, ".", "cgroup.procs", text, sizeof(text)) == 0;
+}
+
 /* Switches on in `fd` what it has of `want`, one by one so that one refusal costs one controller. Returns what groups below get; *ret_error
  * is the last refusal; *ret_added what was off before. */
 static unsigned enable_controllers(int fd, unsigned want, unsigned *ret_added, int *ret_error)
 {
     unsigned on = read_controllers(fd, "cgroup.subtree_control");
-    unsigned missing = read_controllers(fd, "cgroup.controllers") & want & ~on;
-    *ret_error = 0;
+    unsigned offered = read_controllers(fd, "cgroup.controllers") & want;
+    unsigned missing = offered & ~on;
+    *ret_error = offered && !can_be_parent(fd) ? -EBUSY : 0;
     *ret_added = 0;
+    if (*ret_error)
+        return on & want;
     for (unsigned c = 0; c < CGROUP_CONTROLLERS; c++) {
         if (!(missing & CGROUP_BIT(c)))
             continue;
@@ -69,20 +84,21 @@ static int step_into_leaf(struct cgroup_v2_tree *t, int parent, const char *name
     return 0;
 }
 
-/* Tries one directory as the parent of ours. Returns the controllers that groups below it get, or -errno. */
-static int try_parent(struct cgroup_v2_tree *t, int parent, const char *name, unsigned want, bool own, struct err *e)
+/* Tries one directory as the parent of ours: 0, or -EBUSY when one above it may do better. */
+static int try_parent(struct cgroup_v2_tree *t, const char *name, unsigned want, bool own, struct err *e)
 {
     int refused;
-    unsigned added, got = enable_controllers(parent, want, &added, &refused);
+    unsigned added;
+    enable_controllers(t->parent_fd, want, &added, &refused);
     t->enabled |= added;
-    if (refused == -EBUSY && own && is_alone(parent)) {
-        int r = step_into_leaf(t, parent, name, e);
+    if (refused == -EBUSY && own && is_alone(t->parent_fd)) {
+        int r = step_into_leaf(t, t->parent_fd, name, e);
         if (r < 0)
             return r;
-        got = enable_controllers(parent, want, &added, &refused);
+        enable_controllers(t->parent_fd, want, &added, &refused);
         t->enabled |= added;
     }
-    return refused == -EBUSY ? err_set(e, EBUSY, "switch on controllers in a group that holds processes") : (int)got;
+    return refused == -EBUSY ? err_set(e, EBUSY, "switch on controllers in a group that holds processes") : 0;
 }
 
 /* From the mount down to the parent of `own`: slices hand on what they have. Failing is normal (delegated subtrees, foreign owners). */
@@ -127,9 +143,8 @@ int cgroup_v2_open(struct cgroup_v2_tree *t, const struct cgroup_hierarchy *h, c
         t->parent_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (t->parent_fd < 0)
             return err_set(e, errno, "open '%s'", path);
-        int r = try_parent(t, t->parent_fd, name, want, at_own, e);
         char *slash = strrchr(own, '/');
-        if (r >= 0 || r != -EBUSY || !slash)
+        if (try_parent(t, name, want, at_own, e) != -EBUSY || !slash)
             break; /* good, or nothing above would be better: make_tree finds out what can be had here */
         *slash = '\0';
         t->enabled = 0;

@@ -10,14 +10,40 @@
 #include <stdint.h>
 
 enum feature {
-    FEATURE_ROOT, FEATURE_USERNS, FEATURE_MOUNTNS, FEATURE_PIDNS, FEATURE_NETNS, FEATURE_IPCNS, FEATURE_UTSNS, FEATURE_CGROUPNS,
-    FEATURE_CLONE3, FEATURE_PIDFD, FEATURE_CLONE_INTO_CGROUP, FEATURE_MOUNT_SETATTR, FEATURE_PROC_SUBSET,
-    FEATURE_CGROUP_MEMORY, FEATURE_CGROUP_PIDS, FEATURE_CGROUP_CPU, FEATURE_CGROUP_CPUSET, FEATURE_CGROUP_KILL, FEATURE_CGROUP_OOM_GROUP,
-    FEATURE_SECCOMP, FEATURE_NO_NEW_PRIVS, FEATURE_LANDLOCK, FEATURE_LANDLOCK_NET, FEATURE_LANDLOCK_SCOPE, FEATURE_MEMFD_NOEXEC,
-    FEATURE_SWAP_LIMIT, FEATURE_COUNT
+    FEATURE_ROOT,
+    FEATURE_USERNS,
+    FEATURE_MOUNTNS,
+    FEATURE_PIDNS,
+    FEATURE_NETNS,
+    FEATURE_IPCNS,
+    FEATURE_UTSNS,
+    FEATURE_CGROUPNS,
+    FEATURE_CLONE3,
+    FEATURE_PIDFD,
+    FEATURE_CLONE_INTO_CGROUP,
+    FEATURE_MOUNT_SETATTR,
+    FEATURE_PROC_SUBSET,
+    FEATURE_CGROUP_MEMORY,
+    FEATURE_CGROUP_PIDS,
+    FEATURE_CGROUP_CPU,
+    FEATURE_CGROUP_CPUSET,
+    FEATURE_CGROUP_KILL,
+    FEATURE_CGROUP_OOM_GROUP,
+    FEATURE_SECCOMP,
+    FEATURE_NO_NEW_PRIVS,
+    FEATURE_LANDLOCK,
+    FEATURE_LANDLOCK_NET,
+    FEATURE_LANDLOCK_SCOPE,
+    FEATURE_MEMFD_NOEXEC,
+    FEATURE_SWAP_LIMIT,
+    FEATURE_COUNT
 };
 
-enum feature_need { FEATURE_REQUIRED, FEATURE_DEGRADES, FEATURE_NICE }; /* DEGRADES: serve refuses without it unless --allow-degraded. NICE: only said */
+enum feature_need {
+    FEATURE_REQUIRED,
+    FEATURE_DEGRADES,
+    FEATURE_NICE
+}; /* DEGRADES: serve refuses without it unless --allow-degraded. NICE: only said */
 
 struct feature_set {
     bool found[FEATURE_COUNT];
@@ -27,8 +53,8 @@ struct feature_set {
 
 /* Tries each in short-lived children; leaves nothing behind. */
 int feature_probe(struct feature_set *ret_set, struct err *e);
-const char *feature_name(enum feature f);  /* "cgroup memory limit" */
-const char *feature_loss(enum feature f);  /* what is lost without it, a clause */
+const char *feature_name(enum feature f); /* "cgroup memory limit" */
+const char *feature_loss(enum feature f); /* what is lost without it, a clause */
 enum feature_need feature_need(enum feature f);
 
 #endif

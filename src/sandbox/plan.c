@@ -208,46 +208,45 @@ static void add_private_root(const struct builder *b)
         add_target_point(b, i);
 }
 
-static void add_attach(struct plan *p, unsigned slot, const char *path, uint64_t attributes, const char *from,
-                       const char *reason)
+static struct step *add_attach(struct plan *p, unsigned slot, const char *path, const char *from, const char *reason)
 {
     struct step *s = plan_add(p, STEP_ATTACH, path, reason);
     s->slot = slot;
-    s->number = attributes;
     s->value = from;
+    return s;
 }
 
 static void add_code(const struct builder *b)
 {
-    const uint64_t read_only = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+    const uint64_t program = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
     const uint64_t data = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-    switch (b->spec->kind) {
-    case SANDBOX_FUNCTION:
-    case SANDBOX_SHELL:
-        add_attach(b->plan, SLOT_CODE, "/var/task", read_only, "the version's directory",
-                   "the function's code; no request can change it");
+    struct plan *p = b->plan;
+    if (is_function(b->spec)) {
+        add_attach(p, SLOT_CODE, "/var/task", "the version's directory",
+                   "the function's code; no request can change it")
+            ->number = program;
         return;
-    case SANDBOX_UNPACK:
-        add_attach(b->plan, SLOT_CODE, "/staging", data, "the staging directory",
-                   "the one place the archive may write to");
-        break;
-    case SANDBOX_DELETE:
-        add_attach(b->plan, SLOT_CODE, "/trash", data, "the trash directory", "the one place to delete from");
-        break;
     }
-    add_attach(b->plan, SLOT_SELF, "/faasd", read_only, "the faasd program", "the program that does it");
+    if (b->spec->kind == SANDBOX_UNPACK)
+        add_attach(p, SLOT_CODE, "/staging", "the staging directory", "the one place the archive may write to")
+            ->number = data;
+    else
+        add_attach(p, SLOT_CODE, "/trash", "the trash directory", "the one place to delete from")->number = data;
+    add_attach(p, SLOT_SELF, "/faasd", "the faasd program", "the program that does it")->number = program;
 }
 
 static void add_grants(const struct builder *b)
 {
+    static const char why[] = "granted by the configuration";
     const struct sandbox_spec *spec = b->spec;
-    for (unsigned i = 0; i < spec->mount_count; i++)
-        add_attach(b->plan, SLOT_MOUNTS + i, spec->mounts[i].target,
-                   MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (spec->mounts[i].writable ? 0 : MOUNT_ATTR_RDONLY),
-                   spec->mounts[i].source, "granted by the configuration");
+    for (unsigned i = 0; i < spec->mount_count; i++) {
+        const struct sandbox_mount *m = &spec->mounts[i];
+        add_attach(b->plan, SLOT_MOUNTS + i, m->target, m->source, why)->number =
+            MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (m->writable ? 0 : MOUNT_ATTR_RDONLY);
+    }
     for (unsigned i = 0; i < spec->device_count; i++)
-        add_attach(b->plan, SLOT_DEVICES + i, spec->devices[i], MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, spec->devices[i],
-                   "granted by the configuration");
+        add_attach(b->plan, SLOT_DEVICES + i, spec->devices[i], spec->devices[i], why)->number =
+            MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
 }
 
 static void add_tmp(const struct builder *b)
@@ -260,8 +259,9 @@ static void add_tmp(const struct builder *b)
         plan_add(b->plan, STEP_TMPFS, "/tmp",
                  "private, sized (else ENOSPC would come as an out-of-memory kill), gone with the sandbox");
     s->number = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (b->spec->tmp_exec ? 0 : MOUNT_ATTR_NOEXEC);
-    s->value = plan_text(b->plan, "size=%llu,nr_inodes=%llu,mode=1777,uid=%u,gid=%u", (unsigned long long)bytes,
-                         (unsigned long long)inodes, b->plan->inside_id, b->plan->inside_id);
+    /* Root's, so that a program cannot leave its mode or an attribute of /tmp itself to the next request. */
+    s->value = plan_text(b->plan, "size=%llu,nr_inodes=%llu,mode=1777,uid=0,gid=0", (unsigned long long)bytes,
+                         (unsigned long long)inodes);
 }
 
 static void add_namespaces(const struct builder *b)
@@ -309,9 +309,8 @@ static void add_mounts(const struct builder *b)
     add_code(b);
     add_grants(b);
     if (b->spec->network_host)
-        add_attach(p, SLOT_RESOLV, "/etc/resolv.conf",
-                   MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, "/etc/resolv.conf",
-                   "names resolve as on the host");
+        add_attach(p, SLOT_RESOLV, "/etc/resolv.conf", "/etc/resolv.conf", "names resolve as on the host")->number =
+            MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
     if (b->private_root) {
         plan_add(p, STEP_PIVOT, NULL, "the base tree under it is let go");
         plan_add(p, STEP_ATTRIBUTES, "/", "nothing is written outside /tmp and writable grants")->number =
@@ -409,15 +408,16 @@ static int check_spec(const struct sandbox_spec *spec, struct err *e)
     return 0;
 }
 
-int plan_build_sandbox(struct plan *p, const struct plan *base, const struct feature_set *f,
-                       const struct sandbox_spec *spec, uint32_t code_owner, struct err *e)
+int plan_build_sandbox(struct plan *p, const struct plan_input *in, struct err *e)
 {
+    const struct sandbox_spec *spec = in->spec;
     int r = check_spec(spec, e);
     if (r < 0)
         return r;
-    struct builder b = {.plan = p, .base = base, .features = f, .spec = spec, .private_root = target_count(spec) > 0};
+    struct builder b = {
+        .plan = p, .base = in->base, .features = in->features, .spec = spec, .private_root = target_count(spec) > 0};
     plan_init(p, b.private_root ? "/tmp" : "");
-    p->idmap.entries[p->idmap.count++] = (struct idmap_entry){.inside = 0, .outside = code_owner};
+    p->idmap.entries[p->idmap.count++] = (struct idmap_entry){.inside = 0, .outside = in->code_owner};
     if (is_function(spec))
         p->idmap.entries[p->idmap.count++] = (struct idmap_entry){.inside = PLAN_UID_INSIDE, .outside = spec->host_uid};
     else

@@ -113,7 +113,13 @@ bool plan_covers(const struct plan *p, const char *path);
 bool plan_is_mount(enum step_op op);
 
 int plan_build_base(struct plan *p, const struct config *c, const char *scratch_dir, struct err *e);
-int plan_build_sandbox(struct plan *p, const struct plan *base, const struct feature_set *f,
-                       const struct sandbox_spec *spec, uint32_t code_owner, struct err *e);
+
+struct plan_input {
+    const struct plan *base;
+    const struct feature_set *features;
+    const struct sandbox_spec *spec;
+    uint32_t code_owner;
+};
+int plan_build_sandbox(struct plan *p, const struct plan_input *in, struct err *e);
 
 #endif

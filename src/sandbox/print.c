@@ -130,7 +130,8 @@ int sandbox_print_plan(const struct config *c, const struct feature_set *feature
     int r = plan_build_base(&base, c, "", &e);
     if (r < 0)
         return r;
-    r = plan_build_sandbox(&plan, &base, features, spec, c->uid_base + 1, &e);
+    const struct plan_input in = {.base = &base, .features = features, .spec = spec, .code_owner = c->uid_base + 1};
+    r = plan_build_sandbox(&plan, &in, &e);
     if (r < 0) {
         plan_fini(&base);
         return r;

@@ -9,10 +9,12 @@
 #include "sandbox/profile.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -61,6 +63,9 @@ _Static_assert((SOCK_STREAM & SOCK_SEQPACKET) == SOCK_STREAM && (SOCK_STREAM ^ S
 /* Newer than the headers of the distributions that this builds on. */
 enum { CAN_SET_VMA = 0x53564d41, X86_SET_FS = 0x1002, X86_GET_FS = 0x1003, SOCKOPT_ATTACH_REUSEPORT_CBPF = 51 };
 
+/* Events of files that are only read. */
+#define WATCHES_OF_READERS (IN_ACCESS | IN_OPEN | IN_CLOSE_NOWRITE)
+
 enum { TERMINAL_ROWS = 8 };
 
 static const struct seccomp_rule rows[] = {
@@ -94,6 +99,7 @@ static const struct seccomp_rule rows[] = {
     ALLOW("dup", "descriptors"),
     ALLOW("dup2", "descriptors"),
     ALLOW("dup3", "descriptors"),
+    IF("fcntl", EINVAL, 1, INT_MASK, F_NOTIFY, "as a kernel without dnotify; the reason is inotify's, below"),
     ALLOW("fcntl", "descriptors; F_SETOWN signals only this pid namespace"),
     ALLOW("flock", "file locks"),
     ALLOW("lseek", "files"),
@@ -159,7 +165,8 @@ static const struct seccomp_rule rows[] = {
     ALLOW("sendfile", "Go, Node, Rust"),
     ALLOW("inotify_init", "watchers; limited per user"),
     ALLOW("inotify_init1", "watchers; limited per user"),
-    ALLOW("inotify_add_watch", "watchers; limited per user"),
+    IF("inotify_add_watch", 0, 2, WATCHES_OF_READERS, 0, "watchers of changes; limited per user"),
+    ANSWER("inotify_add_watch", EACCES, "the inodes of /usr are the host's: it would name each program that anybody starts"),
     ALLOW("inotify_rm_watch", "watchers"),
     IF("mknod", 0, 1, S_IFMT, S_IFIFO, "mkfifo in shell scripts"),
     ANSWER("mknod", EPERM, "no device nodes"),

@@ -249,7 +249,9 @@ int sandbox_spawn(struct sandbox_base *b, struct cgroup_tree *t, const struct sa
 {
     struct start s;
     start_init(&s, b, spec);
-    int r = plan_build_sandbox(&s.plan, &b->plan, &b->features, spec, b->code_owner, e);
+    const struct plan_input in = {
+        .base = &b->plan, .features = &b->features, .spec = spec, .code_owner = b->code_owner};
+    int r = plan_build_sandbox(&s.plan, &in, e);
     if (r < 0)
         return r;
     child_init(&s.child, &s.plan);

@@ -27,10 +27,10 @@ struct sandbox_mount {
 struct sandbox_spec {
     enum sandbox_kind kind;
     enum sandbox_worker worker;
-    const char *name;      /* of its cgroup: unique among the living */
-    const char *hostname;  /* inside */
-    int code_dirfd;        /* FUNCTION, SHELL: the version's tree; UNPACK: staging; DELETE: the trash. Borrowed */
-    uint32_t host_uid;     /* the instance's own uid and gid on the host; UNPACK and DELETE: the code owner's */
+    const char *name;     /* of its cgroup: unique among the living */
+    const char *hostname; /* inside */
+    int code_dirfd;       /* FUNCTION, SHELL: the version's tree; UNPACK: staging; DELETE: the trash. Borrowed */
+    uint32_t host_uid;    /* the instance's own uid and gid on the host; UNPACK and DELETE: the code owner's */
     uint64_t tmp_bytes;
     bool tmp_exec;
     bool network_host;
@@ -46,31 +46,35 @@ struct sandbox_base;
 struct sandbox_base_options {
     const struct config *config;
     const struct feature_set *features;
-    const char *scratch_dir; /* an existing directory to build the base tree on, in its own namespace: run/base stays empty for all others */
-    uint32_t code_owner;     /* host id that versions belong to; shown as root inside */
-    int self_fd;             /* the faasd program, for UNPACK and DELETE. Borrowed for the call */
+    const char *
+        scratch_dir; /* an existing directory to build the base tree on, in its own namespace: run/base stays empty for all others */
+    uint32_t code_owner; /* host id that versions belong to; shown as root inside */
+    int self_fd;         /* the faasd program, for UNPACK and DELETE. Borrowed for the call */
 };
 /* The tree is the root of a mount namespace of its own (sandbox/base.c); the caller stays in its namespace and sees no mount more. */
 int sandbox_base_open(struct sandbox_base **ret_base, const struct sandbox_base_options *o, struct err *e);
 void sandbox_base_close(struct sandbox_base *b);
 
 struct sandbox {
-    pid_t pid;      /* init, on the host */
-    int pidfd;      /* readable when init, and with it every process of the sandbox, is dead */
-    int error_fd;   /* one struct err from the child, or end of file: then init runs and the sandbox is complete. Non-blocking */
-    int control_fd; /* our end of init's control socket */
-    int log_fd;     /* read end */
-    int worker_fd;  /* our end of the worker's socket, or the pty's master; -1 */
+    pid_t pid; /* init, on the host */
+    int pidfd; /* readable when init, and with it every process of the sandbox, is dead */
+    int error_fd; /* one struct err from the child, or end of file: then init runs and the sandbox is complete. Non-blocking */
+    int control_fd;       /* our end of init's control socket */
+    int log_fd;           /* read end */
+    int worker_fd;        /* our end of the worker's socket, or the pty's master; -1 */
     struct cgroup *group; /* owned by the caller from then on */
 };
 /* Everything CLOEXEC and non-blocking. On failure nothing is left behind, cgroup included. */
-int sandbox_spawn(struct sandbox_base *b, struct cgroup_tree *t, const struct sandbox_spec *spec, struct sandbox *ret_sandbox, struct err *e);
+int sandbox_spawn(struct sandbox_base *b, struct cgroup_tree *t, const struct sandbox_spec *spec,
+                  struct sandbox *ret_sandbox, struct err *e);
 
 /* After error_fd's end of file: reads /proc/PID from outside and compares with what was planned: ids, NoNewPrivs, Seccomp, capabilities,
  * namespaces, mounts, descriptors, cgroup. -EPERM with what differs. */
-int sandbox_verify(const struct sandbox_base *b, const struct sandbox_spec *spec, const struct sandbox *s, struct err *e);
+int sandbox_verify(const struct sandbox_base *b, const struct sandbox_spec *spec, const struct sandbox *s,
+                   struct err *e);
 
 /* The plan as text, one step a line, for `faasd run --plan`. */
-int sandbox_print_plan(const struct config *c, const struct feature_set *features, const struct sandbox_spec *spec, struct buf *out);
+int sandbox_print_plan(const struct config *c, const struct feature_set *features, const struct sandbox_spec *spec,
+                       struct buf *out);
 
 #endif

@@ -300,7 +300,9 @@ int sandbox_verify(const struct sandbox_base *b, const struct sandbox_spec *spec
     if (proc < 0)
         return err_set(e, errno, "open '%s'", path);
     c.proc_fd = proc;
-    int r = plan_build_sandbox(&c.plan, &b->plan, &b->features, spec, b->code_owner, e);
+    const struct plan_input in = {
+        .base = &b->plan, .features = &b->features, .spec = spec, .code_owner = b->code_owner};
+    int r = plan_build_sandbox(&c.plan, &in, e);
     if (r < 0)
         return r;
     r = run_checks(&c, e);

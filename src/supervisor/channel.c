@@ -69,6 +69,10 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
         int r = sock_receive(c->fd, &request, sizeof(request), &record);
         if (r == -EAGAIN)
             return;
+        if (r == -ECONNRESET) { /* its end is closed, and messages to it were left unread: unix(7) tells that so */
+            on_end(c);
+            return;
+        }
         if (r < 0) {
             supervisor_on_gateway_broken(c->supervisor,
                                          r == -EMSGSIZE ? "it sent an oversized message" : "the message socket failed");

@@ -157,7 +157,7 @@ static _Noreturn void child_main(struct child_plan *p, pid_t parent)
                 environment[n++] = *at;
 #endif
         execveat((int)p->count - 1, "", argv, environment, AT_EMPTY_PATH);
-        r = err_set(&e, errno, "execute this program as uid %u (is its file readable and executable for all?)", p->uid);
+        err_set(&e, errno, "execute this program as uid %u (is its file readable and executable for all?)", p->uid);
     }
     log_error("the gateway did not start: %s", e.text);
     _exit(127);

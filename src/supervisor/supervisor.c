@@ -271,7 +271,7 @@ static int open_host(struct supervisor *s, struct err *e)
     if (r < 0)
         return r;
     if (geteuid() != 0)
-        return err_say(e, EPERM, "faasd serves as root only, and this is uid %u", geteuid());
+        return err_say(e, EPERM, "sandboxes are made as root only, and this is uid %u: try `sudo faasd ...`", geteuid());
     r = feature_probe(&s->features, e);
     if (r == 0)
         r = hygiene_demand_features(&s->features, o->allow_degraded, e);
@@ -364,7 +364,7 @@ static int check_config(const struct supervisor_options *o)
     struct err e;
     scoped_free struct config *c = calloc(1, sizeof(*c));
     if (!c || supervisor_load_config(o, c, &e) < 0) {
-        dprintf(STDERR_FILENO, "%s\n", c ? e.text : "no memory");
+        dprintf(STDERR_FILENO, "faasd serve: %s\n", c ? e.text : "no memory");
         return 1;
     }
     dprintf(STDOUT_FILENO, "the configuration is good\n");

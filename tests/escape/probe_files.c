@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 /* The first of the paths that opens, or the last errno. */
@@ -252,18 +253,27 @@ F15(const char *argument) {
 static struct finding
 F16(const char *argument) {
     const char *const places[] = {"/tmp", "/dev/shm", "/var/tmp", "/run"};
-    char path[64];
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+    char path[64], value[16];
+    struct stat st;
+    bool look = strcmp(argument, "write") != 0;
+    for (size_t i = 0; look && i < sizeof(places) / sizeof(places[0]); i++) {
         snprintf(path, sizeof(path), "%s/f16-residue", places[i]);
-        if (strcmp(argument, "write") != 0 && access(path, F_OK) == 0)
+        if (access(path, F_OK) == 0)
             return found_open("%s is still there", path);
     }
+    if (look && getxattr("/tmp", "user.f16", value, sizeof(value)) >= 0)
+        return found_open("an attribute of /tmp is still there");
+    if (look && (stat("/tmp", &st) < 0 || (st.st_mode & 07777) != 01777))
+        return found_open("the mode of /tmp is still changed");
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         snprintf(path, sizeof(path), "%s/f16-residue", places[i]);
-        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-        if (fd >= 0)
-            close(fd);
+        close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
     }
+    mkdir("/tmp/f16", 0700);
+    mkdir("/tmp/f16/deep", 0700);
+    chmod("/tmp/f16", 0);
+    setxattr("/tmp", "user.f16", "x", 1, 0);
+    chmod("/tmp", 0700);
     return found_denied("no residue");
 }
 

@@ -151,6 +151,21 @@ P10(const char *argument) {
     return made == 3000 ? found_open("%d zombies", made) : found_denied("after %d: %s", made, strerrorname_np(why));
 }
 
+/* Deaf to every signal that can be ignored: only SIGKILL ends it. Alive after a SIGTERM of its own, it is open to go on for ever. */
+static struct finding
+P11(const char *argument) {
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, NULL);
+    for (int number = 1; number < 65; number++)
+        signal(number, SIG_IGN);
+    kill(getpid(), SIGTERM);
+    if (strcmp(argument, "for-ever") != 0)
+        return found_open("it lives on after SIGTERM");
+    for (;;)
+        pause();
+}
+
 static struct finding
 P12(const char *argument) {
     (void)argument;
@@ -221,6 +236,6 @@ P15(const char *argument) {
 }
 
 const struct probe PROBES_PROCESS[] = {
-    {"P1", P1}, {"P2", P2},   {"P3", P3},   {"P4", P4},   {"P5", P5},   {"P6", P6},   {"P7", P7},
-    {"P8", P8}, {"P10", P10}, {"P12", P12}, {"P13", P13}, {"P14", P14}, {"P15", P15}, {0},
+    {"P1", P1},   {"P2", P2},   {"P3", P3},   {"P4", P4},   {"P5", P5},   {"P6", P6},   {"P7", P7}, {"P8", P8},
+    {"P10", P10}, {"P11", P11}, {"P12", P12}, {"P13", P13}, {"P14", P14}, {"P15", P15}, {0},
 };

@@ -170,7 +170,32 @@ R12(const char *argument) {
                                : found_denied("after %d: %s", made, strerrorname_np(errno));
 }
 
+static struct finding
+R13(const char *argument) {
+    int seconds = atoi(argument);
+    sleep(seconds ? (unsigned)seconds : 600);
+    return found_open("it slept");
+}
+
+static struct finding
+R14(const char *argument) {
+    enum { FLOOD_MIB = 64 };
+    static char block[1 << 20];
+    (void)argument;
+    signal(SIGPIPE, SIG_IGN);
+    memset(block, 'x', sizeof(block));
+    int written = 0;
+    for (; written < FLOOD_MIB; written++)
+        for (size_t at = 0; at < sizeof(block);) {
+            ssize_t n = write(STDOUT_FILENO, block + at, sizeof(block) - at);
+            if (n <= 0)
+                return found_denied("after %d MiB: %s", written, strerrorname_np(errno));
+            at += (size_t)n;
+        }
+    return found_open("%d MiB of output", written);
+}
+
 const struct probe PROBES_RESOURCES[] = {
-    {"R1", R1}, {"R2", R2},   {"R3", R3},   {"R4", R4},   {"R5", R5}, {"R6", R6},
-    {"R9", R9}, {"R10", R10}, {"R11", R11}, {"R12", R12}, {0},
+    {"R1", R1},   {"R2", R2},   {"R3", R3},   {"R4", R4},   {"R5", R5},   {"R6", R6}, {"R9", R9},
+    {"R10", R10}, {"R11", R11}, {"R12", R12}, {"R13", R13}, {"R14", R14}, {0},
 };

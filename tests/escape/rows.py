@@ -49,6 +49,7 @@ ROWS = [
     Row("P13", "execute a memfd"),
     Row("P14", "a new user namespace"),
     Row("P15", "enter a namespace", "root"),
+    Row("K1", "every system call"),
     Row("K2", "32-bit system calls"),
     Row("K3", "x32 system calls", "Debian's kernels have x32 switched off"),
     Row("K4", "arguments with high bits"),

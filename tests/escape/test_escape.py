@@ -15,7 +15,7 @@ import time
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
-from harness import HELLO, PROBE, Faasd, receive_all, wait_until  # noqa: E402
+from harness import HELLO, PROBE, Faasd, receive_all, wait_until, within  # noqa: E402
 from rows import MISBEHAVIOURS, ROWS  # noqa: E402
 
 SEEN = []
@@ -25,7 +25,7 @@ SEEN = []
 def faasd():
     with Faasd() as daemon:
         daemon.deploy("hello", HELLO, "--runtime", "native")
-        daemon.deploy("probe", PROBE, "--runtime", "exec", "--max-concurrency", "2", "--timeout", "60s")
+        daemon.deploy("probe", PROBE, "--runtime", "exec", "--max-concurrency", "2", "--timeout", f"{within(60):.0f}s")
         daemon.deploy("worker", PROBE, "--runtime", "native", "--timeout", "2s")
         yield daemon
         assert daemon.process.poll() is None, daemon.log_text()
@@ -93,7 +93,7 @@ def run_bare(row, argument):
         else:
             command = ["unshare", "--mount", "--pid", "--fork", "--net", "--ipc", "--uts", program, row.id, argument]
             before = None
-        done = subprocess.run(command, cwd=directory, preexec_fn=before, capture_output=True, timeout=120,
+        done = subprocess.run(command, cwd=directory, preexec_fn=before, capture_output=True, timeout=within(120),
                               pass_fds=[inherited] if inherited is not None else [], stdin=subprocess.DEVNULL)
         if inherited is not None:
             os.close(inherited)
@@ -103,7 +103,7 @@ def run_bare(row, argument):
 
 
 def run_inside(faasd, row, argument):
-    reply = faasd.invoke("probe", f"{row.id} {argument}".strip().encode(), timeout=90)
+    reply = faasd.invoke("probe", f"{row.id} {argument}".strip().encode(), timeout=within(90))
     if reply.status == 200:
         return reply.json()
     return {"result": reply.error, "detail": reply.json()["errorMessage"]}
@@ -142,6 +142,40 @@ def test_deep_directories_do_not_slow_the_next_request(faasd):
         assert json.loads(faasd.invoke("probe", b"F16").body)["result"] == "DENIED"
 
 
+def record(row, attack, expected, reply):
+    SEEN.append((row, attack, expected, f"{reply.error or reply.status} {reply.json()['errorMessage'][:80] if reply.error else ''}"))
+
+
+def bare_output(*arguments):
+    done = subprocess.run([str(PROBE), *arguments], capture_output=True, timeout=within(60), user=65534, group=65534, extra_groups=[])
+    return done.stdout
+
+
+def test_P11_a_program_deaf_to_signals_ends_at_its_deadline(faasd):
+    faasd.deploy("deaf-program", PROBE, "--timeout", "1s")
+    began = time.monotonic()
+    reply = faasd.invoke("deaf-program", b"P11 for-ever")
+    record("P11", "ignore every signal", "Timeout", reply)
+    assert reply.error == "Timeout" and time.monotonic() - began < within(3)
+    assert json.loads(bare_output("P11"))["result"] == "OPEN"
+
+
+def test_R13_a_program_that_sleeps_ends_at_its_deadline(faasd):
+    faasd.deploy("sleeper", PROBE, "--timeout", "1s")
+    began = time.monotonic()
+    reply = faasd.invoke("sleeper", b"R13")
+    record("R13", "sleep for ever", "Timeout", reply)
+    assert reply.error == "Timeout" and time.monotonic() - began < within(3)
+    assert json.loads(bare_output("R13", "1"))["result"] == "OPEN"
+
+
+def test_R14_a_flood_of_output_is_cut_off(faasd):
+    reply = faasd.invoke("probe", b"R14")
+    record("R14", "64 MiB of output", "BadReply", reply)
+    assert reply.error == "BadReply", reply
+    assert json.loads(bare_output("R14").lstrip(b"x"))["result"] == "OPEN"
+
+
 def test_positive_controls(faasd):
     """A sandbox that denies everything would pass all rows: these must work."""
     faasd.deploy_script("works", "#!/bin/sh\ncat > /tmp/x && cat /tmp/x && head -c 9 /var/task/run && test -r /dev/urandom && test -d /proc/self\n")
@@ -155,7 +189,7 @@ def test_a_worker_that_misbehaves(faasd, row, how, answers):
     reply = faasd.invoke("worker", how.encode())
     SEEN.append((row, how, " or ".join(str(a or "200") for a in answers), f"{reply.error or 200} {'' if not reply.error else reply.json()['errorMessage'][:80]}"))
     assert (reply.error if reply.error else None) in answers, reply
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < within(15)
     if how == "framing":
         assert reply.headers["X-Kept"] == "yes" and reply.body == b"body"
         assert reply.headers["Content-Length"] == "4" and "Transfer-Encoding" not in reply.headers

@@ -28,6 +28,11 @@ SLOW = float(os.environ.get("FAASD_TEST_SLOW", "1"))
 DEADLINE = 30.0 * SLOW
 
 
+def within(seconds):
+    """A bound of time, as this machine needs it."""
+    return seconds * SLOW
+
+
 def wait_until(condition, what, deadline=DEADLINE):
     """Returns the condition's first true value; fails with `what` after the deadline."""
     end = time.monotonic() + deadline
@@ -187,7 +192,7 @@ class Faasd:
             options.pop("stdin")
         done = subprocess.run([str(FAASD), *map(str, args), "--root", str(self.root)] if "--" not in args
                               else [str(FAASD), str(args[0]), "--root", str(self.root), *map(str, args[1:])],
-                              capture_output=True, timeout=120 * SLOW, env=self.env, **options)
+                              capture_output=True, timeout=within(120), env=self.env, **options)
         done.out = done.stdout.decode(errors="replace")
         done.err = done.stderr.decode(errors="replace")
         if check:
@@ -269,3 +274,14 @@ def is_alive(pid):
         return state not in ("Z", "X")
     except OSError:
         return False
+
+
+def descriptor_limit(pid):
+    return int(re.search(r"^Max open files +(\d+)", pathlib.Path(f"/proc/{pid}/limits").read_text(), re.M).group(1))
+
+
+def limit_descriptors(pid, soft):
+    """As the process's own user: root without CAP_SYS_RESOURCE may not do it to another one's."""
+    owner = pathlib.Path(f"/proc/{pid}/status").read_text()
+    uid, gid = (int(re.search(rf"^{key}:\t(\d+)", owner, re.M).group(1)) for key in ("Uid", "Gid"))
+    subprocess.run(["prlimit", "--pid", str(pid), f"--nofile={soft}:"], user=uid, group=gid, extra_groups=[], check=True)

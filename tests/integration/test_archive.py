@@ -203,9 +203,16 @@ def test_nothing_is_written_through_links(tree):
     refused(tree, make_tar(*members, ("x", b"")), "")
 
 
-def test_setuid_bits_and_owners_are_not_kept(tree):
+@pytest.mark.parametrize("mode", [0o4755, 0o2755, 0o6755])
+def test_setuid_bits_are_refused(tree, mode):
     info = tarfile.TarInfo("run")
-    info.mode, info.uid, info.gid = 0o7777, 12345, 12345
+    info.mode = mode
+    refused(tree, make_tar((info, SCRIPT)), "set-user-id")
+
+
+def test_owners_and_attributes_are_not_kept(tree):
+    info = tarfile.TarInfo("run")
+    info.mode, info.uid, info.gid = 0o1777, 12345, 12345
     info.pax_headers = {"SCHILY.xattr.security.capability": "x", "SCHILY.xattr.user.a": "b"}
     assert unpack(tree, make_tar((info, SCRIPT)))["ok"]
     st = (tree / "run").stat()
@@ -281,7 +288,7 @@ def test_a_program_that_cannot_start_is_said_so(tree):
     shutil.rmtree(tree)
     refused(tree, make_tar(("app", b"print(1)\n")), "neither '#!' nor an ELF header")
     shutil.rmtree(tree)
-    refused(tree, make_tar(("app", SCRIPT)), "'other' is not in the archive", "--handler", "other")
+    refused(tree, make_tar(("app", SCRIPT)), "'other' is not among the uploaded files", "--handler", "other")
     shutil.rmtree(tree)
     refused(tree, make_tar(special("d", tarfile.DIRTYPE), ("x", b"")), "not a regular file", "--handler", "d")
 

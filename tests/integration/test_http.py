@@ -8,13 +8,12 @@ import pathlib
 import re
 import resource
 import socket
-import subprocess
 import threading
 import time
 
 import pytest
 
-from harness import HELLO, Faasd, receive_all, wait_until
+from harness import HELLO, Faasd, descriptor_limit, limit_descriptors, receive_all, wait_until
 
 CANARY = b'POST /function/canary HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}'
 K = 1024
@@ -526,13 +525,6 @@ def test_the_longest_idle_connection_gives_way(strict):
         sock.close()
 
 
-def limit_descriptors(pid, soft):
-    """As the process's own user: root without CAP_SYS_RESOURCE may not do it to another one's."""
-    owner = pathlib.Path(f"/proc/{pid}/status").read_text()
-    uid, gid = (int(re.search(rf"^{key}:\t(\d+)", owner, re.M).group(1)) for key in ("Uid", "Gid"))
-    subprocess.run(["prlimit", "--pid", str(pid), f"--nofile={soft}:"], user=uid, group=gid, extra_groups=[], check=True)
-
-
 def cpu_ticks(pid):
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return int(fields[11]) + int(fields[12])
@@ -546,7 +538,7 @@ def test_running_out_of_descriptors_pauses_without_spinning_and_recovers():
         wait_until(lambda: not marker.exists() and not daemon.sandbox_pids(), "the trash is emptied")
         gateway = daemon.gateway_pid()
         held = len(list(pathlib.Path(f"/proc/{gateway}/fd").iterdir()))
-        before = int(re.search(r"^Max open files +(\d+)", pathlib.Path(f"/proc/{gateway}/limits").read_text(), re.M).group(1))
+        before = descriptor_limit(gateway)
         limit_descriptors(gateway, held + 4)
         sockets = []
         for _ in range(12):

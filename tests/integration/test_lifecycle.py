@@ -17,7 +17,8 @@ import time
 
 import pytest
 
-from harness import FAASD, HELLO, Faasd, cgroup_directories, is_alive, receive_all, wait_until
+from harness import (FAASD, HELLO, Faasd, cgroup_directories, descriptor_limit, is_alive, limit_descriptors, receive_all,
+                     wait_until)
 
 SLOW = "#!/bin/sh\nsleep 0.4\necho done\n"
 QUICK = "#!/bin/sh\necho fine\n"
@@ -69,6 +70,17 @@ def groups_beneath(group):
     return [d for d in cgroup_directories("") if f"/{group}/" in d]
 
 
+def identify(directories):
+    """Directories with their inodes: a name may come again after a restart."""
+    found = set()
+    for directory in directories:
+        try:
+            found.add((directory, os.stat(directory).st_ino))
+        except OSError:
+            pass
+    return found
+
+
 def processes_in(group):
     """Every process of the host that is in that group or one beneath it."""
     found = []
@@ -118,6 +130,7 @@ def test_a_killed_gateway_is_back_within_200_ms_with_all_functions():
         print(f"\nback after {sorted(round(t) for t in took)} ms")
         assert {f["name"] for f in faasd.control("GET", "/v1/functions").json()["functions"]} == {"hello", "slow"}
         assert max(took) < 200, took
+        assert "not to be trusted" not in faasd.log_text(), faasd.log_text()
 
 
 def test_a_connection_in_the_backlog_survives_the_gateway():
@@ -162,14 +175,18 @@ def test_after_a_killed_supervisor_all_is_gone_within_a_second_and_the_next_star
                 wait_until(lambda: not processes_in(group), "no process is left in its cgroups")
                 slowest = max(slowest, time.monotonic() - killed)
             deployer.join()
+            left = identify(groups_beneath(group))
+            assert left, "a kill leaves cgroups for the next start to sweep"
             faasd.stop()  # reads the log to its end
             faasd.start()
-            # What a sweep takes is gone when the daemon is ready, except what the gateway has started since.
+            assert not left & identify(groups_beneath(group)), "swept before the daemon is ready"
             assert faasd.invoke("hello", b"{}").status == 200
             assert faasd.invoke("slow").body == b"done\n"
             wait_until(lambda: not trees(faasd, "staging") and not trees(faasd, "trash"), "staging and trash are empty")
             assert sorted(os.listdir(faasd.root / "run")) == ["base", "control.sock", "invoke.sock", "lock"]
             assert not os.listdir(faasd.root / "run" / "base")
+            assert not [n for n in os.listdir(faasd.root / "state") if n.endswith(".new")]
+            assert str(faasd.root) not in pathlib.Path("/proc/self/mountinfo").read_text()
         print(f"\nall gone {slowest * 1000:.0f} ms after the kill at the latest")
         assert slowest < 1
     assert not processes_in(group)
@@ -288,36 +305,22 @@ def test_a_second_daemon_on_one_root_is_refused_with_the_pid():
         assert faasd.invoke("hello", b"{}").status == 200
 
 
-def without_standard_descriptors():
-    for fd in (0, 1):
-        os.close(fd)  # 2 is the harness's only way to see the ready line; the test below closes it too
-
-
-def test_closed_standard_descriptors_are_not_mistaken_for_others():
-    with Faasd(popen={"preexec_fn": without_standard_descriptors}) as faasd:
-        faasd.deploy_script("f", QUICK)
-        assert faasd.invoke("f").body == b"fine\n"
-        for pid in (faasd.pid, faasd.gateway_pid()):
-            for fd in (0, 1):
-                assert os.readlink(f"/proc/{pid}/fd/{fd}") == "/dev/null"
-
-
-def test_without_any_standard_descriptor_it_serves(tmp_path):
-    config = tmp_path / "root"
-    config.mkdir(mode=0o755)
-    os.chmod(tmp_path, 0o755)
-    daemon = subprocess.Popen(["/bin/sh", "-c", 'exec "$0" "$@" 0<&- 1>&- 2>&-', str(FAASD), "serve", "--root", str(config), "--listen", "127.0.0.1:0"])
-    try:
-        control = str(config / "run" / "control.sock")
-        deployed = wait_until(lambda: os.path.exists(control) and subprocess.run(
-            [str(FAASD), "deploy", "hello", str(HELLO), "--root", str(config)], capture_output=True).returncode == 0, "a deploy")
-        assert deployed
-        answer = subprocess.run([str(FAASD), "invoke", "hello", "--root", str(config)], capture_output=True)
-        assert answer.returncode == 0, answer
-        assert [os.readlink(f"/proc/{daemon.pid}/fd/{fd}") for fd in (0, 1, 2)] == ["/dev/null"] * 3
-    finally:
-        daemon.terminate()
-        assert daemon.wait(30) == 0
+def test_without_standard_descriptors_nothing_else_is_mistaken_for_one():
+    with Faasd() as faasd:
+        assert faasd.stop() == 0
+        root = str(faasd.root)
+        # The shell closes all three; without the log, the sockets tell when it is ready.
+        bare = subprocess.Popen(["/bin/sh", "-c", 'exec "$0" "$@" 0<&- 1>&- 2>&-', str(FAASD), "serve", "--root", root, "--listen", "127.0.0.1:0"])
+        try:
+            wait_until(lambda: bare.poll() is not None or faasd.cli("ls", check=False).returncode == 0, "it serves")
+            assert bare.poll() is None
+            faasd.deploy_script("f", "#!/bin/sh\necho out\necho err >&2\n")
+            assert faasd.cli("invoke", "f").out == "out\n"
+            for fd in (0, 1, 2):
+                assert os.readlink(f"/proc/{bare.pid}/fd/{fd}") == "/dev/null"
+        finally:
+            bare.terminate()
+            assert bare.wait(30) == 0
 
 
 def inherit_bad_manners():
@@ -361,13 +364,13 @@ def test_out_of_descriptors_a_start_fails_by_name_and_the_next_one_works():
         wait_until(lambda: not faasd.sandbox_pids(), "no sandbox lives")
         gateway = faasd.gateway_pid()
         held = len(os.listdir(f"/proc/{gateway}/fd"))
-        before = resource.prlimit(gateway, resource.RLIMIT_NOFILE)
+        before = descriptor_limit(gateway)
         # The client's connection takes one, and one is left: not enough for what a sandbox comes with.
-        resource.prlimit(gateway, resource.RLIMIT_NOFILE, (held + 2, before[1]))
+        limit_descriptors(gateway, held + 2)
         reply = faasd.invoke("f")
         assert (reply.status, reply.error) == (502, "FunctionCrashed"), reply
         assert "descriptor" in reply.json()["errorMessage"], reply
-        resource.prlimit(gateway, resource.RLIMIT_NOFILE, before)
+        limit_descriptors(gateway, before)
         assert faasd.invoke("f").body == b"fine\n"
         assert faasd.gateway_pid() == gateway, faasd.log_text()
         wait_until(lambda: not faasd.sandbox_pids(), "the sandbox whose descriptors were lost is gone too")

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness import HELLO, PROBE, Faasd, is_alive, wait_until
+from harness import HELLO, PROBE, Faasd, is_alive, wait_until, within
 
 HOG = """#!/usr/bin/python3
 data = bytearray()
@@ -40,7 +40,7 @@ def test_a_child_over_memory_takes_its_parent_along(faasd):
     began = time.monotonic()
     reply = faasd.invoke("hogchild")
     assert (reply.status, reply.error) == (502, "OutOfMemory")
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < within(15)
 
 
 def test_files_in_tmp_count_as_memory(faasd):
@@ -67,7 +67,7 @@ def test_over_time_is_504_and_every_process_is_dead(faasd, script):
 
 
 def test_a_fork_bomb_is_contained_and_named(faasd):
-    faasd.deploy_script("bomb", "#!/bin/bash\nbomb() { bomb | bomb & }; bomb; sleep 30\n", "--timeout", "1s", "--pids", "32")
+    faasd.deploy_script("bomb", "#!/bin/bash\nbomb() { bomb | bomb & }; bomb; sleep 30\n", "--timeout", f"{within(1):.0f}s", "--pids", "32")
     with concurrent.futures.ThreadPoolExecutor() as pool:
         bomb = pool.submit(faasd.invoke, "bomb")
         while not bomb.done():
@@ -87,14 +87,14 @@ def test_a_full_tmp_is_named(faasd):
 
 
 def test_an_output_flood_is_cut_and_named(faasd):
-    faasd.deploy_script("flood", "#!/bin/sh\nyes\n", "--timeout", "20s")
+    faasd.deploy_script("flood", "#!/bin/sh\nyes\n", "--timeout", f"{within(20):.0f}s")
     reply = faasd.invoke("flood")
     assert (reply.status, reply.error) == (502, "BadReply")
     assert "reply_bytes" in reply.json()["errorMessage"]
 
 
 def test_a_log_flood_stays_within_its_cap(faasd):
-    faasd.deploy_script("chatter", "#!/bin/sh\nhead -c 40000000 /dev/zero | tr '\\0' 'x' | fold -w 200 >&2\n", "--timeout", "30s")
+    faasd.deploy_script("chatter", "#!/bin/sh\nhead -c 40000000 /dev/zero | tr '\\0' 'x' | fold -w 200 >&2\n", "--timeout", f"{within(30):.0f}s")
     reply = faasd.invoke("chatter")
     assert reply.status == 200, reply
     directory = faasd.root / "state" / "logs" / "chatter"
@@ -108,12 +108,12 @@ def test_swap_does_not_soften_the_limit(faasd):
 
 def test_cpu_time_is_held_to_the_quota(faasd):
     faasd.deploy_script("spin", """#!/usr/bin/python3
-import os, time
-began = time.monotonic()
+import time
+began, used = time.monotonic(), time.process_time()
 while time.monotonic() - began < 1.0:
     pass
-print(sum(os.times()[:2]))
-""", "--cpus", "0.25", "--timeout", "20s")
+print(time.process_time() - used)
+""", "--cpus", "0.25", "--timeout", f"{within(20):.0f}s")
     reply = faasd.invoke("spin")
     assert reply.status == 200, reply
     assert float(reply.body) < 0.6

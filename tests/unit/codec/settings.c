@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "codec/settings.h"
 
+#include "base/fdio.h"
 #include "codec/config.h"
+#include "codec/json.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -308,6 +311,25 @@ static void every_key_has_a_name_and_a_help_line(void **state)
     assert_false(settings_key_is_boolean(SETTINGS_KEY_ENV));
 }
 
+/* Tests run at the top of the repository. */
+static void the_published_schema_has_the_same_keys(void **state)
+{
+    (void)state;
+    static char text[65536];
+    struct json_doc *doc = NULL;
+    struct err e = {0};
+    ssize_t n = fd_read_file_at(AT_FDCWD, "docs/faasd.schema.json", text, sizeof(text), &e);
+    if (n < 0 || json_parse((struct str){.p = text, .n = (size_t)n}, JSON_STRICT, &doc, &e) < 0)
+        fail_msg("%s", e.text);
+    unsigned i = 0;
+    const struct json *at = json_first(json_get(json_root(doc), "properties"));
+    assert_string_equal(json_key(at), "$schema");
+    for (at = json_next(at); at; at = json_next(at))
+        assert_string_equal(json_key(at), settings_key_name(i++));
+    assert_int_equal(i, SETTINGS_KEY_COUNT);
+    json_free(doc);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +345,7 @@ int main(void)
         cmocka_unit_test(a_flag_is_read_by_the_same_parser),
         cmocka_unit_test(changes_are_listed_without_the_environments_values),
         cmocka_unit_test(every_key_has_a_name_and_a_help_line),
+        cmocka_unit_test(the_published_schema_has_the_same_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -238,6 +238,21 @@ static void a_sink_may_refuse_before_the_body(void **state)
     assert_int_equal(count("HTTP/1.1 200"), 1);
 }
 
+/* The failing write and the deadline may come in one turn of the loop, before the connection is settled. */
+static void a_deadline_behind_a_refusal_that_failed_ends_nothing_twice(void **state)
+{
+    (void)state;
+    send_text("PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345");
+    struct conn *c = LIST_ENTRY(list_first(&table.all), struct conn, all_link);
+    fd_close(&client);
+    conn_refuse(c, 503, "nobody hears this");
+    assert_true(c->broken);
+    conn_expire(c);
+    turn_loop();
+    assert_nothing_held();
+    assert_int_equal(table.conn_count, 0);
+}
+
 static void a_stream_is_chunked_and_ends(void **state)
 {
     (void)state;
@@ -405,6 +420,7 @@ int main(void)
         TEST(a_sink_hears_of_a_client_that_left),
         TEST(a_sink_hears_of_nonsense_and_the_client_hears_why),
         TEST(a_sink_may_refuse_before_the_body),
+        TEST(a_deadline_behind_a_refusal_that_failed_ends_nothing_twice),
         TEST(a_stream_is_chunked_and_ends),
         TEST(a_stream_to_an_old_client_ends_with_the_connection),
         TEST(a_stream_ends_when_its_client_does),

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -16,6 +17,7 @@ struct fixture {
     struct gateway gateway;
     int supervisor; /* the other end */
     unsigned drains, configs, losses;
+    int config_fd;
 };
 
 static struct fixture *at_hand;
@@ -30,7 +32,9 @@ static void on_config(struct gateway *g, int fd)
 {
     (void)g;
     at_hand->configs++;
-    close(fd);
+    at_hand->config_fd = fd;
+    if (fd >= 0)
+        close(fd);
 }
 
 static void on_lost(struct gateway *g, const char *why)
@@ -228,6 +232,28 @@ static void drain_and_config_reach_the_gateway(void **state)
     assert_int_equal(f->configs, 1);
 }
 
+static void without_room_for_its_descriptors_a_message_comes_with_none(void **state)
+{
+    struct fixture *f = *state;
+    struct rlimit before;
+    struct listener l;
+    listen_to(&l, f);
+    struct message_spawned m = {.header = {MESSAGE_SPAWNED, sizeof(m), l.waiter.id}, .fd_count = 1};
+    struct message_plain config = {.header = {MESSAGE_CONFIG, sizeof(config), 0}};
+    say(f, &m, sizeof(m), STDERR_FILENO);
+    say(f, &config, sizeof(config), STDERR_FILENO);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){.rlim_cur = 3, .rlim_max = before.rlim_max}), 0);
+    turn(f);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(l.heard, 1);
+    assert_int_equal(l.fds, 0);
+    assert_int_equal(f->configs, 1);
+    assert_int_equal(f->config_fd, -EMFILE);
+    assert_int_equal(f->losses, 0);
+    link_unregister(f->gateway.link, &l.waiter);
+}
+
 static void end_of_file_is_told_once(void **state)
 {
     struct fixture *f = *state;
@@ -304,6 +330,7 @@ int main(void)
         LINK_TEST(descriptors_arrive_with_their_message),
         LINK_TEST(the_descriptors_of_a_late_message_are_closed),
         LINK_TEST(drain_and_config_reach_the_gateway),
+        LINK_TEST(without_room_for_its_descriptors_a_message_comes_with_none),
         LINK_TEST(end_of_file_is_told_once),
         LINK_TEST(a_message_of_the_wrong_size_ends_the_link),
         LINK_TEST(a_size_that_lies_ends_the_link),

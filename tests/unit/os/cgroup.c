@@ -8,7 +8,6 @@
 #include "os/ns.h"
 #include "os/pidfd.h"
 
-#include <cmocka.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
@@ -19,6 +18,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+
+#include <cmocka.h>
 
 enum { MEMORY_BYTES = 16 * 1024 * 1024, WAIT_MS = 10000 };
 

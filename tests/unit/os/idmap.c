@@ -5,12 +5,13 @@
 #include "os/ns.h"
 #include "os/pidfd.h"
 
-#include <cmocka.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+
+#include <cmocka.h>
 
 static const struct idmap map = {.count = 2, .entries = {{0, 200001}, {1000, 200002}}};
 

@@ -7,7 +7,6 @@
 #include "os/ns.h"
 #include "os/pidfd.h"
 
-#include <cmocka.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -16,6 +15,8 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+
+#include <cmocka.h>
 
 static char scratch[] = "/tmp/faasd-unit-mnt-XXXXXX";
 
@@ -122,15 +123,16 @@ static void pivot_leaves_nothing_of_the_old_root_even_from_a_chroot(void **state
 }
 
 /* A process that stays in a mount namespace whose root is a tmpfs with one file. */
-static pid_t make_other(int hold_fd, int *ret_pidfd, struct err *e)
+static pid_t make_other(const int hold[2], int *ret_pidfd, struct err *e)
 {
     pid_t pid = ns_clone(CLONE_NEWNS, -1, ret_pidfd);
     if (pid != 0)
         return pid;
     char byte;
+    close(hold[1]); /* it stays as long as its maker holds the other end */
     if (mnt_tmpfs(scratch, 0, "size=1m", e) < 0 || chdir(scratch) < 0 || can_write("theirs") != 0 || mnt_pivot(e) < 0)
         _exit(1);
-    (void)!read(hold_fd, &byte, 1);
+    (void)!read(hold[0], &byte, 1);
     _exit(0);
 }
 
@@ -141,7 +143,7 @@ static int visit(struct err *e)
     char path[48], where[64];
     if (pipe2(hold, O_CLOEXEC) < 0)
         return 1;
-    pid_t pid = make_other(hold[0], &pidfd, e);
+    pid_t pid = make_other(hold, &pidfd, e);
     fmt_to(path, sizeof(path), "/proc/%d/root/theirs", pid);
     while (access(path, F_OK) < 0 && !pidfd_is_dead(pidfd))
         sched_yield();

@@ -3,13 +3,14 @@
 
 #include "os/ns.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 static void an_exit_status_comes_back_as_waitpid_gives_it(void **state)
 {

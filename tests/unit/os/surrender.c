@@ -7,7 +7,6 @@
 #include "os/pidfd.h"
 #include "os/rlimit.h"
 
-#include <cmocka.h>
 #include <errno.h>
 #include <linux/keyctl.h>
 #include <net/if.h>
@@ -22,6 +21,8 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 static int in_child(int (*body)(void))
 {

@@ -4,7 +4,6 @@
 
 #include "sandbox/child.h"
 
-#include <cmocka.h>
 #include <errno.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -14,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+
+#include <cmocka.h>
 
 struct fixture {
     struct config config;
@@ -48,7 +49,7 @@ static struct plan build(struct fixture *f)
 {
     struct plan p;
     struct err e;
-    assert_int_equal(plan_build_sandbox(&p, &f->base, &f->features, &f->spec, 200001, &e), 0);
+    assert_int_equal(plan_build_sandbox(&p, &(struct plan_input){&f->base, &f->features, &f->spec, 200001}, &e), 0);
     return p;
 }
 
@@ -145,7 +146,7 @@ static void tmp_always_has_a_size(void **state)
     f->spec.tmp_exec = true;
     struct plan p = build(f);
     const struct step *tmp = &p.steps[position(&p, STEP_TMPFS)];
-    assert_string_equal(tmp->value, "size=4096,nr_inodes=1024,mode=1777,uid=1000,gid=1000");
+    assert_string_equal(tmp->value, "size=4096,nr_inodes=1024,mode=1777,uid=0,gid=0");
     assert_int_equal(tmp->number, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
     plan_fini(&p);
 }
@@ -195,7 +196,8 @@ static void a_grant_cannot_take_the_place_of_what_is_the_sandboxs_own(void **sta
     f->spec.mount_count = 1;
     for (unsigned i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
         f->spec.mounts[0] = (struct sandbox_mount){.source = "/srv", .target = refused[i]};
-        assert_int_equal(plan_build_sandbox(&p, &f->base, &f->features, &f->spec, 200001, &e), -EINVAL);
+        assert_int_equal(plan_build_sandbox(&p, &(struct plan_input){&f->base, &f->features, &f->spec, 200001}, &e),
+                         -EINVAL);
         assert_non_null(strstr(e.text, refused[i]));
     }
 }

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -147,6 +148,13 @@ static void denied_calls_fail_and_allowed_ones_work(void **state)
         {{SYS_splice, {0}}, EINVAL},
         {{SYS_setsockopt, {-1, SOL_SOCKET, SO_REUSEADDR}}, EBADF},
         {{SYS_setsockopt, {-1, SOL_SOCKET, SO_ATTACH_FILTER}}, EPERM},
+        {{SYS_inotify_add_watch, {-1, (long)"/", IN_MODIFY | IN_CREATE | IN_CLOSE_WRITE}}, EBADF},
+        {{SYS_inotify_add_watch, {-1, (long)"/", IN_MODIFY | IN_OPEN}}, EACCES},
+        {{SYS_inotify_add_watch, {-1, (long)"/", IN_ACCESS | high}}, EACCES},
+        {{SYS_inotify_add_watch, {-1, (long)"/", IN_CLOSE_NOWRITE}}, EACCES},
+        {{SYS_fcntl, {-1, F_GETFD}}, EBADF},
+        {{SYS_fcntl, {-1, F_NOTIFY, DN_ACCESS}}, EINVAL},
+        {{SYS_fcntl, {-1, F_NOTIFY | high, DN_ACCESS}}, EINVAL},
         {{SYS_mount, {0}}, -SIGSYS},
         {{SYS_umount2, {0}}, -SIGSYS},
         {{SYS_init_module, {0}}, -SIGSYS},

@@ -6,7 +6,6 @@
 #include "base/fmt.h"
 #include "os/pidfd.h"
 
-#include <cmocka.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -19,6 +18,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
+
+#include <cmocka.h>
 
 enum { WAIT_MS = 20000, CODE_OWNER = 700001, INSTANCE = 700002, ROUNDS = 200 };
 

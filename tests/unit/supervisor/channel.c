@@ -152,6 +152,17 @@ static void the_end_of_the_socket_is_given_a_moment_to_become_the_end_of_the_pro
     assert_non_null(broken);
 }
 
+static void a_gateway_that_dies_with_messages_unread_is_no_broken_one(void **state)
+{
+    (void)state;
+    channel_send_plain(&super.channel, MESSAGE_DRAIN, 0, -1);
+    fd_close(&gateway); /* the kernel tells a reset, not an end of file */
+    turn();
+    turn();
+    assert_null(broken);
+    assert_true(super.channel.ended);
+}
+
 static void a_message_to_a_dying_gateway_is_dropped_with_its_descriptors(void **state)
 {
     (void)state;
@@ -185,6 +196,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_message_longer_than_any_breaks_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_end_of_the_socket_is_given_a_moment_to_become_the_end_of_the_process,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_gateway_that_dies_with_messages_unread_is_no_broken_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_message_to_a_dying_gateway_is_dropped_with_its_descriptors, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_message_without_a_gateway_closes_its_descriptors, set_up, tear_down),

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What once went wrong: one test per fault, with the mechanism in its docstring."""
+
+import pathlib
+import shutil
+
+import pytest
+
+from harness import Faasd
+
+
+@pytest.fixture(scope="module")
+def faasd():
+    with Faasd() as running:
+        yield running
+
+
+def test_an_event_is_not_executable(faasd):
+    """stdin was a memory file as the kernel makes them, mode 0777, and made outside the sandbox, where vm.memfd_noexec=2 does not reach: whoever may
+    invoke could send a program and a handler could be made to execute it as /proc/self/fd/0, past /tmp's noexec."""
+    faasd.deploy_script("runs-its-event", "#!/bin/sh\nexec /proc/self/fd/0 executed 2>&1\n")
+    reply = faasd.invoke("runs-its-event", pathlib.Path(shutil.which("echo")).read_bytes())
+    assert reply.error == "FunctionError" and b"executed\n" not in reply.body, reply
+    faasd.deploy_script("reads-its-event-again", "#!/bin/sh\ncat; cat /dev/stdin\n")
+    assert faasd.invoke("reads-its-event-again", b"twice ").body == b"twice twice "
+
+
+WATCH = """#!/usr/bin/python3
+import ctypes, fcntl, os
+libc = ctypes.CDLL(None, use_errno=True)
+fd = libc.inotify_init1(os.O_NONBLOCK)
+for mask in (0x20, 0x1, 0x10, 0xfff, 0x2):  # IN_OPEN, IN_ACCESS, IN_CLOSE_NOWRITE, IN_ALL_EVENTS, IN_MODIFY
+    watch = libc.inotify_add_watch(fd, b"/usr/bin", mask)
+    print(hex(mask), os.strerror(ctypes.get_errno()) if watch < 0 else "watched")
+try:
+    fcntl.fcntl(os.open("/usr/bin", os.O_RDONLY), fcntl.F_NOTIFY, fcntl.DN_ACCESS)
+    print("F_NOTIFY watched")
+except OSError as error:
+    print("F_NOTIFY", error.strerror)
+"""
+
+
+def test_a_function_can_not_watch_which_programs_are_started(faasd):
+    """/usr is the host's own, and inotify and dnotify tell of an inode, whatever mount it is reached by: a watch on /usr/bin named each program that
+    the host and other functions started, with the time."""
+    faasd.deploy_script("watch", WATCH)
+    reply = faasd.invoke("watch")
+    assert reply.body.decode().splitlines() == [
+        "0x20 Permission denied", "0x1 Permission denied", "0x10 Permission denied", "0xfff Permission denied", "0x2 watched",
+        "F_NOTIFY Invalid argument"], reply
