@@ -25,7 +25,7 @@ static inline void fdio_free(void *pointer_to_pointer)
     free(*(void **)pointer_to_pointer);
 }
 
-#define scoped_fd __attribute__((cleanup(fd_close))) int
+#define scoped_fd   __attribute__((cleanup(fd_close))) int
 #define scoped_free __attribute__((cleanup(fdio_free)))
 
 static inline int fd_take(int *fd) /* hands a scoped descriptor over to the caller */

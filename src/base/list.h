@@ -60,6 +60,7 @@ static inline struct list *list_last(const struct list *l) /* NULL when empty */
 }
 
 /* The entry at hand may be removed inside the loop. */
-#define LIST_EACH(list_, at) for (struct list *at = (list_)->next, *at##_next = at->next; at != (list_); at = at##_next, at##_next = at->next)
+#define LIST_EACH(list_, at)                                                                                           \
+    for (struct list *at = (list_)->next, *at##_next = at->next; at != (list_); at = at##_next, at##_next = at->next)
 
 #endif

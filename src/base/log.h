@@ -10,7 +10,7 @@
 
 enum { LOG_LINE_MAX = 1024 };
 
-void log_set_quiet(void); /* no info lines from here on: a daemon behind one command (faasd run) */
+void log_set_quiet(void);            /* no info lines from here on: a daemon behind one command (faasd run) */
 void log_set_role(const char *role); /* borrowed for the life of the process */
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -87,7 +87,8 @@ int units_parse_time(struct str text, uint64_t *ret_ms, struct err *e)
             return err_say(e, EINVAL, "'%.*s' is not a time: write 250ms, 3s or 1m30s", (int)text.n, text.p);
         rest = str_skip(rest, digits);
         if (rest.n == 0 && digits == text.n)
-            return err_say(e, EINVAL, "'%.*s' has no unit: did you mean %.*ss?", (int)text.n, text.p, (int)text.n, text.p);
+            return err_say(e, EINVAL, "'%.*s' has no unit: did you mean %.*ss?", (int)text.n, text.p, (int)text.n,
+                           text.p);
         const struct time_unit *unit = find_time_unit(rest);
         if (!unit)
             return err_say(e, EINVAL, "'%.*s' is not a time: write 250ms, 3s or 1m30s", (int)text.n, text.p);
@@ -116,7 +117,8 @@ void units_format_size(uint64_t bytes, char out[UNITS_TEXT_MAX])
 
 void units_format_time(uint64_t ms, char out[UNITS_TEXT_MAX])
 {
-    static const struct time_unit LARGEST_FIRST[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+    static const struct time_unit LARGEST_FIRST[] = {
+        {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
     size_t n = 0;
     out[0] = '\0';
     if (ms == 0)

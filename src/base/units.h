@@ -13,7 +13,8 @@ int units_parse_size(struct str text, uint64_t *ret_bytes, struct err *e); /* -E
 int units_parse_time(struct str text, uint64_t *ret_ms, struct err *e);
 
 enum { UNITS_TEXT_MAX = 32 };
-void units_format_size(uint64_t bytes, char out[UNITS_TEXT_MAX]); /* the largest unit that divides it: "128M", "1500" bytes as "1500B" */
-void units_format_time(uint64_t ms, char out[UNITS_TEXT_MAX]);    /* "250ms", "3s", "1m30s", "0s" */
+void units_format_size(
+    uint64_t bytes, char out[UNITS_TEXT_MAX]); /* the largest unit that divides it: "128M", "1500" bytes as "1500B" */
+void units_format_time(uint64_t ms, char out[UNITS_TEXT_MAX]); /* "250ms", "3s", "1m30s", "0s" */
 
 #endif

@@ -5,7 +5,7 @@
 
 enum cmd_exit {
     CMD_OK = 0,
-    CMD_FAILED = 1,       /* the function or the operation failed */
+    CMD_FAILED = 1, /* the function or the operation failed */
     CMD_USAGE = 2,
     CMD_NO_SUCH = 3,
     CMD_DENIED = 4,

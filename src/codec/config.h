@@ -32,7 +32,9 @@ struct config {
 
     /* front door */
     uint32_t listen_count;
-    char listen[CONFIG_LISTEN_MAX][CONFIG_PATH_MAX]; /* "127.0.0.1:8080", "[::1]:0", "unix:/path" (normalised: "8080" became two loopback addresses) */
+    char listen
+        [CONFIG_LISTEN_MAX]
+        [CONFIG_PATH_MAX]; /* "127.0.0.1:8080", "[::1]:0", "unix:/path" (normalised: "8080" became two loopback addresses) */
     char invoke_group[64];       /* "" = none */
     uint32_t invoke_mode;        /* 0660 */
     uint32_t connections_max;    /* 8192 */
@@ -48,20 +50,20 @@ struct config {
 
     /* functions */
     struct settings_defaults defaults;
-    uint64_t init_timeout_ms;    /* 10 s */
-    uint64_t queue_timeout_ms;   /* 10 s */
-    uint64_t drain_ms;           /* 5 s */
-    uint64_t memory_budget_bytes; /* all instances together: 75% of RAM */
+    uint64_t init_timeout_ms;      /* 10 s */
+    uint64_t queue_timeout_ms;     /* 10 s */
+    uint64_t drain_ms;             /* 5 s */
+    uint64_t memory_budget_bytes;  /* all instances together: 75% of RAM */
     uint64_t crash_backoff_max_ms; /* 10 s */
-    uint32_t functions_max;      /* 10000 */
-    uint32_t instances_max;      /* 4096 on the host */
+    uint32_t functions_max;        /* 10000 */
+    uint32_t instances_max;        /* 4096 on the host */
 
     /* deploy */
-    uint64_t archive_bytes_max;  /* uploaded: 256 MiB */
-    uint64_t code_bytes_max;     /* unpacked: 512 MiB */
-    uint32_t code_entries_max;   /* files and directories: 65536 */
-    uint64_t unpack_timeout_ms;  /* 60 s */
-    uint32_t versions_kept;      /* 5 */
+    uint64_t archive_bytes_max; /* uploaded: 256 MiB */
+    uint64_t code_bytes_max;    /* unpacked: 512 MiB */
+    uint32_t code_entries_max;  /* files and directories: 65536 */
+    uint64_t unpack_timeout_ms; /* 60 s */
+    uint32_t versions_kept;     /* 5 */
 
     /* logs */
     uint64_t log_function_bytes; /* 10 MiB a function */
@@ -69,10 +71,11 @@ struct config {
     uint32_t log_line_bytes;     /* 16 KiB a line, the rest is cut and said */
 
     /* sandbox */
-    uint32_t uid_base;           /* first host id: gateway (without a user faasd), +1 code owner, instances from +2 */
-    uint32_t uid_count;          /* 65536 */
+    uint32_t uid_base;  /* first host id: gateway (without a user faasd), +1 code owner, instances from +2 */
+    uint32_t uid_count; /* 65536 */
     uint32_t etc_count;
-    char etc[CONFIG_ETC_MAX][64]; /* names or globs under /etc shown read-only where present: "alternatives", "java-*" */
+    char etc[CONFIG_ETC_MAX]
+            [64]; /* names or globs under /etc shown read-only where present: "alternatives", "java-*" */
 
     /* grants: what functions may be given beyond a plain sandbox */
     uint32_t grant_mount_count;

@@ -20,8 +20,8 @@ struct http1_field {
 };
 
 struct http1_limits {
-    size_t head_bytes;    /* whole head; beyond: 431 (414 while still in the request line) */
-    unsigned fields;      /* <= HTTP1_FIELDS_MAX; beyond: 431 */
+    size_t head_bytes; /* whole head; beyond: 431 (414 while still in the request line) */
+    unsigned fields;   /* <= HTTP1_FIELDS_MAX; beyond: 431 */
 };
 
 /* Why a head or chunk was refused: the status to answer with and a sentence for errorMessage. */
@@ -31,12 +31,12 @@ struct http1_refusal {
 };
 
 struct http1_request {
-    struct str method;   /* a token; case is kept */
-    struct str target;   /* as it came */
-    struct str path;     /* of the target, begins with '/', still percent-encoded; "*" for OPTIONS * */
-    struct str query;    /* without the '?'; empty when absent */
-    struct str host;     /* of Host or the absolute form, with port; empty only for HTTP/1.0 */
-    unsigned minor;      /* 0 or 1 */
+    struct str method; /* a token; case is kept */
+    struct str target; /* as it came */
+    struct str path;   /* of the target, begins with '/', still percent-encoded; "*" for OPTIONS * */
+    struct str query;  /* without the '?'; empty when absent */
+    struct str host;   /* of Host or the absolute form, with port; empty only for HTTP/1.0 */
+    unsigned minor;    /* 0 or 1 */
     bool keep_alive;
     bool expect_continue;
     enum http1_body body;
@@ -59,7 +59,8 @@ struct http1_progress {
 /* data[0..len) is the connection's input from the head's first byte; it may have moved since the last call. *r is meaningful only after DONE and need not
  * be the same object in each call. One empty line before the request line is skipped (RFC 9112 section 2.2) and counts as head. DONE: *ret_head_len bytes were the head. BAD: *ret_refusal. */
 enum http1_outcome http1_parse_request(struct http1_request *r, struct http1_progress *p, const char *data, size_t len,
-                                       const struct http1_limits *limits, size_t *ret_head_len, struct http1_refusal *ret_refusal);
+                                       const struct http1_limits *limits, size_t *ret_head_len,
+                                       struct http1_refusal *ret_refusal);
 
 /* The first field by that name (any case), or NULL. */
 const struct http1_field *http1_find_field(const struct http1_field *fields, unsigned count, const char *name);
@@ -67,7 +68,7 @@ const struct http1_field *http1_find_field(const struct http1_field *fields, uns
 /* Chunked bodies. Zero it first. Each call looks at `in` and gives one run of body bytes (*ret_data, pointing into `in`, perhaps empty) and how many bytes of `in` are used up.
  * NEED_MORE: call again with what follows. DONE: the last chunk and its trailers (dropped) are over. */
 struct http1_chunked {
-    uint64_t left;      /* of the chunk at hand */
+    uint64_t left; /* of the chunk at hand */
     uint32_t state;
     uint32_t line_bytes; /* of the chunk line or the trailers so far: limited */
 };
@@ -84,8 +85,9 @@ struct http1_response {
     unsigned field_count;
     struct http1_field fields[HTTP1_FIELDS_MAX];
 };
-enum http1_outcome http1_parse_response(struct http1_response *r, struct http1_progress *p, const char *data, size_t len, bool head_request,
-                                        const struct http1_limits *limits, size_t *ret_head_len);
+enum http1_outcome http1_parse_response(struct http1_response *r, struct http1_progress *p, const char *data,
+                                        size_t len, bool head_request, const struct http1_limits *limits,
+                                        size_t *ret_head_len);
 
 /* A field that a function may send: token name, value without CR, LF, NUL or other controls. */
 bool http1_field_is_valid(struct str name, struct str value);

@@ -7,15 +7,15 @@
 #ifndef FAASD_CODEC_SETTINGS_H
 #define FAASD_CODEC_SETTINGS_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
-#include "base/buf.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 enum {
-    SETTINGS_NAME_MAX = 65,   /* ^[A-Za-z0-9_-]{1,64}$ and a NUL */
+    SETTINGS_NAME_MAX = 65, /* ^[A-Za-z0-9_-]{1,64}$ and a NUL */
     SETTINGS_PATH_MAX = 256,
     SETTINGS_MOUNTS_MAX = 8,
     SETTINGS_DEVICES_MAX = 8,
@@ -31,11 +31,29 @@ enum settings_auth { SETTINGS_AUTH_DEFAULT, SETTINGS_AUTH_ANONYMOUS, SETTINGS_AU
 
 /* One bit per key, in the order of the key table: which keys were given rather than defaulted. */
 enum settings_key {
-    SETTINGS_KEY_RUNTIME, SETTINGS_KEY_HANDLER, SETTINGS_KEY_CONTRACT, SETTINGS_KEY_PAYLOAD, SETTINGS_KEY_CONTENT_TYPE,
-    SETTINGS_KEY_MEMORY, SETTINGS_KEY_TIMEOUT, SETTINGS_KEY_TMP, SETTINGS_KEY_TMP_EXEC, SETTINGS_KEY_ENV,
-    SETTINGS_KEY_CPUS, SETTINGS_KEY_CPU_WEIGHT, SETTINGS_KEY_CPUSET, SETTINGS_KEY_PIDS,
-    SETTINGS_KEY_MIN_WARM, SETTINGS_KEY_MAX_CONCURRENCY, SETTINGS_KEY_KEEP_WARM, SETTINGS_KEY_QUEUE,
-    SETTINGS_KEY_NETWORK, SETTINGS_KEY_MOUNT, SETTINGS_KEY_DEVICE, SETTINGS_KEY_AUTH, SETTINGS_KEY_DESCRIPTION,
+    SETTINGS_KEY_RUNTIME,
+    SETTINGS_KEY_HANDLER,
+    SETTINGS_KEY_CONTRACT,
+    SETTINGS_KEY_PAYLOAD,
+    SETTINGS_KEY_CONTENT_TYPE,
+    SETTINGS_KEY_MEMORY,
+    SETTINGS_KEY_TIMEOUT,
+    SETTINGS_KEY_TMP,
+    SETTINGS_KEY_TMP_EXEC,
+    SETTINGS_KEY_ENV,
+    SETTINGS_KEY_CPUS,
+    SETTINGS_KEY_CPU_WEIGHT,
+    SETTINGS_KEY_CPUSET,
+    SETTINGS_KEY_PIDS,
+    SETTINGS_KEY_MIN_WARM,
+    SETTINGS_KEY_MAX_CONCURRENCY,
+    SETTINGS_KEY_KEEP_WARM,
+    SETTINGS_KEY_QUEUE,
+    SETTINGS_KEY_NETWORK,
+    SETTINGS_KEY_MOUNT,
+    SETTINGS_KEY_DEVICE,
+    SETTINGS_KEY_AUTH,
+    SETTINGS_KEY_DESCRIPTION,
     SETTINGS_KEY_COUNT
 };
 
@@ -55,13 +73,13 @@ struct settings {
     char handler[SETTINGS_PATH_MAX];      /* path under /var/task, relative; "" until the deploy has chosen it */
     char content_type[SETTINGS_TEXT_MAX]; /* of stdio replies */
     char description[SETTINGS_TEXT_MAX];
-    char cpuset[64];                      /* "0-1,3"; "" = all */
+    char cpuset[64]; /* "0-1,3"; "" = all */
     uint64_t memory_bytes;
     uint64_t tmp_bytes;
-    uint64_t timeout_ms;                  /* 0 = none, only where grants allow it */
+    uint64_t timeout_ms; /* 0 = none, only where grants allow it */
     uint64_t keep_warm_ms;
-    uint32_t cpus_milli;                  /* 1000 = one core */
-    uint32_t cpu_weight;                  /* 1-10000, 100 = default, as cgroup v2 cpu.weight */
+    uint32_t cpus_milli; /* 1000 = one core */
+    uint32_t cpu_weight; /* 1-10000, 100 = default, as cgroup v2 cpu.weight */
     uint32_t pids;
     uint32_t min_warm;
     uint32_t max_concurrency;
@@ -71,7 +89,7 @@ struct settings {
     uint32_t device_count;
     struct settings_mount mounts[SETTINGS_MOUNTS_MAX];
     char devices[SETTINGS_DEVICES_MAX][64]; /* "/dev/X" */
-    char *env;                            /* owned: NAME=VALUE\0 NAME=VALUE\0 ..., sorted by name; NULL when none */
+    char *env;                              /* owned: NAME=VALUE\0 NAME=VALUE\0 ..., sorted by name; NULL when none */
     size_t env_bytes;
 };
 

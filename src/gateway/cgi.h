@@ -6,7 +6,7 @@
 #include "base/str.h"
 
 struct cgi_reply {
-    int status;       /* from Status; 302 with a Location alone; else 200 */
+    int status;        /* from Status; 302 with a Location alone; else 200 */
     struct str fields; /* complete lines for HTTP, Content-Type included, in the caller's buffer */
     struct str body;
 };

@@ -55,8 +55,9 @@ int environment_add_common(const struct function *f, const struct version *v)
 /* "X-Thing" -> "HTTP_X_THING". False for names that have no variable: Proxy, and what CGI tells by other names. */
 static bool variable_name(struct str field, char *out, size_t cap)
 {
-    if (str_is_nocase(field, "proxy") || str_is_nocase(field, "content-length") || str_is_nocase(field, "content-type") ||
-        str_is_nocase(field, "authorization") || str_is_nocase(field, "connection") || str_is_nocase(field, "transfer-encoding") ||
+    if (str_is_nocase(field, "proxy") || str_is_nocase(field, "content-length") ||
+        str_is_nocase(field, "content-type") || str_is_nocase(field, "authorization") ||
+        str_is_nocase(field, "connection") || str_is_nocase(field, "transfer-encoding") ||
         field.n + sizeof("HTTP_") > cap)
         return false;
     memcpy(out, "HTTP_", 5);

@@ -26,26 +26,26 @@ struct exchange_sink {
 
 struct exchange {
     struct gateway *gateway;
-    struct conn *conn;                     /* borrowed; NULL once the client has gone */
-    const struct http1_request *request;   /* valid until the exchange ends */
-    struct str body;                       /* complete; empty for routes with a sink */
+    struct conn *conn;                   /* borrowed; NULL once the client has gone */
+    const struct http1_request *request; /* valid until the exchange ends */
+    struct str body;                     /* complete; empty for routes with a sink */
     enum gateway_listener_kind listener;
-    char id[ID_UUID_MAX];                  /* X-Request-Id */
-    struct str caller_id;                  /* the X-Request-Id the caller sent; for the log */
-    const char *peer;                      /* numeric address of a TCP client, "127.0.0.1"; "" on Unix sockets */
-    uint64_t started_ns;                   /* clock_mono_ns() at the head's first byte */
-    const struct exchange_sink *sink;      /* NULL: the body is buffered */
-    void *owner;                           /* the handler's, for its sink or stream */
+    char id[ID_UUID_MAX];                       /* X-Request-Id */
+    struct str caller_id;                       /* the X-Request-Id the caller sent; for the log */
+    const char *peer;                           /* numeric address of a TCP client, "127.0.0.1"; "" on Unix sockets */
+    uint64_t started_ns;                        /* clock_mono_ns() at the head's first byte */
+    const struct exchange_sink *sink;           /* NULL: the body is buffered */
+    void *owner;                                /* the handler's, for its sink or stream */
     void (*on_stream_gone)(struct exchange *x); /* set by a streaming handler: the client left; end the stream */
     bool ended;
 };
 
 struct reply {
     int status;
-    const char *content_type;  /* NULL: none, or it stands in fields */
-    struct str fields;         /* further header lines, each ended by CRLF, already checked; borrowed for the call */
-    struct str body;           /* borrowed for the call: what the socket does not take at once is copied */
-    bool close;                /* close the connection afterwards */
+    const char *content_type; /* NULL: none, or it stands in fields */
+    struct str fields;        /* further header lines, each ended by CRLF, already checked; borrowed for the call */
+    struct str body;          /* borrowed for the call: what the socket does not take at once is copied */
+    bool close;               /* close the connection afterwards */
 };
 
 /* Content-Length, Date-less, X-Request-Id are added here; body bytes are left out for HEAD, 204 and 304. */
@@ -53,9 +53,11 @@ void exchange_reply(struct exchange *x, const struct reply *r);
 
 /* faasd's own errors (CONTRACT 4): {"errorType","errorMessage","requestId"} and X-Faasd-Error; message left out where errors are brief.
  * `type` is "BadRequest", "ResourceNotFound", ... */
-void exchange_error(struct exchange *x, int status, const char *type, const char *format, ...) __attribute__((format(printf, 4, 5)));
+void exchange_error(struct exchange *x, int status, const char *type, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 /* The same with header lines of the caller's ("Retry-After: 1\r\n") and, for function errors, a trace: JSON array or empty. */
-void exchange_error_full(struct exchange *x, int status, const char *type, struct str message, struct str trace, const char *fields);
+void exchange_error_full(struct exchange *x, int status, const char *type, struct str message, struct str trace,
+                         const char *fields);
 
 /* A reply of unknown length: chunked, or until close for HTTP/1.0. write returns 0, or -EPIPE once the client has gone, or -EMSGSIZE when it reads too slowly
  * (4 MiB unsent). */

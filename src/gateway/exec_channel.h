@@ -15,15 +15,21 @@
 #include "gateway/line_reader.h"
 #include "sandbox/init_protocol.h"
 
-enum exec_channel_state { EXEC_CHANNEL_CLOSED, EXEC_CHANNEL_WAITING, EXEC_CHANNEL_READY, EXEC_CHANNEL_RUNNING, EXEC_CHANNEL_FINISHING };
+enum exec_channel_state {
+    EXEC_CHANNEL_CLOSED,
+    EXEC_CHANNEL_WAITING,
+    EXEC_CHANNEL_READY,
+    EXEC_CHANNEL_RUNNING,
+    EXEC_CHANNEL_FINISHING
+};
 
 /* Each may destroy the channel's owner: the channel touches nothing of itself after a call. */
 struct exec_channel_events {
     void (*on_ready)(void *owner);
     void (*on_finished)(void *owner, const struct init_done *done); /* stdout is complete in channel->out */
-    void (*on_flood)(void *owner);                                   /* stdout went over out.limit; reading has stopped */
+    void (*on_flood)(void *owner); /* stdout went over out.limit; reading has stopped */
     void (*on_worker_exited)(void *owner, const struct init_done *done);
-    void (*on_lost)(void *owner, const char *why);                   /* init broke the protocol or closed the socket */
+    void (*on_lost)(void *owner, const char *why); /* init broke the protocol or closed the socket */
 };
 
 struct exec_channel {
@@ -31,18 +37,19 @@ struct exec_channel {
     const struct exec_channel_events *events;
     void *owner;
     enum exec_channel_state state;
-    int control_fd;           /* owned */
+    int control_fd; /* owned */
     ev_io control_watcher;
-    int out_fd;               /* owned: stdout of the program at hand */
+    int out_fd; /* owned: stdout of the program at hand */
     ev_io out_watcher;
     struct buf out;
-    struct line_reader log;   /* stderr of the program at hand */
-    uint64_t request;         /* number of the program at hand */
-    struct init_done done;    /* valid in FINISHING */
+    struct line_reader log; /* stderr of the program at hand */
+    uint64_t request;       /* number of the program at hand */
+    struct init_done done;  /* valid in FINISHING */
 };
 
 /* `log` is initialised by the owner before (line_reader_init): whose lines they are is its knowledge. */
-void exec_channel_init(struct exec_channel *c, struct gateway *g, const struct exec_channel_events *events, void *owner);
+void exec_channel_init(struct exec_channel *c, struct gateway *g, const struct exec_channel_events *events,
+                       void *owner);
 void exec_channel_attach(struct exec_channel *c, int control_fd); /* CLOSED -> WAITING; takes the descriptor over */
 void exec_channel_drain(struct exec_channel *c);                  /* reads what stands in the control socket now */
 void exec_channel_fini(struct exec_channel *c);
@@ -60,7 +67,7 @@ struct exec_options {
     const char *request_id; /* for the log lines */
     int stdin_fd;           /* -1 = /dev/null; stays the caller's */
     size_t out_max;
-    uint32_t flags;         /* enum init_command_flag */
+    uint32_t flags; /* enum init_command_flag */
 };
 /* READY -> RUNNING with the command at hand. 0 or -errno (init is lost then). */
 int exec_channel_exec(struct exec_channel *c, const struct exec_options *o);

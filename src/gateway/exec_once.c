@@ -25,7 +25,7 @@ struct exec_once {
     enum state state;
     ev_timer timer;
     struct exec_channel channel;
-    struct line_reader log; /* init's own words: discarded */
+    struct line_reader log;        /* init's own words: discarded */
     char *argv[ARGUMENTS_MAX + 1]; /* owned */
     int stdin_fd;                  /* owned */
     size_t out_max;
@@ -98,7 +98,8 @@ static void on_ready(void *owner)
     for (char **a = run->argv; r == 0 && *a; a++)
         r = exec_command_add_argument(*a);
     char no_request[ID_UUID_MAX] = "";
-    struct exec_options o = {.request_id = no_request, .stdin_fd = run->stdin_fd, .out_max = run->out_max, .flags = INIT_COMMAND_KEEP_TMP};
+    struct exec_options o = {
+        .request_id = no_request, .stdin_fd = run->stdin_fd, .out_max = run->out_max, .flags = INIT_COMMAND_KEEP_TMP};
     if (r == 0)
         r = exec_channel_exec(&run->channel, &o);
     fd_close(&run->stdin_fd);

@@ -11,12 +11,12 @@
 
 /* What came of a one-shot run. */
 struct exec_result {
-    struct err error;        /* code != 0: the sandbox could not be made or was lost; the rest is empty then */
-    int status;              /* wait status of the program */
+    struct err error; /* code != 0: the sandbox could not be made or was lost; the rest is empty then */
+    int status;       /* wait status of the program */
     bool timed_out;
     bool out_of_memory;
-    struct str out;          /* stdout, at most out_max bytes; borrowed for the call */
-    struct str err_tail;     /* the last of stderr, at most 2 KiB; borrowed for the call */
+    struct str out;      /* stdout, at most out_max bytes; borrowed for the call */
+    struct str err_tail; /* the last of stderr, at most 2 KiB; borrowed for the call */
 };
 
 struct exec_once_options {

@@ -48,9 +48,9 @@ void invocation_start(struct exchange *x, struct function *f, struct str path)
 static void count_outcome(struct function_counters *c, enum invocation_outcome outcome)
 {
     uint64_t *const counters[] = {
-        [INVOCATION_SUCCEEDED] = &c->succeeded,         [INVOCATION_FUNCTION_ERROR] = &c->function_errors,
-        [INVOCATION_CRASHED] = &c->crashed,             [INVOCATION_OUT_OF_MEMORY] = &c->out_of_memory,
-        [INVOCATION_TIMED_OUT] = &c->timed_out,         [INVOCATION_THROTTLED] = &c->throttled,
+        [INVOCATION_SUCCEEDED] = &c->succeeded, [INVOCATION_FUNCTION_ERROR] = &c->function_errors,
+        [INVOCATION_CRASHED] = &c->crashed,     [INVOCATION_OUT_OF_MEMORY] = &c->out_of_memory,
+        [INVOCATION_TIMED_OUT] = &c->timed_out, [INVOCATION_THROTTLED] = &c->throttled,
         [INVOCATION_REFUSED] = &c->refused,
     };
     (*counters[outcome])++;
@@ -65,7 +65,8 @@ static size_t print_timing(const struct invocation *inv, uint64_t now, char out[
     double queue_ms = (double)(inv->delivered_ns - inv->queued_ns) / 1e6;
     double run_ms = (double)(now - inv->delivered_ns) / 1e6;
     int n = snprintf(out, FIELDS_TEXT_MAX,
-                     "X-Faasd-Start: %s\r\nX-Duration-Seconds: %.6f\r\nServer-Timing: queue;dur=%.3f, init;dur=%.3f, run;dur=%.3f\r\n",
+                     "X-Faasd-Start: %s\r\nX-Duration-Seconds: %.6f\r\nServer-Timing: queue;dur=%.3f, init;dur=%.3f, "
+                     "run;dur=%.3f\r\n",
                      inv->cold ? "cold" : "warm", run_ms / 1e3, queue_ms, (double)inv->init_ns / 1e6, run_ms);
     assert(n > 0 && n < FIELDS_TEXT_MAX);
     return (size_t)n;
@@ -102,8 +103,7 @@ void invocation_end_reply(struct invocation *inv, const struct invocation_reply 
         __builtin_memcpy(fields + n, r->fields.p, r->fields.n);
         n += r->fields.n;
     }
-    struct reply reply = {
-        .status = r->status, .content_type = r->content_type, .fields = {fields, n}, .body = r->body};
+    struct reply reply = {.status = r->status, .content_type = r->content_type, .fields = {fields, n}, .body = r->body};
     exchange_reply(inv->exchange, &reply);
     end(inv, INVOCATION_SUCCEEDED, now);
 }
@@ -120,7 +120,8 @@ void invocation_end_failure(struct invocation *inv, const struct invocation_fail
     end(inv, f->outcome, now);
 }
 
-void invocation_fail(struct invocation *inv, enum invocation_outcome outcome, int status, const char *type, const char *format, ...)
+void invocation_fail(struct invocation *inv, enum invocation_outcome outcome, int status, const char *type,
+                     const char *format, ...)
 {
     char text[1024];
     va_list ap;

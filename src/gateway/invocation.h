@@ -23,13 +23,13 @@ enum invocation_outcome {
 };
 
 struct invocation {
-    struct exchange *exchange;   /* ended with the invocation */
-    struct function *function;   /* counted */
-    struct str path;             /* behind the function's name, as it came; borrowed from the exchange's request */
-    struct list queue_link;      /* struct pool.queue */
-    uint64_t queued_ns;          /* monotonic */
-    uint64_t delivered_ns;       /* monotonic; 0 while queued */
-    uint64_t init_ns;            /* of the instance, when this request waited for its start */
+    struct exchange *exchange; /* ended with the invocation */
+    struct function *function; /* counted */
+    struct str path;           /* behind the function's name, as it came; borrowed from the exchange's request */
+    struct list queue_link;    /* struct pool.queue */
+    uint64_t queued_ns;        /* monotonic */
+    uint64_t delivered_ns;     /* monotonic; 0 while queued */
+    uint64_t init_ns;          /* of the instance, when this request waited for its start */
     bool cold;
     struct invocation *next_free; /* the free list */
 };
@@ -56,8 +56,8 @@ struct invocation_failure {
 };
 void invocation_end_failure(struct invocation *inv, const struct invocation_failure *f);
 /* The same from a format, without a trace. */
-void invocation_fail(struct invocation *inv, enum invocation_outcome outcome, int status, const char *type, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
+void invocation_fail(struct invocation *inv, enum invocation_outcome outcome, int status, const char *type,
+                     const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 unsigned invocation_count(void); /* in flight: for draining */
 

@@ -11,14 +11,14 @@
 enum { LINE_READER_MAX = 16384, LINE_READER_TURN = 65536, LINE_READER_TAIL = 2048 };
 
 struct line_reader {
-    struct gateway *gateway;     /* borrowed */
+    struct gateway *gateway; /* borrowed */
     ev_io watcher;
-    int fd;                      /* owned; -1 = closed */
-    struct buf partial;          /* the line at hand */
+    int fd;                           /* owned; -1 = closed */
+    struct buf partial;               /* the line at hand */
     char function[SETTINGS_NAME_MAX]; /* "" = discard the lines, keep the tail (the unpacker) */
     uint64_t instance;
     char request_id[ID_UUID_MAX]; /* of the request at hand; "" between requests */
-    char tail[LINE_READER_TAIL]; /* the last bytes since line_reader_begin, a ring */
+    char tail[LINE_READER_TAIL];  /* the last bytes since line_reader_begin, a ring */
     size_t tail_total;
     void (*on_closed)(struct line_reader *r); /* end of file was reached; may be NULL */
     void *owner;
@@ -26,9 +26,10 @@ struct line_reader {
 
 void line_reader_init(struct line_reader *r, struct gateway *g, const char *function, uint64_t instance);
 void line_reader_attach(struct line_reader *r, int fd); /* takes the descriptor over and starts reading */
-void line_reader_begin(struct line_reader *r, const char *request_id); /* a request starts: lines are its, the tail is empty */
-void line_reader_drain(struct line_reader *r); /* reads what stands in the pipe now, at most LINE_READER_TURN bytes */
-void line_reader_end(struct line_reader *r); /* hands the unfinished line over; lines belong to no request from here */
+void line_reader_begin(struct line_reader *r,
+                       const char *request_id); /* a request starts: lines are its, the tail is empty */
+void line_reader_drain(struct line_reader *r);  /* reads what stands in the pipe now, at most LINE_READER_TURN bytes */
+void line_reader_end(struct line_reader *r);  /* hands the unfinished line over; lines belong to no request from here */
 void line_reader_fini(struct line_reader *r); /* closes */
 
 /* The tail in order, without trailing newlines; out has room for LINE_READER_TAIL. */

@@ -9,9 +9,9 @@
  * SPAWN_FAILED or EXITED; tree messages until DONE. A message that came with descriptors for which this process had no room is handed over with
  * fd_count 0: whoever waits gives up what they belong to. */
 struct link_waiter {
-    uint64_t id;                                /* set by link_next_id */
+    uint64_t id; /* set by link_next_id */
     void (*on_message)(struct link_waiter *w, const struct message_header *m, const int *fds, unsigned fd_count);
-    struct link_waiter *next;                   /* hash chain of the link */
+    struct link_waiter *next; /* hash chain of the link */
 };
 
 /* Takes the descriptor over. NULL with the reason in e; the descriptor is closed then too. */
@@ -21,7 +21,8 @@ void link_free(struct link *l); /* waiters stay their owners' */
 /* What concerns the gateway as a whole. Each comes on the loop; on_lost at most once: the supervisor is gone, broke the protocol or stopped reading. */
 struct link_events {
     void (*on_drain)(struct gateway *g);
-    void (*on_config)(struct gateway *g, int fd); /* the descriptor is the callee's; -EMFILE: there was no room for it */
+    void (*on_config)(struct gateway *g,
+                      int fd); /* the descriptor is the callee's; -EMFILE: there was no room for it */
     void (*on_lost)(struct gateway *g, const char *why);
 };
 void link_set_events(struct link *l, const struct link_events *events); /* borrowed */

@@ -187,7 +187,8 @@ static void on_writable(struct ev_loop *loop, ev_io *w, int events)
     }
 }
 
-void native_channel_init(struct native_channel *c, struct gateway *g, const struct native_channel_events *events, void *owner)
+void native_channel_init(struct native_channel *c, struct gateway *g, const struct native_channel_events *events,
+                         void *owner)
 {
     memset(c, 0, sizeof(*c));
     c->gateway = g;
@@ -246,8 +247,9 @@ int native_channel_invoke(struct native_channel *c, const struct native_request 
     /* Not counted but drawn: a worker that answers ahead can't guess the next request's id, so its stale words never reach another caller. */
     c->request = id_random_u64();
     c->reply_max = r->reply_max;
-    head.frame = (struct faasd_frame){
-        .length = (uint32_t)(sizeof(head.invoke) + r->fields.n + r->event.n), .type = FAASD_FRAME_INVOKE, .id = c->request};
+    head.frame = (struct faasd_frame){.length = (uint32_t)(sizeof(head.invoke) + r->fields.n + r->event.n),
+                                      .type = FAASD_FRAME_INVOKE,
+                                      .id = c->request};
     head.invoke = (struct faasd_invoke_head){
         .deadline_ms = r->deadline_ms, .fields_length = (uint32_t)r->fields.n, .event_length = (uint32_t)r->event.n};
     struct iovec parts[] = {

@@ -32,14 +32,15 @@ struct native_channel {
     enum native_channel_state state;
     int fd; /* owned; -1 = closed */
     ev_io reader, writer;
-    struct buf in;      /* a frame that came in pieces */
-    struct buf out;     /* what the socket did not take */
-    size_t out_sent;    /* of it, by now */
-    uint64_t request;   /* id of the request at hand */
-    size_t reply_max;   /* whole payload of a REPLY */
+    struct buf in;    /* a frame that came in pieces */
+    struct buf out;   /* what the socket did not take */
+    size_t out_sent;  /* of it, by now */
+    uint64_t request; /* id of the request at hand */
+    size_t reply_max; /* whole payload of a REPLY */
 };
 
-void native_channel_init(struct native_channel *c, struct gateway *g, const struct native_channel_events *events, void *owner);
+void native_channel_init(struct native_channel *c, struct gateway *g, const struct native_channel_events *events,
+                         void *owner);
 void native_channel_attach(struct native_channel *c, int fd);
 void native_channel_fini(struct native_channel *c);
 

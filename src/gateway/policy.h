@@ -13,8 +13,9 @@
 struct policy_view {
     uint32_t starting, idle, busy, queued;
     uint32_t min_warm, max_concurrency, queue_max;
-    uint32_t host_free;        /* how many more instances of this function the host's budgets allow, idle ones of others given up for them */
-    uint64_t now_ms;           /* CLOCK_BOOTTIME */
+    uint32_t
+        host_free; /* how many more instances of this function the host's budgets allow, idle ones of others given up for them */
+    uint64_t now_ms; /* CLOCK_BOOTTIME */
     uint64_t keep_warm_ms;
     uint64_t idle_oldest_ms;   /* when the least recently used idle instance became idle; only read when idle > 0 */
     uint64_t backoff_until_ms; /* no start before this; 0 = none */

@@ -16,26 +16,26 @@
 /* The host's share: budgets over all functions. */
 struct pools {
     struct gateway *gateway;
-    struct list idle;       /* struct instance.host_idle_link, most recently used first: who makes room for others */
-    struct list graveyard;  /* struct instance.link */
+    struct list idle;      /* struct instance.host_idle_link, most recently used first: who makes room for others */
+    struct list graveyard; /* struct instance.link */
     ev_prepare bury;
-    uint64_t memory_bytes;  /* limits of all that are neither stopping nor gone */
-    unsigned instances;     /* the same, counted */
-    unsigned alive;         /* all that are not gone */
+    uint64_t memory_bytes; /* limits of all that are neither stopping nor gone */
+    unsigned instances;    /* the same, counted */
+    unsigned alive;        /* all that are not gone */
 };
 
 struct pool {
     struct pools *pools;
-    struct function *function; /* its owner */
-    struct list idle;          /* struct instance.link, counted ones, most recently used first */
-    struct list trials;        /* IDLE, of versions that are not current yet */
-    struct list others;        /* every other state, and older versions */
+    struct function *function;          /* its owner */
+    struct list idle;                   /* struct instance.link, counted ones, most recently used first */
+    struct list trials;                 /* IDLE, of versions that are not current yet */
+    struct list others;                 /* every other state, and older versions */
     unsigned counts[INSTANCE_GONE + 1]; /* of counted instances, by state */
-    unsigned stopping;         /* counted or not */
-    struct list queue;         /* struct invocation.queue_link, oldest first */
+    unsigned stopping;                  /* counted or not */
+    struct list queue;                  /* struct invocation.queue_link, oldest first */
     unsigned queued;
-    ev_timer wake;             /* the earliest of: queue_timeout of the oldest request, keep_warm, the end of a backoff */
-    unsigned failures;         /* instances lost in a row without a good reply between */
+    ev_timer wake;     /* the earliest of: queue_timeout of the oldest request, keep_warm, the end of a backoff */
+    unsigned failures; /* instances lost in a row without a good reply between */
     uint64_t backoff_until_ms; /* boottime */
     bool short_of_memory;      /* the last decision was held back by the host's budget */
 };
@@ -57,8 +57,7 @@ static void bury(struct ev_loop *loop, ev_prepare *w, int events)
     struct pools *p = w->data;
     (void)loop;
     (void)events;
-    LIST_EACH(&p->graveyard, link)
-    {
+    LIST_EACH (&p->graveyard, link) {
         struct instance *i = LIST_ENTRY(link, struct instance, link);
         list_remove(&i->link);
         instance_free(i);
@@ -120,7 +119,8 @@ static bool make_room(struct pools *p, const struct pool *for_pool, uint64_t mem
         struct instance *i = find_evictable(p, for_pool);
         if (!i)
             return false;
-        instance_stop(i, INSTANCE_RETIRED, "idle, and the host's memory_budget is needed by '%s'", for_pool->function->name);
+        instance_stop(i, INSTANCE_RETIRED, "idle, and the host's memory_budget is needed by '%s'",
+                      for_pool->function->name);
     }
     return true;
 }
@@ -291,7 +291,9 @@ static void end_overdue(struct pool *p)
         units_format_time(c->queue_timeout_ms, limit);
         if (p->short_of_memory)
             invocation_fail(inv, INVOCATION_REFUSED, 503, "NoCapacity",
-                            "no instance could be started within queue_timeout (%s): the host's memory_budget or instances limit is used up", limit);
+                            "no instance could be started within queue_timeout (%s): the host's memory_budget or "
+                            "instances limit is used up",
+                            limit);
         else
             invocation_fail(inv, INVOCATION_THROTTLED, 429, "TooManyRequests",
                             "no instance was free within queue_timeout (%s): max_concurrency is %u", limit,
@@ -321,7 +323,8 @@ void pool_submit(struct pool *p, struct invocation *inv)
     struct policy_view v = look(p);
     if (!policy_may_queue(&v)) {
         invocation_fail(inv, INVOCATION_THROTTLED, 429, "TooManyRequests",
-                        "the queue is full: %u requests wait (limit 'queue'), max_concurrency is %u", v.queued, v.max_concurrency);
+                        "the queue is full: %u requests wait (limit 'queue'), max_concurrency is %u", v.queued,
+                        v.max_concurrency);
         return;
     }
     list_push_back(&p->queue, &inv->queue_link);
@@ -358,7 +361,8 @@ static void fail_queue(struct pool *p, const struct instance *i)
 {
     struct invocation *inv;
     while ((inv = dequeue(p)))
-        invocation_fail(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", "the function could not be started: %s", i->doom_text);
+        invocation_fail(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", "the function could not be started: %s",
+                        i->doom_text);
 }
 
 void pool_on_instance_gone(struct pool *p, struct instance *i, bool failed_start)
@@ -372,8 +376,8 @@ void pool_on_instance_gone(struct pool *p, struct instance *i, bool failed_start
         uint64_t backoff = policy_backoff_ms(p->failures, host->gateway->config->crash_backoff_max_ms);
         p->backoff_until_ms = backoff ? now_ms() + backoff : 0;
         if (failed_start)
-            log_warn("an instance did not start fn=%s inst=%lu failures=%u next_in_ms=%lu: %s", f->name, (unsigned long)i->waiter.id,
-                     p->failures, (unsigned long)backoff, i->doom_text);
+            log_warn("an instance did not start fn=%s inst=%lu failures=%u next_in_ms=%lu: %s", f->name,
+                     (unsigned long)i->waiter.id, p->failures, (unsigned long)backoff, i->doom_text);
     }
     bool counted = i->counted;
     if (counted) {
@@ -411,8 +415,7 @@ static void disown(struct pool *p, struct instance *i)
 static void sort_out(struct pool *p, struct list *instances)
 {
     /* Stopping moves an instance to the front of `others`, behind the walker: none is seen twice with effect. */
-    LIST_EACH(instances, link)
-    {
+    LIST_EACH (instances, link) {
         struct instance *i = LIST_ENTRY(link, struct instance, link);
         if (i->state == INSTANCE_GONE || i->state == INSTANCE_STOPPING)
             continue;
@@ -482,10 +485,10 @@ void pools_count(const struct pools *p, struct pool_counts *ret_counts)
     ret_counts->memory_bytes = p->memory_bytes;
 }
 
-static void tell_instances(const struct list *instances, void (*on_instance)(const struct pool_instance_info *, void *), void *context)
+static void tell_instances(const struct list *instances, void (*on_instance)(const struct pool_instance_info *, void *),
+                           void *context)
 {
-    LIST_EACH(instances, link)
-    {
+    LIST_EACH (instances, link) {
         const struct instance *i = LIST_ENTRY(link, struct instance, link);
         struct pool_instance_info info = {
             .id = i->waiter.id,
@@ -499,7 +502,8 @@ static void tell_instances(const struct list *instances, void (*on_instance)(con
     }
 }
 
-void pool_each_instance(const struct pool *p, void (*on_instance)(const struct pool_instance_info *i, void *context), void *context)
+void pool_each_instance(const struct pool *p, void (*on_instance)(const struct pool_instance_info *i, void *context),
+                        void *context)
 {
     tell_instances(&p->idle, on_instance, context);
     tell_instances(&p->trials, on_instance, context);

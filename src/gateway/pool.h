@@ -42,6 +42,7 @@ struct pool_instance_info {
     uint64_t version_number;
     uint64_t age_ms, requests;
 };
-void pool_each_instance(const struct pool *p, void (*on_instance)(const struct pool_instance_info *i, void *context), void *context);
+void pool_each_instance(const struct pool *p, void (*on_instance)(const struct pool_instance_info *i, void *context),
+                        void *context);
 
 #endif

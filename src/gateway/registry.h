@@ -17,9 +17,9 @@ struct version {
     uint64_t number;                   /* 1, 2, 3 ... per function */
     uint64_t created_ms;               /* real time */
     uint64_t code_bytes;
-    struct settings settings;          /* owned */
+    struct settings settings; /* owned */
     unsigned references;
-    struct list living;                /* the registry module's list of every version that anybody holds */
+    struct list living; /* the registry module's list of every version that anybody holds */
 };
 
 /* Counters of one function since the gateway started, for `faasd stats` and /v1/system. */
@@ -30,12 +30,12 @@ struct function_counters {
 
 struct function {
     char name[SETTINGS_NAME_MAX];
-    struct version *current;           /* counted reference; NULL only while the first deploy is under way or after removal */
-    struct pool *pool;                 /* owned, gateway/pool.h: made by pool_new when the function is made */
+    struct version *current; /* counted reference; NULL only while the first deploy is under way or after removal */
+    struct pool *pool;       /* owned, gateway/pool.h: made by pool_new when the function is made */
     struct function_counters counters;
-    unsigned references;               /* a removed function lives until its last invocation and instance are gone */
+    unsigned references; /* a removed function lives until its last invocation and instance are gone */
     bool removed;
-    struct function *next;             /* hash chain of the registry */
+    struct function *next; /* hash chain of the registry */
 };
 
 struct registry *registry_new(struct gateway *g);

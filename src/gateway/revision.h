@@ -15,7 +15,8 @@ struct revision_sources {
 };
 
 /* *ret_settings is the caller's, valid only after 0. -EINVAL: a sentence for who deploys. */
-int revision_merge(const struct config *c, const struct revision_sources *s, struct settings *ret_settings, struct err *e);
+int revision_merge(const struct config *c, const struct revision_sources *s, struct settings *ret_settings,
+                   struct err *e);
 
 /* -EPERM: needs a grant, and the sentence names the key; -EINVAL: can never run on this host. */
 int revision_check(const struct config *c, const struct settings *s, struct err *e);

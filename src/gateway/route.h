@@ -11,7 +11,8 @@ struct route;
  * (with Allow), 403, 401 or 421 and returns NULL. */
 const struct route *route_find(struct exchange *x);
 bool route_streams_body(const struct route *r); /* its handler runs now, before the body */
-uint64_t route_body_max(const struct route *r, const struct config *c); /* limit of the body, else 413 RequestTooLarge */
+uint64_t route_body_max(const struct route *r,
+                        const struct config *c);   /* limit of the body, else 413 RequestTooLarge */
 const char *route_body_key(const struct route *r); /* the configuration key of that limit */
 void route_run(const struct route *r, struct exchange *x);
 

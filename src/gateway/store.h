@@ -18,7 +18,8 @@ struct store_revision {
     uint64_t created_ms;
     uint64_t code_bytes;
     bool current;
-    const char *handler; /* the path that the deploy chose or was given; the settings JSON holds it only when it was given */
+    const char
+        *handler; /* the path that the deploy chose or was given; the settings JSON holds it only when it was given */
     struct str settings; /* JSON, settings_print_json(given_only) */
 };
 
@@ -31,14 +32,16 @@ void store_close(struct store *s);
 void store_configure(struct store *s); /* after g->config changed: limits of the logs */
 
 /* Before store_start: every stored revision, on the calling thread, in function and number order. on_revision returns 0 or stops with its -errno. */
-int store_load(struct store *s, int (*on_revision)(const struct store_revision *r, void *context), void *context, struct err *e);
+int store_load(struct store *s, int (*on_revision)(const struct store_revision *r, void *context), void *context,
+               struct err *e);
 
 /* Jobs. The callback comes on the loop, never from inside the call; e->code 0 = done. A full ring fails the job with EAGAIN, a full disk with ENOSPC. */
 typedef void store_on_done(void *owner, const struct err *e);
 
 /* Inserts the revision as the function's current one and forgets revisions beyond `keep` newest; one transaction, fsynced. Number 1 is a first deploy: rows
  * that could not be taken over at start make way for it. */
-void store_put_revision(struct store *s, const struct store_revision *r, unsigned keep, store_on_done *on_done, void *owner);
+void store_put_revision(struct store *s, const struct store_revision *r, unsigned keep, store_on_done *on_done,
+                        void *owner);
 void store_delete_function(struct store *s, const char *function, store_on_done *on_done, void *owner);
 
 /* SHA-256 over the tree at staging_dir/ID (names in byte order, types, modes' execute bit, link targets, contents); digest is 64 hex digits. */
@@ -66,9 +69,9 @@ void store_log_line(struct store *s, const char *function, uint64_t instance, co
 enum { STORE_LOG_READ_MAX = 4 << 20 };
 struct store_log_query {
     char function[SETTINGS_NAME_MAX];
-    char request_id[64]; /* "" = any */
+    char request_id[64];         /* "" = any */
     uint64_t since_ms, until_ms; /* real time; 0 = unbounded */
-    uint32_t lines;      /* at most; 0 = all */
+    uint32_t lines;              /* at most; 0 = all */
 };
 typedef void store_on_log(void *owner, const struct err *e, struct str ndjson);
 void store_read_log(struct store *s, const struct store_log_query *q, store_on_log *on_done, void *owner);

@@ -20,14 +20,16 @@ enum {
 };
 
 struct store_digest_options {
-    void (*on_pause)(void *context); /* called now and then: a large tree takes seconds, and the thread has other work */
+    void (*on_pause)(
+        void *context); /* called now and then: a large tree takes seconds, and the thread has other work */
     void *context;
 };
 
 /* The tree at PATH beneath dirfd. Follows no link; anything but directories, regular files and links is refused. *ret_bytes: contents of all files. */
-int store_digest_compute(int dirfd, const char *path, const struct store_digest_options *o, char ret_digest[STORE_DIGEST_MAX],
-                         uint64_t *ret_bytes, struct err *e);
+int store_digest_compute(int dirfd, const char *path, const struct store_digest_options *o,
+                         char ret_digest[STORE_DIGEST_MAX], uint64_t *ret_bytes, struct err *e);
 
-void store_digest_revision(const char *code, const char *handler, struct str settings, char ret_digest[STORE_DIGEST_MAX]);
+void store_digest_revision(const char *code, const char *handler, struct str settings,
+                           char ret_digest[STORE_DIGEST_MAX]);
 
 #endif

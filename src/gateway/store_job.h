@@ -12,14 +12,22 @@
 #include <pthread.h>
 
 enum {
-    STORE_RING_BYTES = 1 << 20,       /* log lines on their way: a tenth of a second at 100,000 lines/s */
-    STORE_LINGER_MS = 10,             /* how long lines wait for company, so that a busy function costs one write, not one a line */
+    STORE_RING_BYTES = 1 << 20, /* log lines on their way: a tenth of a second at 100,000 lines/s */
+    STORE_LINGER_MS = 10, /* how long lines wait for company, so that a busy function costs one write, not one a line */
     STORE_STACK_BYTES = 256 * 1024,
     STORE_LINE_MAX = STORE_RING_BYTES / 4,
-    STORE_NAMES_MAX = 4 << 20,        /* of the answer to store_list_orphans: some 60,000 names */
+    STORE_NAMES_MAX = 4 << 20, /* of the answer to store_list_orphans: some 60,000 names */
 };
 
-enum store_job_kind { STORE_JOB_PUT, STORE_JOB_DELETE, STORE_JOB_DIGEST, STORE_JOB_PROGRAM, STORE_JOB_ORPHANS, STORE_JOB_READ_LOG, STORE_JOB_REFUSED };
+enum store_job_kind {
+    STORE_JOB_PUT,
+    STORE_JOB_DELETE,
+    STORE_JOB_DIGEST,
+    STORE_JOB_PROGRAM,
+    STORE_JOB_ORPHANS,
+    STORE_JOB_READ_LOG,
+    STORE_JOB_REFUSED
+};
 
 /* Owned by the loop, then by the thread, then by the loop again: never by both. */
 struct store_job {
@@ -31,21 +39,25 @@ struct store_job {
         store_on_names *on_names;   /* ORPHANS */
         store_on_log *on_log;       /* READ_LOG */
     } callback;
-    enum store_job_kind asked;       /* what a REFUSED one was */
-    struct store_job *next;          /* struct store.refused, struct store.spare */
-    struct store_revision revision;  /* PUT, DELETE, PROGRAM: strings stand behind the job */
-    unsigned keep;                   /* PUT */
-    uint64_t staging;                /* DIGEST */
-    struct store_log_query query;    /* READ_LOG */
-    struct err error;                /* the outcome */
-    struct store_tree tree;          /* DIGEST */
-    struct buf out;                  /* ORPHANS, READ_LOG */
+    enum store_job_kind asked;      /* what a REFUSED one was */
+    struct store_job *next;         /* struct store.refused, struct store.spare */
+    struct store_revision revision; /* PUT, DELETE, PROGRAM: strings stand behind the job */
+    unsigned keep;                  /* PUT */
+    uint64_t staging;               /* DIGEST */
+    struct store_log_query query;   /* READ_LOG */
+    struct err error;               /* the outcome */
+    struct store_tree tree;         /* DIGEST */
+    struct buf out;                 /* ORPHANS, READ_LOG */
     bool is_spare;
     char strings[];
 };
 
 /* What the thread is doing, for the writers to know whether it must be woken. */
-enum store_rest { STORE_AWAKE, STORE_ASLEEP /* wake it for anything */, STORE_LINGERING /* wake it for jobs, and for lines when the ring fills up */ };
+enum store_rest {
+    STORE_AWAKE,
+    STORE_ASLEEP /* wake it for anything */,
+    STORE_LINGERING /* wake it for jobs, and for lines when the ring fills up */
+};
 
 /* One log line in the ring: this, then name, request id and text. */
 struct store_record {
@@ -69,27 +81,27 @@ struct store {
     struct gateway *gateway;
 
     /* both sides */
-    struct store_ring lines;      /* loop -> thread */
-    struct store_queue jobs;      /* loop -> thread */
-    struct store_queue results;   /* thread -> loop: never full, as no more jobs than its slots are under way */
-    _Atomic int rest;             /* enum store_rest */
+    struct store_ring lines;    /* loop -> thread */
+    struct store_queue jobs;    /* loop -> thread */
+    struct store_queue results; /* thread -> loop: never full, as no more jobs than its slots are under way */
+    _Atomic int rest;           /* enum store_rest */
     _Atomic bool stop;
-    int wake_fd;                  /* owned: the thread sleeps on it */
-    int done_fd;                  /* owned: the loop is told of results */
+    int wake_fd;                                  /* owned: the thread sleeps on it */
+    int done_fd;                                  /* owned: the loop is told of results */
     _Atomic uint64_t function_bytes, total_bytes; /* the limits of the logs */
 
     /* the loop's */
     pthread_t thread;
     bool started;
     ev_io done_watcher;
-    unsigned under_way;           /* jobs between submit and their callback, refused ones left out */
-    struct store_job *refused;    /* oldest first */
-    struct store_job *spare;      /* for telling that memory is out */
+    unsigned under_way;        /* jobs between submit and their callback, refused ones left out */
+    struct store_job *refused; /* oldest first */
+    struct store_job *spare;   /* for telling that memory is out */
     struct store_follower *followers;
     struct store_follower *follower_next; /* of the walk at hand */
     struct buf follower_line;
     struct store_dropped dropped[STORE_DROPPED_MAX];
-    unsigned dropped_count;       /* slots in use */
+    unsigned dropped_count; /* slots in use */
 
     /* the thread's once it runs */
     struct store_sql *sql;

@@ -11,11 +11,11 @@
 #include "base/buf.h"
 
 struct store_line {
-    uint64_t time_ms;  /* real time */
+    uint64_t time_ms; /* real time */
     uint64_t instance;
     struct str request; /* empty outside requests */
     struct str text;
-    uint64_t cut;      /* bytes that were left off the text's end */
+    uint64_t cut; /* bytes that were left off the text's end */
 };
 
 /* At most `limit` bytes of raw text, not ending inside a UTF-8 sequence. */

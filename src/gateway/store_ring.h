@@ -14,11 +14,11 @@
 
 /* Positions only grow; the place in the ring is the position modulo its size. */
 struct store_ring {
-    char *bytes;            /* owned, mapped: pages are resident only once used */
-    size_t size;            /* a power of two */
-    uint64_t trimmed;       /* the writer's: position when unused pages were last given back */
-    _Atomic uint64_t head;  /* the writer's */
-    _Atomic uint64_t tail;  /* the reader's */
+    char *bytes;           /* owned, mapped: pages are resident only once used */
+    size_t size;           /* a power of two */
+    uint64_t trimmed;      /* the writer's: position when unused pages were last given back */
+    _Atomic uint64_t head; /* the writer's */
+    _Atomic uint64_t tail; /* the reader's */
 };
 
 int store_ring_init(struct store_ring *r, size_t size); /* 0 or -errno; size is a power of two and at least a page */

@@ -14,7 +14,8 @@ struct store_sql;
 int store_sql_open(struct store_sql **ret_sql, const char *dir, struct err *e);
 void store_sql_close(struct store_sql *q);
 
-int store_sql_load(struct store_sql *q, int (*on_revision)(const struct store_revision *r, void *context), void *context, struct err *e);
+int store_sql_load(struct store_sql *q, int (*on_revision)(const struct store_revision *r, void *context),
+                   void *context, struct err *e);
 int store_sql_put(struct store_sql *q, const struct store_revision *r, unsigned keep, struct err *e);
 int store_sql_delete(struct store_sql *q, const char *function, struct err *e);
 

@@ -52,7 +52,8 @@ static void add_limits(struct text *t, const struct verdict_facts *facts, bool t
     }
 }
 
-static void end_with(struct invocation *inv, enum invocation_outcome outcome, int status, const char *type, const struct text *t)
+static void end_with(struct invocation *inv, enum invocation_outcome outcome, int status, const char *type,
+                     const struct text *t)
 {
     struct invocation_failure f = {.outcome = outcome, .status = status, .type = type, .message = {t->bytes, t->len}};
     invocation_end_failure(inv, &f);
@@ -104,7 +105,8 @@ void verdict_program(struct invocation *inv, const struct init_done *done, const
     struct text t = {.len = 0};
     if (done->flags & INIT_DONE_EXEC_FAILED) {
         const char *name = strerrorname_np(done->error);
-        add(&t, "the handler '%s' can't be executed: %s", facts->version->settings.handler, name ? name : "unknown errno");
+        add(&t, "the handler '%s' can't be executed: %s", facts->version->settings.handler,
+            name ? name : "unknown errno");
         end_with(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", &t);
         return;
     }

@@ -7,18 +7,22 @@
 
 #include <stdbool.h>
 
-enum landlock_right { LANDLOCK_RIGHT_READ = 1, LANDLOCK_RIGHT_EXECUTE = 2, LANDLOCK_RIGHT_WRITE = 4 /* files and directories beneath: create, remove, write, truncate */ };
+enum landlock_right {
+    LANDLOCK_RIGHT_READ = 1,
+    LANDLOCK_RIGHT_EXECUTE = 2,
+    LANDLOCK_RIGHT_WRITE = 4 /* files and directories beneath: create, remove, write, truncate */
+};
 
 struct landlock_path {
-    const char *path;  /* missing ones are skipped */
-    unsigned rights;   /* enum landlock_right */
+    const char *path; /* missing ones are skipped */
+    unsigned rights;  /* enum landlock_right */
 };
 
 struct landlock_spec {
     const struct landlock_path *paths;
     unsigned path_count;
-    bool deny_tcp;        /* ABI >= 4: no bind, no connect */
-    bool scope;           /* ABI >= 6: no signals to, no abstract sockets of, processes outside */
+    bool deny_tcp; /* ABI >= 4: no bind, no connect */
+    bool scope;    /* ABI >= 6: no signals to, no abstract sockets of, processes outside */
 };
 
 int landlock_abi(void); /* 0 = the kernel has none */

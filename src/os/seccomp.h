@@ -29,11 +29,11 @@ struct seccomp_condition {
 enum { SECCOMP_CONDITIONS_MAX = 3 };
 
 struct seccomp_rule {
-    const char *syscall;  /* name; one that this architecture or libseccomp does not know is skipped */
-    int error;            /* 0 = allow, otherwise the errno to answer with; SECCOMP_KILL = the process dies of SIGSYS */
+    const char *syscall; /* name; one that this architecture or libseccomp does not know is skipped */
+    int error;           /* 0 = allow, otherwise the errno to answer with; SECCOMP_KILL = the process dies of SIGSYS */
     unsigned condition_count;
     struct seccomp_condition conditions[SECCOMP_CONDITIONS_MAX];
-    const char *reason;   /* why it is allowed, or why this answer */
+    const char *reason; /* why it is allowed, or why this answer */
 };
 
 enum { SECCOMP_KILL = -1 };
@@ -44,7 +44,8 @@ enum { SECCOMP_RULES_PER_CALL_MAX = 64 };
  * the "otherwise" and must be the call's last (-EINVAL: a rule behind it would never be reached). */
 
 /* default_error: what every call without a rule gets (ENOSYS, or EPERM). Foreign architectures and x32 die of SIGSYS. */
-int seccomp_build(const struct seccomp_rule *rules, size_t count, int default_error, struct seccomp_program *ret_program, struct err *e);
+int seccomp_build(const struct seccomp_rule *rules, size_t count, int default_error,
+                  struct seccomp_program *ret_program, struct err *e);
 void seccomp_program_fini(struct seccomp_program *p);
 
 /* Async-signal-safe; no_new_privs must be set. */

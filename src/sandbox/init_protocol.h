@@ -15,20 +15,21 @@
 
 enum {
     INIT_FD_CONTROL = 3,
-    INIT_FD_WORKER = 4,        /* native: handed to the worker as its fd 3; shell: the pty's slave */
-    INIT_RECORD_MAX = 163840,  /* below the default SO_SNDBUF of 212,992 with room for its bookkeeping */
-    INIT_STRINGS_MAX = 4096,   /* arguments plus environment entries */
+    INIT_FD_WORKER = 4,       /* native: handed to the worker as its fd 3; shell: the pty's slave */
+    INIT_RECORD_MAX = 163840, /* below the default SO_SNDBUF of 212,992 with room for its bookkeeping */
+    INIT_STRINGS_MAX = 4096,  /* arguments plus environment entries */
 };
 
 enum init_type {
     /* gateway -> init */
-    INIT_START = 1,      /* struct init_command, no fds */
-    INIT_EXEC = 2,       /* struct init_command + at most one fd: stdin (without one: /dev/null) */
+    INIT_START = 1, /* struct init_command, no fds */
+    INIT_EXEC = 2,  /* struct init_command + at most one fd: stdin (without one: /dev/null) */
     /* init -> gateway */
-    INIT_READY = 16,     /* struct init_head + two fds: read ends of stdout and stderr, made by init so that their owner is the instance's uid
+    INIT_READY =
+        16, /* struct init_head + two fds: read ends of stdout and stderr, made by init so that their owner is the instance's uid
                           * and a shell's `> /dev/stderr` works */
-    INIT_DONE,           /* struct init_done */
-    INIT_WORKER_EXITED,  /* struct init_done, request 0 */
+    INIT_DONE,          /* struct init_done */
+    INIT_WORKER_EXITED, /* struct init_done, request 0 */
 };
 
 struct init_head {
@@ -47,7 +48,7 @@ struct init_command {
 };
 
 enum init_command_flag {
-    INIT_COMMAND_PTY = 1,  /* stdin, stdout, stderr are INIT_FD_WORKER, made the controlling terminal */
+    INIT_COMMAND_PTY = 1,      /* stdin, stdout, stderr are INIT_FD_WORKER, made the controlling terminal */
     INIT_COMMAND_KEEP_TMP = 2, /* do not empty /tmp afterwards (one-shot sandboxes) */
 };
 

@@ -8,7 +8,7 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 
-#define PROGRAM "program"
+#define PROGRAM     "program"
 #define PROGRAM_NEW "program.new"
 
 static int copy_all(int from, int to, struct err *e)

@@ -84,7 +84,8 @@ static int check_empty(int dirfd, const char *path, struct err *e)
     int r = 0;
     for (struct dirent *at = readdir(d); at && r == 0; at = readdir(d)) {
         const char *n = at->d_name;
-        if (strcmp(n, ".") != 0 && strcmp(n, "..") != 0 && strcmp(n, "lost+found") != 0 && strcmp(n, "FORMAT.new") != 0 &&
+        if (strcmp(n, ".") != 0 && strcmp(n, "..") != 0 && strcmp(n, "lost+found") != 0 &&
+            strcmp(n, "FORMAT.new") != 0 &&
             strcmp(n, "run-logs") != 0) /* `faasd run --name` may come before the first serve */
             r = err_say(
                 e, EEXIST,

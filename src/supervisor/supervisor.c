@@ -271,7 +271,8 @@ static int open_host(struct supervisor *s, struct err *e)
     if (r < 0)
         return r;
     if (geteuid() != 0)
-        return err_say(e, EPERM, "sandboxes are made as root only, and this is uid %u: try `sudo faasd ...`", geteuid());
+        return err_say(e, EPERM, "sandboxes are made as root only, and this is uid %u: try `sudo faasd ...`",
+                       geteuid());
     r = feature_probe(&s->features, e);
     if (r == 0)
         r = hygiene_demand_features(&s->features, o->allow_degraded, e);

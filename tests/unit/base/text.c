@@ -19,7 +19,9 @@ static void formats_print_as_printf_would(void **state)
 {
     (void)state;
     char out[64];
-    assert_int_equal(fmt_to(out, sizeof(out), "%s=%d/%u %x %lu%% %c %.*s%.1s", "a", -5, 7u, 255u, 18446744073709551615ul, 'z', 2, "xyz", "zzz"), 37);
+    assert_int_equal(fmt_to(out, sizeof(out), "%s=%d/%u %x %lu%% %c %.*s%.1s", "a", -5, 7u, 255u,
+                            18446744073709551615ul, 'z', 2, "xyz", "zzz"),
+                     37);
     assert_string_equal(out, "a=-5/7 ff 18446744073709551615% z xyz");
 }
 

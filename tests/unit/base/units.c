@@ -15,8 +15,17 @@ static void sizes_are_read_as_people_write_them(void **state)
         const char *text;
         uint64_t bytes;
     } CASES[] = {
-        {"0", 0},           {"1B", 1},          {"64K", 65536},     {"64k", 65536},         {"64Ki", 65536},    {"64KiB", 65536},
-        {"128M", 134217728}, {"128MB", 134217728}, {"128Mi", 134217728}, {"1G", 1073741824}, {"2T", 2199023255552},
+        {"0", 0},
+        {"1B", 1},
+        {"64K", 65536},
+        {"64k", 65536},
+        {"64Ki", 65536},
+        {"64KiB", 65536},
+        {"128M", 134217728},
+        {"128MB", 134217728},
+        {"128Mi", 134217728},
+        {"1G", 1073741824},
+        {"2T", 2199023255552},
     };
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
         uint64_t bytes = 1;
@@ -38,7 +47,8 @@ static void a_bare_size_is_refused_with_what_was_meant(void **state)
 static void nonsense_sizes_are_refused(void **state)
 {
     (void)state;
-    static const char *const CASES[] = {"", "M", "-1M", "1.5M", "1X", "1MBB", "1 M", "99999999999999999999M", "9000000T", "0x10M", "1Kx"};
+    static const char *const CASES[] = {
+        "", "M", "-1M", "1.5M", "1X", "1MBB", "1 M", "99999999999999999999M", "9000000T", "0x10M", "1Kx"};
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
         uint64_t bytes = 7;
         assert_true(units_parse_size(str_from(CASES[i]), &bytes, NULL) < 0);
@@ -52,7 +62,8 @@ static void times_are_read_as_people_write_them(void **state)
     static const struct {
         const char *text;
         uint64_t ms;
-    } CASES[] = {{"0", 0}, {"250ms", 250}, {"3s", 3000}, {"1m30s", 90000}, {"2h", 7200000}, {"1d", 86400000}, {"1m5ms", 60005}};
+    } CASES[] = {{"0", 0},        {"250ms", 250},   {"3s", 3000},    {"1m30s", 90000},
+                 {"2h", 7200000}, {"1d", 86400000}, {"1m5ms", 60005}};
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
         uint64_t ms = 1;
         assert_int_equal(units_parse_time(str_from(CASES[i].text), &ms, NULL), 0);

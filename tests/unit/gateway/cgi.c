@@ -48,7 +48,9 @@ static void framing_fields_and_ours_are_dropped(void **state)
 {
     (void)state;
     struct cgi_reply r;
-    assert_null(parse("Content-Type: a/b\nContent-Length: 99\nTransfer-Encoding: chunked\nConnection: close\nX-Faasd-Error: Fake\nX-Request-Id: 1\nX-Mine: 2\n\n", &r));
+    assert_null(parse("Content-Type: a/b\nContent-Length: 99\nTransfer-Encoding: chunked\nConnection: "
+                      "close\nX-Faasd-Error: Fake\nX-Request-Id: 1\nX-Mine: 2\n\n",
+                      &r));
     assert_true(str_is(r.fields, "Content-Type: a/b\r\nX-Mine: 2\r\n"));
 }
 

@@ -55,8 +55,11 @@ static void on_closed(void *owner)
     strcpy(((struct bench *)owner)->told, "closed");
 }
 
-static const struct native_channel_events EVENTS = {
-    .on_ready = on_ready, .on_reply = on_reply, .on_error = on_error, .on_violation = on_violation, .on_closed = on_closed};
+static const struct native_channel_events EVENTS = {.on_ready = on_ready,
+                                                    .on_reply = on_reply,
+                                                    .on_error = on_error,
+                                                    .on_violation = on_violation,
+                                                    .on_closed = on_closed};
 
 static int setup(void **state)
 {
@@ -183,7 +186,10 @@ static void an_error_is_told(void **state)
     memset(&f, 0, sizeof(f));
     f.frame = (struct faasd_frame){.length = sizeof(f.head) + 12, .type = FAASD_FRAME_ERROR, .id = b->channel.request};
     f.head = (struct faasd_error_head){.type_length = 8, .message_length = 4};
-    memcpy(f.text, "BadThing" "oops", 12);
+    memcpy(f.text,
+           "BadThing"
+           "oops",
+           12);
     say(b, &f, sizeof(f.frame) + sizeof(f.head) + 12);
     assert_string_equal(b->told, "error BadThing");
 }
@@ -192,19 +198,44 @@ static void an_error_is_told(void **state)
 static void spoil(struct whole_reply *r, unsigned how)
 {
     switch (how) {
-    case 0: r->frame.id++; break;
-    case 1: r->frame.type = 77; break;
-    case 2: r->frame.type = FAASD_FRAME_READY; break;
-    case 3: r->frame.type = FAASD_FRAME_INVOKE; break;
-    case 4: r->frame.length = 0x80000000u; break;
-    case 5: r->frame.length = UINT32_MAX; break;
-    case 6: r->frame.length = 300001; break;
-    case 7: r->frame.length = 3; break;
-    case 8: r->head.body_length = 4; break;
-    case 9: r->head.body_length = UINT32_MAX; break;
-    case 10: r->head.fields_length = UINT32_MAX; break;
-    case 11: r->frame.reserved = 1; break;
-    default: fail();
+    case 0:
+        r->frame.id++;
+        break;
+    case 1:
+        r->frame.type = 77;
+        break;
+    case 2:
+        r->frame.type = FAASD_FRAME_READY;
+        break;
+    case 3:
+        r->frame.type = FAASD_FRAME_INVOKE;
+        break;
+    case 4:
+        r->frame.length = 0x80000000u;
+        break;
+    case 5:
+        r->frame.length = UINT32_MAX;
+        break;
+    case 6:
+        r->frame.length = 300001;
+        break;
+    case 7:
+        r->frame.length = 3;
+        break;
+    case 8:
+        r->head.body_length = 4;
+        break;
+    case 9:
+        r->head.body_length = UINT32_MAX;
+        break;
+    case 10:
+        r->head.fields_length = UINT32_MAX;
+        break;
+    case 11:
+        r->frame.reserved = 1;
+        break;
+    default:
+        fail();
     }
 }
 

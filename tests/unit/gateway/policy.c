@@ -9,7 +9,8 @@
 
 static struct policy_view quiet(void)
 {
-    return (struct policy_view){.max_concurrency = 4, .queue_max = 10, .host_free = 100, .now_ms = 1000000, .keep_warm_ms = 60000};
+    return (struct policy_view){
+        .max_concurrency = 4, .queue_max = 10, .host_free = 100, .now_ms = 1000000, .keep_warm_ms = 60000};
 }
 
 static void nothing_asked_starts_nothing(void **state)
