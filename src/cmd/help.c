@@ -63,7 +63,7 @@ static const struct help HELPS[] = {
      "  -d, --data DATA   the event: text, @FILE, or - for stdin\n"
      "  -H, --header 'K: V'  a request header; repeatable\n"
      "  -o, --output FILE write the body there\n"
-     "  --qualifier Q     a version's number\n"
+     "  --qualifier Q     a version's number: fails when another one is current\n"
      "  --logs            print what the function wrote to stderr during this\n"
      "                    request, on stderr\n",
      false, true},

@@ -269,10 +269,11 @@ enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
 
 static int is_confined;
 
-/* The search for leaks at exit stops all threads with ptrace, which the filter denies; the supervisor and the command line search. */
+/* The search for leaks at exit stops all threads with ptrace, which this filter denies, and that of the unpacker's sandbox too: no_new_privs or
+ * an error tells it. The supervisor and the command line search. */
 int __lsan_is_turned_off(void)
 {
-    return is_confined;
+    return is_confined || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 0;
 }
 #endif
 

@@ -39,9 +39,10 @@ enum deploy_state {
 
 enum {
     DEPLOY_MAX = 32, /* at once, over all names: each holds an unpacker */
-    DEPLOY_UNPACK_MEMORY = 256 << 20,
+    DEPLOY_UNPACK_MEMORY = MESSAGE_HELPER_MEMORY_MAX,
     DEPLOY_ANSWER_MAX = 1 << 20, /* of the unpacker: the manifest is in it */
-    DEPLOY_RUN_MAX_MS = 24 * 3600 * 1000, /* of the unpacker; the timer of RECEIVING and UNPACKING is the one that counts */
+    DEPLOY_RUN_MAX_MS =
+        24 * 3600 * 1000, /* of the unpacker; the timer of RECEIVING and UNPACKING is the one that counts */
 };
 
 struct deploy {
@@ -62,12 +63,12 @@ struct deploy {
     bool timed_out;
 
     /* what is being made */
-    struct version *before;    /* counted; NULL for a first deploy */
-    struct function *function; /* counted, from TRYING on */
-    struct version *version;   /* counted, once digested */
-    struct settings settings;  /* until the version has them */
-    struct buf settings_json;  /* of the version: what is stored */
-    struct buf changed;        /* one line each */
+    struct version *before;        /* counted; NULL for a first deploy */
+    struct function *function;     /* counted, from TRYING on */
+    struct version *version;       /* counted, once digested */
+    struct settings settings;      /* until the version has them */
+    struct buf settings_json;      /* of the version: what is stored */
+    struct buf changed;            /* one line each */
     char code[MESSAGE_DIGEST_MAX]; /* "" until digested */
     bool code_is_known;            /* versions/DIGEST was there already */
 };
@@ -75,7 +76,8 @@ struct deploy {
 /* deploy.c */
 void deploy_set_state(struct deploy *d, enum deploy_state state);
 /* Ends it with one of faasd's errors; whatever was made is undone. `d` is gone afterwards. */
-void deploy_fail(struct deploy *d, int status, const char *type, const char *format, ...) __attribute__((format(printf, 4, 5)));
+void deploy_fail(struct deploy *d, int status, const char *type, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 /* The same for an error of the disk or the supervisor: 507, 503 or 500. */
 void deploy_fail_host(struct deploy *d, const struct err *e, const char *what);
 void deploy_succeed(struct deploy *d, bool unchanged);

@@ -15,8 +15,8 @@
 #include <sys/stat.h>
 
 enum {
-    FIELDS_MAX = 65536,      /* of a CGI reply's head */
-    OUT_KEEP = 65536,        /* an output buffer above this is given back after the reply */
+    FIELDS_MAX = 65536, /* of a CGI reply's head */
+    OUT_KEEP = 65536,   /* an output buffer above this is given back after the reply */
 };
 
 static void on_ready(void *owner)
@@ -27,15 +27,12 @@ static void on_ready(void *owner)
 static void on_worker_exited(void *owner, const struct init_done *done)
 {
     (void)done;
-    instance_worker_closed(owner); /* no exec init says this */
+    instance_worker_closed(owner, "init spoke of a worker"); /* no exec init does */
 }
 
 static void on_lost(void *owner, const char *why)
 {
-    struct instance *i = owner;
-    if (i->doom == INSTANCE_NOT_DOOMED)
-        snprintf(i->doom_text, sizeof(i->doom_text), "%s", why);
-    instance_worker_closed(i);
+    instance_worker_closed(owner, why);
 }
 
 static void on_flood(void *owner)
@@ -109,7 +106,8 @@ static int make_stdin(struct str body, int *ret_fd)
      * /proc/self/fd/0, past /tmp's noexec. The program isn't the owner, so it can't change the mode back. */
     if (fchmod(fd, 0444) < 0)
         return -errno;
-    if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0 || lseek(fd, 0, SEEK_SET) < 0)
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0 ||
+        lseek(fd, 0, SEEK_SET) < 0)
         return -errno;
     *ret_fd = fd_take(&fd);
     return 0;
@@ -138,16 +136,21 @@ static void deliver(struct instance *i, struct invocation *inv)
 {
     uint64_t timeout_ms = i->version->settings.timeout_ms;
     if (build_command(i, inv, timeout_ms ? clock_real_ms() + timeout_ms : 0) < 0) {
-        refuse(i, 431, "RequestTooLarge", "environment and request headers together are too long for a program's environment (160K)");
+        refuse(i, 431, "RequestTooLarge",
+               "environment and request headers together are too long for a program's environment (160K)");
         return;
     }
     int stdin_fd;
-    if (make_stdin(inv->exchange->body, &stdin_fd) < 0) {
-        refuse(i, 503, "NoCapacity", "no memory for the event");
+    int r = make_stdin(inv->exchange->body, &stdin_fd);
+    if (r < 0) {
+        refuse(i, 503, "NoCapacity",
+               r == -EMFILE ? "no descriptor for the event: the gateway has too many open files"
+                            : "no memory for the event");
         return;
     }
-    struct exec_options o = {.request_id = inv->exchange->id, .stdin_fd = stdin_fd, .out_max = i->gateway->config->reply_bytes_max};
-    int r = exec_channel_exec(&i->channel, &o);
+    struct exec_options o = {
+        .request_id = inv->exchange->id, .stdin_fd = stdin_fd, .out_max = i->gateway->config->reply_bytes_max};
+    r = exec_channel_exec(&i->channel, &o);
     fd_close(&stdin_fd);
     if (r < 0)
         instance_stop(i, INSTANCE_CRASHED, "init does not take requests");

@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum {
-    FIELDS_OUT_MAX = 65536,  /* header lines of a reply */
+    FIELDS_OUT_MAX = 65536, /* header lines of a reply */
     /* Request fields: the head is at most 64 KiB, plus "http." and two NULs for each of 128, plus our own. */
     FIELDS_IN_MAX = 65536 + 128 * 8 + 512,
 };
@@ -102,13 +102,16 @@ static void on_violation(void *owner, const char *what)
     struct instance *i = owner;
     enum instance_doom why = i->state == INSTANCE_STARTING ? INSTANCE_START_FAILED : INSTANCE_BAD_REPLY;
     if (i->state == INSTANCE_IDLE)
-        log_warn("the worker sent %s, it is replaced fn=%s inst=%lu", what, i->function->name, (unsigned long)i->waiter.id);
+        log_warn("the worker sent %s, it is replaced fn=%s inst=%lu", what, i->function->name,
+                 (unsigned long)i->waiter.id);
     instance_stop(i, why, "the worker sent %s", what);
 }
 
+static const char CLOSED[] = "the worker closed its socket";
+
 static void on_closed(void *owner)
 {
-    instance_worker_closed(owner);
+    instance_worker_closed(owner, CLOSED);
 }
 
 static const struct native_channel_events NATIVE_EVENTS = {
@@ -134,13 +137,12 @@ static void on_worker_exited(void *owner, const struct init_done *done)
 {
     struct instance *i = owner;
     i->failed = *done;
-    instance_worker_closed(i);
+    instance_worker_closed(i, CLOSED);
 }
 
 static void on_lost(void *owner, const char *why)
 {
-    (void)why;
-    instance_worker_closed(owner);
+    instance_worker_closed(owner, why);
 }
 
 static const struct exec_channel_events CONTROL_EVENTS = {
@@ -209,7 +211,7 @@ static void deliver(struct instance *i, struct invocation *inv)
         .reply_max = sizeof(struct faasd_reply_head) + FIELDS_OUT_MAX + i->gateway->config->reply_bytes_max,
     };
     if (native_channel_invoke(&i->native, &request) < 0)
-        instance_worker_closed(i);
+        instance_worker_closed(i, CLOSED);
 }
 
 static void init(struct instance *i)

@@ -141,7 +141,8 @@ static bool read_out(struct exec_channel *c)
         /* A full buffer is no flood yet: the pipe may be at its end. */
         char beyond;
         bool full = buf_reserve(&c->out, 4096) < 0 && buf_reserve(&c->out, 1) < 0;
-        ssize_t n = full ? read(c->out_fd, &beyond, 1) : read(c->out_fd, c->out.data + c->out.len, c->out.cap - c->out.len);
+        ssize_t n =
+            full ? read(c->out_fd, &beyond, 1) : read(c->out_fd, c->out.data + c->out.len, c->out.cap - c->out.len);
         if (n > 0 && full) {
             close_out(c);
             c->events->on_flood(c->owner);
@@ -252,7 +253,8 @@ static bool receive(struct exec_channel *c)
         char space[CMSG_SPACE(2 * sizeof(int))];
     } control;
     struct iovec iov = {.iov_base = bytes, .iov_len = sizeof(bytes)};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof(control.space)};
+    struct msghdr m = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof(control.space)};
     ssize_t n = recvmsg(c->control_fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
@@ -271,7 +273,9 @@ static bool receive(struct exec_channel *c)
     if (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
         for (unsigned i = 0; i < fd_count; i++)
             close(fds[i]);
-        lose(c, "init sent an oversized record");
+        /* The two pipes of a READY fit into the control buffer: they are missing when this process has no room for them (unix(7)). */
+        lose(c, m.msg_flags & MSG_TRUNC ? "init sent an oversized record"
+                                        : "its pipes could not be taken over: the gateway has too many open files");
         return false;
     }
     return take_record(c, bytes, (size_t)n, fds, fd_count);

@@ -87,12 +87,12 @@ void instance_stop(struct instance *i, enum instance_doom why, const char *forma
     arm(i, INSTANCE_STOP_MS);
 }
 
-void instance_worker_closed(struct instance *i)
+void instance_worker_closed(struct instance *i, const char *how)
 {
     if (i->state == INSTANCE_STOPPING || i->state == INSTANCE_GONE)
         return;
     /* Init tells the exit status a moment later and ends, and EXITED follows. A worker that only closed its socket and lives on is killed after the grace. */
-    doom(i, i->state == INSTANCE_STARTING ? INSTANCE_START_FAILED : INSTANCE_CRASHED, "the worker closed its socket");
+    doom(i, i->state == INSTANCE_STARTING ? INSTANCE_START_FAILED : INSTANCE_CRASHED, how);
     set_state(i, INSTANCE_STOPPING);
     arm(i, INSTANCE_EOF_GRACE_MS);
 }
@@ -106,7 +106,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
     switch (i->state) {
     case INSTANCE_SPAWNING:
     case INSTANCE_STARTING:
-        instance_stop(i, INSTANCE_START_FAILED, "not ready after the limit 'init_timeout' (%lus)", (unsigned long)(c->init_timeout_ms / 1000));
+        instance_stop(i, INSTANCE_START_FAILED, "not ready after the limit 'init_timeout' (%lus)",
+                      (unsigned long)(c->init_timeout_ms / 1000));
         return;
     case INSTANCE_BUSY:
         instance_stop(i, INSTANCE_TIMED_OUT, "timed out");
@@ -119,8 +120,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
         return;
     case INSTANCE_STOPPING:
         if (i->kill_sent)
-            log_warn("instance not dead after %d ms, killing it again fn=%s inst=%lu", INSTANCE_STOP_MS, i->function->name,
-                     (unsigned long)i->waiter.id);
+            log_warn("instance not dead after %d ms, killing it again fn=%s inst=%lu", INSTANCE_STOP_MS,
+                     i->function->name, (unsigned long)i->waiter.id);
         send_kill(i);
         arm(i, INSTANCE_STOP_MS);
         return;
@@ -244,7 +245,8 @@ static void describe_end(const struct instance *i, const struct message_exited *
     char status[VERDICT_STATUS_MAX];
     if (i->failed.head.type == INIT_WORKER_EXITED && (i->failed.flags & INIT_DONE_EXEC_FAILED)) {
         const char *name = strerrorname_np(i->failed.error);
-        snprintf(out, ERR_TEXT_MAX, "the handler '%.100s' can't be executed: %s", i->version->settings.handler, name ? name : "?");
+        snprintf(out, ERR_TEXT_MAX, "the handler '%.100s' can't be executed: %s", i->version->settings.handler,
+                 name ? name : "?");
     } else if (i->failed.head.type == INIT_WORKER_EXITED) {
         verdict_print_status(i->failed.status, status);
         snprintf(out, ERR_TEXT_MAX, "the worker %s", status);
@@ -332,7 +334,8 @@ static void on_spawned(struct instance *i, const struct message_spawned *m, cons
         for (unsigned k = 0; k < fd_count; k++)
             close(fds[k]);
         if (i->state == INSTANCE_SPAWNING)
-            instance_stop(i, INSTANCE_START_FAILED, "its descriptors could not be taken over: the gateway has too many open files");
+            instance_stop(i, INSTANCE_START_FAILED,
+                          "its descriptors could not be taken over: the gateway has too many open files");
         return;
     }
     i->pid = m->pid;

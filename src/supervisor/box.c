@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/box.h"
 
-#include "base/id.h"
 #include "base/fdio.h"
+#include "base/id.h"
 #include "base/log.h"
 #include "os/pidfd.h"
 #include "supervisor/box_internal.h"
@@ -31,6 +31,11 @@ struct box *boxes_find(struct boxes *b, uint64_t id)
     return at;
 }
 
+static bool is_helper(const struct box *x)
+{
+    return x->kind == MESSAGE_SPAWN_UNPACK || x->kind == MESSAGE_SPAWN_DELETE;
+}
+
 void box_enter(struct box *x)
 {
     struct boxes *b = &x->supervisor->boxes;
@@ -40,6 +45,7 @@ void box_enter(struct box *x)
     x->known = true;
     x->counts = true;
     b->counted++;
+    b->helpers += is_helper(x);
     b->memory_bytes += x->memory_bytes;
     list_push_back(&b->all, &x->link);
     b->living++;
@@ -51,6 +57,7 @@ static void stop_counting(struct box *x)
     if (!x->counts)
         return;
     b->counted--;
+    b->helpers -= is_helper(x);
     b->memory_bytes -= x->memory_bytes;
     x->counts = false;
 }

@@ -26,7 +26,8 @@ struct supervisor;
 
 enum {
     BOX_SETUP_SECONDS = 10,
-    BOX_SPARE = 16, /* unpackers, deleters and shells beyond instances_max */
+    BOX_SPARE = 16,       /* unpackers, deleters and shells beyond instances_max */
+    BOX_HELPERS_MAX = 40, /* unpackers and deleters: memory_budget does not count them, so their number has a bound */
 };
 
 enum box_state { BOX_SETTING_UP, BOX_RUNNING, BOX_DYING, BOX_REMOVING };
@@ -59,6 +60,7 @@ struct boxes {
     struct list all;       /* struct box.link */
     unsigned living;       /* in `all` */
     unsigned counted;      /* boxes with `counts` */
+    unsigned helpers;      /* of those, unpackers and deleters */
     uint64_t memory_bytes; /* their limits together */
     uint64_t next_serial;  /* names the cgroups: never used twice, so a dying one is in nobody's way */
     struct box **buckets;  /* owned; by id */

@@ -87,6 +87,8 @@ static int check_room(const struct boxes *b, const struct message_spawn *m, stru
     if (b->counted >= c->instances_max + BOX_SPARE || b->living >= 2 * (c->instances_max + BOX_SPARE))
         return err_say(e, EAGAIN, "%u sandboxes live, the configuration allows %u (instances)", b->living,
                        c->instances_max);
+    if (!is_function && b->helpers >= BOX_HELPERS_MAX)
+        return err_say(e, EAGAIN, "%u unpackers and deleters live, %d are the most", b->helpers, BOX_HELPERS_MAX);
     if (is_function && b->memory_bytes + m->memory_bytes > c->memory_budget_bytes)
         return err_say(e, EAGAIN, "memory_budget (%llu bytes) is in use: %llu bytes",
                        (unsigned long long)c->memory_budget_bytes, (unsigned long long)b->memory_bytes);

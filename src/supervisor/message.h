@@ -14,6 +14,7 @@
 enum {
     MESSAGE_DIGEST_MAX = 65, /* 64 lower-case hex digits and a NUL */
     MESSAGE_FDS_MAX = 4,
+    MESSAGE_HELPER_MEMORY_MAX = 256 << 20, /* of an unpacker or deleter, which memory_budget does not count */
 };
 
 enum message_type {
@@ -126,7 +127,7 @@ struct gateway_boot {
     char versions_dir[CONFIG_PATH_MAX]; /* readable */
     char staging_dir[CONFIG_PATH_MAX];  /* readable */
     char hostname[65];
-    uint32_t quiet;                     /* 1: no info lines in the log */
+    uint32_t quiet; /* 1: no info lines in the log */
     struct config config;
 };
 

@@ -161,6 +161,9 @@ static enum request_verdict check_spawn(const struct message_spawn *m, const str
     if (m->memory_bytes == 0 || m->memory_bytes > INT64_MAX || m->tmp_bytes > INT64_MAX || m->pids == 0 ||
         m->cpu_weight > 10000 || m->cpus_milli > REQUEST_CPUS_MILLI_MAX)
         return bad(e, "SPAWN with a limit out of range");
+    bool is_helper = m->kind == MESSAGE_SPAWN_UNPACK || m->kind == MESSAGE_SPAWN_DELETE;
+    if (is_helper && (m->memory_bytes > MESSAGE_HELPER_MEMORY_MAX || m->cpus_milli == 0))
+        return bad(e, "SPAWN of a helper with more than a helper's share");
     if (m->pids > REQUEST_PIDS_MAX) {
         err_say(e, EPERM, "pids %u is more than %d", m->pids, REQUEST_PIDS_MAX);
         return REQUEST_REFUSED;

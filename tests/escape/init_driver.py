@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 
 from paths import BUILD
+from harness import within  # noqa: E402  (paths makes it importable)
 
 START, EXEC, READY, DONE, WORKER_EXITED = 1, 2, 16, 17, 18
 PTY, KEEP_TMP = 1, 2
@@ -51,7 +52,7 @@ class Init:
         self.task = tempfile.mkdtemp(prefix="faasd-init-")
         os.chmod(self.task, 0o755)
         self.control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.control.settimeout(20)
+        self.control.settimeout(within(20))
         self.worker, slave = (None, worker)
         if worker == "socket":
             self.worker, theirs = socket.socketpair()

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from init_driver import EXEC, EXEC_FAILED, KEEP_TMP, PTY, START, TMP_FULL, UID, WORKER_EXITED, Init
-from harness import within  # noqa: E402  (init_driver makes it importable)
+from harness import within  # noqa: E402  (paths makes it importable)
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes a pid namespace as root")
 

@@ -84,6 +84,30 @@ def test_what_is_not_built_yet_exits_2(faasd, args):
     assert done.returncode == USAGE and "not built yet" in done.err
 
 
+@pytest.mark.parametrize("args", [["deploy", "a/b", str(HELLO)], ["config", "a/b", "--memory", "64M"], ["invoke", "a/b"], ["shell", "a/b"], ["describe", "a/b"],
+                                  ["rm", "a/b"], ["logs", "a/b"]])
+def test_what_cannot_be_a_name_is_said_before_anything_is_asked(tmp_path, args):
+    done = plain(*args, "--root", tmp_path)
+    assert done.returncode == USAGE and "'a/b' is no name for a function" in done.err
+
+
+def test_a_mistyped_address_is_a_mistake_of_usage(tmp_path):
+    done = plain("serve", "--root", tmp_path, "--listen", "localhost")
+    assert done.returncode == USAGE and "write 8080" in done.err
+
+
+def test_install_replaces_its_own_program_and_no_other(tmp_path):
+    program = tmp_path / "usr/local/bin/faasd"
+    root = pathlib.Path(__file__).parents[2]
+    install = [root / "scripts/install", tmp_path, "/usr/local", FAASD.parent]
+    for _ in range(2):
+        subprocess.run(install, check=True, cwd=root, capture_output=True)
+    program.write_text("#!/bin/sh\necho faasd 0.18\n")
+    refused = subprocess.run(install, cwd=root, capture_output=True, text=True)
+    assert refused.returncode == 1 and "isn't ours" in refused.stderr
+    assert program.read_text().endswith("0.18\n")
+
+
 def test_without_a_daemon_it_exits_69_and_says_what_to_do(tmp_path):
     done = plain("ls", "--root", tmp_path)
     assert done.returncode == UNREACHABLE and "faasd serve" in done.err
@@ -194,6 +218,20 @@ def test_config_changes_settings_over_the_same_code(faasd, tmp_path):
     assert faasd.describe("tuned")["code"] == code
     nothing = faasd.cli("config", "tuned", check=False)
     assert nothing.returncode == USAGE and "nothing to change" in nothing.err
+
+
+def test_config_takes_another_program_of_the_same_code_only(faasd, tmp_path):
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for name in ["one", "two"]:
+        script(tree, f"#!/bin/sh\necho {name}\n", name)
+    (tree / "data").write_text("text")
+    faasd.deploy("choice", tree, "--handler", "one")
+    assert "handler one -> two" in faasd.cli("config", "choice", "--handler", "two").out
+    for bad in ["three", "data"]:
+        done = faasd.cli("config", "choice", "--handler", bad, check=False)
+        assert done.returncode == 1 and f"there is no program '{bad}'" in done.err
+    assert faasd.cli("invoke", "choice").out == "two\n"
 
 
 # -- invoke --
@@ -495,25 +533,27 @@ def is_locked(path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_run_leaves_nothing_when_it_is_interrupted(faasd, tmp_path, leaves_nothing, number):
     before = private_roots()
-    cgroups = set(cgroup_directories("faasd-"))
     mark = f"97{os.getpid()}{int(number)}"
     process = subprocess.Popen([str(FAASD), "run", "--root", str(faasd.root), "--timeout", "5m", "--", "sleep", mark], stderr=subprocess.DEVNULL)
     wait_until(lambda: is_running(mark), "the command runs")
+    tree = re.search(r"/(faasd-[0-9a-f]+)/", pathlib.Path(f"/proc/{is_running(mark)}/cgroup").read_text()).group(1)
+    assert cgroup_directories(tree)
     process.send_signal(number)
     assert process.wait(DEADLINE) == -number
     wait_until(lambda: not is_running(mark), "the command is gone")
     wait_until(lambda: private_roots() <= before, "the private root is gone")
-    wait_until(lambda: set(cgroup_directories("faasd-")) <= cgroups, "its cgroups are gone")
+    wait_until(lambda: not cgroup_directories(tree), "its cgroups are gone")
 
 
 def is_running(mark):
+    """The process's number, or None."""
     for entry in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
         try:
             if entry.read_bytes() == b"sleep\0" + mark.encode() + b"\0" or entry.read_bytes().endswith(b"/sleep\0" + mark.encode() + b"\0"):
-                return True
+                return int(entry.parent.name)
         except OSError:
             pass
-    return False
+    return None
 
 
 def test_run_prints_its_plan_and_runs_nothing(faasd, tmp_path, leaves_nothing):

@@ -165,7 +165,7 @@ static void files_directories_and_links_are_kept_with_normal_modes(void **state)
     const struct member members[] = {
         {"./", '5', 0700, NULL, NULL},
         {"./bin/", '5', 01777, NULL, NULL},
-        {"./bin/run", '0', 06751, NULL, "#!/bin/sh\n"},
+        {"./bin/run", '0', 0751, NULL, "#!/bin/sh\n"},
         {"deep/er/data", '0', 0600, NULL, "x"},
         {"bin/again", '2', 0777, "run", NULL},
         {"bin/awk", '2', 0777, "/usr/bin/awk", NULL},
@@ -260,6 +260,12 @@ static void a_long_chain_of_links_is_refused(void **state)
     end_tar(s);
     assert_int_equal(archive_unpack(s->upload, s->dir, &usual, &totals, &e), -EINVAL);
     assert_non_null(strstr(e.text, "more than 40 links"));
+}
+
+static void set_id_files_are_refused(void **state)
+{
+    REFUSE("'run' is set-user-id", {"run", '0', 04755, NULL, "#!/bin/sh\n"});
+    REFUSE("'run' is set-user-id or set-group-id", {"run", '0', 02755, NULL, "#!/bin/sh\n"});
 }
 
 static void devices_are_refused(void **state)
@@ -513,6 +519,7 @@ int main(void)
         TEST(a_link_that_leads_out_by_way_of_another_is_refused),
         TEST(links_in_a_circle_are_refused),
         TEST(a_long_chain_of_links_is_refused),
+        TEST(set_id_files_are_refused),
         TEST(devices_are_refused),
         TEST(fifos_are_refused),
         TEST(a_hard_link_to_outside_is_refused),

@@ -287,6 +287,8 @@ static void a_failing_step_is_told_word_for_word(void **state)
     assert_non_null(strstr(said.text, "(mount)"));
     assert_non_null(strstr(said.text, "/usr/share/no-such-mount-point"));
     assert_non_null(strstr(said.text, "ENOENT"));
+    struct pollfd ended = {.fd = s.pidfd, .events = POLLIN};
+    assert_int_equal(poll(&ended, 1, 10000), 1); /* by itself: stop() would kill it first */
     int status = stop(&s);
     assert_int_equal(status, 127 << 8);
 }

@@ -282,6 +282,27 @@ static void the_unpacker_gets_its_directory_and_nothing_else(void **state)
     assert_int_equal(judge(&r), REQUEST_BAD);
 }
 
+/* memory_budget does not count helpers: a gateway that was taken over could otherwise start one after the other with the whole budget each. */
+static void a_helper_gets_no_more_than_a_helpers_share(void **state)
+{
+    (void)state;
+    union request r = spawn();
+    r.spawn.kind = MESSAGE_SPAWN_DELETE;
+    memset(r.spawn.function, 0, sizeof(r.spawn.function));
+    memset(r.spawn.digest, 0, sizeof(r.spawn.digest));
+    memset(r.spawn.revision, 0, sizeof(r.spawn.revision));
+    r.spawn.memory_bytes = MESSAGE_HELPER_MEMORY_MAX;
+    assert_int_equal(judge(&r), REQUEST_OK);
+    r.spawn.cpus_milli = 0;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r.spawn.cpus_milli = 1000;
+    r.spawn.memory_bytes = MESSAGE_HELPER_MEMORY_MAX + 1;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r.spawn.kind = MESSAGE_SPAWN_UNPACK;
+    r.spawn.staging = 3;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+}
+
 static void tree_messages_need_the_names_they_use(void **state)
 {
     (void)state;
@@ -320,6 +341,7 @@ int main(void)
         cmocka_unit_test(network_cpuset_and_devices_need_their_grants),
         cmocka_unit_test(memory_beyond_the_hosts_budget_is_refused),
         cmocka_unit_test(the_unpacker_gets_its_directory_and_nothing_else),
+        cmocka_unit_test(a_helper_gets_no_more_than_a_helpers_share),
         cmocka_unit_test(tree_messages_need_the_names_they_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
