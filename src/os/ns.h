@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* clone3(2) like fork: returns 0 in the child, the pid in the parent, or -errno. flags: CLONE_NEW*, CLONE_CLEAR_SIGHAND.
+/* clone3(2) like fork: returns 0 in the child, the pid in the parent, or -errno. flags: CLONE_NEW*. Handlers are reset, ignored signals stay ignored.
  * cgroup_fd: the child starts in that cgroup2 directory (CLONE_INTO_CGROUP); -1 = in the caller's. *ret_pidfd is CLOEXEC.
  * No atfork handler runs: the child may do only what is async-signal-safe. */
 pid_t ns_clone(uint64_t flags, int cgroup_fd, int *ret_pidfd);

@@ -47,9 +47,8 @@ static const char *at(const struct child *c, const struct step *s, char out[CHIL
 static int do_fresh_signals(struct child *c, const struct step *s, struct err *e)
 {
     (void)c, (void)s, (void)e;
-    /* Ignored ones too, which CLONE_CLEAR_SIGHAND would leave ignored. */
-    for (int sig = 1; sig <= SIGRTMAX; sig++)
-        signal(sig, SIG_DFL);
+    /* The clone reset the handlers (CLONE_CLEAR_SIGHAND); it leaves ignored signals ignored, but the supervisor ignores none, and init looks
+     * once more. A loop over all of them here cost every start 60 us. */
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

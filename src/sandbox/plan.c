@@ -267,7 +267,7 @@ static void add_tmp(const struct builder *b)
 static void add_namespaces(const struct builder *b)
 {
     struct plan *p = b->plan;
-    plan_add(p, STEP_FRESH_SIGNALS, NULL, "a daemon's ignored SIGPIPE and umask are not the function's");
+    plan_add(p, STEP_FRESH_SIGNALS, NULL, "a daemon's signal mask and umask are not the function's");
     plan_add(p, STEP_KEEP_FDS, NULL, "a leaked directory descriptor is a way out (CVE-2024-21626)");
     plan_add(p, STEP_UNSHARE, NULL,
              b->spec->network_host

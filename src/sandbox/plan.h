@@ -18,7 +18,7 @@ enum {
 
 /* `path` is as seen inside; while a tree is being built, the interpreter puts the plan's `root` before it. */
 enum step_op {
-    STEP_FRESH_SIGNALS, /* default actions, empty mask, umask 022 */
+    STEP_FRESH_SIGNALS, /* empty mask, umask 022; actions were reset by the clone */
     STEP_KEEP_FDS,      /* closes all descriptors but the plan's */
     STEP_JOIN_CGROUPS,  /* writes "0" to each descriptor that STEP_WAIT_PARENT brought */
     STEP_WRITE,         /* `value` to the descriptor in `slot`; path: for people */

@@ -44,16 +44,18 @@ static void on_sigpipe(int number)
     (void)number;
 }
 
-/* SIGPIPE is caught, not ignored: a write to a closed log then fails with EPIPE all the same, but an ignored signal would stay ignored in
- * every program that we execute, and functions would inherit it. */
+/* None is ignored from here on: an ignored signal would stay ignored in every program that we execute, and functions would inherit it. So SIGPIPE is
+ * caught: a write to a closed log then fails with EPIPE all the same. */
 static int reset_signals(struct err *e)
 {
     sigset_t none;
     sigemptyset(&none);
     struct sigaction plain = {.sa_handler = SIG_DFL};
     struct sigaction pipe = {.sa_handler = on_sigpipe, .sa_flags = SA_RESTART};
-    if (sigprocmask(SIG_SETMASK, &none, NULL) < 0 || sigaction(SIGCHLD, &plain, NULL) < 0 ||
-        sigaction(SIGPIPE, &pipe, NULL) < 0)
+    /* SIGKILL, SIGSTOP and libc's own two refuse, and can't be ignored either. */
+    for (int number = 1; number <= SIGRTMAX; number++)
+        sigaction(number, &plain, NULL);
+    if (sigprocmask(SIG_SETMASK, &none, NULL) < 0 || sigaction(SIGPIPE, &pipe, NULL) < 0)
         return err_set(e, errno, "reset the signals");
     return 0;
 }

@@ -85,6 +85,15 @@ ROWS = [
     Row("N9", "a route out", "the machine that tests may have no route itself"),
 ]
 
+# Doors that a host may keep shut for everybody, where the probe outside proves nothing: row -> the host's switch, and what it says when shut.
+HOST_SWITCHES = {
+    "P14": ("/proc/sys/kernel/unprivileged_userns_clone", ("0",)),
+    "K5": ("/proc/sys/kernel/io_uring_disabled", ("1", "2")),
+    "K7": ("/proc/sys/kernel/perf_event_paranoid", ("3", "4")),
+    "K7b": ("/proc/sys/kernel/unprivileged_bpf_disabled", ("1", "2")),
+    "K20": ("/sys/module/secretmem/parameters/enable", ("N",)),
+}
+
 # How a native worker misbehaves (I rows) -> the errors it may be answered with; None: a good reply.
 MISBEHAVIOURS = [
     ("I1", "garbage", {"BadReply"}),

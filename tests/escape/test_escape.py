@@ -5,18 +5,20 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import resource
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+import warnings
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 from harness import HELLO, PROBE, Faasd, receive_all, wait_until, within  # noqa: E402
-from rows import MISBEHAVIOURS, ROWS  # noqa: E402
+from rows import HOST_SWITCHES, MISBEHAVIOURS, ROWS  # noqa: E402
 
 SEEN = []
 
@@ -82,6 +84,8 @@ def run_bare(row, argument):
         inherited = os.open("/", os.O_RDONLY | os.O_DIRECTORY) if row.id == "F6" else None
 
         def become_nobody():
+            most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
             os.setgroups([])
             os.setresgid(65534, 65534, 65534)
             os.setresuid(65534, 65534, 65534)
@@ -100,6 +104,13 @@ def run_bare(row, argument):
         return json.loads(done.stdout) if done.stdout.startswith(b"{") else {"result": "NOTHING", "detail": repr(done)}
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def shut_by_the_host(row):
+    """What keeps everybody from it on this host, as "switch = value"; "" where it is open."""
+    switch, shut = HOST_SWITCHES.get(row.id, ("", ()))
+    value = pathlib.Path(switch).read_text().strip() if switch and os.path.exists(switch) else ""
+    return f"{switch} = {value}" if value in shut else ""
 
 
 def run_inside(faasd, row, argument):
@@ -131,6 +142,10 @@ def test_attack(faasd, targets, row):
         assert "p8-outlives" not in names
     if row.bare in ("nobody", "root"):
         bare = run_bare(row, argument)
+        shut = shut_by_the_host(row)
+        if shut and bare["result"] != "OPEN":
+            warnings.warn(f"{row.id} ({row.attack}): shut outside too, by {shut}, so only the inside was tested")
+            return
         assert bare["result"] == "OPEN", f"bare, the probe reports {bare}: it proves nothing"
 
 
@@ -205,7 +220,7 @@ def test_a_worker_that_misbehaves(faasd, row, how, answers):
     if how in ("status-204", "status-304"):
         assert reply.body == b""
     again = faasd.invoke("worker", b"be good")
-    if how in ("early", "stop-reading"):
+    if how in ("early", "stop-reading", "two-writers"):
         # It misbehaves after its reply: the request that it meets then is its own function's, and the last that it spoils.
         assert again.body == b"fine" or again.error in ("BadReply", "Timeout"), again
         again = faasd.invoke("worker", b"be good")

@@ -134,7 +134,7 @@ def test_keep_tmp_keeps_it(init):
 
 def test_a_full_tmp_is_told(init):
     assert init.sh("head -c 4000000 /dev/zero > /tmp/fill")[0].flags & TMP_FULL
-    assert init.sh("cd /tmp; i=0; while touch f$i 2>/dev/null; do i=$((i+1)); done")[0].flags & TMP_FULL
+    assert init.sh("cd /tmp; i=0; while true 2>/dev/null >f$i; do i=$((i+1)); done")[0].flags & TMP_FULL
     assert not init.sh("true")[0].flags & TMP_FULL
 
 
