@@ -534,7 +534,9 @@ def is_locked(path):
 def test_run_leaves_nothing_when_it_is_interrupted(faasd, tmp_path, leaves_nothing, number):
     before = private_roots()
     mark = f"97{os.getpid()}{int(number)}"
-    process = subprocess.Popen([str(FAASD), "run", "--root", str(faasd.root), "--timeout", "5m", "--", "sleep", mark], stderr=subprocess.DEVNULL)
+    # A test runner in the background ignores SIGINT, and what it starts inherits that.
+    process = subprocess.Popen([str(FAASD), "run", "--root", str(faasd.root), "--timeout", "5m", "--", "sleep", mark], stderr=subprocess.DEVNULL,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     wait_until(lambda: is_running(mark), "the command runs")
     tree = re.search(r"/(faasd-[0-9a-f]+)/", pathlib.Path(f"/proc/{is_running(mark)}/cgroup").read_text()).group(1)
     assert cgroup_directories(tree)
