@@ -9,7 +9,6 @@
 #include "gateway/environment.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -115,14 +114,7 @@ static int make_stdin(struct str body, int *ret_fd)
 
 static int build_command(const struct instance *i, const struct invocation *inv, uint64_t deadline_ms)
 {
-    const char *handler = i->version->settings.handler;
-    char path[SETTINGS_PATH_MAX + sizeof("/var/task/")];
-    snprintf(path, sizeof(path), "%s%s", handler[0] == '/' ? "" : "/var/task/", handler);
-    int r = exec_command_begin();
-    if (r == 0)
-        r = exec_command_add_argument(path);
-    if (r == 0)
-        r = environment_add_common(i->function, i->version);
+    int r = environment_begin_handler(i->function, i->version);
     return r < 0 ? r : environment_add_request(inv, deadline_ms);
 }
 

@@ -9,7 +9,6 @@
 #include "gateway/environment.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -155,15 +154,8 @@ static const struct exec_channel_events CONTROL_EVENTS = {
 
 static int start(struct instance *i, int worker_fd)
 {
-    const char *handler = i->version->settings.handler;
-    char path[SETTINGS_PATH_MAX + sizeof("/var/task/")];
-    snprintf(path, sizeof(path), "%s%s", handler[0] == '/' ? "" : "/var/task/", handler);
     native_channel_attach(&i->native, worker_fd);
-    int r = exec_command_begin();
-    if (r == 0)
-        r = exec_command_add_argument(path);
-    if (r == 0)
-        r = environment_add_common(i->function, i->version);
+    int r = environment_begin_handler(i->function, i->version);
     return r < 0 ? r : exec_channel_start_worker(&i->channel);
 }
 

@@ -52,6 +52,17 @@ int environment_add_common(const struct function *f, const struct version *v)
     return exec_command_add_entries(s->env, s->env_bytes);
 }
 
+int environment_begin_handler(const struct function *f, const struct version *v)
+{
+    const char *handler = v->settings.handler;
+    char path[SETTINGS_PATH_MAX + sizeof("/var/task/")];
+    snprintf(path, sizeof(path), "%s%s", handler[0] == '/' ? "" : "/var/task/", handler);
+    int r = exec_command_begin();
+    if (r == 0)
+        r = exec_command_add_argument(path);
+    return r < 0 ? r : environment_add_common(f, v);
+}
+
 /* "X-Thing" -> "HTTP_X_THING". False for names that have no variable: Proxy, and what CGI tells by other names. */
 static bool variable_name(struct str field, char *out, size_t cap)
 {

@@ -8,6 +8,8 @@
 
 /* PATH, HOME, TMPDIR, LANG, TZ, the names Lambda's functions look for, then the function's entries, which win. 0 or -E2BIG. */
 int environment_add_common(const struct function *f, const struct version *v);
+/* Begins the command at hand for a version's handler: its path as argument 0, then the common environment. 0 or -E2BIG. */
+int environment_begin_handler(const struct function *f, const struct version *v);
 /* The request: CGI's variables and FAASD_REQUEST_ID, FAASD_DEADLINE_MS. `Proxy` never becomes HTTP_PROXY (httpoxy). 0 or -E2BIG. */
 int environment_add_request(const struct invocation *inv, uint64_t deadline_ms);
 
