@@ -77,6 +77,10 @@ int client_path(struct buf *out, const char *name, const char *rest);
 /* Could this be a function's name? If not, says so and how to write one: CMD_USAGE is due. */
 bool client_check_name(const char *command, struct str name);
 
+/* The command line of a command for one function: its options, then NAME, checked. OPTIONS_GO_ON with *ret_name, or the exit status. */
+struct option;
+int client_parse_name(const char *command, const struct option *table, int argc, char **argv, const char **ret_name);
+
 /* Reads the body of an error reply and says what it says; returns its exit status, never CMD_OK. */
 int client_refused(const char *command, struct client *c, const struct http1_response *reply);
 

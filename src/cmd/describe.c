@@ -179,20 +179,14 @@ int cmd_describe(int argc, char **argv)
         CLIENT_OPTIONS(&target),
         {0},
     };
-    struct options o = {.command = "describe",
-                        .tables = {table},
-                        .operands_min = 1,
-                        .operands_max = 1,
-                        .operands_text = "a function's NAME"};
-    int status = options_parse(&o, argc, argv);
+    const char *name;
+    int status = client_parse_name("describe", table, argc, argv, &name);
     if (status != OPTIONS_GO_ON)
         return status;
-    if (!client_check_name("describe", str_from(o.operands[0])))
-        return CMD_USAGE;
     struct buf path;
     buf_init(&path, 0);
     status = CMD_FAILED;
-    if (client_path(&path, o.operands[0], show_env ? "?show_env=1" : "") == 0) {
+    if (client_path(&path, name, show_env ? "?show_env=1" : "") == 0) {
         const struct client_request request = {.method = "GET", .target = path.data, .body_fd = -1};
         const struct client_call call = {.command = "describe", .target = &target, .request = &request};
         status = describe(&call, json);

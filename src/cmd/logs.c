@@ -88,21 +88,15 @@ int cmd_logs(int argc, char **argv)
         CLIENT_OPTIONS(&l.target),
         {0},
     };
-    struct options o = {.command = "logs",
-                        .tables = {table},
-                        .operands_min = 1,
-                        .operands_max = 1,
-                        .operands_text = "a function's NAME"};
-    int status = options_parse(&o, argc, argv);
+    const char *name;
+    int status = client_parse_name("logs", table, argc, argv, &name);
     if (status != OPTIONS_GO_ON)
         return status;
-    if (!client_check_name("logs", str_from(o.operands[0])))
-        return CMD_USAGE;
     struct client *c;
     struct err e = {0};
     int r = client_open(&c, &l.target, &status, &e);
     if (r == 0) {
-        r = show(&l, c, o.operands[0], &e);
+        r = show(&l, c, name, &e);
         client_close(c);
         status = r;
     }

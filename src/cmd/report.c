@@ -2,6 +2,7 @@
 /* What a reply says to a person, and the calls that ask one question. */
 #include "cmd/client.h"
 #include "cmd/cmd.h"
+#include "cmd/options.h"
 #include "cmd/output.h"
 #include "codec/json.h"
 #include "codec/settings.h"
@@ -103,4 +104,18 @@ int client_call(const struct client_call *call, struct buf *out)
     }
     fprintf(stderr, "faasd %s: %s\n", call->command, e.text);
     return status;
+}
+
+int client_parse_name(const char *command, const struct option *table, int argc, char **argv, const char **ret_name)
+{
+    struct options o = {.command = command,
+                        .tables = {table},
+                        .operands_min = 1,
+                        .operands_max = 1,
+                        .operands_text = "a function's NAME"};
+    int status = options_parse(&o, argc, argv);
+    if (status != OPTIONS_GO_ON)
+        return status;
+    *ret_name = o.operands[0];
+    return client_check_name(command, str_from(*ret_name)) ? OPTIONS_GO_ON : CMD_USAGE;
 }

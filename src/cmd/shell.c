@@ -154,23 +154,17 @@ int cmd_shell(int argc, char **argv)
 {
     struct client_target target = {0};
     const struct option table[] = {CLIENT_OPTIONS(&target), {0}};
-    struct options o = {.command = "shell",
-                        .tables = {table},
-                        .operands_min = 1,
-                        .operands_max = 1,
-                        .operands_text = "a function's NAME"};
-    int status = options_parse(&o, argc, argv);
+    const char *name;
+    int status = client_parse_name("shell", table, argc, argv, &name);
     if (status != OPTIONS_GO_ON)
         return status;
-    if (!client_check_name("shell", str_from(o.operands[0])))
-        return CMD_USAGE;
     struct client *c;
     struct err e = {0};
     if (client_open(&c, &target, &status, &e) < 0) {
         fprintf(stderr, "faasd shell: %s\n", e.text);
         return status;
     }
-    status = open_session(c, o.operands[0], &e);
+    status = open_session(c, name, &e);
     client_close(c);
     if (status < 0) {
         fprintf(stderr, "faasd shell: %s\n", e.text);
