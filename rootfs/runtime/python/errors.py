@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a caller and the log are told: errorType, errorMessage and a stack trace that begins in the function's own code."""
+import os
+import sys
+
+TYPE_MAX = 128
+MESSAGE_MAX = 32 << 10
+FRAMES_MAX = 100  # of a deep recursion the two ends are shown
+LINE_MAX = 500
+
+DIRECT_CAUSE = "The above exception was the direct cause of the following exception:"
+OTHER_CAUSE = "During handling of the above exception, another exception occurred:"
+
+TASK_ROOT = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
+HERE = __file__.rpartition("/")[0] + "/"
+
+
+class InitError(Exception):
+    """The worker can't start. `cause` is the exception whose trace tells where."""
+
+    def __init__(self, kind, message, cause=None):
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.cause = cause
+
+
+class Report:
+    """One failure, ready to be sent and logged."""
+
+    def __init__(self, kind, message, trace=(), chain=()):
+        self.kind = kind
+        self.message = message
+        self.trace = list(trace)
+        self.chain = list(chain)  # lines of the exceptions behind it, for the log
+
+    @classmethod
+    def of_init(cls, error):
+        return cls(error.kind, error.message, trace_of(error.cause) if error.cause else ())
+
+    @classmethod
+    def of_handler(cls, error):
+        kind = type(error)
+        if kind is SystemExit:
+            return cls("Runtime.ExitError", f"the handler called sys.exit({exit_status(error)}) instead of returning", trace_of(error))
+        return cls(kind.__name__, text_of(error), trace_of(error), chain_of(error))
+
+    def send(self, connection, request):
+        connection.send_error(request, word(self.kind), encode(self.message[:MESSAGE_MAX]), self._packed_trace())
+
+    def _packed_trace(self):
+        from _faasd import values
+
+        return values.dump([line.encode("utf-8", "backslashreplace").decode() for line in self.trace])
+
+    def log(self):
+        """As Lambda's runtime writes it; one write, so that threads don't come between."""
+        lines = [*self.chain, f"[ERROR] {self.kind}: {self.message}\n"]
+        if self.trace:
+            lines += ["Traceback (most recent call last):\n", *self.trace]
+        complain("".join(lines))
+
+
+def complain(text):
+    """To the log, whatever the function has done to sys.stderr."""
+    try:
+        sys.stderr.flush()
+    except Exception:
+        pass
+    try:
+        os.write(2, encode(text if text.endswith("\n") else text + "\n"))
+    except OSError:
+        pass
+
+
+def encode(text):
+    return text.encode("utf-8", "backslashreplace")
+
+
+def word(kind):
+    """One printable word, as the protocol wants it."""
+    return "".join(c if "!" <= c <= "~" else "_" for c in kind)[:TYPE_MAX].encode() or b"Error"
+
+
+def text_of(error):
+    try:
+        return str(error)
+    except Exception:
+        return f"<{type(error).__name__} without a text: its __str__ failed>"
+
+
+def exit_status(error):
+    return "" if error.code is None else repr(error.code)[:200]
+
+
+def trace_of(error):
+    """Lines as traceback.format_list() makes them, from the first frame under /var/task on; without one, from the first that is not faasd's."""
+    frames = []
+    at = error.__traceback__
+    while at:
+        frames.append((at.tb_frame.f_code.co_filename, at.tb_lineno, at.tb_frame.f_code.co_name))
+        at = at.tb_next
+    return format_frames(frames[first_of_the_user(frames) :])
+
+
+def first_of_the_user(frames):
+    first = len(frames)
+    for i, (path, _, _) in enumerate(frames):
+        if is_task_file(path):
+            return i
+        if first == len(frames) and not path.startswith((HERE, "<frozen importlib")):
+            first = i
+    return first
+
+
+def is_task_file(path):
+    return path.startswith(TASK_ROOT + "/")
+
+
+def format_frames(frames):
+    left_out = len(frames) - FRAMES_MAX
+    if left_out > 0:
+        half = FRAMES_MAX // 2
+        return [*map(format_frame, frames[:half]), f"  ... {left_out} frames left out ...\n", *map(format_frame, frames[-half:])]
+    return list(map(format_frame, frames))
+
+
+def format_frame(frame):
+    path, line, name = frame
+    text = source_line(path, line)
+    return f'  File "{path}", line {line}, in {name}\n' + (f"    {text[:LINE_MAX]}\n" if text else "")
+
+
+def source_line(path, line):
+    """Without linecache, which imports a tokenizer."""
+    if path.startswith("<") or not line:
+        return ""
+    try:
+        with open(path, "rb") as file:
+            for number, text in enumerate(file, 1):
+                if number == line:
+                    return text.decode("utf-8", "replace").strip()
+    except OSError:
+        pass
+    return ""
+
+
+def chain_of(error):
+    """The exceptions that led to this one, first one first, as Python prints them."""
+    lines = []
+    seen = {id(error)}
+    while len(seen) < 10:
+        cause = error.__cause__
+        behind = cause or (None if error.__suppress_context__ else error.__context__)
+        if behind is None or id(behind) in seen:
+            break
+        link = DIRECT_CAUSE if cause else OTHER_CAUSE
+        trace = trace_of(behind)
+        begin = ["Traceback (most recent call last):\n", *trace] if trace else []
+        lines = [*begin, f"{type(behind).__name__}: {text_of(behind)[:MESSAGE_MAX]}\n", f"\n{link}\n\n", *lines]
+        seen.add(id(behind))
+        error = behind
+    return lines
