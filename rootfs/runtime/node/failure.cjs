@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a caller and the log are told: errorType, errorMessage and the lines of a stack trace, without those of this program.
+'use strict';
+
+const TYPE_MAX = 128;
+const MESSAGE_MAX = 32768;
+const TRACE_LINES_MAX = 100;
+const TRACE_LINE_MAX = 1000;
+const HERE = __dirname + '/';
+
+// The worker can't start. `cause` is the error whose trace tells where.
+class InitFailure extends Error {
+  constructor(errorType, message, cause) {
+    super(message);
+    this.errorType = errorType;
+    this.cause = cause;
+  }
+}
+
+function read(object, name) {
+  try {
+    return object[name];
+  } catch {
+    return undefined; // a getter of the function's own
+  }
+}
+
+function text(value) {
+  try {
+    return String(value);
+  } catch {
+    return Object.prototype.toString.call(value);
+  }
+}
+
+// An error of another realm is one as well.
+function isError(value) {
+  return value instanceof Error || (typeof value === 'object' && value !== null && typeof read(value, 'stack') === 'string');
+}
+
+function traceOf(error) {
+  const stack = read(error, 'stack');
+  if (typeof stack !== 'string') return [];
+  const lines = stack.split('\n').filter((line) => !(line.startsWith('    at ') && line.includes(HERE)));
+  return lines.slice(0, TRACE_LINES_MAX).map((line) => line.slice(0, TRACE_LINE_MAX));
+}
+
+// One printable word: it goes into a header of the reply to the caller.
+function word(type) {
+  return text(type).slice(0, TYPE_MAX).replace(/[^!-~]/g, '_') || 'Error';
+}
+
+function make(errorType, errorMessage, trace) {
+  return { errorType: word(errorType), errorMessage: text(errorMessage).slice(0, MESSAGE_MAX), trace };
+}
+
+// Whatever a handler has thrown, rejected with or handed to its callback.
+function of(value) {
+  if (!isError(value)) return make(typeof value, text(value), []);
+  return make(read(value, 'name') || 'Error', read(value, 'message') ?? '', traceOf(value));
+}
+
+// One that is told under a type of the runtime's.
+function as(errorType, value) {
+  return make(errorType, text(value), isError(value) ? traceOf(value) : []);
+}
+
+function ofInit(value) {
+  if (!(value instanceof InitFailure)) return of(value);
+  return make(value.errorType, value.message, value.cause ? traceOf(value.cause) : []);
+}
+
+module.exports = { InitFailure, as, make, of, ofInit };
