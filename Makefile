@@ -34,7 +34,7 @@ OBJ := $(SRC:src/%.c=$(BUILD)/obj/%.o)
 MAIN_OBJ := $(BUILD)/obj/main.o
 LIB_OBJ := $(patsubst src/function/%.c,$(BUILD)/lib/%.o,$(wildcard src/function/*.c))
 EXAMPLES := $(BUILD)/examples/hello
-GEN := $(BUILD)/gen/init_image.h $(BUILD)/gen/version.h
+GEN := $(BUILD)/gen/init_image.h $(BUILD)/gen/runtime_files.h $(BUILD)/gen/version.h $(BUILD)/gen/starter_texts.h
 
 .PHONY: all
 all: $(BUILD)/faasd $(BUILD)/libfaasd.a $(EXAMPLES) ## the program, the function library, the native example
@@ -59,6 +59,18 @@ $(BUILD)/init: $(wildcard rootfs/init/*.c rootfs/init/*.h) src/sandbox/init_prot
 $(BUILD)/gen/init_image.h: $(BUILD)/init $(wildcard rootfs/etc/*) scripts/embed
 	$(call say,EMBED,$@)
 	$(Q)mkdir -p $(@D) && scripts/embed init_image $(BUILD)/init etc_passwd rootfs/etc/passwd etc_group rootfs/etc/group etc_hosts rootfs/etc/hosts etc_nsswitch rootfs/etc/nsswitch.conf etc_resolv rootfs/etc/resolv.conf > $@.new && mv $@.new $@
+
+# Bootstraps, at /var/runtime in every sandbox. The directories are among the prerequisites: a file that goes is a change too.
+$(BUILD)/gen/runtime_files.h: $(shell find rootfs/runtime -name __pycache__ -prune -o -print) scripts/embed scripts/compile-runtime
+	$(call say,EMBED,$@)
+	$(Q)mkdir -p $(@D) && scripts/compile-runtime rootfs/runtime $(BUILD)/runtime && scripts/embed --tree runtime_files $(BUILD)/runtime /var/runtime > $@.new && mv $@.new $@
+
+# rootfs/starters/python/app.py is starter_python_app_py: what `faasd init` writes
+STARTERS := $(wildcard rootfs/starters/*.json rootfs/starters/*/*)
+starter_name = starter_$(subst .,_,$(subst /,_,$(1:rootfs/starters/%=%)))
+$(BUILD)/gen/starter_texts.h: $(STARTERS) scripts/embed
+	$(call say,EMBED,$@)
+	$(Q)mkdir -p $(@D) && scripts/embed $(foreach f,$(STARTERS),$(call starter_name,$f) $f) > $@.new && mv $@.new $@
 
 # the function library: plain C11 for any compiler, without the daemon's sanitizers
 $(BUILD)/lib/%.o: src/function/%.c Makefile
@@ -101,7 +113,7 @@ $(BUILD)/unit/function/%: tests/unit/function/%.c $(BUILD)/libfaasd.a
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(BUILD)/libfaasd.a -lcmocka -lpthread
 
-.PHONY: check check-unit check-integration check-escape check-guest check-asan lint fuzz bench
+.PHONY: check check-unit check-integration check-escape check-guest check-asan check-ric lint fuzz bench
 check: ## installs what tests need, builds and runs every test
 	$(Q)scripts/setup test && $(MAKE) --no-print-directory all && scripts/check
 
@@ -120,6 +132,9 @@ check-guest: all $(BUILD)/probe $(GUEST_UNITS) ## the same under pure cgroup v2,
 
 check-asan: ## unit, integration and escape tests under ASan and UBSan
 	$(Q)$(MAKE) --no-print-directory BUILD=build/asan SANITIZE=address,undefined check-unit check-integration check-escape
+
+check-ric: all ## Node's official runtime client against the Runtime API: RIC=DIR, where `npm install aws-lambda-ric` was run
+	$(Q)FAASD_BUILD=$(abspath $(BUILD)) FAASD_RIC='$(RIC)' $(PYTEST) -rs tests/integration/test_ric.py
 
 $(BUILD)/probe: $(wildcard tests/escape/*.c) Makefile
 	$(call say,CC,$@)

@@ -14,10 +14,14 @@
 #define FAASD_FRAME_FD 3
 
 enum faasd_frame_type {
-    FAASD_FRAME_READY = 1,  /* worker -> faasd: payload is empty */
+    FAASD_FRAME_READY =
+        1, /* worker -> faasd: nothing, or fields (below) that tell about the worker: "runtime", "template", "imports" */
     FAASD_FRAME_INVOKE = 2, /* faasd -> worker: struct faasd_invoke_head, fields, event */
     FAASD_FRAME_REPLY = 3,  /* worker -> faasd: struct faasd_reply_head, fields, body */
-    FAASD_FRAME_ERROR = 4,  /* worker -> faasd: struct faasd_error_head, type, message, trace */
+    FAASD_FRAME_ERROR =
+        4, /* worker -> faasd: struct faasd_error_head, type, message, trace. With id 0 in the place of READY: its initialisation failed */
+    FAASD_FRAME_FORK =
+        5, /* faasd -> template: struct faasd_fork, with descriptors: the child's socket, then the files by which it joins its cgroups */
 };
 
 struct faasd_frame {   /* 16 bytes before every payload */
@@ -47,7 +51,26 @@ struct faasd_error_head {
     uint32_t type_length; /* e.g. "ValueError" */
     uint32_t message_length;
     uint32_t trace_length; /* JSON array of strings, or nothing */
-    uint32_t reserved;     /* 0 */
+    uint32_t flags;        /* enum faasd_error_flag */
+};
+
+enum faasd_error_flag {
+    FAASD_ERROR_LEAVING =
+        1, /* the worker ends now and must not be given another request: a `process.exit()` in a handler, an uncaught exception */
+};
+
+/*
+ * Templates. A worker whose READY has the field template=yes may be sent FORK instead of INVOKE: it then forks and goes on reading FORK frames, and
+ * never sees an event. The child makes the received socket its fd 3, writes "0" to each further descriptor, enters the root
+ * "/run/slots/SLOT" (chroot(2), then chdir to /var/task) unless SLOT is FAASD_FORK_SAME_ROOT, gives up every capability, makes itself undumpable, narrows its Landlock
+ * scope, reseeds, and says READY: that frame's first byte carries the read end of a pipe, which is its stdout and stderr, by SCM_RIGHTS.
+ */
+enum { FAASD_FORK_FDS_MAX = 8, FAASD_FORK_SAME_ROOT = 0xffffffff, FAASD_FORK_RANDOM = 32 };
+
+struct faasd_fork {
+    uint32_t slot;
+    uint32_t reserved;                       /* 0 */
+    unsigned char random[FAASD_FORK_RANDOM]; /* fresh for each child, from getrandom(2) of faasd */
 };
 
 #endif

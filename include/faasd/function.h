@@ -36,6 +36,8 @@ extern "C" {
 #define FAASD_PRINTF(at, first)
 #endif
 
+#define FAASD_LIBRARY_VERSION "0.1.0"
+
 /* One request. Everything here is valid until the handler returns. Strings are never NULL. */
 struct faasd_event {
     const char *body; /* as the caller sent it; a NUL follows the last byte */
@@ -82,11 +84,31 @@ int faasd_fail(struct faasd_reply *reply, const char *type, const char *format, 
 void faasd_set_reply_limit(size_t bytes);
 
 /* Answers requests until faasd closes the connection. `init` (may be NULL) runs once before the first request, inside init_timeout; when it does
- * not return 0 the worker exits. Returns the status for main to return. */
+ * not return 0 the worker exits: `return faasd_init_fail("NoModel", "open %s: ...", ...)` tells the caller why. Returns the status for main to
+ * return. Where the function is served by forked instances (docs/functions/native.md), `init` runs once in the process that they are forked from, and this
+ * function goes on in each of them. */
 int faasd_serve(faasd_handler handler);
 int faasd_serve_with_init(int (*init)(void), faasd_handler handler);
-/* The same on a connected stream socket of the caller's: for tests. */
+int faasd_init_fail(const char *type, const char *format, ...) FAASD_PRINTF(2, 3);
+/* The same on a connected stream socket of the caller's, which is never forked: for tests. */
 int faasd_serve_fd(int fd, int (*init)(void), faasd_handler handler);
+
+/*
+ * Forked instances. faasd may run init once and fork an instance from that process whenever one is needed, in a fraction of a millisecond: with
+ * isolation fork, or template on. It does so only when init leaves one thread and no descriptor open beyond 0-3; otherwise each instance runs init itself, and `faasd describe`
+ * says why. rand(), random() and drand48() are seeded afresh in each instance; other generators need a hook:
+ *
+ *     static int reseed(void) { unsigned char seed[32]; return faasd_random_seed(seed) || my_generator_seed(seed, sizeof(seed)); }
+ *     ... faasd_after_fork(reseed) in init
+ *
+ * Hooks run in each forked instance before its first request, in the order of registration; one that doesn't return 0 ends it. They are not called in
+ * an instance that ran init itself. -1: there are FAASD_AFTER_FORK_MAX already.
+ */
+#define FAASD_AFTER_FORK_MAX 16
+int faasd_after_fork(int (*hook)(void));
+
+/* 32 bytes that nobody else gets, neither another instance nor the next call. 0, or -1 when the kernel has none to give. */
+int faasd_random_seed(unsigned char out[32]);
 
 #define FAASD_FUNCTION(handler)                                                                                        \
     int main(void)                                                                                                     \

@@ -3,6 +3,8 @@
 
 #include "syscall.h"
 
+#include <stdbool.h>
+
 /* One byte more than a record may have, so that a longer one shows as such. Pages are only touched as far as commands really go. */
 static union {
     struct init_command head;
@@ -61,14 +63,20 @@ static size_t index_strings(const char **out, uint32_t count, size_t at, size_t 
     return at;
 }
 
+/* A worker is either started again when it has ended or outlived by its children, never both. */
+static bool flags_are_known(const struct init_command *c)
+{
+    if (c->head.type == INIT_EXEC)
+        return (c->flags & ~(uint32_t)(INIT_COMMAND_PTY | INIT_COMMAND_KEEP_TMP | INIT_COMMAND_FILES)) == 0;
+    return c->flags == 0 || c->flags == INIT_COMMAND_AGAIN || c->flags == INIT_COMMAND_TEMPLATE;
+}
+
 static int check_head(size_t n)
 {
     const struct init_command *c = &record.head;
     if (n < sizeof(*c) || c->head.size != n || c->reserved != 0)
         return -EPROTO;
-    if (c->head.type != INIT_START && c->head.type != INIT_EXEC)
-        return -EPROTO;
-    if (c->flags & ~(uint32_t)(INIT_COMMAND_PTY | INIT_COMMAND_KEEP_TMP))
+    if ((c->head.type != INIT_START && c->head.type != INIT_EXEC) || !flags_are_known(c))
         return -EPROTO;
     if (c->argc == 0 || c->argc > INIT_STRINGS_MAX || c->envc > INIT_STRINGS_MAX - c->argc)
         return -EPROTO;
@@ -81,20 +89,24 @@ int command_receive(int control_fd, struct command *ret_command)
     long n = receive_record(control_fd, &fd);
     if (n <= 0)
         return (int)n;
+    const struct init_command *c = &record.head;
+    if (n == sizeof(c->head) && c->head.type == INIT_STOP && c->head.size == n && fd < 0) {
+        *ret_command = (struct command){.type = INIT_STOP, .fd = -1};
+        return 1;
+    }
     int r = check_head((size_t)n);
     if (r < 0)
         return r;
-    const struct init_command *c = &record.head;
     const char **envp = strings + c->argc + 1;
     size_t at = index_strings(strings, c->argc, sizeof(*c), (size_t)n);
     at = at ? index_strings(envp, c->envc, at, (size_t)n) : 0;
-    if (at != (size_t)n || (c->head.type == INIT_START && fd >= 0))
+    if (at != (size_t)n)
         return -EPROTO;
     *ret_command = (struct command){
         .type = c->head.type,
         .flags = c->flags,
         .request = c->head.request,
-        .stdin_fd = fd,
+        .fd = fd,
         .argv = strings,
         .envp = envp,
     };

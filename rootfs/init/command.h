@@ -6,10 +6,10 @@
 #include "sandbox/init_protocol.h"
 
 struct command {
-    uint32_t type; /* INIT_START or INIT_EXEC */
+    uint32_t type; /* INIT_START, INIT_EXEC, or INIT_STOP, which has nothing of the rest */
     uint32_t flags;
     uint64_t request;
-    int stdin_fd;            /* -1: /dev/null. The receiver's to close */
+    int fd;                  /* EXEC: stdin, START: the worker's fd 3; -1: none came. The receiver's to close */
     const char *const *argv; /* both NULL-terminated, valid until the next command_receive */
     const char *const *envp;
 };

@@ -4,12 +4,14 @@
 
 #include <stddef.h>
 
-/* Naked: the stack that the kernel hands over holds no return address, and the ABI wants it aligned at the first call. */
+/* Naked: the stack that the kernel hands over holds no return address, and the ABI wants it aligned at the first call. At its
+ * top is argc (the System V ABI's process initialisation), which is all of the arguments that server_run looks at. */
 #if defined(__x86_64__)
 __asm__(".globl _start\n"
         ".type _start, @function\n"
         "_start:\n"
         "    xor %ebp, %ebp\n"
+        "    mov (%rsp), %rdi\n"
         "    and $-16, %rsp\n"
         "    call server_run\n"
         "    ud2\n");
@@ -17,6 +19,7 @@ __asm__(".globl _start\n"
 __asm__(".globl _start\n"
         ".type _start, @function\n"
         "_start:\n"
+        "    ldr x0, [sp]\n"
         "    mov x29, #0\n"
         "    mov x30, #0\n"
         "    bl server_run\n"

@@ -3,8 +3,6 @@
 
 #include "syscall.h"
 
-#include <stdbool.h>
-
 enum { SIGNAL_INFO_BYTES = 128, PAGE = 4096 };
 
 /* Shared with the child until it executes something else: a failing one leaves its errno here and needs no pipe, whose end of file would
@@ -26,7 +24,7 @@ int payload_open(void)
     return 0;
 }
 
-/* Lays out descriptors 0-2 (and 3 for a native worker) and closes all others. 0 or a negative errno. */
+/* Lays out descriptors 0-2 (and a worker's 3) and closes all others. 0 or a negative errno. */
 static long arrange_fds(const struct command *c, int out_fd, int err_fd)
 {
     long r = 0;
@@ -37,11 +35,13 @@ static long arrange_fds(const struct command *c, int out_fd, int err_fd)
         return r < 0 ? r : sys_close_from(3);
     }
     if (c->type == INIT_START) {
-        r = sys_dup_to(INIT_FD_WORKER, 3);
+        if (c->fd < 0)
+            return sys_close_from(3);
+        r = sys_dup_to(c->fd, 3);
         return r < 0 ? r : sys_close_from(4);
     }
-    if (c->stdin_fd >= 0)
-        r = sys_dup_to(c->stdin_fd, 0);
+    if (c->fd >= 0)
+        r = sys_dup_to(c->fd, 0);
     if (r >= 0)
         r = sys_dup_to(out_fd, 1);
     if (r >= 0)
@@ -85,7 +85,7 @@ static void add_usage(struct init_done *done, const struct rusage *u)
         done->maxrss_kib = (uint64_t)u->ru_maxrss;
 }
 
-/* Reaps what is dead now. True when `pid` was among it. */
+/* Reaps what is dead now. True when `pid` was among it, or nobody is left. */
 static bool reap(long pid, struct init_done *done)
 {
     bool seen = false;
@@ -94,7 +94,7 @@ static bool reap(long pid, struct init_done *done)
         struct rusage usage;
         long r = sys_wait(&status, INIT_WNOHANG, &usage);
         if (r <= 0)
-            return seen;
+            return seen || r == -ECHILD;
         add_usage(done, &usage);
         if (r != pid)
             continue;
@@ -106,20 +106,25 @@ static bool reap(long pid, struct init_done *done)
     }
 }
 
-int payload_wait(long pid, int control_fd, struct init_done *done)
+bool payload_wait(long pid, const struct payload_control *control, struct init_done *done)
 {
-    for (;;) {
-        /* No events asked of the control socket: only that the other side is gone matters while a program runs. */
-        struct init_pollfd fds[2] = {{.fd = control_fd}, {.fd = child_fd, .events = INIT_POLLIN}};
+    while (!reap(pid, done)) {
+        /* Without events asked of it the control socket tells only that the other side is gone. */
+        struct init_pollfd fds[2] = {{.fd = control->fd, .events = control->listen ? INIT_POLLIN : 0},
+                                     {.fd = child_fd, .events = INIT_POLLIN}};
         sys_poll(fds, 2);
         if (fds[0].revents)
             return false;
         /* The signal is taken before the children are counted: one that dies in between raises it anew. */
         char info[SIGNAL_INFO_BYTES];
         sys_read(child_fd, info, sizeof(info));
-        if (reap(pid, done))
-            return true;
     }
+    return true;
+}
+
+void payload_kill(void)
+{
+    sys_kill(-1, INIT_SIGKILL);
 }
 
 void payload_kill_rest(struct init_done *done)
@@ -130,7 +135,7 @@ void payload_kill_rest(struct init_done *done)
         long r = sys_wait(&status, INIT_WNOHANG, &usage);
         if (r == 0) {
             /* Someone lives: every process here descends from init, so no children left means nobody left. */
-            sys_kill(-1, INIT_SIGKILL);
+            payload_kill();
             r = sys_wait(&status, 0, &usage);
         }
         if (r == -ECHILD)

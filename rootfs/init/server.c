@@ -2,6 +2,7 @@
 #include "server.h"
 
 #include "command.h"
+#include "files.h"
 #include "payload.h"
 #include "syscall.h"
 #include "tmp.h"
@@ -59,39 +60,35 @@ static void empty_directory(const char *path)
         sys_exit(EXIT_UNCLEAN);
 }
 
-static void clean_up(const struct command *c, struct init_done *done, bool has_shm)
+static void collect_files(struct init_done *done, struct pipes pipes)
+{
+    if (done->status == 0 && !(done->flags & (INIT_DONE_EXEC_FAILED | INIT_DONE_NO_EVENT))) {
+        long r = files_collect(pipes.out);
+        if (r < 0) {
+            done->flags |= INIT_DONE_NO_REPLY;
+            done->error = (int32_t)-r;
+        }
+    }
+    sys_close(pipes.out);
+    files_remove();
+}
+
+static void clean_up(const struct command *c, struct init_done *done, struct pipes pipes, bool has_shm)
 {
     payload_kill_rest(done);
     struct tmp_state tmp = tmp_look("/tmp");
     if (tmp.full)
         done->flags |= INIT_DONE_TMP_FULL;
-    if (c->flags & INIT_COMMAND_KEEP_TMP)
+    if (c->flags & INIT_COMMAND_FILES) {
+        collect_files(done, pipes);
+        tmp = tmp_look("/tmp");
+    }
+    if (c->flags & (INIT_COMMAND_KEEP_TMP | INIT_COMMAND_AGAIN))
         return;
     if (tmp.exists && !tmp.empty)
         empty_directory("/tmp");
     if (has_shm && !tmp_look("/dev/shm").empty)
         empty_directory("/dev/shm");
-}
-
-static struct init_done run_program(const struct command *c, struct pipes pipes)
-{
-    struct init_done done = {.head = {.size = sizeof(done), .request = c->request}};
-    long pid = payload_start(c, pipes.out, pipes.err);
-    if (c->type == INIT_EXEC) {
-        sys_close(pipes.out);
-        sys_close(pipes.err);
-    } else {
-        sys_close(INIT_FD_WORKER); /* the gateway sees its end when the worker closes it, not when we end */
-    }
-    if (c->stdin_fd >= 0)
-        sys_close(c->stdin_fd);
-    if (pid < 0) {
-        done.flags |= INIT_DONE_EXEC_FAILED;
-        done.error = (int32_t)-pid;
-    } else if (!payload_wait(pid, INIT_FD_CONTROL, &done)) {
-        sys_exit(EXIT_ENDED);
-    }
-    return done;
 }
 
 static void receive_or_exit(struct command *ret_command)
@@ -101,16 +98,75 @@ static void receive_or_exit(struct command *ret_command)
         sys_exit(r == 0 || r == -ECONNRESET ? EXIT_ENDED : EXIT_PROTOCOL);
 }
 
-static _Noreturn void serve_worker(void)
+/* The control socket has something to say while a program runs: the one thing that it may say is STOP, and not to every program. */
+static void stop_or_exit(bool may_stop)
 {
     struct command c;
+    if (!may_stop)
+        sys_exit(EXIT_ENDED);
     receive_or_exit(&c);
-    if (c.type != INIT_START || (c.flags & INIT_COMMAND_PTY))
+    if (c.type != INIT_STOP)
         sys_exit(EXIT_PROTOCOL);
-    struct init_done done = run_program(&c, (struct pipes){.out = -1, .err = -1});
-    done.head.type = INIT_WORKER_EXITED;
-    done.head.request = 0;
-    say(&done, sizeof(done), NULL);
+    payload_kill();
+}
+
+static struct init_done run_program(const struct command *c, struct pipes pipes)
+{
+    const struct payload_control control = {.fd = INIT_FD_CONTROL, .listen = c->flags & INIT_COMMAND_AGAIN};
+    struct init_done done = {.head = {.size = sizeof(done), .request = c->request}};
+    bool files = c->flags & INIT_COMMAND_FILES;
+    long offered = files ? files_offer(c->fd) : 0;
+    long pid = offered < 0 ? offered : payload_start(c, files ? pipes.err : pipes.out, pipes.err);
+    if (c->type == INIT_EXEC) {
+        if (!files) /* else it is init's, for what the program leaves in a file */
+            sys_close(pipes.out);
+        sys_close(pipes.err);
+    }
+    if (c->fd >= 0)
+        sys_close(c->fd); /* the gateway sees the end of a worker's socket when the worker closes it, not when we end */
+    if (pid < 0) {
+        done.flags |= offered < 0 ? INIT_DONE_NO_EVENT : INIT_DONE_EXEC_FAILED;
+        done.error = (int32_t)-pid;
+        return done;
+    }
+    while (!payload_wait(pid, &control, &done))
+        stop_or_exit(control.listen);
+    return done;
+}
+
+/* A STOP that crossed the end of the worker it was meant for finds nothing to stop. */
+static void receive_start(struct command *ret_command)
+{
+    do
+        receive_or_exit(ret_command);
+    while (ret_command->type == INIT_STOP);
+    if (ret_command->type != INIT_START)
+        sys_exit(EXIT_PROTOCOL);
+}
+
+/* socket_fd: handed to the first worker, unless its START brings another one; -1 = none. A worker that is started again needs a new one each time: an old
+ * one may hold half a frame of its predecessor. */
+static _Noreturn void serve_worker(int socket_fd)
+{
+    const struct payload_control control = {.fd = INIT_FD_CONTROL};
+    const struct pipes none = {.out = -1, .err = -1};
+    struct command c;
+    do {
+        receive_start(&c);
+        if (c.fd < 0)
+            c.fd = socket_fd;
+        else if (socket_fd >= 0)
+            sys_close(socket_fd);
+        socket_fd = -1;
+        struct init_done done = run_program(&c, none);
+        if (c.flags & INIT_COMMAND_AGAIN)
+            clean_up(&c, &done, none, false);
+        done.head.type = INIT_WORKER_EXITED;
+        done.head.request = 0;
+        say(&done, sizeof(done), NULL);
+        if (c.flags & INIT_COMMAND_TEMPLATE)
+            payload_wait(PAYLOAD_EVERYBODY, &control, &done);
+    } while (c.flags & INIT_COMMAND_AGAIN);
     sys_exit(EXIT_ENDED); /* and what the worker left running dies with its pid 1 */
 }
 
@@ -121,16 +177,17 @@ static _Noreturn void serve_programs(bool has_pty)
         struct pipes pipes = offer_pipes();
         struct command c;
         receive_or_exit(&c);
-        if (c.type != INIT_EXEC || ((c.flags & INIT_COMMAND_PTY) && !has_pty))
+        if (c.type != INIT_EXEC || ((c.flags & INIT_COMMAND_FILES) && (c.flags & INIT_COMMAND_PTY)) ||
+            ((c.flags & INIT_COMMAND_PTY) && !has_pty))
             sys_exit(EXIT_PROTOCOL);
         struct init_done done = run_program(&c, pipes);
-        clean_up(&c, &done, has_shm);
+        clean_up(&c, &done, pipes, has_shm);
         done.head.type = INIT_DONE;
         say(&done, sizeof(done), NULL);
     }
 }
 
-_Noreturn void server_run(void)
+_Noreturn void server_run(long argc)
 {
     if (sys_not_dumpable() < 0)
         sys_exit(EXIT_SETUP);
@@ -141,7 +198,7 @@ _Noreturn void server_run(void)
     long type = sys_socket_type(INIT_FD_WORKER);
     if (payload_open() < 0)
         sys_exit(EXIT_SETUP);
-    if (type >= 0)
-        serve_worker();
+    if (argc > 1)
+        serve_worker(type >= 0 ? INIT_FD_WORKER : -1);
     serve_programs(type == -ENOTSOCK);
 }

@@ -7,6 +7,7 @@
 #define FAASD_INIT_SYSCALL_H
 
 #include <asm/ioctls.h>
+#include <asm/stat.h>
 #include <asm/statfs.h>
 #include <asm/unistd.h>
 #include <linux/errno.h>
@@ -130,6 +131,21 @@ static inline long sys_pipe(int ret_fds[2])
 static inline long sys_open_at(int dir, const char *path, int flags)
 {
     return SYS(__NR_openat, dir, (long)path, flags | O_CLOEXEC);
+}
+
+static inline long sys_create_at(int dir, const char *path, int flags, unsigned mode)
+{
+    return SYS(__NR_openat, dir, (long)path, flags | O_CLOEXEC, mode);
+}
+
+static inline long sys_stat_fd(int fd, struct stat *ret_stat)
+{
+    return SYS(__NR_fstat, fd, (long)ret_stat);
+}
+
+static inline long sys_send_file(int to, int from, long *at, size_t n)
+{
+    return SYS(__NR_sendfile, to, from, (long)at, (long)n);
 }
 
 static inline long sys_open_how(int dir, const char *path, const struct open_how *how)

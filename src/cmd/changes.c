@@ -5,6 +5,33 @@
 #include "cmd/output.h"
 #include "codec/json.h"
 
+static void print_indented(const char *label, const char *text)
+{
+    printf("  %s", label);
+    output_text(stdout, str_from(text ? text : ""), false);
+    fputc('\n', stdout);
+}
+
+void changes_print_details(const struct json *reply, enum changes_lines lines)
+{
+    const char *runtime = json_get_text(reply, "runtimeUsed");
+    const char *unforked = json_get_text(reply, "noTemplate");
+    JSON_EACH(json_get(reply, "changed"), line)
+    {
+        bool is_code = str_starts_with(str_from(json_text(line)), "code ");
+        if (lines == CHANGES_ALL || (lines == CHANGES_SETTINGS && !is_code))
+            print_indented("", json_text(line));
+    }
+    if (runtime && *runtime)
+        print_indented("runs on ", runtime);
+    if (unforked && *unforked)
+        print_indented("not forked: ", unforked);
+    JSON_EACH(json_get(reply, "warnings"), warning)
+    {
+        print_indented("warning: ", json_text(warning));
+    }
+}
+
 static void print_lines(const struct json *root, bool dry_run)
 {
     uint64_t number = 0;
@@ -23,12 +50,7 @@ static void print_lines(const struct json *root, bool dry_run)
     else
         printf(": unchanged, version %lu", (unsigned long)number);
     fputc('\n', stdout);
-    JSON_EACH(changed, line)
-    {
-        fputs("  ", stdout);
-        output_text(stdout, str_from(json_text(line) ? json_text(line) : ""), false);
-        fputc('\n', stdout);
-    }
+    changes_print_details(root, CHANGES_ALL);
 }
 
 int changes_print(const struct changes *c)

@@ -16,4 +16,9 @@ struct changes {
 };
 int changes_print(const struct changes *c);
 
+/* Of a parsed reply, indented: what changed, the interpreter that runs it, each warning. */
+enum changes_lines { CHANGES_ALL, CHANGES_SETTINGS, CHANGES_NONE };
+struct json;
+void changes_print_details(const struct json *reply, enum changes_lines lines);
+
 #endif

@@ -20,6 +20,8 @@ static const struct command COMMANDS[] = {
     {"config", cmd_config},
     {"invoke", cmd_invoke},
     {"run", cmd_run},
+    {"init", cmd_init},
+    {"dev", cmd_dev},
     {"shell", cmd_shell},
     {"ls", cmd_ls},
     {"describe", cmd_describe},

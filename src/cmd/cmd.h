@@ -23,6 +23,8 @@ int cmd_deploy(int argc, char **argv);
 int cmd_config(int argc, char **argv);
 int cmd_invoke(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_init(int argc, char **argv);
+int cmd_dev(int argc, char **argv);
 int cmd_shell(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
 int cmd_describe(int argc, char **argv);

@@ -92,8 +92,13 @@ static void print_numbers(const char *title, const struct json *object)
 static void print_instances(const struct json *instances)
 {
     static const struct output_column columns[] = {
-        {.title = "  INSTANCE", .right = true}, {.title = "PID", .right = true}, {.title = "STATE"},
-        {.title = "VERSION", .right = true},    {.title = "AGE", .right = true}, {.title = "REQUESTS", .right = true},
+        {.title = "  INSTANCE", .right = true},
+        {.title = "PID", .right = true},
+        {.title = "STATE"},
+        {.title = "MADE"},
+        {.title = "VERSION", .right = true},
+        {.title = "AGE", .right = true},
+        {.title = "REQUESTS", .right = true},
     };
     if (json_count(instances) == 0)
         return;
@@ -107,7 +112,11 @@ static void print_instances(const struct json *instances)
         uint64_t version = 0;
         uint64_t age_ms = 0;
         uint64_t requests = 0;
+        bool forked = false;
+        bool frozen = false;
         const char *state = json_get_text(at, "state");
+        json_get_bool(at, "forked", &forked);
+        json_get_bool(at, "frozen", &frozen);
         json_get_u64(at, "id", &id);
         json_get_u64(at, "pid", &pid);
         json_get_u64(at, "version", &version);
@@ -116,12 +125,23 @@ static void print_instances(const struct json *instances)
         output_age(age_ms, age);
         output_table_addf(&t, "%lu", (unsigned long)id);
         output_table_addf(&t, "%lu", (unsigned long)pid);
-        output_table_add(&t, str_from(state ? state : "-"));
+        output_table_addf(&t, "%s%s", state ? state : "-", frozen ? ", frozen" : "");
+        output_table_add(&t, str_from(forked ? "forked" : "started"));
         output_table_addf(&t, "%lu", (unsigned long)version);
         output_table_addf(&t, "%s", age);
         output_table_addf(&t, "%lu", (unsigned long)requests);
     }
     output_table_print(&t, stdout);
+}
+
+/* What only some functions have. */
+static void print_note(const char *label, const char *text)
+{
+    if (!text || !*text)
+        return;
+    printf("  %-*s", LABEL_WIDTH, label);
+    output_text(stdout, str_from(text), false);
+    fputc('\n', stdout);
 }
 
 static void print_function(const struct json *f)
@@ -142,6 +162,8 @@ static void print_function(const struct json *f)
         print_scalar(json_get(f, texts[i]));
         fputc('\n', stdout);
     }
+    print_note("runs on", json_get_text(f, "runtimeUsed"));
+    print_note("not forked", json_get_text(f, "noTemplate"));
     print_settings(json_get(f, "settings"));
     print_numbers("now", json_get(f, "counts"));
     print_numbers("since the gateway started", json_get(f, "counters"));

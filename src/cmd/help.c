@@ -34,13 +34,18 @@ static const struct help HELPS[] = {
      "  --check-config    read the configuration, say what is wrong, exit\n",
      false, false},
     {"deploy", "make a function from a file, a directory or an archive", "deploy NAME PATH [options]",
-     "PATH is an executable file, a directory, or a .zip, .tar or .tar.gz archive.\n"
-     "Prints what changed. The old version serves until the new one is complete.\n"
+     "PATH is an executable file, a .py or .mjs file, a directory, or a .zip, .tar or\n"
+     ".tar.gz archive. Prints what changed. The old version serves until the new one\n"
+     "is complete. Where neither --runtime nor the directory's faasd.json says one,\n"
+     "a new function's runtime is guessed, and said: bootstrap -> provided; app.py or\n"
+     "lambda_function.py -> python; index.mjs or index.js -> node; a file by its\n"
+     "suffix, unless it is executable; else exec, or native by what it is linked to.\n"
      "What .faasdignore names (by default .git and __pycache__) is left out and\n"
      "said.\n"
      "\n"
      "  faasd deploy hello ./hello\n"
      "  faasd deploy site ./dir --handler run.sh --memory 64M --env MODE=test\n"
+     "  faasd deploy api ./api --runtime python3.11 --handler app.handler\n"
      "\n"
      "  --dry-run         check everything, change nothing\n"
      "  --env K=V         an environment variable; --env K takes it from this\n"
@@ -70,8 +75,9 @@ static const struct help HELPS[] = {
     {"run", "one function or command in a sandbox, without a server",
      "run [limits] PATH [-d DATA]\n"
      "       faasd run [limits] [--name N] -- CMD ARGS...",
-     "Needs root. Starts a private daemon, runs once and removes everything. PATH is deployed\n"
-     "and called as with `deploy` and `invoke`. CMD is a program of this host (under\n"
+     "Needs root. Starts a private daemon, runs once and removes everything. PATH is\n"
+     "deployed and called as with `deploy` and `invoke`, its runtime guessed as there.\n"
+     "CMD is a program of this host (under\n"
      "/usr, /bin, /sbin) or a file of yours; its stdout and stderr come out here\n"
      "when it has ended, and the exit status is 0 or 1. stdin is passed only with -d\n"
      "-.\n"
@@ -87,6 +93,28 @@ static const struct help HELPS[] = {
      "  --root DIR        whose configuration, state and run directory to use\n"
      "  --allow-degraded  run although this host lacks parts of the sandbox\n",
      true, false},
+    {"init", "write a starter function", "init NAME --runtime R [--path DIR]",
+     "Makes a directory NAME with a function that works, its faasd.json, a test event\n"
+     "and a README. R: exec (a script), native (C), python, node, provided (a bash\n"
+     "bootstrap), or a name such as python3.11 or nodejs20.x. Nothing is written over.\n"
+     "\n"
+     "  faasd init hello --runtime python && cd hello && faasd deploy hello .\n"
+     "\n"
+     "  --runtime R       what it is written for\n"
+     "  --path DIR        the directory, instead of NAME\n",
+     false, false},
+    {"dev", "serve a path and deploy it again on every change", "dev PATH [options]",
+     "Needs root. Starts a private daemon on a loopback port, prints its URL and the\n"
+     "function's log, and deploys PATH again when a file in it has been written,\n"
+     "renamed or removed (.faasdignore says what does not count). A change that is\n"
+     "refused leaves the last good version serving. Ctrl-C ends it and removes\n"
+     "everything.\n"
+     "\n"
+     "  --listen ADDR     8080, 127.0.0.1:3000; default: a free port on 127.0.0.1\n"
+     "  --name N          the function's name; default: PATH's last component\n"
+     "  --root DIR        whose configuration to use\n"
+     "  --allow-degraded  serve although this host lacks parts of the sandbox\n",
+     true, false},
     {"shell", "a shell in a function's sandbox", "shell NAME",
      "A sandbox of its own, made as the function's are, plus a pseudo-terminal and\n"
      "the terminal ioctls it needs (modes, job control, window size). The window's\n"
@@ -94,10 +122,14 @@ static const struct help HELPS[] = {
      "own exit status was, this one is 0.\n"
      "\n",
      false, true},
-    {"ls", "list functions", "ls [--json]", "  --json            the daemon's reply as JSON\n", false, true},
+    {"ls", "list functions", "ls [-v] [--json]",
+     "  -v, --verbose     how many instances of each are in which state\n"
+     "  --json            the daemon's reply as JSON\n",
+     false, true},
     {"describe", "every setting of a function", "describe NAME [--show-env] [--json]",
      "Values that were not given are marked as defaults. Environment values are\n"
-     "masked.\n"
+     "masked. Says which interpreter runs it, and why it is not forked from a\n"
+     "template where its settings would allow that.\n"
      "\n"
      "  --show-env        print them\n"
      "  --json            the daemon's reply as JSON\n",

@@ -18,6 +18,21 @@ static const struct output_column COLUMNS[] = {
     {.title = "AGE", .right = true},
 };
 
+/* -v: every state that an instance may be in, and the requests that wait for one. */
+static const struct output_column VERBOSE_COLUMNS[] = {
+    {.title = "NAME"},
+    {.title = "RUNTIME"},
+    {.title = "STARTING", .right = true},
+    {.title = "IDLE", .right = true},
+    {.title = "BUSY", .right = true},
+    {.title = "FROZEN", .right = true},
+    {.title = "TEMPLATES", .right = true},
+    {.title = "STOPPING", .right = true},
+    {.title = "QUEUED", .right = true},
+    {.title = "MEMORY", .right = true},
+};
+static const char *const VERBOSE_KEYS[] = {"starting", "idle", "busy", "frozen", "templates", "stopping", "queued"};
+
 static uint64_t number(const struct json *object, const char *key)
 {
     uint64_t value = 0;
@@ -55,7 +70,19 @@ static void add_function(struct output_table *t, const struct json *f)
     add_text(t, age);
 }
 
-static int print_table(struct str reply)
+static void add_states(struct output_table *t, const struct json *f)
+{
+    const struct json *counts = json_get(f, "counts");
+    char memory[OUTPUT_AGE_MAX];
+    output_bytes(number(counts, "memory_bytes"), memory);
+    add_text(t, json_get_text(f, "name"));
+    add_text(t, json_get_text(f, "runtime"));
+    for (size_t i = 0; i < sizeof(VERBOSE_KEYS) / sizeof(VERBOSE_KEYS[0]); i++)
+        output_table_addf(t, "%lu", (unsigned long)number(counts, VERBOSE_KEYS[i]));
+    add_text(t, memory);
+}
+
+static int print_table(struct str reply, bool verbose)
 {
     struct json_doc *doc;
     struct err e = {0};
@@ -68,10 +95,16 @@ static int print_table(struct str reply)
         fputs("no functions yet; make one with `faasd deploy NAME PATH`\n", stderr);
     } else {
         struct output_table t;
-        output_table_init(&t, COLUMNS, sizeof(COLUMNS) / sizeof(COLUMNS[0]));
+        if (verbose)
+            output_table_init(&t, VERBOSE_COLUMNS, sizeof(VERBOSE_COLUMNS) / sizeof(VERBOSE_COLUMNS[0]));
+        else
+            output_table_init(&t, COLUMNS, sizeof(COLUMNS) / sizeof(COLUMNS[0]));
         JSON_EACH(functions, f)
         {
-            add_function(&t, f);
+            if (verbose)
+                add_states(&t, f);
+            else
+                add_function(&t, f);
         }
         output_table_print(&t, stdout);
     }
@@ -83,8 +116,13 @@ int cmd_ls(int argc, char **argv)
 {
     struct client_target target = {0};
     bool json = false;
+    bool verbose = false;
     const struct option table[] = {
-        {.name = "json", .kind = OPTION_BOOL, .target = &json}, CLIENT_OPTIONS(&target), {0}};
+        {.name = "json", .kind = OPTION_BOOL, .target = &json},
+        {.name = "verbose", .letter = 'v', .kind = OPTION_BOOL, .target = &verbose},
+        CLIENT_OPTIONS(&target),
+        {0},
+    };
     struct options o = {.command = "ls", .tables = {table}};
     int status = options_parse(&o, argc, argv);
     if (status != OPTIONS_GO_ON)
@@ -97,7 +135,7 @@ int cmd_ls(int argc, char **argv)
     if (status == CMD_OK && json)
         fwrite(reply.data, 1, reply.len, stdout);
     else if (status == CMD_OK)
-        status = print_table(buf_str(&reply));
+        status = print_table(buf_str(&reply), verbose);
     buf_fini(&reply);
     return output_finish("ls", status);
 }

@@ -66,8 +66,10 @@ static int make_root(struct private_daemon *d, struct err *e)
 static int fill_options(const struct private_daemon *d, const struct private_options *o,
                         struct supervisor_options *ret_options, struct err *e)
 {
-    *ret_options =
-        (struct supervisor_options){.no_tcp = true, .quiet = true, .allow_degraded = o->allow_degraded, .ready_fd = -1};
+    *ret_options = (struct supervisor_options){
+        .no_tcp = !o->listen, .quiet = true, .transient = true, .allow_degraded = o->allow_degraded, .ready_fd = -1};
+    if (o->listen)
+        ret_options->listen[ret_options->listen_count++] = o->listen;
     struct supervisor_paths *p = &ret_options->paths;
     fmt_to(p->run, sizeof(p->run), "%s/run", d->root);
     fmt_to(p->state, sizeof(p->state), "%s/state", d->root);
@@ -138,7 +140,7 @@ static _Noreturn void be_guardian(const struct private_daemon *d, const struct s
         status = watch(supervisor, &awaited);
     struct err e;
     if (tree_remove(d->root, &e) < 0)
-        fprintf(stderr, "faasd run: %s\n", e.text);
+        fprintf(stderr, "faasd: %s\n", e.text);
     _exit(status);
 }
 

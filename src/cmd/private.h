@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The private daemon of `faasd run`: a supervisor in a temporary root, beside the command line, gone with it.
+ * The private daemon of `faasd run` and `faasd dev`: a supervisor in a temporary root, beside the command line, gone with it.
  *
  * this process ── guardian ── supervisor ── gateway, sandboxes
  *
@@ -19,6 +19,7 @@
 struct private_options {
     const char *config_path; /* the host's config.json: its grants hold here too */
     const char *log_dir;     /* NULL: logs go with the root */
+    const char *listen;      /* an address to serve requests on; NULL: the sockets alone */
     bool allow_degraded;
 };
 

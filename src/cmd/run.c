@@ -7,6 +7,7 @@
 #include "base/fmt.h"
 #include "cmd/client.h"
 #include "cmd/cmd.h"
+#include "cmd/guess.h"
 #include "cmd/invoke.h"
 #include "cmd/log_lines.h"
 #include "cmd/output.h"
@@ -75,11 +76,24 @@ static int lock(const struct run *r, int *ret_fd, struct err *e)
     return 0;
 }
 
+static int guess(struct run *r, struct err *e)
+{
+    struct guess g;
+    if (settings_flags_has(&r->flags, SETTINGS_KEY_RUNTIME))
+        return 0;
+    guess_runtime(r->path, r->flags.settings.handler, &g);
+    return guess_apply(&g, "run", &r->flags, e);
+}
+
 static int open_upload(struct run *r, struct upload *u, struct err *e)
 {
     if (r->path) {
-        const struct upload_source source = {.command = "run", .path = r->path, .handler = r->flags.settings.handler};
-        int status = upload_open(u, &source, e);
+        int status = guess(r, e);
+        const struct upload_source source = {.command = "run",
+                                             .path = r->path,
+                                             .handler = r->flags.settings.handler,
+                                             .runtime = r->flags.settings.runtime};
+        status = status < 0 ? status : upload_open(u, &source, e);
         if (status == 0 && u->native && !settings_flags_has(&r->flags, SETTINGS_KEY_RUNTIME))
             status = settings_set_text(&r->flags.settings, "runtime", STR_LITERAL("native"), e);
         return status;
@@ -263,7 +277,7 @@ static int start(struct run *r, const struct options *o)
     if (supervisor_find_paths(r->root, &r->paths, &e) < 0)
         return options_refuse("run", "%s", e.text);
     if (r->plan)
-        return run_plan_print(&r->flags, &r->paths);
+        return r->path && guess(r, &e) < 0 ? options_refuse("run", "%s", e.text) : run_plan_print(&r->flags, &r->paths);
     return finish(run(r, &e), &e);
 }
 

@@ -3,17 +3,26 @@
 
 #include "cmd/cmd.h"
 #include "cmd/output.h"
+#include "gateway/runtime.h"
+#include "gateway/template.h"
 #include "sandbox/spawn.h"
 
 #include <stdio.h>
 
 enum { FIRST_INSTANCE = 2 }; /* uid_base is the gateway's, uid_base + 1 the code owner's */
 
+static enum sandbox_worker worker_of(const struct settings *s)
+{
+    if (s->runtime == SETTINGS_RUNTIME_EXEC)
+        return SANDBOX_WORKER_NONE;
+    return s->runtime == SETTINGS_RUNTIME_PROVIDED ? SANDBOX_WORKER_LISTENER : SANDBOX_WORKER_SOCKET;
+}
+
 static struct sandbox_spec make_spec(const struct settings *s, const struct config *c)
 {
     struct sandbox_spec spec = {
         .kind = SANDBOX_FUNCTION,
-        .worker = s->runtime == SETTINGS_RUNTIME_NATIVE ? SANDBOX_WORKER_SOCKET : SANDBOX_WORKER_NONE,
+        .worker = worker_of(s),
         .name = "run",
         .hostname = "run",
         .code_dirfd = -1,
@@ -37,6 +46,22 @@ static struct sandbox_spec make_spec(const struct settings *s, const struct conf
     return spec;
 }
 
+/* The plan of a function's first instance: of a template, where it has them. */
+static int add_runtime(struct sandbox_spec *spec, const struct settings *s, const struct config *c,
+                       const struct feature_set *features, struct err *e)
+{
+    struct err why = {0};
+    const struct config_runtime *runtime = runtime_find(c, s, &why);
+    if (why.code) {
+        *e = why;
+        return -why.code;
+    }
+    spec->runtime_prefix = runtime ? runtime->prefix : NULL;
+    if (runtime_wants_template(s))
+        spec->slots = template_slots(s, features->landlock_abi >= TEMPLATE_LANDLOCK_ABI);
+    return 0;
+}
+
 static int print_plan(const struct settings_flags *flags, const struct config *config, struct buf *out, struct err *e)
 {
     struct feature_set features;
@@ -46,12 +71,12 @@ static int print_plan(const struct settings_flags *flags, const struct config *c
     settings_init(&settings, &config->defaults);
     int r = settings_flags_print_json(flags, &json, e);
     r = r < 0 ? r : settings_read_json(&settings, &config->defaults, buf_str(&json), e);
+    r = r < 0 ? r : settings_check(&settings, false, e);
     r = r < 0 ? r : feature_probe(&features, e);
     if (r == 0) {
         struct sandbox_spec spec = make_spec(&settings, config);
-        r = sandbox_print_plan(config, &features, &spec, out);
-        if (r < 0)
-            err_set(e, -r, "print the plan");
+        r = add_runtime(&spec, &settings, config, &features, e);
+        r = r < 0 ? r : sandbox_print_plan(config, &features, &spec, out, e);
     }
     settings_fini(&settings);
     buf_fini(&json);

@@ -53,9 +53,10 @@ static void print_daemon(const struct json *system)
     printf("up %s; connections: %lu; requests: %lu running, %lu waiting\n", uptime,
            (unsigned long)number(system, "connections"), (unsigned long)number(counts, "busy"),
            (unsigned long)number(counts, "queued"));
-    printf("instances: %lu starting, %lu idle, %lu busy; %s of %s reserved\n\n",
+    printf("instances: %lu starting, %lu idle (%lu frozen), %lu busy; %lu templates; %s of %s reserved\n\n",
            (unsigned long)number(counts, "starting"), (unsigned long)number(counts, "idle"),
-           (unsigned long)number(counts, "busy"), memory, budget);
+           (unsigned long)number(counts, "frozen"), (unsigned long)number(counts, "busy"),
+           (unsigned long)number(counts, "templates"), memory, budget);
 }
 
 /* False when a function was asked for that is not there. */

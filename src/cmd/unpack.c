@@ -3,44 +3,24 @@
  * The unpacker: runs inside a sandbox of its own, as the owner of the code, reads an upload on stdin and leaves the function's files in /staging. One JSON
  * object on stdout says what came of it:
  *   {"ok":true,"handler":"bin/run","bytes":123,"entries":4,"manifest":"..."}    manifest: faasd.json's text, where there is one
- *   {"ok":false,"type":"BadRequest","error":"..."}                              or RequestTooLarge, StorageFull
+ *       and, where there are any, "bootstrap":true (runtime provided: the tree has one), "warnings":["what will probably not work", ...]
+ *   {"ok":false,"type":"BadRequest","error":"..."}       or RequestTooLarge, StorageFull, Runtime.InvalidEntrypoint, Runtime.ImportModuleError
  * Exit status 0 in both cases; anything else is a fault of the host, told on stderr.
  */
 #include "base/fdio.h"
 #include "base/units.h"
 #include "cmd/cmd.h"
 #include "cmd/options.h"
-#include "codec/archive.h"
+#include "cmd/unpack_job.h"
 #include "codec/config.h"
-#include "codec/handler.h"
-#include "codec/json.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MANIFEST_MAX = 65536, BLOCK = 65536, CANDIDATES_MAX = 8 };
-
-struct unpack_job {
-    const char *into;    /* --into: the staging directory, tests give their own */
-    const char *handler; /* --handler: what the person said */
-    const char *
-        earlier; /* --earlier: the handler of the version before, used where nothing else says one and the file is there */
-    const char *name; /* --name: the function's; a bare program is stored as it */
-    const char *entries;
-    const char *bytes;
-    const char *archive_bytes;
-    struct archive_options options;
-    uint64_t archive_bytes_max;
-    int dir;
-    char chosen[ARCHIVE_PATH_MAX];
-    struct archive_totals totals;
-    struct buf manifest;
-    bool has_manifest;
-};
+enum { BLOCK = 65536 };
 
 static int too_large(uint64_t limit, struct err *e)
 {
@@ -102,7 +82,8 @@ static int take_upload(struct unpack_job *job, struct err *e)
         return upload;
     if (fstat(upload, &st) == 0 && st.st_size == 0)
         return err_say(e, EINVAL, "the upload is empty");
-    job->options.program_name = job->handler && *job->handler ? job->handler : job->name;
+    unpack_name_program(job, job->program_name);
+    job->options.program_name = job->program_name;
     return archive_unpack(upload, job->dir, &job->options, &job->totals, e);
 }
 
@@ -115,8 +96,8 @@ static int read_manifest(struct unpack_job *job, struct json_doc **ret_doc, stru
         return 0;
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return err_say(e, EINVAL, "faasd.json is not a regular file");
-    if (st.st_size > MANIFEST_MAX)
-        return err_say(e, EMSGSIZE, "faasd.json has more than %d bytes", (int)MANIFEST_MAX);
+    if (st.st_size > UNPACK_MANIFEST_MAX)
+        return err_say(e, EMSGSIZE, "faasd.json has more than %d bytes", (int)UNPACK_MANIFEST_MAX);
     int r = buf_reserve(&job->manifest, (size_t)st.st_size);
     if (r < 0)
         return err_set(e, -r, "read faasd.json");
@@ -129,58 +110,6 @@ static int read_manifest(struct unpack_job *job, struct json_doc **ret_doc, stru
     return r < 0 ? err_wrap(e, "faasd.json") : 0;
 }
 
-static bool exists(const struct unpack_job *job, const char *path)
-{
-    return path && *path && faccessat(job->dir, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-/* Nobody said which file to start: names those at the top that could be meant. */
-static int list_candidates(const struct unpack_job *job, struct err *e)
-{
-    char names[160] = "";
-    size_t n = 0;
-    unsigned count = 0;
-    scoped_fd own = openat(job->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = own < 0 ? NULL : fdopendir(own);
-    if (!dir)
-        return err_set(e, errno, "read the unpacked tree");
-    fd_take(&own);
-    for (struct dirent *at; (at = readdir(dir)) && count < CANDIDATES_MAX;) {
-        size_t length = strlen(at->d_name);
-        if (n + length + 3 > sizeof(names) || !handler_is_likely(job->dir, at->d_name))
-            continue;
-        n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s", n ? ", " : "", at->d_name);
-        count++;
-    }
-    closedir(dir);
-    if (!count)
-        return err_say(e, EINVAL, "which file is the program? None at the top looks like one: say --handler FILE");
-    return err_say(e, EINVAL, "which file is the program? Say --handler FILE: %s", names);
-}
-
-static int choose_handler(struct unpack_job *job, const struct json *manifest, struct err *e)
-{
-    const char *said = job->handler && *job->handler ? job->handler : json_get_text(manifest, "handler");
-    const char *chosen = NULL;
-    if (job->totals.files == 0)
-        return err_say(e, EINVAL, "there is no file to run among what was uploaded");
-    if (said && *said)
-        chosen = said;
-    else if (!job->has_manifest && exists(job, job->earlier))
-        chosen = job->earlier;
-    else if (job->totals.files == 1)
-        chosen = job->totals.file;
-    else if (exists(job, "bootstrap"))
-        chosen = "bootstrap";
-    else if (exists(job, job->name))
-        chosen = job->name;
-    if (!chosen)
-        return list_candidates(job, e);
-    if (!str_copy(str_from(chosen), job->chosen, sizeof(job->chosen)))
-        return err_say(e, EINVAL, "the handler's path is too long");
-    return handler_check(job->dir, job->chosen, e);
-}
-
 static int unpack(struct unpack_job *job, struct err *e)
 {
     struct json_doc *doc = NULL;
@@ -191,7 +120,7 @@ static int unpack(struct unpack_job *job, struct err *e)
     if (r == 0)
         r = read_manifest(job, &doc, e);
     if (r == 0)
-        r = choose_handler(job, doc ? json_root(doc) : NULL, e);
+        r = unpack_choose(job, doc ? json_root(doc) : NULL, e);
     json_free(doc);
     return r;
 }
@@ -212,6 +141,14 @@ static const char *error_type(int code)
     }
 }
 
+static void put_warnings(const struct unpack_job *job, struct json_writer *w)
+{
+    json_put_array(w, "warnings");
+    for (struct str rest = buf_str(&job->warnings); rest.n;)
+        json_put_str(w, NULL, str_cut(rest, '\n', &rest, NULL));
+    json_put_array_end(w);
+}
+
 static int report(const struct unpack_job *job, const struct err *failure)
 {
     struct buf out;
@@ -221,10 +158,14 @@ static int report(const struct unpack_job *job, const struct err *failure)
     json_put_object(&w, NULL);
     json_put_bool(&w, "ok", !failure);
     if (failure) {
-        json_put_text(&w, "type", error_type(failure->code));
+        json_put_text(&w, "type", job->type ? job->type : error_type(failure->code));
         json_put_text(&w, "error", failure->text);
     } else {
         json_put_text(&w, "handler", job->chosen);
+        if (job->has_bootstrap)
+            json_put_bool(&w, "bootstrap", true);
+        if (job->warnings.len)
+            put_warnings(job, &w);
         json_put_u64(&w, "bytes", job->totals.bytes);
         json_put_u64(&w, "entries", job->totals.entries);
         if (job->has_manifest)
@@ -249,8 +190,9 @@ static bool take_limits(struct unpack_job *job)
 {
     struct config defaults;
     config_init(&defaults);
-    job->options =
-        (struct archive_options){.bytes_max = defaults.code_bytes_max, .entries_max = defaults.code_entries_max};
+    job->options = (struct archive_options){.bytes_max = defaults.code_bytes_max,
+                                            .entries_max = defaults.code_entries_max,
+                                            .transient = job->transient != NULL};
     job->archive_bytes_max = defaults.archive_bytes_max;
     return read_limit(job->entries, &job->options.entries_max) && read_limit(job->bytes, &job->options.bytes_max) &&
            read_limit(job->archive_bytes, &job->archive_bytes_max);
@@ -263,10 +205,16 @@ int cmd_unpack(int argc, char **argv)
         {.name = "into", .kind = OPTION_TEXT, .target = &job.into},
         {.name = "handler", .kind = OPTION_TEXT, .target = &job.handler},
         {.name = "earlier", .kind = OPTION_TEXT, .target = &job.earlier},
+        {.name = "runtime", .kind = OPTION_TEXT, .target = &job.runtime},
+        {.name = "earlier-runtime", .kind = OPTION_TEXT, .target = &job.earlier_runtime},
+        {.name = "venv", .kind = OPTION_TEXT, .target = &job.venv},
+        {.name = "earlier-venv", .kind = OPTION_TEXT, .target = &job.earlier_venv},
+        {.name = "runtimes", .kind = OPTION_TEXT, .target = &job.runtimes},
         {.name = "name", .kind = OPTION_TEXT, .target = &job.name},
         {.name = "entries", .kind = OPTION_TEXT, .target = &job.entries},
         {.name = "bytes", .kind = OPTION_TEXT, .target = &job.bytes},
         {.name = "archive-bytes", .kind = OPTION_TEXT, .target = &job.archive_bytes},
+        {.name = "transient", .kind = OPTION_TEXT, .target = &job.transient},
         {0},
     };
     struct options o = {.command = "unpack", .tables = {table}};
@@ -276,17 +224,19 @@ int cmd_unpack(int argc, char **argv)
         return status;
     if (!take_limits(&job))
         return options_refuse("unpack", "limits are whole numbers");
-    buf_init(&job.manifest, MANIFEST_MAX);
+    buf_init(&job.manifest, UNPACK_MANIFEST_MAX);
+    buf_init(&job.warnings, UNPACK_WARNINGS_MAX);
     int r = unpack(&job, &e);
     if (r == 0) {
         status = report(&job, NULL);
-    } else if (error_type(e.code)) {
+    } else if (job.type || error_type(e.code)) {
         status = report(&job, &e);
     } else {
         fprintf(stderr, "%s\n", e.text);
         status = CMD_FAILED;
     }
     buf_fini(&job.manifest);
+    buf_fini(&job.warnings);
     fd_close(&job.dir);
     return status;
 }

@@ -78,7 +78,7 @@ static int pack_directory(struct upload *u, const struct upload_source *source, 
     if (u->fd < 0)
         return u->fd;
     int r = archive_pack(source->path, u->fd, &left_out, e);
-    if (r == 0)
+    if (r == 0 && !source->quiet)
         say_left_out(source->command, buf_str(&left_out));
     buf_fini(&left_out);
     if (r < 0)
@@ -90,6 +90,11 @@ static int pack_directory(struct upload *u, const struct upload_source *source, 
     return rewind_archive(u, e);
 }
 
+static bool is_interpreted(const struct upload_source *source)
+{
+    return source->runtime == SETTINGS_RUNTIME_PYTHON || source->runtime == SETTINGS_RUNTIME_NODE;
+}
+
 static int pack_file(struct upload *u, const struct upload_source *source, int fd, const struct stat *st, struct err *e)
 {
     const char *slash = strrchr(source->path, '/');
@@ -97,7 +102,7 @@ static int pack_file(struct upload *u, const struct upload_source *source, int f
     u->fd = make_temporary(e);
     if (u->fd < 0)
         return u->fd;
-    if (!(st->st_mode & 0111))
+    if (!(st->st_mode & 0111) && !is_interpreted(source) && !source->quiet)
         fprintf(stderr, "faasd %s: '%s' is not executable here; in the function it is\n", source->command,
                 source->path);
     int r = tar_file_add(u->fd, slash ? slash + 1 : source->path, fd, (uint64_t)st->st_size, e);
@@ -112,13 +117,14 @@ static int open_file(struct upload *u, const struct upload_source *source, int f
         return kind;
     if (lseek(fd, 0, SEEK_SET) < 0)
         return err_set(e, errno, "read '%s'", source->path);
-    if (kind == ARCHIVE_PROGRAM || (kind == ARCHIVE_UNKNOWN && st->st_mode & 0111))
+    if (kind == ARCHIVE_PROGRAM || (kind == ARCHIVE_UNKNOWN && (st->st_mode & 0111 || is_interpreted(source))))
         return pack_file(u, source, fd, st, e);
     if (kind == ARCHIVE_UNKNOWN)
-        return err_say(
-            e, EINVAL,
-            "'%s' is no program (neither executable nor with a #! line) and no .zip, .tar or .tar.gz archive",
-            source->path);
+        return err_say(e, EINVAL,
+                       "'%s' is no program (neither executable nor with a #! line) and no .zip, .tar or .tar.gz "
+                       "archive; a file of "
+                       "Python or JavaScript needs --runtime python or node",
+                       source->path);
     u->fd = dup(fd);
     if (u->fd < 0 || fcntl(u->fd, F_SETFD, FD_CLOEXEC) < 0)
         return err_set(e, errno, "open '%s'", source->path);

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "cmd/client.h"
+#include "codec/settings.h"
 
 #include <stdbool.h>
 
@@ -20,6 +21,8 @@ struct upload_source {
     const char *command;
     const char *path;
     const char *handler;
+    enum settings_runtime runtime; /* python and node: a file is no program */
+    bool quiet;                    /* what was changed or left out has been said before */
 };
 int upload_open(struct upload *u, const struct upload_source *source, struct err *e);
 

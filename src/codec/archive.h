@@ -33,6 +33,7 @@ struct archive_options {
     uint64_t bytes_max;       /* of all files together */
     uint64_t entries_max;     /* files, directories and links */
     const char *program_name; /* a bare program is stored as this, with mode 0755; NULL: it is refused */
+    bool transient;           /* the tree need not outlive a power cut: nothing is forced to the disk */
 };
 
 struct archive_totals {

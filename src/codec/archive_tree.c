@@ -352,5 +352,5 @@ int archive_tree_finish(struct archive_tree *t, struct err *e)
     leave_to(t, 0);
     if (r == 0)
         r = check_links(t, e);
-    return r < 0 ? r : sync_directory(t->root, e);
+    return r < 0 || t->options->transient ? r : sync_directory(t->root, e);
 }

@@ -42,7 +42,7 @@ int archive_tree_add(struct archive_tree *t, const struct archive_item *item, in
 int archive_tree_count_bytes(struct archive_tree *t, uint64_t bytes, const char *name, struct err *e);
 int archive_tree_end_file(struct archive_tree *t, const struct archive_item *item, int *fd, struct err *e);
 
-/* Makes the symbolic links, checks where they lead, and writes everything to the disk. */
+/* Makes the symbolic links, checks where they lead, and writes everything to the disk (unless the options say it is transient). */
 int archive_tree_finish(struct archive_tree *t, struct err *e);
 
 #endif

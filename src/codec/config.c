@@ -90,6 +90,12 @@ const struct config_row config_rows[] = {
     TIME_ROW("crash_backoff", crash_backoff_max_ms, 0, HOUR_MS),
     COUNT_ROW("functions", functions_max, 1, 1000000),
     COUNT_ROW("instances", instances_max, 1, 1000000),
+    TIME_ROW("idle_freeze", idle_freeze_ms, 0, DAY_MS),
+    BOOL_ROW("prewarm", prewarm),
+    COUNT_ROW("template_forks", template_forks_max, 1, 1000000000),
+    TIME_ROW("template_age", template_age_max_ms, SECOND_MS, 365 * DAY_MS),
+
+    LIST_ROW("runtimes", CONFIG_RUNTIMES, LATER),
 
     SIZE_ROW("archive_bytes", archive_bytes_max, KIB, TIB),
     SIZE_ROW("code_bytes", code_bytes_max, KIB, TIB),
@@ -165,6 +171,10 @@ static void init_functions(struct config *c)
     c->crash_backoff_max_ms = 10 * SECOND_MS;
     c->functions_max = 10000;
     c->instances_max = 4096;
+    c->idle_freeze_ms = 5 * SECOND_MS;
+    c->prewarm = true;
+    c->template_forks_max = 10000;
+    c->template_age_max_ms = HOUR_MS;
 }
 
 void config_init(struct config *c)
@@ -204,6 +214,8 @@ void config_init(struct config *c)
 /* Every entry of a list parses as itself again: a struct from a pipe holds nothing that a file could not. */
 static int check_list(const struct config *c, enum config_shape shape, struct err *e)
 {
+    if (shape == CONFIG_RUNTIMES)
+        return config_check_runtimes(c, e);
     struct config scratch;
     struct buf text;
     buf_init(&text, 0);

@@ -15,13 +15,22 @@ enum {
     CONFIG_LISTEN_MAX = 8,
     CONFIG_GRANTS_MAX = 32,
     CONFIG_ETC_MAX = 64,
-    CONFIG_MAGIC = 0x66616131, /* "faa1": raise the digit when the struct changes meaning */
+    CONFIG_RUNTIMES_MAX = 32,
+    CONFIG_MAGIC = 0x66616132, /* "faa2": raise the digit when the struct changes meaning */
 };
 
 /* grants.mounts: ["/data", "/srv/www:rw"]: a function may mount this path or one beneath it. */
 struct config_grant_mount {
     char source[CONFIG_PATH_MAX];
     bool writable;
+};
+
+/* An interpreter that functions may name: from "runtimes" of the configuration, or found in /usr/bin, which every sandbox sees. */
+struct config_runtime {
+    char name[SETTINGS_RUNTIME_MAX]; /* "python3.12", "node" */
+    char path[CONFIG_PATH_MAX];      /* "/opt/py312/bin/python3" */
+    char prefix[CONFIG_PATH_MAX];    /* "/opt/py312", mounted read-only at the same path; "" = it lies under /usr */
+    bool found;                      /* by faasd itself, no entry of the configuration */
 };
 
 enum config_errors { CONFIG_ERRORS_AUTO, CONFIG_ERRORS_FULL, CONFIG_ERRORS_BRIEF };
@@ -57,6 +66,10 @@ struct config {
     uint64_t crash_backoff_max_ms; /* 10 s */
     uint32_t functions_max;        /* 10000 */
     uint32_t instances_max;        /* 4096 on the host */
+    uint64_t idle_freeze_ms;       /* an idle instance is frozen after this: 5 s; 0 = never */
+    uint64_t template_age_max_ms;  /* a template is replaced after this time: 1 h */
+    uint32_t template_forks_max;   /* and after this many forks: 10000 */
+    bool prewarm;                  /* start instances ahead of need, from the arrivals seen: yes */
 
     /* deploy */
     uint64_t archive_bytes_max; /* uploaded: 256 MiB */
@@ -70,12 +83,19 @@ struct config {
     uint64_t log_total_bytes;    /* 1 GiB in all */
     uint32_t log_line_bytes;     /* 16 KiB a line, the rest is cut and said */
 
+    bool
+        transient; /* no key, but how this daemon was started: what it unpacks is not forced to the disk, where each file costs milliseconds */
+
     /* sandbox */
     uint32_t uid_base;  /* first host id: gateway (without a user faasd), +1 code owner, instances from +2 */
     uint32_t uid_count; /* 65536 */
     uint32_t etc_count;
     char etc[CONFIG_ETC_MAX]
             [64]; /* names or globs under /etc shown read-only where present: "alternatives", "java-*" */
+
+    /* runtimes */
+    uint32_t runtime_count;
+    struct config_runtime runtimes[CONFIG_RUNTIMES_MAX]; /* the configuration's first, then what was found */
 
     /* grants: what functions may be given beyond a plain sandbox */
     uint32_t grant_mount_count;
@@ -96,6 +116,19 @@ int config_read_json(struct config *c, struct str json, const char *path, struct
 /* config.json at `path` (absent is fine unless must_exist) and conf.d/ files named *.json beside it in name order; refuses a file or directory that
  * others than root (or the caller's uid) may write. */
 int config_read_files(struct config *c, const char *path, bool must_exist, struct err *e);
+
+/* After the files: what stands in `runtimes` must exist and be safe to execute (a refusal names the key), and what /usr/bin has is added behind. Looks
+ * at the host's files and nothing else. -errno with a sentence. */
+int config_find_runtimes(struct config *c, struct err *e);
+
+/* "runtimes": one entry, replacing an earlier one of its name. -EINVAL. */
+int config_set_runtime(struct config *c, const char *name, const char *path, struct err *e);
+
+/* The interpreter that a runtime's name means: its own entry; else, where the name leaves the version open, what is called so on this host, else the highest; for
+ * node of some major version also an entry "node", whose version only it knows. NULL: -ENOENT with what there is. family: PYTHON or NODE. */
+const struct config_runtime *config_choose_runtime(const struct config *c, enum settings_runtime family,
+                                                   const char *name, struct err *e);
+int config_python_minor(const struct config_runtime *r); /* 11 of python3.11; -1: neither name nor path says it */
 
 /* Bounds, terminators and enum values of a struct that came through a pipe. -EINVAL. */
 int config_check(const struct config *c, struct err *e);

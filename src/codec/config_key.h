@@ -6,7 +6,16 @@
 #include "codec/config.h"
 #include "codec/scalar.h"
 
-enum config_shape { CONFIG_SCALAR, CONFIG_LISTEN, CONFIG_ETC, CONFIG_GRANT_MOUNTS, CONFIG_GRANT_DEVICES };
+#include <sys/stat.h>
+
+enum config_shape {
+    CONFIG_SCALAR,
+    CONFIG_LISTEN,
+    CONFIG_ETC,
+    CONFIG_GRANT_MOUNTS,
+    CONFIG_GRANT_DEVICES,
+    CONFIG_RUNTIMES
+};
 
 struct config_row {
     struct scalar scalar; /* of lists: the name alone; "defaults.memory" stands in the object "defaults" */
@@ -20,6 +29,13 @@ extern const unsigned config_row_count;
 int config_add_etc(struct config *c, const char *text, struct err *e);
 int config_add_grant_mount(struct config *c, const char *text, struct err *e);
 int config_add_grant_device(struct config *c, const char *text, struct err *e);
+
+int config_check_runtimes(const struct config *c, struct err *e);
+
+/* Absolute, without empty, "." or ".." components. */
+int config_check_absolute(struct str path, struct err *e);
+/* Root's or the caller's, and written by nobody else. `path` for the message. */
+int config_check_owner(const struct stat *st, const char *path, struct err *e);
 
 /* Entries of a list, and the i-th as people write it. */
 uint32_t config_list_count(const struct config *c, enum config_shape shape);

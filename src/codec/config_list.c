@@ -98,7 +98,7 @@ int config_add_etc(struct config *c, const char *text, struct err *e)
     return 0;
 }
 
-static int check_absolute(struct str path, struct err *e)
+int config_check_absolute(struct str path, struct err *e)
 {
     bool good = path.n > 1 && path.p[0] == '/' && path.p[path.n - 1] != '/';
     for (struct str rest = str_skip(path, 1); good && rest.n;) {
@@ -117,7 +117,7 @@ int config_add_grant_mount(struct config *c, const char *text, struct err *e)
     struct str path = str_cut(str_from(text), ':', &mode, &has_mode);
     int r = scalar_check_printable(text, e);
     if (r == 0)
-        r = check_absolute(path, e);
+        r = config_check_absolute(path, e);
     if (r < 0)
         return r;
     grant.writable = str_is(mode, "rw");
@@ -135,7 +135,7 @@ int config_add_grant_device(struct config *c, const char *text, struct err *e)
 {
     int r = scalar_check_printable(text, e);
     if (r == 0)
-        r = check_absolute(str_from(text), e);
+        r = config_check_absolute(str_from(text), e);
     if (r < 0)
         return r;
     if (strncmp(text, "/dev/", 5) != 0 || strlen(text) >= sizeof(c->grant_devices[0]))
@@ -157,6 +157,8 @@ uint32_t config_list_count(const struct config *c, enum config_shape shape)
         return c->grant_mount_count;
     case CONFIG_GRANT_DEVICES:
         return c->grant_device_count;
+    case CONFIG_RUNTIMES:
+        return c->runtime_count;
     default:
         return 0;
     }
@@ -183,6 +185,11 @@ int config_list_entry(const struct config *c, enum config_shape shape, uint32_t 
         return r < 0 || !writable ? r : buf_add_text(out, ":rw");
     case CONFIG_GRANT_DEVICES:
         return add_bounded(out, c->grant_devices[i], sizeof(c->grant_devices[i]));
+    case CONFIG_RUNTIMES:
+        r = add_bounded(out, c->runtimes[i].name, sizeof(c->runtimes[i].name));
+        if (r == 0)
+            r = buf_add_text(out, "=");
+        return r < 0 ? r : add_bounded(out, c->runtimes[i].path, sizeof(c->runtimes[i].path));
     default:
         return -EINVAL;
     }

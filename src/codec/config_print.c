@@ -21,6 +21,16 @@ static void put_list(const struct config *c, enum config_shape shape, const char
     buf_fini(&text);
 }
 
+/* Those of the configuration alone: what is found is not anybody's wish, and is found again. */
+static void put_runtimes(const struct config *c, const char *key, struct json_writer *w)
+{
+    json_put_object(w, key);
+    for (uint32_t i = 0; i < c->runtime_count; i++)
+        if (!c->runtimes[i].found)
+            json_put_text(w, c->runtimes[i].name, c->runtimes[i].path);
+    json_put_object_end(w);
+}
+
 int config_print_json(const struct config *c, struct buf *out)
 {
     struct json_writer w;
@@ -42,6 +52,8 @@ int config_print_json(const struct config *c, struct buf *out)
         open_group = group;
         if (row->shape == CONFIG_SCALAR)
             scalar_put_json(&row->scalar, c, key, &w);
+        else if (row->shape == CONFIG_RUNTIMES)
+            put_runtimes(c, key, &w);
         else
             put_list(c, row->shape, key, &w);
     }

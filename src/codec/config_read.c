@@ -14,6 +14,7 @@ enum {
     FILE_BYTES_MAX = 256 << 10, /* of one configuration file */
     FILES_MAX = 64,             /* in conf.d */
     KEY_MAX = 96,               /* "grants.network_host" */
+    NOBODY = 65534,
 };
 
 /* Every name that may stand for a misspelled one. */
@@ -69,6 +70,7 @@ static void clear_list(struct config *c, enum config_shape shape)
         memset(c->grant_devices, 0, sizeof(c->grant_devices));
         c->grant_device_count = 0;
         break;
+    case CONFIG_RUNTIMES: /* an object: its entries replace each other by name */
     case CONFIG_SCALAR:
         break;
     }
@@ -99,13 +101,33 @@ static int read_list(struct config *c, enum config_shape shape, const struct jso
     return 0;
 }
 
+static int read_runtimes(struct config *c, const struct json *value, struct err *e)
+{
+    if (!json_is_object(value))
+        return err_say(e, EINVAL, "an object of paths was expected, not %s", json_type_name(value));
+    JSON_EACH(value, at)
+    {
+        const char *path = json_text(at);
+        int r = path ? config_set_runtime(c, json_key(at), path, e)
+                     : err_say(e, EINVAL, "a path was expected, not %s", json_type_name(at));
+        if (r < 0)
+            return err_wrap(e, "%.64s", json_key(at));
+    }
+    return 0;
+}
+
 static int read_row(struct config *c, const char *name, const struct json *value, struct err *e)
 {
     const struct config_row *row = find_row(name);
     if (!row)
         return refuse_unknown(name, e);
-    int r =
-        row->shape == CONFIG_SCALAR ? scalar_read_json(&row->scalar, c, value, e) : read_list(c, row->shape, value, e);
+    int r;
+    if (row->shape == CONFIG_SCALAR)
+        r = scalar_read_json(&row->scalar, c, value, e);
+    else if (row->shape == CONFIG_RUNTIMES)
+        r = read_runtimes(c, value, e);
+    else
+        r = read_list(c, row->shape, value, e);
     return r < 0 ? err_wrap(e, "%s", name) : 0;
 }
 
@@ -172,17 +194,21 @@ int config_read_json(struct config *c, struct str json, const char *path, struct
     return r;
 }
 
+/* "Yours" is never nobody's: that is who the reader of root's configuration has become, and who the owners of foreign files look like. */
+int config_check_owner(const struct stat *st, const char *path, struct err *e)
+{
+    if (st->st_uid != 0 && (st->st_uid != geteuid() || st->st_uid == NOBODY))
+        return err_say(e, EPERM, "'%s' belongs to uid %u: it must be root's or yours", path, st->st_uid);
+    if (st->st_mode & (S_IWGRP | S_IWOTH))
+        return err_say(e, EPERM, "'%s' may be written by others than its owner: chmod go-w", path);
+    return 0;
+}
+
 /* Whoever can write it could grant functions what he likes. */
 static int check_owner(int fd, const char *path, struct err *e)
 {
     struct stat st;
-    if (fstat(fd, &st) < 0)
-        return err_set(e, errno, "stat '%s'", path);
-    if (st.st_uid != 0 && st.st_uid != geteuid())
-        return err_say(e, EPERM, "'%s' belongs to uid %u: it must be root's or yours", path, st.st_uid);
-    if (st.st_mode & (S_IWGRP | S_IWOTH))
-        return err_say(e, EPERM, "'%s' may be written by others than its owner: chmod go-w", path);
-    return 0;
+    return fstat(fd, &st) < 0 ? err_set(e, errno, "stat '%s'", path) : config_check_owner(&st, path, e);
 }
 
 static int read_file(struct config *c, int dirfd, const char *name, const char *path, struct err *e)
@@ -261,13 +287,14 @@ int config_read_files(struct config *c, const char *path, bool must_exist, struc
     if (dir < 0)
         return err_set(e, errno, "open '%s'", dir_path);
     const char *name = slash ? slash + 1 : path;
-    bool exists = faccessat(dir, name, F_OK, 0) == 0 || errno != ENOENT;
+    struct stat st; /* not faccessat: that asks for the real uid, which may not look into a private directory */
+    bool exists = fstatat(dir, name, &st, 0) == 0 || errno != ENOENT;
     int r = 0;
     if (exists || must_exist)
         r = check_owner(dir, dir_path, e);
     if (r == 0 && (exists || must_exist))
         r = read_file(c, dir, name, path, e);
-    if (r == 0 && faccessat(dir, "conf.d", F_OK, 0) == 0) {
+    if (r == 0 && fstatat(dir, "conf.d", &st, 0) == 0) {
         r = check_owner(dir, dir_path, e);
         r = r < 0 ? r : read_directory(c, dir, dir_path, e);
     }

@@ -70,10 +70,18 @@ const struct http1_field *http1_find_field(const struct http1_field *fields, uns
 struct http1_chunked {
     uint64_t left; /* of the chunk at hand */
     uint32_t state;
-    uint32_t line_bytes; /* of the chunk line or the trailers so far: limited */
+    uint32_t line_bytes;        /* of the chunk line or the trailers so far: limited */
+    uint32_t trailer_bytes_max; /* set by the caller who expects long ones; 0 = 16 KiB */
 };
 enum http1_outcome http1_decode_chunked(struct http1_chunked *c, struct str in, size_t *ret_used, struct str *ret_data,
                                         struct http1_refusal *ret_refusal);
+/* The same for a caller who wants the trailers: *ret_trailers is a run of their lines as they came, pointing into `in`, perhaps empty. The runs of all calls
+ * together are what http1_parse_trailers takes. */
+enum http1_outcome http1_decode_chunked_trailers(struct http1_chunked *c, struct str in, size_t *ret_used,
+                                                 struct str *ret_data, struct str *ret_trailers,
+                                                 struct http1_refusal *ret_refusal);
+/* Complete lines that the decoder has passed, as fields. False when they are more than `max`. */
+bool http1_parse_trailers(struct str lines, struct http1_field *fields, unsigned max, unsigned *ret_count);
 
 /* For the client side: the command line and tests. */
 struct http1_response {

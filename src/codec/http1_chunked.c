@@ -5,7 +5,7 @@
  *   size      1 to 16 hexadecimal digits and nothing else: no sign, "0x", "_" or blank; below 2^63
  *   extension ";" name ["=" value], printable ASCII, ignored (section 7.1.1); a blank before the ";" is refused
  *   CRLF      both bytes, everywhere: behind the size, behind the data, behind each trailer line
- *   trailers  read by the rules of header lines and dropped (section 7.1.2): none of them may change the request
+ *   trailers  read by the rules of header lines (section 7.1.2): none of them may change the request, most callers drop them
  */
 #include "codec/http1_scan.h"
 
@@ -138,31 +138,45 @@ static const char *step(struct http1_chunked *c, char byte)
 static bool line_is_too_long(const struct http1_chunked *c, struct http1_refusal *ret_refusal)
 {
     if (c->state >= CHUNK_TRAILER) {
-        if (c->line_bytes > CHUNK_TRAILER_BYTES)
+        uint32_t max = c->trailer_bytes_max ? c->trailer_bytes_max : CHUNK_TRAILER_BYTES;
+        if (c->line_bytes > max)
             http1_refuse(ret_refusal, 431, "the trailers are too large");
-        return c->line_bytes > CHUNK_TRAILER_BYTES;
+        return c->line_bytes > max;
     }
     if (c->line_bytes > CHUNK_LINE_BYTES)
         http1_refuse(ret_refusal, 400, "a chunk extension that is too long");
     return c->line_bytes > CHUNK_LINE_BYTES;
 }
 
-enum http1_outcome http1_decode_chunked(struct http1_chunked *c, struct str in, size_t *ret_used, struct str *ret_data,
-                                        struct http1_refusal *ret_refusal)
+static bool is_in_trailers(const struct http1_chunked *c)
+{
+    return c->state >= CHUNK_TRAILER && c->state <= CHUNK_TRAILER_LF;
+}
+
+enum http1_outcome http1_decode_chunked_trailers(struct http1_chunked *c, struct str in, size_t *ret_used,
+                                                 struct str *ret_data, struct str *ret_trailers,
+                                                 struct http1_refusal *ret_refusal)
 {
     size_t at = 0;
     *ret_data = (struct str){.p = in.p, .n = 0};
+    *ret_trailers = (struct str){.p = in.p, .n = 0};
     while (at < in.n && c->state != CHUNK_DATA && c->state != CHUNK_OVER) {
-        const char *why;
+        bool of_trailer = is_in_trailers(c);
         c->line_bytes++;
         if (line_is_too_long(c, ret_refusal))
             return HTTP1_BAD;
-        why = step(c, in.p[at]);
+        const char *why = step(c, in.p[at]);
         if (why) {
             http1_refuse(ret_refusal, 400, why);
             return HTTP1_BAD;
         }
         at++;
+        /* The bytes of all trailer lines follow one another; the CR that turns out to end the section is none of them. */
+        if (of_trailer && is_in_trailers(c)) {
+            if (ret_trailers->n == 0)
+                ret_trailers->p = in.p + at - 1;
+            ret_trailers->n++;
+        }
     }
     if (c->state == CHUNK_DATA && at < in.n) {
         size_t n = in.n - at < c->left ? in.n - at : (size_t)c->left;
@@ -174,4 +188,25 @@ enum http1_outcome http1_decode_chunked(struct http1_chunked *c, struct str in, 
     }
     *ret_used = at;
     return c->state == CHUNK_OVER ? HTTP1_DONE : HTTP1_NEED_MORE;
+}
+
+enum http1_outcome http1_decode_chunked(struct http1_chunked *c, struct str in, size_t *ret_used, struct str *ret_data,
+                                        struct http1_refusal *ret_refusal)
+{
+    struct str dropped;
+    return http1_decode_chunked_trailers(c, in, ret_used, ret_data, &dropped, ret_refusal);
+}
+
+bool http1_parse_trailers(struct str lines, struct http1_field *fields, unsigned max, unsigned *ret_count)
+{
+    struct http1_progress p = {.state = HTTP1_STATE_FIELD};
+    struct http1_refusal no;
+    *ret_count = 0;
+    while (p.scanned < lines.n) {
+        struct http1_field f;
+        if (http1_scan_field(&p, lines, &f, &no) != HTTP1_SCAN_LINE || *ret_count == max)
+            return false;
+        fields[(*ret_count)++] = f;
+    }
+    return true;
 }

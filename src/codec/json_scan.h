@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The strict pass over a JSON text (RFC 8259) that comes before the tree is built. Used by codec/json.c and codec/json_writer.c alone. */
+/* The strict pass over a JSON text (RFC 8259) that comes before the tree is built. Used inside codec/json*.c alone. */
 #ifndef FAASD_CODEC_JSON_SCAN_H
 #define FAASD_CODEC_JSON_SCAN_H
 

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SHOWN_MAX = 64, NUMBER_TEXT_MAX = 40 };
+enum { SHOWN_MAX = 64, NUMBER_TEXT_MAX = 40, TEXT_MAX = 1024 };
 
 static size_t width(const struct scalar *k)
 {
@@ -181,7 +181,7 @@ static int check_text(const struct scalar *k, const char *text, struct err *e)
 
 static int read_string(const struct scalar *k, void *base, struct str text, struct err *e)
 {
-    char copy[512];
+    char copy[TEXT_MAX];
     assert(k->max <= sizeof(copy));
     if (text.n >= k->max)
         return err_say(e, EINVAL, "%zu bytes are too long: the most is %lu", text.n, (unsigned long)k->max - 1);

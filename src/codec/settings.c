@@ -12,18 +12,25 @@
 #define TIB    (UINT64_C(1) << 40)
 #define DAY_MS (UINT64_C(24) * 3600 * 1000)
 
-static const struct scalar_choice RUNTIMES[] = {
-    {"exec", SETTINGS_RUNTIME_EXEC},
-    {"native", SETTINGS_RUNTIME_NATIVE},
-    {"python", -1},
-    {"node", -1},
-    {"provided", -1},
-    {0},
-};
+/* pids where threads come with the runtime: libuv's and V8's, or whatever a bootstrap starts. */
+enum { PIDS_MANY = 512 };
+
 static const struct scalar_choice CONTRACTS[] = {
     {"stdio", SETTINGS_CONTRACT_STDIO},
     {"cgi", SETTINGS_CONTRACT_CGI},
-    {"files", -1},
+    {"files", SETTINGS_CONTRACT_FILES},
+    {0},
+};
+static const struct scalar_choice ISOLATIONS[] = {
+    {"reuse", SETTINGS_ISOLATION_REUSE},
+    {"fork", SETTINGS_ISOLATION_FORK},
+    {"sandbox", SETTINGS_ISOLATION_SANDBOX},
+    {0},
+};
+static const struct scalar_choice TEMPLATES[] = {
+    {"auto", SETTINGS_TEMPLATE_AUTO},
+    {"on", SETTINGS_TEMPLATE_ON},
+    {"off", SETTINGS_TEMPLATE_OFF},
     {0},
 };
 static const struct scalar_choice PAYLOADS[] = {{"raw", SETTINGS_PAYLOAD_RAW}, {"http", -1}, {0}};
@@ -42,21 +49,32 @@ static const struct scalar_choice AUTHS[] = {
 };
 
 /* Keys of CONTRACT 1 that a later release brings. */
-static const char *const NOT_BUILT[] = {"isolation", "venv",   "seccomp",  "rootfs",
-                                        "cors",      "secret", "env_file", "instance_concurrency"};
+static const char *const NOT_BUILT[] = {"seccomp", "rootfs", "cors", "secret", "env_file", "instance_concurrency"};
 
-static int check_handler(const char *text, struct err *e)
+/* "json,boto3,xml.etree": what `import` takes, in this order. */
+static int check_imports(const char *text, struct err *e)
 {
-    int r = scalar_check_printable(text, e);
-    if (r < 0)
-        return r;
-    for (struct str rest = str_from(text); rest.n;) {
-        bool more;
-        struct str part = str_cut(rest, '/', &rest, &more);
-        if (!part.n || str_is(part, ".") || str_is(part, "..") || (more && !rest.n))
-            return err_say(e, EINVAL, "'%s' is not a path inside the function's directory, such as bin/run", text);
+    bool more = *text;
+    for (struct str rest = str_from(text); more;) {
+        struct str name = str_cut(rest, ',', &rest, &more);
+        bool good = name.n > 0, starts = true;
+        for (size_t i = 0; good && i < name.n; i++) {
+            char c = name.p[i];
+            bool digit = c >= '0' && c <= '9';
+            bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+            good = letter || (!starts && (digit || c == '.'));
+            starts = c == '.';
+        }
+        if (!good || starts)
+            return err_say(e, EINVAL, "'%.*s' is not a module's name: write json,xml.etree without spaces",
+                           (int)(name.n < 64 ? name.n : 64), name.p ? name.p : "");
     }
     return 0;
+}
+
+static int check_venv(const char *text, struct err *e)
+{
+    return *text ? settings_check_path(text, e) : 0;
 }
 
 static int check_content_type(const char *text, struct err *e)
@@ -110,10 +128,12 @@ static int check_cpuset(const char *text, struct err *e)
     }
 
 const struct settings_row settings_rows[SETTINGS_KEY_COUNT] = {
-    [SETTINGS_KEY_RUNTIME] =
-        ENUM_ROW(runtime, RUNTIMES, "exec (default): one process per request; native: linked with libfaasd.a"),
-    [SETTINGS_KEY_HANDLER] = TEXT_ROW(handler, check_handler, "the file to run, within PATH"),
-    [SETTINGS_KEY_CONTRACT] = ENUM_ROW(contract, CONTRACTS, "exec: stdio (default; stdin to stdout) or cgi (RFC 3875)"),
+    [SETTINGS_KEY_RUNTIME] = SHAPE_ROW(runtime, SETTINGS_RUNTIME_SHAPE,
+                                       "exec (default), native, python, python3.N, node, nodejsN.x or provided"),
+    [SETTINGS_KEY_HANDLER] =
+        TEXT_ROW(handler, NULL, "exec, native: the file to run; python: app.handler; node: index.handler"),
+    [SETTINGS_KEY_CONTRACT] =
+        ENUM_ROW(contract, CONTRACTS, "exec: stdio (default; stdin to stdout), cgi (RFC 3875), files ($req, $res)"),
     [SETTINGS_KEY_PAYLOAD] = ENUM_ROW(payload, PAYLOADS, "raw (default): the request's body is the event"),
     [SETTINGS_KEY_CONTENT_TYPE] =
         TEXT_ROW(content_type, check_content_type, "of stdio replies; default application/octet-stream"),
@@ -122,16 +142,26 @@ const struct settings_row settings_rows[SETTINGS_KEY_COUNT] = {
     [SETTINGS_KEY_TIMEOUT] = NUMBER_ROW(timeout, SCALAR_TIME, timeout_ms, 0, 7 * DAY_MS,
                                         "limit of one request: 30s; 0 (none) needs a grant"),
     [SETTINGS_KEY_TMP] = NUMBER_ROW(tmp, SCALAR_SIZE, tmp_bytes, 65536, TIB, "size of /tmp, in memory: 64M"),
-    [SETTINGS_KEY_TMP_EXEC] = NUMBER_ROW(tmp_exec, SCALAR_BOOL, tmp_exec, 0, 1, "programs in /tmp may be executed"),
+    [SETTINGS_KEY_TMP_EXEC] =
+        NUMBER_ROW(tmp_exec, SCALAR_BOOL, tmp_exec, 0, 1, "programs in /tmp may be executed; provided: yes"),
     [SETTINGS_KEY_ENV] = SHAPE_ROW(env, SETTINGS_ENV, "K=V: an environment variable; repeatable"),
     [SETTINGS_KEY_CPUS] = NUMBER_ROW(cpus, SCALAR_MILLI, cpus_milli, 10, 1024000, "CPU time per second: 0.5, 2"),
     [SETTINGS_KEY_CPU_WEIGHT] =
         NUMBER_ROW(cpu_weight, SCALAR_COUNT, cpu_weight, 1, 10000, "share when CPUs are short: 100"),
     [SETTINGS_KEY_CPUSET] = TEXT_ROW(cpuset, check_cpuset, "only on these CPUs: 0-1,3; needs a grant"),
-    [SETTINGS_KEY_PIDS] = NUMBER_ROW(pids, SCALAR_COUNT, pids, 2, 32768, "processes and threads of one instance: 64"),
+    [SETTINGS_KEY_PIDS] =
+        NUMBER_ROW(pids, SCALAR_COUNT, pids, 2, 32768, "processes and threads: 64; node, provided: 512"),
+    [SETTINGS_KEY_ISOLATION] =
+        ENUM_ROW(isolation, ISOLATIONS, "reuse (default), fork or sandbox: what each request gets a fresh one of"),
+    [SETTINGS_KEY_TEMPLATE] =
+        ENUM_ROW(template, TEMPLATES, "auto (default), on, off: python, native: fork instances from a started one"),
+    [SETTINGS_KEY_IMPORTS] = TEXT_ROW(imports, check_imports, "python: json,boto3: loaded before your module"),
+    [SETTINGS_KEY_VENV] = TEXT_ROW(venv, check_venv, "python: a virtual environment within PATH: .venv"),
     [SETTINGS_KEY_MIN_WARM] = NUMBER_ROW(min_warm, SCALAR_COUNT, min_warm, 0, 1000, "instances kept ready: 0"),
     [SETTINGS_KEY_MAX_CONCURRENCY] =
         NUMBER_ROW(max_concurrency, SCALAR_COUNT, max_concurrency, 1, 1000, "instances at most: twice the cores"),
+    [SETTINGS_KEY_RESERVED] =
+        NUMBER_ROW(reserved, SCALAR_COUNT, reserved, 0, 1000, "instances whose memory no other function may take: 0"),
     [SETTINGS_KEY_KEEP_WARM] =
         NUMBER_ROW(keep_warm, SCALAR_TIME, keep_warm_ms, 0, 365 * DAY_MS, "an idle instance lives this long: 10m"),
     [SETTINGS_KEY_QUEUE] = NUMBER_ROW(queue, SCALAR_COUNT, queue, 0, 100000, "requests that may wait: 100"),
@@ -234,6 +264,10 @@ static void return_to_default(struct settings *s, const struct settings_defaults
     case SETTINGS_SCALAR:
         scalar_copy(&settings_rows[key].scalar, s, &fresh);
         break;
+    case SETTINGS_RUNTIME_SHAPE:
+        s->runtime = fresh.runtime;
+        memset(s->runtime_name, 0, sizeof(s->runtime_name));
+        break;
     case SETTINGS_ENV:
         settings_fini(s);
         break;
@@ -287,12 +321,23 @@ static int read_list(struct settings *s, const struct json *value,
     return 0;
 }
 
+static int read_runtime(struct settings *s, const struct json *value, struct err *e)
+{
+    if (!json_text(value))
+        return err_say(e, EINVAL, "a string was expected, not %s", json_type_name(value));
+    return settings_set_runtime(s, str_from(json_text(value)), e);
+}
+
 static int read_key(struct settings *s, int key, const struct json *value, struct err *e)
 {
     int r = 0;
     switch (settings_rows[key].shape) {
     case SETTINGS_SCALAR:
         r = scalar_read_json(&settings_rows[key].scalar, s, value, e);
+        note_given(s, key, true);
+        break;
+    case SETTINGS_RUNTIME_SHAPE:
+        r = read_runtime(s, value, e);
         note_given(s, key, true);
         break;
     case SETTINGS_ENV:
@@ -326,6 +371,16 @@ static int read_member(struct settings *s, const struct settings_defaults *d, co
     return 0;
 }
 
+/* CONTRACT 5. A larger default of the configuration stays. */
+static void settle_defaults(struct settings *s, const struct settings_defaults *d)
+{
+    bool many = s->runtime == SETTINGS_RUNTIME_NODE || s->runtime == SETTINGS_RUNTIME_PROVIDED;
+    if (!(s->given & SETTINGS_BIT(SETTINGS_KEY_PIDS)))
+        s->pids = many && d->pids < PIDS_MANY ? PIDS_MANY : d->pids;
+    if (!(s->given & SETTINGS_BIT(SETTINGS_KEY_TMP_EXEC)))
+        s->tmp_exec = d->tmp_exec || s->runtime == SETTINGS_RUNTIME_PROVIDED;
+}
+
 int settings_read_json(struct settings *s, const struct settings_defaults *d, struct str json, struct err *e)
 {
     struct json_doc *doc = NULL;
@@ -344,7 +399,9 @@ int settings_read_json(struct settings *s, const struct settings_defaults *d, st
             err_wrap(e, "line %u", json_line(doc, at));
     }
     json_free(doc);
-    return r < 0 ? r : settings_check_together(s, e);
+    if (r == 0)
+        settle_defaults(s, d);
+    return r;
 }
 
 static int set_env_text(struct settings *s, struct str text, struct err *e)
@@ -368,6 +425,9 @@ int settings_set_text(struct settings *s, const char *key_name, struct str value
     switch (settings_rows[key].shape) {
     case SETTINGS_SCALAR:
         r = scalar_read_text(&settings_rows[key].scalar, s, value, e);
+        break;
+    case SETTINGS_RUNTIME_SHAPE:
+        r = settings_set_runtime(s, value, e);
         break;
     case SETTINGS_ENV:
         r = set_env_text(s, value, e);

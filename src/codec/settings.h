@@ -21,10 +21,23 @@ enum {
     SETTINGS_DEVICES_MAX = 8,
     SETTINGS_ENV_BYTES_MAX = 65536, /* all of NAME=VALUE\0 together */
     SETTINGS_TEXT_MAX = 256,
+    SETTINGS_RUNTIME_MAX = 32, /* "python3.11" and a NUL */
+    SETTINGS_IMPORTS_MAX = 1024,
 };
 
-enum settings_runtime { SETTINGS_RUNTIME_EXEC, SETTINGS_RUNTIME_NATIVE };
-enum settings_contract { SETTINGS_CONTRACT_STDIO, SETTINGS_CONTRACT_CGI };
+enum settings_runtime {
+    SETTINGS_RUNTIME_EXEC,
+    SETTINGS_RUNTIME_NATIVE,
+    SETTINGS_RUNTIME_PYTHON,
+    SETTINGS_RUNTIME_NODE,
+    SETTINGS_RUNTIME_PROVIDED,
+    SETTINGS_RUNTIMES
+};
+enum settings_contract { SETTINGS_CONTRACT_STDIO, SETTINGS_CONTRACT_CGI, SETTINGS_CONTRACT_FILES };
+/* How far one request is kept from the next of the same function (DESIGN 3). */
+enum settings_isolation { SETTINGS_ISOLATION_REUSE, SETTINGS_ISOLATION_FORK, SETTINGS_ISOLATION_SANDBOX };
+/* Whether instances are forked from an initialised one. AUTO: python always, native where isolation is fork. */
+enum settings_template { SETTINGS_TEMPLATE_AUTO, SETTINGS_TEMPLATE_ON, SETTINGS_TEMPLATE_OFF };
 enum settings_payload { SETTINGS_PAYLOAD_RAW }; /* "http" comes with Lambda's API */
 enum settings_network { SETTINGS_NETWORK_NONE, SETTINGS_NETWORK_HOST };
 enum settings_auth { SETTINGS_AUTH_DEFAULT, SETTINGS_AUTH_ANONYMOUS, SETTINGS_AUTH_TOKEN, SETTINGS_AUTH_ADMIN };
@@ -45,8 +58,13 @@ enum settings_key {
     SETTINGS_KEY_CPU_WEIGHT,
     SETTINGS_KEY_CPUSET,
     SETTINGS_KEY_PIDS,
+    SETTINGS_KEY_ISOLATION,
+    SETTINGS_KEY_TEMPLATE,
+    SETTINGS_KEY_IMPORTS,
+    SETTINGS_KEY_VENV,
     SETTINGS_KEY_MIN_WARM,
     SETTINGS_KEY_MAX_CONCURRENCY,
+    SETTINGS_KEY_RESERVED,
     SETTINGS_KEY_KEEP_WARM,
     SETTINGS_KEY_QUEUE,
     SETTINGS_KEY_NETWORK,
@@ -70,6 +88,13 @@ struct settings {
     enum settings_payload payload;
     enum settings_network network;
     enum settings_auth auth;
+    enum settings_isolation isolation;
+    enum settings_template template;
+    char runtime_name
+        [SETTINGS_RUNTIME_MAX];   /* as given: "python3.11", "nodejs20.x", "provided.al2023"; "" = the family's name */
+    char venv[SETTINGS_PATH_MAX]; /* python: a virtual environment under /var/task, relative; "" = none */
+    char imports
+        [SETTINGS_IMPORTS_MAX]; /* python: "json,boto3": loaded before the user's module; "" = what the function was seen to import */
     char handler[SETTINGS_PATH_MAX];      /* path under /var/task, relative; "" until the deploy has chosen it */
     char content_type[SETTINGS_TEXT_MAX]; /* of stdio replies */
     char description[SETTINGS_TEXT_MAX];
@@ -84,6 +109,7 @@ struct settings {
     uint32_t min_warm;
     uint32_t max_concurrency;
     uint32_t queue;
+    uint32_t reserved; /* instances whose memory no other function may take from the host's budget; 0 = none */
     bool tmp_exec;
     uint32_t mount_count;
     uint32_t device_count;
@@ -102,14 +128,30 @@ struct settings_defaults {
 
 bool settings_name_is_valid(struct str name); /* a function's name */
 
+/* The family of a runtime's name: exec, native, python[3[.N]], node, nodeN, nodejs, nodejsN.x, provided[.al2|.al2023]. False: it is none. */
+bool settings_runtime_parse(struct str name, enum settings_runtime *ret_runtime);
+
+const char *settings_runtime_family(enum settings_runtime r); /* "python" */
+const char *settings_runtime_name(const struct settings *s);  /* as given, or the family's: never "" */
+
+/* The file that a python or node handler means, without its suffix: "pkg/app" of "pkg.app.handler" or "pkg/app.handler" (python), "src/index" of
+ * "src/index.handler" (node); and the function in it. False: it is none of that runtime. */
+bool settings_handler_split(enum settings_runtime r, const char *handler, char module[SETTINGS_PATH_MAX],
+                            char function[SETTINGS_PATH_MAX]);
+
 void settings_init(struct settings *s, const struct settings_defaults *d);
 void settings_fini(struct settings *s);
 int settings_copy(struct settings *to, const struct settings *from); /* 0 or -ENOMEM; `to` uninitialised before */
 
 /* Reads a JSON object (comments allowed) over what stands in `s`. -EINVAL with a sentence that names the key, its line
  * where known and the nearest known key. `env` merges by name: a null value removes one. A key with value null returns to its default.
- * `$schema` is accepted. On failure `s` may be half changed: parse into a copy. */
+ * `$schema` is accepted. On failure `s` may be half changed: parse into a copy. Defaults that depend on the runtime are settled at its end;
+ * what holds between keys is settings_check's. */
 int settings_read_json(struct settings *s, const struct settings_defaults *d, struct str json, struct err *e);
+
+/* What holds between keys; -EINVAL with a sentence that names both. more_follows: other sources (a manifest) may still be read over these, so only
+ * what is wrong between two keys that were both given counts. */
+int settings_check(const struct settings *s, bool more_follows, struct err *e);
 
 /* One key from text, as a flag gives it: "memory", "64M". env: "K=V". mount: "SRC:DST[:rw]". Booleans: "yes"/"no"/"true"/"false". */
 int settings_set_text(struct settings *s, const char *key, struct str value, struct err *e);

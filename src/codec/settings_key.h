@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Parts of codec/settings*.c: the table of keys, and the three keys that hold more than one value. */
+/* Parts of codec/settings*.c: the table of keys, and the keys that are more than one value of a struct. */
 #ifndef FAASD_CODEC_SETTINGS_KEY_H
 #define FAASD_CODEC_SETTINGS_KEY_H
 
 #include "codec/scalar.h"
 #include "codec/settings.h"
 
-enum settings_shape { SETTINGS_SCALAR, SETTINGS_ENV, SETTINGS_MOUNTS, SETTINGS_DEVICES };
+enum settings_shape { SETTINGS_SCALAR, SETTINGS_RUNTIME_SHAPE, SETTINGS_ENV, SETTINGS_MOUNTS, SETTINGS_DEVICES };
 
 struct settings_row {
     struct scalar scalar; /* of the others: the name alone */
@@ -30,7 +30,13 @@ int settings_add_device(struct settings *s, struct str text, struct err *e); /* 
 /* "SRC:DST[:rw]" */
 int settings_print_mount(const struct settings_mount *m, struct buf *out);
 
-/* What holds between keys. */
-int settings_check_together(const struct settings *s, struct err *e);
+/* "python3.11": the family and the name. */
+int settings_set_runtime(struct settings *s, struct str name, struct err *e);
+
+/* A path within the function's directory. */
+int settings_check_path(const char *text, struct err *e);
+
+/* The handler's syntax is its runtime's. */
+int settings_check_handler(const struct settings *s, struct err *e);
 
 #endif

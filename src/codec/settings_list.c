@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The keys of settings that hold more than one value: env, mount, device; and what holds between keys. */
-#include "base/units.h"
+/* The keys of settings that hold more than one value: env, mount, device. */
 #include "codec/settings_key.h"
 
 #include <errno.h>
@@ -117,8 +116,8 @@ static bool is_beneath(const char *path, const char *top)
 /* A mount must not replace a part of the sandbox: nor lie in /tmp, which is emptied after each request. */
 static int check_target(const char *target, struct err *e)
 {
-    static const char *const own[] = {"/usr", "/bin",  "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
-                                      "/etc", "/proc", "/sys",  "/dev", "/tmp",   "/run",   "/var/task"};
+    static const char *const own[] = {"/usr",  "/bin", "/sbin", "/lib", "/lib32", "/lib64",    "/libx32",     "/etc",
+                                      "/proc", "/sys", "/dev",  "/tmp", "/run",   "/var/task", "/var/runtime"};
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
         if (is_beneath(target, own[i]) || is_beneath(own[i], target))
             return err_say(e, EINVAL, "'%s' would hide %s of the sandbox: choose a path such as /mnt/data", target,
@@ -172,18 +171,5 @@ int settings_add_device(struct settings *s, struct str text, struct err *e)
         if (!strcmp(s->devices[i], path))
             return err_say(e, EINVAL, "'%s' stands there twice", path);
     memcpy(s->devices[s->device_count++], path, text.n + 1);
-    return 0;
-}
-
-int settings_check_together(const struct settings *s, struct err *e)
-{
-    char memory[UNITS_TEXT_MAX], tmp[UNITS_TEXT_MAX];
-    if (s->min_warm > s->max_concurrency)
-        return err_say(e, EINVAL, "min_warm: %u is more than max_concurrency (%u)", s->min_warm, s->max_concurrency);
-    if (s->given & SETTINGS_BIT(SETTINGS_KEY_TMP) && s->tmp_bytes > s->memory_bytes) {
-        units_format_size(s->tmp_bytes, tmp);
-        units_format_size(s->memory_bytes, memory);
-        return err_say(e, EINVAL, "tmp: %s is more than memory (%s), in which it is counted", tmp, memory);
-    }
     return 0;
 }

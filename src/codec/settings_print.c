@@ -40,6 +40,9 @@ static void put_key(const struct settings *s, int key, bool mask_env, struct jso
     case SETTINGS_SCALAR:
         scalar_put_json(&row->scalar, s, row->scalar.name, w);
         break;
+    case SETTINGS_RUNTIME_SHAPE:
+        json_put_text(w, row->scalar.name, settings_runtime_name(s));
+        break;
     case SETTINGS_ENV:
         put_env(s, mask_env, w);
         break;
@@ -82,6 +85,8 @@ static int add_value(const struct settings *s, int key, struct buf *out)
     int r = 0;
     if (row->shape == SETTINGS_SCALAR)
         r = scalar_print_text(&row->scalar, s, out);
+    if (row->shape == SETTINGS_RUNTIME_SHAPE)
+        r = buf_add_text(out, settings_runtime_name(s));
     for (uint32_t i = 0; r == 0 && row->shape == SETTINGS_MOUNTS && i < s->mount_count; i++) {
         r = i ? buf_add_text(out, ", ") : 0;
         r = r < 0 ? r : settings_print_mount(&s->mounts[i], out);

@@ -42,7 +42,7 @@ static void take_fields(struct faasd_event *e)
     }
 }
 
-const char *event_read(const char *payload, size_t length, struct faasd_event *e)
+const char *faasd_event_read(const char *payload, size_t length, struct faasd_event *e)
 {
     struct faasd_invoke_head head;
     if (length < sizeof(head))

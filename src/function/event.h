@@ -6,6 +6,6 @@
 #include "faasd/function.h"
 
 /* *e points into the payload. NULL, or a sentence that says what is wrong with it. */
-const char *event_read(const char *payload, size_t length, struct faasd_event *e);
+const char *faasd_event_read(const char *payload, size_t length, struct faasd_event *e);
 
 #endif

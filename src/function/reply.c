@@ -22,7 +22,7 @@ static void growing_trim(struct growing *g)
     *g = (struct growing){0};
 }
 
-void reply_reset(struct faasd_reply *reply)
+void faasd_reply_reset(struct faasd_reply *reply)
 {
     growing_trim(&reply->fields);
     growing_trim(&reply->body);
@@ -31,7 +31,7 @@ void reply_reset(struct faasd_reply *reply)
     reply->has_type = false;
 }
 
-void reply_free(struct faasd_reply *reply)
+void faasd_reply_free(struct faasd_reply *reply)
 {
     free(reply->fields.data);
     free(reply->body.data);
@@ -195,20 +195,25 @@ static void set_error_type(struct faasd_reply *reply, const char *type)
             *c = '_';
 }
 
+void faasd_reply_vfail(struct faasd_reply *reply, const char *type, const char *format, va_list arguments)
+{
+    if (reply->failed) /* the first cause is the one to tell */
+        return;
+    reply->failed = true;
+    set_error_type(reply, type);
+    vsnprintf(reply->message, sizeof(reply->message), format, arguments);
+}
+
 int faasd_fail(struct faasd_reply *reply, const char *type, const char *format, ...)
 {
     va_list arguments;
-    if (reply->failed) /* the first cause is the one to tell */
-        return -1;
-    reply->failed = true;
-    set_error_type(reply, type);
     va_start(arguments, format);
-    vsnprintf(reply->message, sizeof(reply->message), format, arguments);
+    faasd_reply_vfail(reply, type, format, arguments);
     va_end(arguments);
     return -1;
 }
 
-void reply_complete(struct faasd_reply *reply)
+void faasd_reply_complete(struct faasd_reply *reply)
 {
     if (!reply->failed && !reply->has_type && reply->body.length > 0)
         add_field(reply, "content-type", "application/octet-stream");

@@ -31,10 +31,14 @@ struct faasd_reply {
     char message[REPLY_ERROR_MESSAGE_MAX];
 };
 
-void reply_reset(struct faasd_reply *reply); /* for the next request; keeps small buffers */
-void reply_free(struct faasd_reply *reply);
+void faasd_reply_reset(struct faasd_reply *reply); /* for the next request; keeps small buffers */
+void faasd_reply_free(struct faasd_reply *reply);
+
+/* What faasd_fail() does. */
+void faasd_reply_vfail(struct faasd_reply *reply, const char *type, const char *format, va_list arguments)
+    FAASD_PRINTF(3, 0);
 
 /* Fills in what the handler left open. */
-void reply_complete(struct faasd_reply *reply);
+void faasd_reply_complete(struct faasd_reply *reply);
 
 #endif

@@ -3,14 +3,20 @@
  * The worker's loop: a request is one read(2) and its reply one sendmsg(2) as long as both are small. Nothing is allocated or asked of the
  * kernel before READY but what the loop needs, because this is the tail of a cold start.
  */
+#include "channel.h"
 #include "event.h"
 #include "faasd/frame.h"
 #include "faasd/function.h"
 #include "reply.h"
+#include "template.h"
+#include "wait.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,52 +43,12 @@ struct input {
 struct worker {
     int fd;
     faasd_handler handler;
+    struct wait wait;
     struct input in;
     struct faasd_reply reply;
 };
 
-static int complain(const char *text)
-{
-    static const char prefix[] = "faasd function: ";
-    struct iovec parts[] = {
-        {(void *)prefix, sizeof(prefix) - 1},
-        {(void *)text, strlen(text)},
-        {(void *)"\n", 1},
-    };
-    ssize_t written = writev(STDERR_FILENO, parts, 3);
-    (void)written; /* there is nobody else to tell */
-    return -1;
-}
-
-static void wait_for(int fd, short events)
-{
-    struct pollfd p = {.fd = fd, .events = events};
-    poll(&p, 1, -1); /* EINTR and errors show in the call that follows */
-}
-
-/* All parts, whatever the socket takes at a time. 0, or -1 when the other side is gone. */
-static int send_all(int fd, struct iovec *parts, size_t count)
-{
-    struct msghdr m = {.msg_iov = parts, .msg_iovlen = count};
-    while (m.msg_iovlen > 0) {
-        ssize_t sent = sendmsg(fd, &m, MSG_NOSIGNAL);
-        if (sent < 0 && errno != EAGAIN && errno != EINTR)
-            return -1;
-        if (sent < 0 && errno == EAGAIN)
-            wait_for(fd, POLLOUT);
-        size_t n = sent > 0 ? (size_t)sent : 0;
-        while (m.msg_iovlen > 0 && n >= m.msg_iov->iov_len) {
-            n -= m.msg_iov->iov_len;
-            m.msg_iov++;
-            m.msg_iovlen--;
-        }
-        if (n > 0) {
-            m.msg_iov->iov_base = (char *)m.msg_iov->iov_base + n;
-            m.msg_iov->iov_len -= n;
-        }
-    }
-    return 0;
-}
+static struct faasd_reply init_failed; /* type and message alone */
 
 static int input_grow(struct input *in, size_t needed)
 {
@@ -90,7 +56,7 @@ static int input_grow(struct input *in, size_t needed)
         return 0;
     char *data = realloc(in->data, needed + 1);
     if (!data)
-        return complain("no memory for the event");
+        return faasd_channel_complain("no memory for the event");
     in->data = data;
     in->room = needed;
     return 0;
@@ -105,25 +71,35 @@ static int read_frame(struct worker *w, struct faasd_frame *ret_frame)
         if (in->length >= sizeof(struct faasd_frame)) {
             memcpy(ret_frame, in->data, sizeof(*ret_frame));
             if (ret_frame->length > FRAME_BYTES_MAX)
-                return complain("a frame of impossible length");
+                return faasd_channel_complain("a frame of impossible length");
             wanted = sizeof(*ret_frame) + ret_frame->length;
             if (in->length >= wanted)
                 return 1;
         }
         if (input_grow(in, wanted > INPUT_FIRST_BYTES ? wanted : INPUT_FIRST_BYTES) != 0)
             return -1;
-        ssize_t n = read(w->fd, in->data + in->length, in->room - in->length);
+        ssize_t n = faasd_wait_receive(&w->wait, w->fd, in->data + in->length, in->room - in->length);
         if (n == 0)
-            return in->length == 0 ? 0 : complain("the connection ended inside a frame");
+            return in->length == 0 ? 0 : faasd_channel_complain("the connection ended inside a frame");
         if (n > 0)
             in->length += (size_t)n;
         else if (errno == EAGAIN)
-            wait_for(w->fd, POLLIN);
+            faasd_channel_wait(w->fd, POLLIN);
         else if (errno == ECONNRESET)
             return 0;
         else if (errno != EINTR)
-            return complain("cannot read from fd 3");
+            return faasd_channel_complain("cannot read from fd 3");
     }
+}
+
+/* A head that somebody else has read. */
+static int input_begin(struct input *in, const struct faasd_frame *head)
+{
+    if (input_grow(in, INPUT_FIRST_BYTES) != 0)
+        return -1;
+    memcpy(in->data, head, sizeof(*head));
+    in->length = sizeof(*head);
+    return 0;
 }
 
 static void input_drop_frame(struct input *in, size_t size)
@@ -137,27 +113,6 @@ static void input_drop_frame(struct input *in, size_t size)
     }
 }
 
-static int send_error(struct worker *w, uint64_t id)
-{
-    const struct faasd_reply *r = &w->reply;
-    struct faasd_error_head head = {
-        .type_length = (uint32_t)strlen(r->type),
-        .message_length = (uint32_t)strlen(r->message),
-    };
-    struct faasd_frame frame = {
-        .length = (uint32_t)sizeof(head) + head.type_length + head.message_length,
-        .type = FAASD_FRAME_ERROR,
-        .id = id,
-    };
-    struct iovec parts[] = {
-        {&frame, sizeof(frame)},
-        {&head, sizeof(head)},
-        {(void *)r->type, head.type_length},
-        {(void *)r->message, head.message_length},
-    };
-    return send_all(w->fd, parts, 4);
-}
-
 static int send_reply(struct worker *w, uint64_t id)
 {
     struct faasd_reply *r = &w->reply;
@@ -165,7 +120,7 @@ static int send_reply(struct worker *w, uint64_t id)
     if (payload > UINT32_MAX)
         faasd_fail(r, "ReplyTooLarge", "a reply of %zu bytes fits no frame", r->body.length);
     if (r->failed)
-        return send_error(w, id);
+        return faasd_channel_send_error(w->fd, id, r->type, r->message, -1);
     struct faasd_reply_head head = {
         .status = r->status,
         .fields_length = (uint32_t)r->fields.length,
@@ -178,7 +133,7 @@ static int send_reply(struct worker *w, uint64_t id)
         {r->fields.data, r->fields.length},
         {r->body.data, r->body.length},
     };
-    return send_all(w->fd, parts, 4);
+    return faasd_channel_send(w->fd, parts, 4, -1);
 }
 
 /* The event lies in the input buffer; the byte behind it may be the next frame's first, so it is put back. */
@@ -187,20 +142,20 @@ static int answer(struct worker *w, const struct faasd_frame *frame)
     struct faasd_event event;
     char *payload = w->in.data + sizeof(*frame);
     if (frame->type != FAASD_FRAME_INVOKE)
-        return complain("a frame that is not INVOKE");
-    const char *wrong = event_read(payload, frame->length, &event);
+        return faasd_channel_complain("a frame that is not INVOKE");
+    const char *wrong = faasd_event_read(payload, frame->length, &event);
     if (wrong)
-        return complain(wrong);
+        return faasd_channel_complain(wrong);
     char *behind = payload + frame->length;
     char kept = *behind;
     *behind = '\0';
-    reply_reset(&w->reply);
+    faasd_reply_reset(&w->reply);
     int result = w->handler(&event, &w->reply);
     if (result != 0)
         faasd_fail(&w->reply, "HandlerError", "the handler returned %d", result);
     *behind = kept;
     fflush(stdout); /* a line without an end must not wait in this process for the next request */
-    reply_complete(&w->reply);
+    faasd_reply_complete(&w->reply);
     return send_reply(w, frame->id);
 }
 
@@ -216,26 +171,62 @@ static int loop(struct worker *w)
     return have;
 }
 
-static int send_ready(int fd)
+/* A failed init says so in the place of READY, and its reason if it gave one. */
+static int fail_init(int fd, int result)
 {
-    struct faasd_frame frame = {.type = FAASD_FRAME_READY};
-    struct iovec part = {&frame, sizeof(frame)};
-    return send_all(fd, &part, 1);
+    char text[64];
+    snprintf(text, sizeof(text), "init returned %d", result);
+    fflush(stdout);
+    faasd_channel_complain(init_failed.message[0] ? init_failed.message : text);
+    faasd_channel_send_error(fd, 0, init_failed.type[0] ? init_failed.type : "InitFailed",
+                             init_failed.message[0] ? init_failed.message : text, -1);
+    return 1;
 }
 
-int faasd_serve_fd(int fd, int (*init)(void), faasd_handler handler)
+int faasd_init_fail(const char *type, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    faasd_reply_vfail(&init_failed, type, format, arguments);
+    va_end(arguments);
+    return -1;
+}
+
+/* READY, then the loop; a template's children arrive in the loop by way of FORK. */
+static int serve(struct worker *w, bool may_be_template)
+{
+    char text[TEMPLATE_TEXT_MAX];
+    const char *answer = may_be_template && faasd_template_is_wanted() ? faasd_template_answer(text) : NULL;
+    if (faasd_channel_send_ready(w->fd, answer) != 0)
+        return -1;
+    if (answer && answer != text) {
+        struct faasd_frame head;
+        enum template_outcome outcome = faasd_template_serve(w->fd, &head);
+        if (outcome == TEMPLATE_ENDED || outcome == TEMPLATE_BROKEN)
+            return outcome;
+        if (outcome == TEMPLATE_REQUEST && input_begin(&w->in, &head) != 0)
+            return -1;
+    }
+    return loop(w);
+}
+
+static int run(int fd, int (*init)(void), faasd_handler handler, bool may_be_template)
 {
     struct worker w = {.fd = fd, .handler = handler};
     signal(SIGPIPE, SIG_IGN);
     setvbuf(stdout, NULL, _IOLBF, 0); /* a pipe would be fully buffered: the log would lag behind by 4 KiB */
-    if (init && init() != 0) {
-        complain("init failed");
-        return 1;
-    }
-    int result = send_ready(fd) == 0 ? loop(&w) : -1;
+    int result = init ? init() : 0;
+    if (result != 0)
+        return fail_init(fd, result);
+    result = serve(&w, may_be_template);
     free(w.in.data);
-    reply_free(&w.reply);
+    faasd_reply_free(&w.reply);
     return result == 0 ? 0 : 1;
+}
+
+int faasd_serve_fd(int fd, int (*init)(void), faasd_handler handler)
+{
+    return run(fd, init, handler, false);
 }
 
 int faasd_serve_with_init(int (*init)(void), faasd_handler handler)
@@ -243,10 +234,12 @@ int faasd_serve_with_init(int (*init)(void), faasd_handler handler)
     int type = 0;
     socklen_t size = sizeof(type);
     if (getsockopt(FAASD_FRAME_FD, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_STREAM) {
-        complain("this program answers requests that faasd hands it: faasd deploy NAME PROGRAM --runtime native");
+        faasd_channel_complain(
+            "this program answers requests that faasd hands it: faasd deploy NAME PROGRAM --runtime native");
         return 2;
     }
-    return faasd_serve_fd(FAASD_FRAME_FD, init, handler);
+    fcntl(FAASD_FRAME_FD, F_SETFD, FD_CLOEXEC); /* programs that the handler starts have no business on it */
+    return run(FAASD_FRAME_FD, init, handler, true);
 }
 
 int faasd_serve(faasd_handler handler)

@@ -3,9 +3,11 @@
 #include "gateway/api.h"
 
 #include "base/clock.h"
+#include "base/fmt.h"
 #include "codec/json.h"
 #include "gateway/api_print.h"
 #include "gateway/pool.h"
+#include "gateway/runtime.h"
 
 struct function *api_find_function(struct exchange *x, struct str name)
 {
@@ -33,9 +35,11 @@ void api_print_counts(struct json_writer *w, const struct pool_counts *c)
     json_put_object(w, "counts");
     json_put_u64(w, "starting", c->starting);
     json_put_u64(w, "idle", c->idle);
+    json_put_u64(w, "frozen", c->frozen);
     json_put_u64(w, "busy", c->busy);
     json_put_u64(w, "stopping", c->stopping);
     json_put_u64(w, "queued", c->queued);
+    json_put_u64(w, "templates", c->templates);
     json_put_u64(w, "memory_bytes", c->memory_bytes);
     json_put_object_end(w);
 }
@@ -53,6 +57,23 @@ void api_print_counters(struct json_writer *w, const struct function_counters *c
     json_put_u64(w, "cold_starts", c->cold_starts);
     json_put_u64(w, "duration_ms", c->duration_ns / 1000000);
     json_put_object_end(w);
+}
+
+void api_print_runtime(struct json_writer *w, const struct config *c, const struct version *v)
+{
+    char used[VERSION_RUNTIME_MAX + CONFIG_PATH_MAX + 4];
+    const struct config_runtime *runtime = runtime_find(c, &v->settings, NULL);
+    if (runtime)
+        json_put_text(w, "interpreter", runtime->path);
+    fmt_to(used, sizeof(used), "%s", v->runtime_used);
+    if (runtime && v->runtime_used[0])
+        fmt_to(used, sizeof(used), "%s (%s)", v->runtime_used, runtime->path);
+    else if (runtime)
+        fmt_to(used, sizeof(used), "%s", runtime->path);
+    if (used[0])
+        json_put_text(w, "runtimeUsed", used);
+    if (v->no_template[0])
+        json_put_text(w, "noTemplate", v->no_template);
 }
 
 static void print_version(struct json_writer *w, const struct function *f)
@@ -76,7 +97,7 @@ static void print_list_entry(struct function *f, void *context)
     pool_count(f->pool, &counts);
     json_put_object(w, NULL);
     print_version(w, f);
-    json_put_text(w, "runtime", f->current->settings.runtime == SETTINGS_RUNTIME_NATIVE ? "native" : "exec");
+    json_put_text(w, "runtime", settings_runtime_name(&f->current->settings));
     json_put_text(w, "description", f->current->settings.description);
     json_put_u64(w, "memory_bytes", f->current->settings.memory_bytes);
     json_put_u64(w, "timeout_ms", f->current->settings.timeout_ms);
@@ -107,6 +128,8 @@ static void print_instance(const struct pool_instance_info *i, void *context)
     json_put_u64(w, "id", i->id);
     json_put_i64(w, "pid", i->pid);
     json_put_text(w, "state", i->state);
+    json_put_bool(w, "forked", i->forked);
+    json_put_bool(w, "frozen", i->frozen);
     json_put_u64(w, "version", i->version_number);
     json_put_u64(w, "age_ms", i->age_ms);
     json_put_u64(w, "requests", i->requests);
@@ -139,6 +162,7 @@ void api_functions_describe(struct exchange *x, struct str name)
     json_put_object(&w, NULL);
     print_version(&w, f);
     json_put_text(&w, "code", f->current->code);
+    api_print_runtime(&w, x->gateway->config, f->current);
     int r = print_settings(&w, &f->current->settings,
                            http1_query_find(x->request->query, "show_env", &show_env) && str_is(show_env, "1"));
     api_print_counts(&w, &counts);

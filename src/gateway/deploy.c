@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "codec/json.h"
+#include "gateway/api_print.h"
 #include "gateway/deploy_job.h"
 #include "gateway/pool.h"
 #include "gateway/revision.h"
@@ -85,8 +86,7 @@ static bool wants_dry_run(const struct exchange *x)
     return http1_query_find(x->request->query, "dry_run", &value) && !str_is(value, "0");
 }
 
-/* NULL: the exchange was ended. */
-static struct deploy *deploy_new(struct exchange *x, struct str name)
+struct deploy *deploy_new(struct exchange *x, struct str name)
 {
     if (!settings_name_is_valid(name)) {
         exchange_error(x, 400, "BadRequest", "a function's name has 1 to 64 of A-Z a-z 0-9 _ -");
@@ -110,6 +110,7 @@ static struct deploy *deploy_new(struct exchange *x, struct str name)
     d->dry_run = wants_dry_run(x);
     buf_init(&d->settings_json, 0);
     buf_init(&d->changed, 0);
+    buf_init(&d->warnings, 0);
     ev_init(&d->timer, NULL);
     str_copy(name, d->name, sizeof(d->name));
     list_push_back(&in_flight, &d->link);
@@ -140,6 +141,7 @@ static void deploy_free(struct deploy *d)
     settings_fini(&d->settings);
     buf_fini(&d->settings_json);
     buf_fini(&d->changed);
+    buf_fini(&d->warnings);
     list_remove(&d->link);
     in_flight_count--;
     free(d);
@@ -172,9 +174,9 @@ void deploy_fail_host(struct deploy *d, const struct err *e, const char *what)
         deploy_fail(d, 500, "InternalError", "%s: %s", what, e->text);
 }
 
-static void put_changed(struct json_writer *w, struct str lines)
+static void put_lines(struct json_writer *w, const char *key, struct str lines)
 {
-    json_put_array(w, "changed");
+    json_put_array(w, key);
     while (lines.n) {
         struct str line = str_cut(lines, '\n', &lines, NULL);
         if (line.n)
@@ -211,7 +213,10 @@ void deploy_succeed(struct deploy *d, bool unchanged)
     json_put_u64(&w, "number", v->number);
     json_put_text(&w, "revision", v->revision);
     json_put_bool(&w, "created", created);
-    put_changed(&w, unchanged ? (struct str){0} : buf_str(&d->changed));
+    put_lines(&w, "changed", unchanged ? (struct str){0} : buf_str(&d->changed));
+    if (d->warnings.len)
+        put_lines(&w, "warnings", buf_str(&d->warnings));
+    api_print_runtime(&w, d->gateway->config, v);
     if (d->dry_run)
         json_put_bool(&w, "dry_run", true);
     json_put_object_end(&w);
@@ -237,18 +242,37 @@ int deploy_settle(struct deploy *d, const struct revision_sources *s)
     return r;
 }
 
-/* ---- PUT ---- */
-
-void deploy_put(struct exchange *x, struct str name)
+/* Is something of the host mounted where /opt/bootstrap would stand? It is not looked at before the trial. */
+static bool mounts_opt(const struct settings *s)
 {
-    struct deploy *d = deploy_new(x, name);
-    if (d)
-        deploy_upload_start(d);
+    static const char entry[] = "/opt/bootstrap";
+    for (uint32_t i = 0; i < s->mount_count; i++) {
+        size_t n = strlen(s->mounts[i].target);
+        if (strncmp(s->mounts[i].target, entry, n) == 0 && (entry[n] == '/' || entry[n] == '\0'))
+            return true;
+    }
+    return false;
 }
 
-/* ---- PATCH ---- */
+int deploy_find_entry(struct deploy *d, bool has_bootstrap)
+{
+    struct settings *s = &d->settings;
+    if (s->runtime != SETTINGS_RUNTIME_PROVIDED)
+        return 0;
+    d->opt_bootstrap = !has_bootstrap;
+    if (!has_bootstrap && !mounts_opt(s)) {
+        deploy_fail(
+            d, 400, "Runtime.InvalidEntrypoint",
+            "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]: the program that speaks the "
+            "Runtime API has to be called 'bootstrap' and stand at the top of what is deployed");
+        return -ENOENT;
+    }
+    if (!s->handler[0])
+        str_copy(str_from(REVISION_BOOTSTRAP), s->handler, sizeof(s->handler));
+    return 0;
+}
 
-static bool is_known(struct deploy *d)
+bool deploy_is_known(struct deploy *d)
 {
     if (d->before)
         return true;
@@ -256,45 +280,13 @@ static bool is_known(struct deploy *d)
     return false;
 }
 
-static void patch(struct deploy *d)
-{
-    d->version = revision_make(d->code, d->before->code_bytes, &d->settings, &d->settings_json);
-    deploy_compare(d);
-}
+/* ---- PUT ---- */
 
-static void on_found(void *owner, const struct err *e)
-{
-    struct deploy *d = owner;
-    if (e->code == ENOENT)
-        deploy_fail(d, 400, "BadRequest", "%s", e->text);
-    else if (e->code)
-        deploy_fail_host(d, e, "look for the handler");
-    else
-        patch(d);
-}
-
-void deploy_patch(struct exchange *x, struct str name)
+void deploy_put(struct exchange *x, struct str name)
 {
     struct deploy *d = deploy_new(x, name);
-    if (!d || !is_known(d))
-        return;
-    struct revision_sources s = {.before = d->before, .given = x->body};
-    if (!str_trim(x->body).n) {
-        deploy_fail(d, 400, "BadRequest", "the body has to be a JSON object with the settings to change");
-        return;
-    }
-    if (deploy_settle(d, &s) < 0)
-        return;
-    /* The code stays, and with it the handler that its deploy found, unless another one is given now. */
-    if (!d->settings.handler[0])
-        memcpy(d->settings.handler, d->before->settings.handler, sizeof(d->settings.handler));
-    memcpy(d->code, d->before->code, sizeof(d->code));
-    if (strcmp(d->settings.handler, d->before->settings.handler) == 0) {
-        patch(d);
-        return;
-    }
-    deploy_set_state(d, DEPLOY_LOOKING);
-    store_find_program(d->gateway->store, d->before->code, d->settings.handler, on_found, d);
+    if (d)
+        deploy_upload_start(d);
 }
 
 /* ---- DELETE ---- */
@@ -326,7 +318,7 @@ static void on_deleted(void *owner, const struct err *e)
 void deploy_delete(struct exchange *x, struct str name)
 {
     struct deploy *d = deploy_new(x, name);
-    if (!d || !is_known(d))
+    if (!d || !deploy_is_known(d))
         return;
     deploy_set_state(d, DEPLOY_STORING);
     store_delete_function(d->gateway->store, d->name, on_deleted, d);

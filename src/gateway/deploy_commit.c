@@ -34,7 +34,7 @@ static void store_it(struct deploy *d)
         .created_ms = v->created_ms,
         .code_bytes = v->code_bytes,
         .current = true,
-        .handler = v->settings.handler,
+        .handler = revision_entry(v),
         .settings = buf_str(&d->settings_json),
     };
     deploy_set_state(d, DEPLOY_STORING);
@@ -43,13 +43,35 @@ static void store_it(struct deploy *d)
 
 /* ---- the trial ---- */
 
+enum { TYPE_MAX = 65 };
+
+/* A failed initialisation says "Runtime.ImportModuleError: ...": what stands before the colon is the error's type. Whatever else there is to say is BadRequest. */
+static const char *type_of_failure(const char *text, char out[TYPE_MAX])
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._";
+    size_t n = strspn(text, letters);
+    bool is_type = text[0] >= 'A' && text[0] <= 'Z' && strncmp(text + n, ": ", 2) == 0;
+    return is_type && str_copy((struct str){text, n}, out, TYPE_MAX) ? out : "BadRequest";
+}
+
+/* What the unpacker found is probably why. */
+static void fail_trial(struct deploy *d, const struct err *e)
+{
+    char type[TYPE_MAX];
+    struct str warnings = buf_str(&d->warnings);
+    while (warnings.n && warnings.p[warnings.n - 1] == '\n')
+        warnings.n--;
+    deploy_fail(d, 400, type_of_failure(e->text, type), "the function could not be started: %s%s%.*s", e->text,
+                warnings.n ? "\n" : "", (int)warnings.n, warnings.n ? warnings.p : "");
+}
+
 static void on_tried(void *owner, const struct err *e)
 {
     struct deploy *d = owner;
     if (e->code == ENOSPC || e->code == EDQUOT || e->code == EAGAIN || e->code == ENOMEM)
         deploy_fail_host(d, e, "start the function");
     else if (e->code)
-        deploy_fail(d, 400, "BadRequest", "the function could not be started: %s", e->text);
+        fail_trial(d, e);
     else
         store_it(d);
 }
@@ -153,6 +175,8 @@ static void on_digest(void *owner, const struct err *e, const struct store_tree 
     memcpy(d->code, tree->digest, sizeof(d->code));
     d->code_is_known = tree->published;
     d->version = revision_make(d->code, tree->bytes, &d->settings, &d->settings_json);
+    if (d->version)
+        d->version->opt_bootstrap = d->opt_bootstrap;
     deploy_compare(d);
 }
 

@@ -69,12 +69,16 @@ struct deploy {
     struct settings settings;      /* until the version has them */
     struct buf settings_json;      /* of the version: what is stored */
     struct buf changed;            /* one line each */
+    struct buf warnings;           /* the same: what the unpacker says will probably not work */
+    bool opt_bootstrap;            /* for the version */
     char code[MESSAGE_DIGEST_MAX]; /* "" until digested */
     bool code_is_known;            /* versions/DIGEST was there already */
 };
 
 /* deploy.c */
 void deploy_set_state(struct deploy *d, enum deploy_state state);
+struct deploy *deploy_new(struct exchange *x, struct str name); /* BEGUN; NULL: the exchange was ended */
+bool deploy_is_known(struct deploy *d); /* there is such a function, or the deploy has failed and is gone */
 /* Ends it with one of faasd's errors; whatever was made is undone. `d` is gone afterwards. */
 void deploy_fail(struct deploy *d, int status, const char *type, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -84,6 +88,8 @@ void deploy_succeed(struct deploy *d, bool unchanged);
 /* Merges, checks: 0, or the deploy has failed and is gone. */
 struct revision_sources;
 int deploy_settle(struct deploy *d, const struct revision_sources *s);
+/* provided: which bootstrap is started, and the default of _HANDLER. The others: nothing. 0, or the deploy has failed and is gone. */
+int deploy_find_entry(struct deploy *d, bool has_bootstrap);
 bool deploy_uses_code(const char *code); /* does one in flight need this tree, whose row is not there yet? */
 
 /* deploy_upload.c: RECEIVING to the unpacker's answer, then deploy_digest() */

@@ -113,6 +113,8 @@ static void fail_refused(struct deploy *d, const struct json *answer)
         deploy_fail(d, 413, type, "%s", text);
     else if (type && strcmp(type, "StorageFull") == 0)
         deploy_fail(d, 507, type, "%s", text);
+    else if (type && strncmp(type, "Runtime.", 8) == 0)
+        deploy_fail(d, 400, type, "%s", text);
     else if (type && strcmp(type, "InternalError") == 0)
         deploy_fail(d, 500, type, "%s", text);
     else
@@ -164,13 +166,24 @@ static struct str given_settings(const struct exchange *x)
     return f ? f->value : (struct str){0};
 }
 
+static int take_warnings(struct deploy *d, const struct json *answer)
+{
+    int r = 0;
+    JSON_EACH(json_get(answer, "warnings"), at)
+    {
+        if (r == 0 && json_text(at))
+            r = buf_addf(&d->warnings, "%s\n", json_text(at));
+    }
+    return r;
+}
+
 static void take_tree(struct deploy *d, const struct json *answer)
 {
     struct buf manifest;
     bool found;
     const char *handler = json_get_text(answer, "handler");
     buf_init(&manifest, 0);
-    if (read_manifest(answer, &manifest, &found) < 0) {
+    if (read_manifest(answer, &manifest, &found) < 0 || take_warnings(d, answer) < 0) {
         buf_fini(&manifest);
         deploy_fail(d, 503, "NoCapacity", "out of memory");
         return;
@@ -183,11 +196,15 @@ static void take_tree(struct deploy *d, const struct json *answer)
     buf_fini(&manifest);
     if (r < 0)
         return;
-    if (handler && !str_copy(str_from(handler), d->settings.handler, sizeof(d->settings.handler))) {
+    if (handler && *handler && !str_copy(str_from(handler), d->settings.handler, sizeof(d->settings.handler))) {
         deploy_fail(d, 400, "BadRequest", "the handler's path is longer than %u bytes",
                     (unsigned)sizeof(d->settings.handler) - 1);
         return;
     }
+    bool has_bootstrap = false;
+    json_get_bool(answer, "bootstrap", &has_bootstrap);
+    if (deploy_find_entry(d, has_bootstrap) < 0)
+        return;
     deploy_digest(d);
 }
 
@@ -212,29 +229,77 @@ static void on_unpacked(void *owner, const struct exec_result *r)
 
 /* ---- starting it ---- */
 
+enum { ARGUMENTS_MAX = 28 };
+
+struct arguments {
+    const char *v[ARGUMENTS_MAX + 1];
+    unsigned n;
+};
+
+static void add(struct arguments *a, const char *option, const char *value)
+{
+    if (!value || !*value)
+        return;
+    assert(a->n + 2 <= ARGUMENTS_MAX);
+    a->v[a->n++] = option;
+    a->v[a->n++] = value;
+}
+
+static bool is_given(const struct settings *s, enum settings_key key)
+{
+    return s->given & (UINT64_C(1) << key);
+}
+
+/* What the person said now, then what the version before has: the manifest between the two is in the archive. */
+static void add_settings(struct arguments *a, const struct deploy *d)
+{
+    const struct settings *s = &d->settings;
+    add(a, "--handler", is_given(s, SETTINGS_KEY_HANDLER) ? s->handler : NULL);
+    add(a, "--runtime", is_given(s, SETTINGS_KEY_RUNTIME) ? settings_runtime_name(s) : NULL);
+    add(a, "--venv", is_given(s, SETTINGS_KEY_VENV) ? s->venv : NULL);
+    if (!d->before)
+        return;
+    /* Where nobody says which file to start, the one that was started so far is, if it is still there. */
+    add(a, "--earlier", d->before->settings.handler);
+    add(a, "--earlier-runtime", settings_runtime_name(&d->before->settings));
+    add(a, "--earlier-venv", d->before->settings.venv);
+}
+
+static int print_runtimes(const struct config *c, struct buf *out)
+{
+    int r = 0;
+    for (uint32_t i = 0; r == 0 && i < c->runtime_count; i++)
+        r = buf_addf(out, "%s=%s\n", c->runtimes[i].name, c->runtimes[i].path);
+    return r < 0 ? r : buf_add(out, "", 1);
+}
+
 static struct exec_once *run_unpacker(struct deploy *d, int stdin_fd)
 {
     const struct config *c = d->gateway->config;
     char entries[24], bytes[24], archive[24];
+    struct buf runtimes;
+    struct arguments a = {.v = {"/faasd", "unpack"}, .n = 2};
     fmt_to(entries, sizeof(entries), "%u", c->code_entries_max);
     fmt_to(bytes, sizeof(bytes), "%lu", (unsigned long)c->code_bytes_max);
     fmt_to(archive, sizeof(archive), "%lu", (unsigned long)c->archive_bytes_max);
-    const char *argv[16] = {"/faasd", "unpack",  "--name", d->name,           "--entries",
-                            entries,  "--bytes", bytes,    "--archive-bytes", archive};
-    unsigned n = 10;
-    if (d->settings.given & (1u << SETTINGS_KEY_HANDLER)) {
-        argv[n++] = "--handler";
-        argv[n++] = d->settings.handler;
+    buf_init(&runtimes, 0);
+    if (print_runtimes(c, &runtimes) < 0) {
+        buf_fini(&runtimes);
+        close(stdin_fd);
+        return NULL;
     }
-    /* Where nobody says which file to start, the one that was started so far is, if it is still there. */
-    if (d->before && d->before->settings.handler[0]) {
-        argv[n++] = "--earlier";
-        argv[n++] = d->before->settings.handler;
-    }
+    add(&a, "--name", d->name);
+    add(&a, "--entries", entries);
+    add(&a, "--bytes", bytes);
+    add(&a, "--archive-bytes", archive);
+    add(&a, "--runtimes", runtimes.data);
+    if (c->transient)
+        add(&a, "--transient", "yes");
+    add_settings(&a, d);
     struct exec_once_options o = {
         .kind = MESSAGE_SPAWN_UNPACK,
         .staging = d->staging,
-        .argv = argv,
+        .argv = a.v,
         .stdin_fd = stdin_fd,
         .memory_bytes = DEPLOY_UNPACK_MEMORY,
         .timeout_ms = DEPLOY_RUN_MAX_MS,
@@ -242,7 +307,9 @@ static struct exec_once *run_unpacker(struct deploy *d, int stdin_fd)
         .on_done = on_unpacked,
         .owner = d,
     };
-    return exec_once(d->gateway, &o);
+    struct exec_once *run = exec_once(d->gateway, &o);
+    buf_fini(&runtimes);
+    return run;
 }
 
 /* Only our end is non-blocking: the unpacker simply reads. */
@@ -277,7 +344,7 @@ void deploy_upload_start(struct deploy *d)
     struct exchange *x = d->exchange;
     int stdin_fd = -1;
     /* What is wrong with the given settings is said before the archive is sent; the manifest's come later. */
-    if (deploy_settle(d, &(struct revision_sources){.given = given_settings(x)}) < 0)
+    if (deploy_settle(d, &(struct revision_sources){.manifest_may_follow = true, .given = given_settings(x)}) < 0)
         return;
     int r = open_pipe(d, &stdin_fd);
     d->staging = choose_staging();

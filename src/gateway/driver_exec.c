@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The exec runtime: init starts one process per request; its stdout is the reply, its exit code the outcome. */
+/* The exec runtime: init starts one process per request; its stdout (contract files: a file that it leaves, INIT_COMMAND_FILES) is the reply, its exit
+ * code the outcome. */
 #include "gateway/instance.h"
 
 #include "base/clock.h"
@@ -39,7 +40,9 @@ static void on_flood(void *owner)
     struct instance *i = owner;
     char limit[UNITS_TEXT_MAX];
     units_format_size(i->gateway->config->reply_bytes_max, limit);
-    instance_stop(i, INSTANCE_BAD_REPLY, "the output is longer than the limit 'reply_bytes' (%s)", limit);
+    bool files = i->version->settings.contract == SETTINGS_CONTRACT_FILES;
+    instance_stop(i, INSTANCE_BAD_REPLY, "the %s is longer than the limit 'reply_bytes' (%s)",
+                  files ? "file named by $res" : "output", limit);
 }
 
 /* The reply of a program that exited 0. NULL, or why it is none. `fields` is borrowed from the caller. */
@@ -47,7 +50,7 @@ static const char *build_reply(const struct instance *i, char fields[FIELDS_MAX]
 {
     const struct settings *s = &i->version->settings;
     struct str out = buf_str(&i->channel.out);
-    if (s->contract == SETTINGS_CONTRACT_STDIO) {
+    if (s->contract != SETTINGS_CONTRACT_CGI) {
         *ret_reply = (struct invocation_reply){.status = 200, .content_type = s->content_type, .body = out};
         return NULL;
     }
@@ -58,18 +61,25 @@ static const char *build_reply(const struct instance *i, char fields[FIELDS_MAX]
     return fault;
 }
 
+/* Contract files: init could not read what the program left. */
+static const char *describe_no_reply(const struct init_done *done)
+{
+    return done->error == EINVAL ? "what the program left at the path in $res is not a regular file"
+                                 : "the file that the program left at the path in $res could not be read";
+}
+
 static void on_finished(void *owner, const struct init_done *done)
 {
     static char fields[FIELDS_MAX];
     struct instance *i = owner;
     if (i->state != INSTANCE_BUSY)
         return;
-    if (done->status != 0 || done->flags & INIT_DONE_EXEC_FAILED) {
+    if (done->status != 0 || done->flags & (INIT_DONE_EXEC_FAILED | INIT_DONE_NO_EVENT)) {
         instance_judge(i, done);
         return;
     }
     struct invocation_reply reply;
-    const char *fault = build_reply(i, fields, &reply);
+    const char *fault = done->flags & INIT_DONE_NO_REPLY ? describe_no_reply(done) : build_reply(i, fields, &reply);
     struct invocation *inv = i->invocation;
     if (fault)
         invocation_fail(inv, INVOCATION_CRASHED, 502, "BadReply", "%s", fault);
@@ -141,7 +151,11 @@ static void deliver(struct instance *i, struct invocation *inv)
         return;
     }
     struct exec_options o = {
-        .request_id = inv->exchange->id, .stdin_fd = stdin_fd, .out_max = i->gateway->config->reply_bytes_max};
+        .request_id = inv->exchange->id,
+        .stdin_fd = stdin_fd,
+        .out_max = i->gateway->config->reply_bytes_max,
+        .flags = i->version->settings.contract == SETTINGS_CONTRACT_FILES ? INIT_COMMAND_FILES : 0,
+    };
     r = exec_channel_exec(&i->channel, &o);
     fd_close(&stdin_fd);
     if (r < 0)

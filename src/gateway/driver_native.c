@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The native runtime: a worker that answers frames on its own socket, request after request. */
+/* native, python and node: a worker that answers frames on its own socket, request after request; or a template, which is sent FORK alone. */
 #include "gateway/instance.h"
 
 #include "base/clock.h"
+#include "base/fdio.h"
 #include "base/log.h"
-#include "base/units.h"
+#include "codec/json_check.h"
 #include "gateway/cgi.h"
-#include "gateway/environment.h"
+#include "gateway/event.h"
+#include "gateway/pool_events.h"
+#include "gateway/runtime.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum {
     FIELDS_OUT_MAX = 65536, /* header lines of a reply */
@@ -17,10 +21,82 @@ enum {
     FIELDS_IN_MAX = 65536 + 128 * 8 + 512,
 };
 
-static void on_ready(void *owner)
+/* ---- ready ---- */
+
+/* The whole of it, or as much as fits without cutting a UTF-8 character. */
+static void keep_words(struct str words, char *out, size_t cap)
 {
-    instance_ready(owner);
+    while (words.n >= cap || (words.n && (words.p[words.n - 1] & 0x80) && words.n + 4 > cap))
+        words.n--;
+    str_copy(words, out, cap);
 }
+
+static const char UNSAID[] = "its worker does not say that it can be: link it with this release's libfaasd.a";
+
+/* It was started to be a template. True: it is one from now on; false: it serves by itself. */
+static bool try_template(struct instance *i, const struct native_ready *r)
+{
+    struct version *v = i->version;
+    if (!str_is(r->template, "yes")) {
+        keep_words(r->template.n ? r->template : str_from(UNSAID), v->no_template, sizeof(v->no_template));
+        log_info("instances are not forked fn=%s: %s", i->function->name, v->no_template);
+        return false;
+    }
+    v->no_template[0] = '\0';
+    return pool_may_open_template(i->pool, i);
+}
+
+static void on_ready(void *owner, const struct native_ready *r)
+{
+    struct instance *i = owner;
+    if (i->state != INSTANCE_STARTING)
+        return;
+    if (r->runtime.n)
+        keep_words(r->runtime, i->version->runtime_used, sizeof(i->version->runtime_used));
+    if (instance_is_child(i)) {
+        line_reader_attach_shared(&i->log, native_channel_take_log(&i->native));
+        template_child_ready(i, i->native.peer_pid);
+    }
+    if (i->template && try_template(i, r)) {
+        instance_become_template(i);
+        return;
+    }
+    pool_drop_template(i->pool, i);
+    instance_ready(i);
+}
+
+static bool is_plain_word(struct str s)
+{
+    for (size_t k = 0; k < s.n; k++)
+        if ((unsigned char)s.p[k] <= 0x20 || (unsigned char)s.p[k] >= 0x7f)
+            return false;
+    return s.n > 0 && s.n < INSTANCE_FAULT_TYPE_MAX;
+}
+
+/* NULL, or why an ERROR is refused. */
+static const char *check_error(struct str type, struct str trace)
+{
+    if (!is_plain_word(type))
+        return "the type of an ERROR is not a word of at most 128 characters";
+    if (trace.n && (trace.p[0] != '[' || !json_check(trace, NULL)))
+        return "the trace of an ERROR is not a JSON array";
+    return NULL;
+}
+
+static void on_init_error(void *owner, struct str type, struct str message, struct str trace)
+{
+    struct instance *i = owner;
+    const char *fault = check_error(type, trace);
+    int log_fd = native_channel_take_log(&i->native);
+    if (log_fd >= 0)
+        line_reader_attach_shared(&i->log, log_fd);
+    if (fault)
+        instance_stop(i, INSTANCE_START_FAILED, "%s", fault);
+    else
+        instance_init_failed(i, &(struct instance_fault){.type = type, .message = message, .trace = trace});
+}
+
+/* ---- replies ---- */
 
 /* Turns name\0value\0 pairs into header lines. NULL, or why the reply is refused. */
 static const char *build_fields(struct str pairs, char out[FIELDS_OUT_MAX], size_t *ret_len, bool *ret_has_type)
@@ -55,7 +131,7 @@ static void on_reply(void *owner, const struct faasd_reply_head *head, struct st
     if (!fault && body.n > i->gateway->config->reply_bytes_max)
         fault = "the reply is longer than the limit 'reply_bytes'";
     if (fault) {
-        instance_stop(i, INSTANCE_BAD_REPLY, "%s", fault);
+        instance_give_up(i, INSTANCE_BAD_REPLY, "%s", fault);
         return;
     }
     struct invocation_reply reply = {
@@ -64,57 +140,76 @@ static void on_reply(void *owner, const struct faasd_reply_head *head, struct st
         .fields = {fields, len},
         .body = body,
     };
-    /* The worker gets its next request first: it works while this reply is written. Nothing the reply borrows is touched by that. */
     struct invocation *inv = i->invocation;
+    if (instance_is_single_use(i)) { /* nothing is gained by killing it first */
+        invocation_end_reply(inv, &reply);
+        instance_replied(i, true);
+        return;
+    }
+    /* The worker gets its next request first: it works while this reply is written. Nothing the reply borrows is touched by that. */
     instance_replied(i, true);
     invocation_end_reply(inv, &reply);
 }
 
-static bool is_plain_word(struct str s)
-{
-    for (size_t k = 0; k < s.n; k++)
-        if ((unsigned char)s.p[k] <= 0x20 || (unsigned char)s.p[k] >= 0x7f)
-            return false;
-    return s.n > 0 && s.n <= 128;
-}
-
-static void on_error(void *owner, struct str type, struct str message, struct str trace)
+static void on_error(void *owner, struct str type, struct str message, struct str trace, bool leaving)
 {
     struct instance *i = owner;
     if (i->state != INSTANCE_BUSY)
         return;
-    if (!is_plain_word(type)) {
-        instance_stop(i, INSTANCE_BAD_REPLY, "the type of an ERROR is not a word of at most 128 characters");
+    const char *fault = check_error(type, trace);
+    if (fault) {
+        instance_give_up(i, INSTANCE_BAD_REPLY, "%s", fault);
         return;
     }
-    char name[129];
+    char name[INSTANCE_FAULT_TYPE_MAX];
     str_copy(type, name, sizeof(name));
     struct invocation_failure f = {
         .outcome = INVOCATION_FUNCTION_ERROR, .status = 500, .type = name, .message = message, .trace = trace};
     struct invocation *inv = i->invocation;
-    instance_replied(i, true);
+    instance_replied(i, !leaving);
     invocation_end_failure(inv, &f);
 }
+
+/* ---- ends ---- */
 
 static void on_violation(void *owner, const char *what)
 {
     struct instance *i = owner;
-    enum instance_doom why = i->state == INSTANCE_STARTING ? INSTANCE_START_FAILED : INSTANCE_BAD_REPLY;
+    if (i->state == INSTANCE_TEMPLATE) {
+        template_kill(i->template, what);
+        return;
+    }
     if (i->state == INSTANCE_IDLE)
         log_warn("the worker sent %s, it is replaced fn=%s inst=%lu", what, i->function->name,
                  (unsigned long)i->waiter.id);
-    instance_stop(i, why, "the worker sent %s", what);
+    if (i->state == INSTANCE_STARTING)
+        instance_stop(i, INSTANCE_START_FAILED, "the worker sent %s", what);
+    else
+        instance_give_up(i, INSTANCE_BAD_REPLY, "the worker sent %s", what);
 }
 
 static const char CLOSED[] = "the worker closed its socket";
 
+/* Its process may be started again in the same sandbox: node, where nothing can be forked. */
+static bool is_repeatable(const struct instance *i)
+{
+    const struct settings *s = &i->version->settings;
+    return s->runtime == SETTINGS_RUNTIME_NODE && s->isolation == SETTINGS_ISOLATION_FORK;
+}
+
 static void on_closed(void *owner)
 {
-    instance_worker_closed(owner, CLOSED);
+    struct instance *i = owner;
+    bool ends = i->state == INSTANCE_ENDING || i->state == INSTANCE_JUDGING;
+    if (is_repeatable(i) && i->state == INSTANCE_BUSY)
+        instance_give_up(i, INSTANCE_CRASHED, CLOSED); /* whether it ended or only closed its socket: init tells */
+    else if (!is_repeatable(i) || !ends)
+        instance_worker_closed(i, CLOSED);
 }
 
 static const struct native_channel_events NATIVE_EVENTS = {
     .on_ready = on_ready,
+    .on_init_error = on_init_error,
     .on_reply = on_reply,
     .on_error = on_error,
     .on_violation = on_violation,
@@ -135,6 +230,10 @@ static void on_program(void *owner, const struct init_done *done)
 static void on_worker_exited(void *owner, const struct init_done *done)
 {
     struct instance *i = owner;
+    if (is_repeatable(i)) {
+        instance_worker_ended(i, done);
+        return;
+    }
     i->failed = *done;
     instance_worker_closed(i, CLOSED);
 }
@@ -152,12 +251,49 @@ static const struct exec_channel_events CONTROL_EVENTS = {
     .on_lost = on_lost,
 };
 
+/* ---- starts ---- */
+
+static int send_start(struct instance *i, int socket_fd)
+{
+    struct err e;
+    uint32_t flags = i->template ? INIT_COMMAND_TEMPLATE : is_repeatable(i) ? INIT_COMMAND_AGAIN : 0;
+    int r = runtime_begin_worker(i->gateway->config, i->function, i->version, &e);
+    if (r < 0) {
+        instance_stop(i, INSTANCE_START_FAILED, "%s", e.text);
+        return r;
+    }
+    return exec_channel_start_worker(&i->channel, flags, socket_fd);
+}
+
 static int start(struct instance *i, int worker_fd)
 {
     native_channel_attach(&i->native, worker_fd);
-    int r = environment_begin_handler(i->function, i->version);
-    return r < 0 ? r : exec_channel_start_worker(&i->channel);
+    return send_start(i, -1);
 }
+
+static void begin_native(struct instance *i)
+{
+    native_channel_init(&i->native, i->gateway, &NATIVE_EVENTS, i);
+}
+
+static int start_again(struct instance *i)
+{
+    int pair[2];
+    native_channel_fini(&i->native);
+    begin_native(i);
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+        return -errno;
+    scoped_fd theirs = pair[1];
+    native_channel_attach(&i->native, pair[0]);
+    return send_start(i, theirs);
+}
+
+static bool end_worker(struct instance *i)
+{
+    return is_repeatable(i) && exec_channel_stop_worker(&i->channel) == 0;
+}
+
+/* ---- requests ---- */
 
 struct pairs {
     char *bytes;
@@ -199,17 +335,17 @@ static void deliver(struct instance *i, struct invocation *inv)
     struct native_request request = {
         .deadline_ms = timeout_ms ? clock_real_ms() + timeout_ms : 0,
         .fields = {bytes, p.len},
-        .event = x->body,
+        .event = event_bytes(inv, &i->version->settings),
         .reply_max = sizeof(struct faasd_reply_head) + FIELDS_OUT_MAX + i->gateway->config->reply_bytes_max,
     };
     if (native_channel_invoke(&i->native, &request) < 0)
-        instance_worker_closed(i, CLOSED);
+        on_closed(i);
 }
 
 static void init(struct instance *i)
 {
     exec_channel_init(&i->channel, i->gateway, &CONTROL_EVENTS, i);
-    native_channel_init(&i->native, i->gateway, &NATIVE_EVENTS, i);
+    begin_native(i);
 }
 
 static void fini(struct instance *i)
@@ -217,4 +353,11 @@ static void fini(struct instance *i)
     native_channel_fini(&i->native);
 }
 
-const struct driver driver_native = {.init = init, .start = start, .deliver = deliver, .fini = fini};
+const struct driver driver_native = {
+    .init = init,
+    .start = start,
+    .deliver = deliver,
+    .fini = fini,
+    .end_worker = end_worker,
+    .start_again = start_again,
+};

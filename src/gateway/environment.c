@@ -1,67 +1,255 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/environment.h"
 
+#include "base/clock.h"
+#include "base/id.h"
 #include "gateway/exec_channel.h"
+#include "gateway/runtime.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-static bool has_entry(const struct settings *s, const char *name)
+/* ---- the function's own entries ---- */
+
+const char *environment_find(const struct settings *s, const char *name)
 {
     size_t n = strlen(name);
     for (size_t at = 0; at < s->env_bytes; at += strlen(s->env + at) + 1)
         if (strncmp(s->env + at, name, n) == 0 && s->env[at + n] == '=')
-            return true;
-    return false;
+            return s->env + at + n + 1;
+    return NULL;
 }
 
 static int add_unless_given(const struct settings *s, const char *name, const char *value)
 {
-    return has_entry(s, name) ? 0 : exec_command_add_environment(name, str_from(value));
+    return environment_find(s, name) ? 0 : exec_command_add_environment(name, str_from(value));
+}
+
+/* All of them but those that `is_reserved`. */
+static int add_own_entries(const struct settings *s, bool (*is_reserved)(struct str name))
+{
+    for (size_t at = 0; at < s->env_bytes;) {
+        const char *entry = s->env + at;
+        size_t n = strlen(entry) + 1;
+        struct str name = {entry, strcspn(entry, "=")};
+        int r = is_reserved(name) ? 0 : exec_command_add_entries(entry, n);
+        if (r < 0)
+            return r;
+        at += n;
+    }
+    return 0;
+}
+
+/* Contract files: where the event and the reply are is faasd's to say. */
+static bool is_file_name(struct str name)
+{
+    return str_is(name, "req") || str_is(name, "res");
+}
+
+/* ---- what all functions get ---- */
+
+/* Numbers as text, for one command. */
+struct numbers {
+    char version[24];
+    char memory_mib[24];
+};
+
+static void print_numbers(const struct version *v, struct numbers *n)
+{
+    snprintf(n->version, sizeof(n->version), "%lu", (unsigned long)v->number);
+    snprintf(n->memory_mib, sizeof(n->memory_mib), "%lu", (unsigned long)(v->settings.memory_bytes >> 20));
+}
+
+struct entry {
+    const char *name;
+    const char *value; /* NULL: not set */
+};
+
+static int add_entries_unless_given(const struct settings *s, const struct entry *entries, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int r = entries[i].value ? add_unless_given(s, entries[i].name, entries[i].value) : 0;
+        if (r < 0)
+            return r;
+    }
+    return 0;
 }
 
 int environment_add_common(const struct function *f, const struct version *v)
 {
     const struct settings *s = &v->settings;
-    char number[24];
-    char memory_mib[24];
-    snprintf(number, sizeof(number), "%lu", (unsigned long)v->number);
-    snprintf(memory_mib, sizeof(memory_mib), "%lu", (unsigned long)(s->memory_bytes >> 20));
-    const struct {
-        const char *name, *value;
-    } entries[] = {
+    struct numbers n = {.version = ""};
+    print_numbers(v, &n);
+    const struct entry entries[] = {
         {"PATH", "/usr/local/bin:/usr/bin:/bin"},
         {"HOME", "/tmp"},
         {"TMPDIR", "/tmp"},
         {"LANG", "C.UTF-8"},
         {"TZ", ":UTC"},
         {"FAASD_FUNCTION_NAME", f->name},
-        {"FAASD_FUNCTION_VERSION", number},
-        {"FAASD_MEMORY_MB", memory_mib},
+        {"FAASD_FUNCTION_VERSION", n.version},
+        {"FAASD_MEMORY_MB", n.memory_mib},
         {"LAMBDA_TASK_ROOT", "/var/task"},
         {"AWS_LAMBDA_FUNCTION_NAME", f->name},
-        {"AWS_LAMBDA_FUNCTION_VERSION", number},
-        {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory_mib},
+        {"AWS_LAMBDA_FUNCTION_VERSION", n.version},
+        {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", n.memory_mib},
+        {"FAASD_TEMPLATE", runtime_wants_template(s) ? "yes" : NULL},
     };
-    for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++) {
-        int r = add_unless_given(s, entries[i].name, entries[i].value);
-        if (r < 0)
-            return r;
-    }
-    return exec_command_add_entries(s->env, s->env_bytes);
+    int r = add_entries_unless_given(s, entries, sizeof(entries) / sizeof(entries[0]));
+    if (r < 0 || s->contract != SETTINGS_CONTRACT_FILES)
+        return r < 0 ? r : exec_command_add_entries(s->env, s->env_bytes);
+    r = exec_command_add_environment("req", STR_LITERAL(INIT_FILE_REQ));
+    if (r == 0)
+        r = exec_command_add_environment("res", STR_LITERAL(INIT_FILE_RES));
+    return r < 0 ? r : add_own_entries(s, is_file_name);
 }
 
-int environment_begin_handler(const struct function *f, const struct version *v)
+int environment_add_handler(const struct version *v)
 {
     const char *handler = v->settings.handler;
     char path[SETTINGS_PATH_MAX + sizeof("/var/task/")];
     snprintf(path, sizeof(path), "%s%s", handler[0] == '/' ? "" : "/var/task/", handler);
+    return exec_command_add_argument(path);
+}
+
+int environment_begin_handler(const struct function *f, const struct version *v)
+{
     int r = exec_command_begin();
     if (r == 0)
-        r = exec_command_add_argument(path);
+        r = environment_add_handler(v);
     return r < 0 ? r : environment_add_common(f, v);
 }
+
+/* ---- python, node and provided ---- */
+
+enum { LOG_STREAM_MAX = 96 };
+
+/* "2026/11/21/[3]" and 32 hex digits: one stream per instance. */
+static void print_log_stream(const struct version *v, char out[LOG_STREAM_MAX])
+{
+    char now[CLOCK_RFC3339_MAX], tail[33];
+    uint64_t random[2] = {id_random_u64(), id_random_u64()};
+    clock_format_rfc3339(clock_real_ms(), now);
+    id_hex((const uint8_t *)random, sizeof(random), tail);
+    snprintf(out, LOG_STREAM_MAX, "%.4s/%.2s/%.2s/[%lu]%s", now, now + 5, now + 8, (unsigned long)v->number, tail);
+}
+
+/* What AWS_EXECUTION_ENV says of the managed runtimes: AWS_Lambda_ and the runtime's name. */
+static const char *print_execution_env(const struct settings *s, char *out, size_t cap)
+{
+    if (s->runtime == SETTINGS_RUNTIME_PROVIDED)
+        return NULL; /* not there in provided.* either */
+    const char *family = s->runtime == SETTINGS_RUNTIME_PYTHON ? "python" : "nodejs";
+    snprintf(out, cap, "AWS_Lambda_%s", s->runtime_name[0] ? s->runtime_name : family);
+    return out;
+}
+
+/* Names that the platform alone sets, or leaves unset. Not the regions and keys of AWS: those are the function's to set. */
+static bool is_platform_name(struct str name)
+{
+    static const char *const exact[] = {
+        "_HANDLER",
+        "LAMBDA_TASK_ROOT",
+        "LAMBDA_RUNTIME_DIR",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_LAMBDA_RUNTIME_API",
+        "FAASD_FUNCTION_NAME",
+        "FAASD_FUNCTION_VERSION",
+        "FAASD_MEMORY_MB",
+        "FAASD_RUNTIME_NAME",
+        "FAASD_TEMPLATE",
+        "FAASD_IMPORTS",
+        "FAASD_VENV",
+    };
+    for (size_t i = 0; i < sizeof(exact) / sizeof(exact[0]); i++)
+        if (str_is(name, exact[i]))
+            return true;
+    return false;
+}
+
+static int add_entries(const struct entry *entries, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int r = entries[i].value ? exec_command_add_environment(entries[i].name, str_from(entries[i].value)) : 0;
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int add_platform(const struct function *f, const struct version *v)
+{
+    const struct settings *s = &v->settings;
+    bool provided = s->runtime == SETTINGS_RUNTIME_PROVIDED;
+    bool python = s->runtime == SETTINGS_RUNTIME_PYTHON;
+    struct numbers n = {.version = ""};
+    char group[SETTINGS_NAME_MAX + sizeof("/aws/lambda/")], stream[LOG_STREAM_MAX];
+    char execution[SETTINGS_RUNTIME_MAX + sizeof("AWS_Lambda_")];
+    print_numbers(v, &n);
+    print_log_stream(v, stream);
+    snprintf(group, sizeof(group), "/aws/lambda/%s", f->name);
+    const struct entry entries[] = {
+        {"_HANDLER", s->handler},
+        {"LAMBDA_TASK_ROOT", "/var/task"},
+        {"LAMBDA_RUNTIME_DIR", "/var/runtime"},
+        {"AWS_EXECUTION_ENV", print_execution_env(s, execution, sizeof(execution))},
+        {"AWS_LAMBDA_FUNCTION_NAME", f->name},
+        {"AWS_LAMBDA_FUNCTION_VERSION", n.version},
+        {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", n.memory_mib},
+        {"AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"},
+        {"AWS_LAMBDA_LOG_GROUP_NAME", group},
+        {"AWS_LAMBDA_LOG_STREAM_NAME", stream},
+        {"AWS_LAMBDA_RUNTIME_API", provided ? "127.0.0.1:9001" : NULL},
+        {"FAASD_FUNCTION_NAME", f->name},
+        {"FAASD_FUNCTION_VERSION", n.version},
+        {"FAASD_MEMORY_MB", n.memory_mib},
+        {"FAASD_RUNTIME_NAME", settings_runtime_name(s)},
+        {"FAASD_TEMPLATE", runtime_wants_template(s) ? "yes" : NULL},
+        {"FAASD_IMPORTS", python && s->imports[0] ? s->imports : NULL},
+        {"FAASD_VENV", python && s->venv[0] ? s->venv : NULL},
+    };
+    return add_entries(entries, sizeof(entries) / sizeof(entries[0]));
+}
+
+/* What a function may choose otherwise. The keys of AWS are never there by themselves: made up, they would only turn a clear error of an SDK into an obscure one. */
+static int add_surroundings(const struct settings *s)
+{
+    bool provided = s->runtime == SETTINGS_RUNTIME_PROVIDED;
+    const struct entry entries[] = {
+        {"PATH",
+         provided ? "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin" : "/usr/local/bin:/usr/bin:/bin:/opt/bin"},
+        {"LD_LIBRARY_PATH",
+         provided ? "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
+                  : "/var/task:/var/task/lib:/opt/lib"},
+        {"NODE_PATH", s->runtime == SETTINGS_RUNTIME_NODE ? "/opt/nodejs/node_modules:/var/task" : NULL},
+        {"HOME", "/tmp"},
+        {"TMPDIR", "/tmp"},
+        {"LANG", provided ? "en_US.UTF-8" : "C.UTF-8"},
+        {"TZ", ":UTC"},
+        {"AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR"},
+        {"AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1:2000"},
+        {"_AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1"},
+        {"_AWS_XRAY_DAEMON_PORT", "2000"},
+    };
+    return add_entries_unless_given(s, entries, sizeof(entries) / sizeof(entries[0]));
+}
+
+int environment_add_managed(const struct function *f, const struct version *v)
+{
+    int r = add_surroundings(&v->settings);
+    if (r == 0)
+        r = add_platform(f, v);
+    return r < 0 ? r : add_own_entries(&v->settings, is_platform_name);
+}
+
+/* ---- the request ---- */
 
 /* "X-Thing" -> "HTTP_X_THING". False for names that have no variable: Proxy, and what CGI tells by other names. */
 static bool variable_name(struct str field, char *out, size_t cap)

@@ -6,8 +6,18 @@
 
 #include "gateway/invocation.h"
 
+/* The value of an entry of the function's own, NULL when it has none by that name. */
+const char *environment_find(const struct settings *s, const char *name);
+
 /* PATH, HOME, TMPDIR, LANG, TZ, the names Lambda's functions look for, then the function's entries, which win. 0 or -E2BIG. */
 int environment_add_common(const struct function *f, const struct version *v);
+/*
+ * The same for python, node and provided, with the names that Lambda's runtimes have (docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html). Of those the
+ * platform's stand (_HANDLER, LAMBDA_*, AWS_LAMBDA_*, what the bootstraps read of FAASD_*): an entry of the function by such a name is left out.
+ */
+int environment_add_managed(const struct function *f, const struct version *v);
+/* The path of a version's handler as an argument of the command at hand. */
+int environment_add_handler(const struct version *v);
 /* Begins the command at hand for a version's handler: its path as argument 0, then the common environment. 0 or -E2BIG. */
 int environment_begin_handler(const struct function *f, const struct version *v);
 /* The request: CGI's variables and FAASD_REQUEST_ID, FAASD_DEADLINE_MS. `Proxy` never becomes HTTP_PROXY (httpoxy). 0 or -E2BIG. */

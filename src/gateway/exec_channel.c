@@ -82,9 +82,9 @@ int exec_command_add_entries(const char *entries, size_t n)
     return 0;
 }
 
-static int send_record(int fd, int passed_fd)
+static int send_record(int fd, const void *bytes, size_t n, int passed_fd)
 {
-    struct iovec iov = {.iov_base = record.bytes, .iov_len = record.len};
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = n};
     union {
         struct cmsghdr header;
         char space[CMSG_SPACE(sizeof(int))];
@@ -99,12 +99,12 @@ static int send_record(int fd, int passed_fd)
         c->cmsg_len = CMSG_LEN(sizeof(int));
         memcpy(CMSG_DATA(c), &passed_fd, sizeof(int));
     }
-    ssize_t n;
+    ssize_t sent;
     do
-        n = sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
-    while (n < 0 && errno == EINTR);
+        sent = sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+    while (sent < 0 && errno == EINTR);
     /* EAGAIN: init has not read a record that it owes us an answer to; no honest init gets there. */
-    return n < 0 ? -errno : 0;
+    return sent < 0 ? -errno : 0;
 }
 
 static int send_command(struct exec_channel *c, enum init_type type, uint32_t flags, int passed_fd)
@@ -112,7 +112,7 @@ static int send_command(struct exec_channel *c, enum init_type type, uint32_t fl
     struct init_command *command = record_command();
     command->head = (struct init_head){.type = type, .size = (uint32_t)record.len, .request = c->request};
     command->flags = flags;
-    return send_record(c->control_fd, passed_fd);
+    return send_record(c->control_fd, record.bytes, record.len, passed_fd);
 }
 
 static void close_out(struct exec_channel *c)
@@ -219,6 +219,17 @@ static bool take_done(struct exec_channel *c, const struct init_done *done)
     return !finish_if_complete(c);
 }
 
+static bool take_worker_exited(struct exec_channel *c, const struct init_done *done)
+{
+    if (!c->worker_runs) {
+        lose(c, "init said WORKER_EXITED out of turn");
+        return false;
+    }
+    c->worker_runs = false;
+    c->events->on_worker_exited(c->owner, done);
+    return false;
+}
+
 /* Init is ours, but what runs beside it shares its uid: a record that is not exact is a broken sandbox. */
 static bool take_record(struct exec_channel *c, const void *bytes, size_t n, const int *fds, unsigned fd_count)
 {
@@ -238,10 +249,7 @@ static bool take_record(struct exec_channel *c, const void *bytes, size_t n, con
         return false;
     }
     memcpy(&done, bytes, sizeof(done));
-    if (head.type == INIT_DONE)
-        return take_done(c, &done);
-    c->events->on_worker_exited(c->owner, &done);
-    return false;
+    return head.type == INIT_DONE ? take_done(c, &done) : take_worker_exited(c, &done);
 }
 
 /* One record. False when there was none or the channel may be gone. */
@@ -303,6 +311,7 @@ void exec_channel_init(struct exec_channel *c, struct gateway *g, const struct e
     c->control_fd = -1;
     c->out_fd = -1;
     c->request = 0;
+    c->worker_runs = false;
     ev_init(&c->control_watcher, on_control);
     ev_init(&c->out_watcher, on_out);
     buf_init(&c->out, 0);
@@ -347,9 +356,17 @@ int exec_channel_exec(struct exec_channel *c, const struct exec_options *o)
     return 0;
 }
 
-int exec_channel_start_worker(struct exec_channel *c)
+int exec_channel_start_worker(struct exec_channel *c, uint32_t flags, int fd)
 {
-    assert(c->state == EXEC_CHANNEL_WAITING);
+    assert(c->state == EXEC_CHANNEL_WAITING && !c->worker_runs);
     c->request = 0;
-    return send_command(c, INIT_START, 0, -1);
+    int r = send_command(c, INIT_START, flags, fd);
+    c->worker_runs = r == 0;
+    return r;
+}
+
+int exec_channel_stop_worker(struct exec_channel *c)
+{
+    const struct init_head stop = {.type = INIT_STOP, .size = sizeof(stop)};
+    return c->worker_runs ? send_record(c->control_fd, &stop, sizeof(stop), -1) : 0;
 }

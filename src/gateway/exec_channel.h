@@ -28,7 +28,7 @@ struct exec_channel_events {
     void (*on_ready)(void *owner);
     void (*on_finished)(void *owner, const struct init_done *done); /* stdout is complete in channel->out */
     void (*on_flood)(void *owner); /* stdout went over out.limit; reading has stopped */
-    void (*on_worker_exited)(void *owner, const struct init_done *done);
+    void (*on_worker_exited)(void *owner, const struct init_done *done); /* may start the next one */
     void (*on_lost)(void *owner, const char *why); /* init broke the protocol or closed the socket */
 };
 
@@ -44,6 +44,7 @@ struct exec_channel {
     struct buf out;
     struct line_reader log; /* stderr of the program at hand */
     uint64_t request;       /* number of the program at hand */
+    bool worker_runs;       /* START was sent and its WORKER_EXITED has not come */
     struct init_done done;  /* valid in FINISHING */
 };
 
@@ -71,7 +72,11 @@ struct exec_options {
 };
 /* READY -> RUNNING with the command at hand. 0 or -errno (init is lost then). */
 int exec_channel_exec(struct exec_channel *c, const struct exec_options *o);
-/* Sends the command at hand as INIT_START (native workers): no READY is needed, none of the pipes is used. */
-int exec_channel_start_worker(struct exec_channel *c);
+/* Sends the command at hand as INIT_START: no READY is needed, none of the pipes is used, the channel stays in WAITING and on_worker_exited tells
+ * the end. flags: 0, INIT_COMMAND_AGAIN (may be called again after each on_worker_exited) or INIT_COMMAND_TEMPLATE. fd: the worker's fd 3, stays the
+ * caller's; -1: the socket that was made with the sandbox, which is handed out once, else none. No worker may be running. 0 or -errno (init is lost then). */
+int exec_channel_start_worker(struct exec_channel *c, uint32_t flags, int fd);
+/* After a start with INIT_COMMAND_AGAIN: kills what runs, on_worker_exited follows. Nothing when no worker runs, or its end is already on the way. */
+int exec_channel_stop_worker(struct exec_channel *c);
 
 #endif

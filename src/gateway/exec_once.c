@@ -17,7 +17,7 @@
  */
 enum state { STARTING, RUNNING, ENDING };
 
-enum { ENDING_MS = 2000, ARGUMENTS_MAX = 24, ONCE_TMP_BYTES = 1 << 20, ONCE_PIDS = 16 };
+enum { ENDING_MS = 2000, ARGUMENTS_MAX = 32, ONCE_TMP_BYTES = 1 << 20, ONCE_PIDS = 16 };
 
 struct exec_once {
     struct link_waiter waiter; /* first */

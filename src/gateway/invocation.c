@@ -60,6 +60,8 @@ static void count_outcome(struct function_counters *c, enum invocation_outcome o
  * https://www.w3.org/TR/server-timing/). */
 static size_t print_timing(const struct invocation *inv, uint64_t now, char out[FIELDS_TEXT_MAX])
 {
+    static const char *const STARTS[] = {
+        [INVOCATION_WARM] = "warm", [INVOCATION_COLD] = "cold", [INVOCATION_FORKED] = "fork"};
     if (!inv->delivered_ns)
         return 0;
     double queue_ms = (double)(inv->delivered_ns - inv->queued_ns) / 1e6;
@@ -67,7 +69,7 @@ static size_t print_timing(const struct invocation *inv, uint64_t now, char out[
     int n = snprintf(out, FIELDS_TEXT_MAX,
                      "X-Faasd-Start: %s\r\nX-Duration-Seconds: %.6f\r\nServer-Timing: queue;dur=%.3f, init;dur=%.3f, "
                      "run;dur=%.3f\r\n",
-                     inv->cold ? "cold" : "warm", run_ms / 1e3, queue_ms, (double)inv->init_ns / 1e6, run_ms);
+                     STARTS[inv->start], run_ms / 1e3, queue_ms, (double)inv->init_ns / 1e6, run_ms);
     assert(n > 0 && n < FIELDS_TEXT_MAX);
     return (size_t)n;
 }
@@ -79,7 +81,7 @@ static void end(struct invocation *inv, enum invocation_outcome outcome, uint64_
     count_outcome(&f->counters, outcome);
     if (inv->delivered_ns) {
         f->counters.duration_ns += now - inv->delivered_ns;
-        f->counters.cold_starts += inv->cold;
+        f->counters.cold_starts += inv->start == INVOCATION_COLD;
     }
     list_remove(&inv->queue_link);
     inv->exchange = NULL;
@@ -113,7 +115,7 @@ void invocation_end_failure(struct invocation *inv, const struct invocation_fail
     uint64_t now = clock_mono_ns();
     char fields[FIELDS_TEXT_MAX];
     size_t n = print_timing(inv, now, fields);
-    if (f->outcome == INVOCATION_THROTTLED || f->outcome == INVOCATION_REFUSED)
+    if (f->status == 429 || f->status == 503)
         n += (size_t)snprintf(fields + n, sizeof(fields) - n, "Retry-After: 1\r\n");
     fields[n] = '\0';
     exchange_error_full(inv->exchange, f->status, f->type, f->message, f->trace, fields);

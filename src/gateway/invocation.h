@@ -22,6 +22,13 @@ enum invocation_outcome {
     INVOCATION_REFUSED,        /* 503 */
 };
 
+/* What a request waited for (X-Faasd-Start). */
+enum invocation_start {
+    INVOCATION_WARM,   /* nothing: its instance was ready */
+    INVOCATION_COLD,   /* a sandbox, or a process started anew */
+    INVOCATION_FORKED, /* a fork of a template */
+};
+
 struct invocation {
     struct exchange *exchange; /* ended with the invocation */
     struct function *function; /* counted */
@@ -30,7 +37,7 @@ struct invocation {
     uint64_t queued_ns;        /* monotonic */
     uint64_t delivered_ns;     /* monotonic; 0 while queued */
     uint64_t init_ns;          /* of the instance, when this request waited for its start */
-    bool cold;
+    enum invocation_start start;
     struct invocation *next_free; /* the free list */
 };
 

@@ -2,6 +2,7 @@
 #include "gateway/line_reader.h"
 
 #include "base/fdio.h"
+#include "gateway/shared_pipe.h"
 #include "gateway/store.h"
 
 #include <string.h>
@@ -84,9 +85,18 @@ void line_reader_attach(struct line_reader *r, int fd)
 {
     close_fd(r);
     r->fd = fd;
+    r->shared = false;
     ev_io_init(&r->watcher, on_readable, fd, EV_READ);
     r->watcher.data = r;
+    /* Ahead of the reply that was written after these lines: they are still the request's. */
+    ev_set_priority(&r->watcher, EV_MAXPRI);
     ev_io_start(r->gateway->loop, &r->watcher);
+}
+
+void line_reader_attach_shared(struct line_reader *r, int fd)
+{
+    line_reader_attach(r, fd);
+    r->shared = true;
 }
 
 void line_reader_begin(struct line_reader *r, const char *request_id)
@@ -100,7 +110,7 @@ void line_reader_drain(struct line_reader *r)
 {
     char chunk[16384];
     for (size_t turn = 0; r->fd >= 0 && turn < LINE_READER_TURN;) {
-        ssize_t n = read(r->fd, chunk, sizeof(chunk));
+        ssize_t n = r->shared ? shared_pipe_read(r->fd, chunk, sizeof(chunk)) : read(r->fd, chunk, sizeof(chunk));
         if (n > 0) {
             take(r, (struct str){chunk, (size_t)n});
             turn += (size_t)n;

@@ -14,6 +14,7 @@ struct line_reader {
     struct gateway *gateway; /* borrowed */
     ev_io watcher;
     int fd;                           /* owned; -1 = closed */
+    bool shared;                      /* the function holds the same open file: shared_pipe.h */
     struct buf partial;               /* the line at hand */
     char function[SETTINGS_NAME_MAX]; /* "" = discard the lines, keep the tail (the unpacker) */
     uint64_t instance;
@@ -25,7 +26,8 @@ struct line_reader {
 };
 
 void line_reader_init(struct line_reader *r, struct gateway *g, const char *function, uint64_t instance);
-void line_reader_attach(struct line_reader *r, int fd); /* takes the descriptor over and starts reading */
+void line_reader_attach(struct line_reader *r, int fd);        /* takes the descriptor over and starts reading */
+void line_reader_attach_shared(struct line_reader *r, int fd); /* the same for a pipe that the function itself sent */
 void line_reader_begin(struct line_reader *r,
                        const char *request_id); /* a request starts: lines are its, the tail is empty */
 void line_reader_drain(struct line_reader *r);  /* reads what stands in the pipe now, at most LINE_READER_TURN bytes */

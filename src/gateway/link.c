@@ -130,6 +130,7 @@ static size_t size_of(uint32_t type)
         return sizeof(struct message_exited);
     case MESSAGE_DRAIN:
     case MESSAGE_CONFIG:
+    case MESSAGE_ADOPTED:
         return sizeof(struct message_plain);
     default:
         return 0;

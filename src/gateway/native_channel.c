@@ -3,11 +3,13 @@
 
 #include "base/fdio.h"
 #include "base/id.h"
+#include "os/sock.h"
 
 #include <assert.h>
 #include <endian.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 static_assert(__BYTE_ORDER == __LITTLE_ENDIAN, "frames are little-endian and are read in place");
@@ -58,10 +60,46 @@ static void take_error(struct native_channel *c, struct str payload)
         violate(c, "an ERROR frame whose lengths do not add up");
         return;
     }
-    c->state = NATIVE_CHANNEL_IDLE;
     struct str type = {p, head.type_length};
     struct str message = {p + head.type_length, head.message_length};
-    c->events->on_error(c->owner, type, message, (struct str){message.p + message.n, head.trace_length});
+    struct str trace = {message.p + message.n, head.trace_length};
+    if (c->state == NATIVE_CHANNEL_STARTING) {
+        ev_io_stop(c->gateway->loop, &c->reader); /* nothing more is of interest: it ends */
+        c->events->on_init_error(c->owner, type, message, trace);
+        return;
+    }
+    if (head.flags & ~(uint32_t)FAASD_ERROR_LEAVING) {
+        violate(c, "an ERROR frame with flags that there are not");
+        return;
+    }
+    c->state = NATIVE_CHANNEL_IDLE;
+    c->events->on_error(c->owner, type, message, trace, head.flags & FAASD_ERROR_LEAVING);
+}
+
+static void take_ready(struct native_channel *c, struct str payload)
+{
+    struct native_ready ready;
+    const char *fault = native_ready_parse(payload, &ready);
+    if (!fault && c->forked && (c->peer_pid <= 0 || c->log_fd < 0))
+        fault = "a READY of a forked child without its log's pipe";
+    if (fault) {
+        violate(c, fault);
+        return;
+    }
+    c->state = NATIVE_CHANNEL_IDLE;
+    c->events->on_ready(c->owner, &ready);
+}
+
+/* What is wrong with the first frame's head, or NULL. */
+static const char *find_first_fault(const struct faasd_frame *f)
+{
+    if (f->id != 0)
+        return "a frame that nobody asked for";
+    if (f->type == FAASD_FRAME_READY)
+        return f->length <= NATIVE_READY_MAX ? NULL : "a READY frame longer than 4 KiB";
+    if (f->type == FAASD_FRAME_ERROR)
+        return f->length <= WORKER_ERROR_MAX ? NULL : "an ERROR frame longer than 256 KiB";
+    return "a frame before READY";
 }
 
 /* What is wrong with a frame's head in this state, or NULL. */
@@ -69,8 +107,8 @@ static const char *find_fault(const struct native_channel *c, const struct faasd
 {
     if (f->reserved != 0)
         return "a frame with a reserved field that is not 0";
-    if (f->type == FAASD_FRAME_READY && c->state == NATIVE_CHANNEL_STARTING)
-        return f->length == 0 && f->id == 0 ? NULL : "a READY frame that is not empty";
+    if (c->state == NATIVE_CHANNEL_STARTING)
+        return find_first_fault(f);
     if (c->state != NATIVE_CHANNEL_BUSY)
         return "a frame that nobody asked for";
     if (f->id != c->request)
@@ -102,8 +140,7 @@ static bool take_frame(struct native_channel *c, struct str in, size_t *ret_used
     *ret_used = sizeof(frame) + frame.length;
     struct str payload = {in.p + sizeof(frame), frame.length};
     if (frame.type == FAASD_FRAME_READY) {
-        c->state = NATIVE_CHANNEL_IDLE;
-        c->events->on_ready(c->owner);
+        take_ready(c, payload);
     } else if (frame.type == FAASD_FRAME_REPLY) {
         take_reply(c, payload);
     } else {
@@ -150,19 +187,78 @@ static struct str read_room(struct native_channel *c)
     return (struct str){c->in.data + c->in.len, missing + 1};
 }
 
+/* Keeps the one pipe, closes whatever else came. False when it was not exactly that, or not said by whom. */
+static bool take_first_control(struct native_channel *c, const struct msghdr *m)
+{
+    unsigned count = 0;
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR((struct msghdr *)m, h)) {
+        if (h->cmsg_level != SOL_SOCKET)
+            continue;
+        if (h->cmsg_type == SCM_CREDENTIALS) {
+            struct ucred from;
+            memcpy(&from, CMSG_DATA(h), sizeof(from));
+            c->peer_pid = from.pid;
+        } else if (h->cmsg_type == SCM_RIGHTS) {
+            for (; CMSG_LEN((count + 1) * sizeof(int)) <= h->cmsg_len; count++) {
+                int fd;
+                memcpy(&fd, CMSG_DATA(h) + count * sizeof(int), sizeof(fd));
+                if (count == 0)
+                    c->log_fd = fd;
+                else
+                    close(fd);
+            }
+        }
+    }
+    struct stat st;
+    if (c->log_fd >= 0 && (fstat(c->log_fd, &st) < 0 || !S_ISFIFO(st.st_mode)))
+        fd_close(&c->log_fd);
+    return !(m->msg_flags & MSG_CTRUNC) && c->peer_pid > 0 && count <= 1 && (count == 1) == (c->log_fd >= 0);
+}
+
+static int pass_credentials(int fd, int on)
+{
+    return setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0 ? -errno : 0;
+}
+
+/* The first bytes of a forked child: who it is, by the kernel's word (unix(7), SO_PASSCRED), and its log. Afterwards its credentials are asked for no more. */
+static ssize_t receive_first(struct native_channel *c, struct str room, bool *ret_good)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(2 * sizeof(int))];
+    } control;
+    struct iovec part = {.iov_base = (char *)room.p, .iov_len = room.n};
+    struct msghdr m = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control)};
+    ssize_t n = recvmsg(c->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (n > 0) {
+        *ret_good = take_first_control(c, &m);
+        pass_credentials(c->fd, 0);
+    }
+    return n;
+}
+
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 {
     struct native_channel *c = w->data;
     (void)loop;
     (void)events;
     struct str room = read_room(c);
-    /* No control buffer: descriptors that a worker sends are dropped by the kernel (unix(7)). */
-    ssize_t n = recv(c->fd, (char *)room.p, room.n, MSG_DONTWAIT);
+    bool good = true;
+    ssize_t n;
+    if (c->forked && c->peer_pid == 0)
+        n = receive_first(c, room, &good);
+    else /* No control buffer: descriptors that a worker sends are dropped by the kernel (unix(7)). */
+        n = recv(c->fd, (char *)room.p, room.n, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
         ev_io_stop(c->gateway->loop, &c->reader);
         c->events->on_closed(c->owner);
+        return;
+    }
+    if (!good) {
+        violate(c, "a first message with other descriptors than its log's pipe");
         return;
     }
     on_bytes(c, (struct str){room.p, (size_t)n});
@@ -195,6 +291,7 @@ void native_channel_init(struct native_channel *c, struct gateway *g, const stru
     c->events = events;
     c->owner = owner;
     c->fd = -1;
+    c->log_fd = -1;
     ev_init(&c->reader, on_readable);
     ev_init(&c->writer, on_writable);
 }
@@ -210,6 +307,19 @@ void native_channel_attach(struct native_channel *c, int fd)
     ev_io_start(c->gateway->loop, &c->reader);
 }
 
+void native_channel_attach_forked(struct native_channel *c, int fd)
+{
+    /* Should this fail, READY comes without its sender and is refused. */
+    pass_credentials(fd, 1);
+    c->forked = true;
+    native_channel_attach(c, fd);
+}
+
+int native_channel_take_log(struct native_channel *c)
+{
+    return fd_take(&c->log_fd);
+}
+
 void native_channel_fini(struct native_channel *c)
 {
     if (c->fd >= 0) {
@@ -217,6 +327,7 @@ void native_channel_fini(struct native_channel *c)
         ev_io_stop(c->gateway->loop, &c->writer);
     }
     fd_close(&c->fd);
+    fd_close(&c->log_fd);
     buf_fini(&c->in);
     buf_fini(&c->out);
 }
@@ -266,4 +377,16 @@ int native_channel_invoke(struct native_channel *c, const struct native_request 
     if (n == (ssize_t)total)
         return 0;
     return keep_rest(c, parts, 3, n < 0 ? 0 : (size_t)n);
+}
+
+int native_channel_fork(struct native_channel *c, const struct faasd_fork *f, const int *fds, unsigned fd_count)
+{
+    struct {
+        struct faasd_frame frame;
+        struct faasd_fork fork;
+    } m = {.frame = {.length = sizeof(*f), .type = FAASD_FRAME_FORK}, .fork = *f};
+    static_assert(sizeof(m) == sizeof(m.frame) + sizeof(m.fork), "no padding on the wire");
+    assert(c->state == NATIVE_CHANNEL_IDLE);
+    /* A template reads each order at once. One that leaves so many unread that the socket is full (EAGAIN), or took half of one, is of no more use. */
+    return sock_send(c->fd, &m, sizeof(m), fds, fd_count);
 }

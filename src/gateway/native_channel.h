@@ -3,8 +3,8 @@
  * Frames to and from one native worker (faasd/frame.h, docs/PROTOCOL.md). One request at a time for now; the ids on the wire
  * allow more. No byte of the worker is trusted: lengths are checked against limits before anything is reserved.
  *
- *   STARTING  READY has not come        (the instance's timer)
- *   IDLE      nothing may come          (needs none)
+ *   STARTING  READY, or ERROR with id 0, has not come   (the instance's timer)
+ *   IDLE      nothing may come          (needs none); a template stays here and is sent FORK
  *   BUSY      a REPLY or ERROR is due   (the instance's timer)
  */
 #ifndef FAASD_GATEWAY_NATIVE_CHANNEL_H
@@ -13,14 +13,18 @@
 #include "base/buf.h"
 #include "faasd/frame.h"
 #include "gateway/gateway.h"
+#include "gateway/native_ready.h"
 
 enum native_channel_state { NATIVE_CHANNEL_STARTING, NATIVE_CHANNEL_IDLE, NATIVE_CHANNEL_BUSY };
 
 /* Payload pointers are borrowed for the call. Each may destroy the channel's owner. */
 struct native_channel_events {
-    void (*on_ready)(void *owner);
+    void (*on_ready)(void *owner, const struct native_ready *r);
+    void (*on_init_error)(void *owner, struct str type, struct str message,
+                          struct str trace); /* in the place of on_ready */
     void (*on_reply)(void *owner, const struct faasd_reply_head *head, struct str fields, struct str body);
-    void (*on_error)(void *owner, struct str type, struct str message, struct str trace);
+    /* `leaving`: it ends, the request at hand is its last */
+    void (*on_error)(void *owner, struct str type, struct str message, struct str trace, bool leaving);
     void (*on_violation)(void *owner, const char *what); /* the stream can't be used any more */
     void (*on_closed)(void *owner);
 };
@@ -30,7 +34,10 @@ struct native_channel {
     const struct native_channel_events *events;
     void *owner;
     enum native_channel_state state;
-    int fd; /* owned; -1 = closed */
+    int fd;           /* owned; -1 = closed */
+    bool forked;      /* the first bytes must bring who sent them and the log's pipe */
+    int32_t peer_pid; /* forked: by the kernel's word; 0 before the first bytes */
+    int log_fd;       /* forked: the pipe that came with them, owned until native_channel_take_log; -1 = none */
     ev_io reader, writer;
     struct buf in;    /* a frame that came in pieces */
     struct buf out;   /* what the socket did not take */
@@ -42,7 +49,11 @@ struct native_channel {
 void native_channel_init(struct native_channel *c, struct gateway *g, const struct native_channel_events *events,
                          void *owner);
 void native_channel_attach(struct native_channel *c, int fd);
-void native_channel_fini(struct native_channel *c);
+/* Before the other end is handed to a template: the child's first bytes must carry who it is (SCM_CREDENTIALS) and exactly one descriptor, a pipe. READY without
+ * them is a violation; an ERROR may come without the pipe. */
+void native_channel_attach_forked(struct native_channel *c, int fd);
+int native_channel_take_log(struct native_channel *c); /* the pipe, the caller's now; -1 when there is none */
+void native_channel_fini(struct native_channel *c);    /* may be initialised again */
 
 /* IDLE -> BUSY: one writev of head, fields and event. 0, or -errno: the worker is lost. */
 struct native_request {
@@ -52,5 +63,8 @@ struct native_request {
     size_t reply_max;
 };
 int native_channel_invoke(struct native_channel *c, const struct native_request *r);
+
+/* IDLE: sends FORK with its descriptors, which stay the caller's. 0, or -errno: the template is lost. */
+int native_channel_fork(struct native_channel *c, const struct faasd_fork *f, const int *fds, unsigned fd_count);
 
 #endif

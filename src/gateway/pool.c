@@ -1,131 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gateway/pool.h"
+#include "gateway/pool_internal.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/units.h"
-#include "gateway/instance.h"
-#include "gateway/policy.h"
+#include "gateway/event.h"
+#include "gateway/runtime.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-/* The host's share: budgets over all functions. */
-struct pools {
-    struct gateway *gateway;
-    struct list idle;      /* struct instance.host_idle_link, most recently used first: who makes room for others */
-    struct list graveyard; /* struct instance.link */
-    ev_prepare bury;
-    uint64_t memory_bytes; /* limits of all that are neither stopping nor gone */
-    unsigned instances;    /* the same, counted */
-    unsigned alive;        /* all that are not gone */
-};
-
-struct pool {
-    struct pools *pools;
-    struct function *function;          /* its owner */
-    struct list idle;                   /* struct instance.link, counted ones, most recently used first */
-    struct list trials;                 /* IDLE, of versions that are not current yet */
-    struct list others;                 /* every other state, and older versions */
-    unsigned counts[INSTANCE_GONE + 1]; /* of counted instances, by state */
-    unsigned stopping;                  /* counted or not */
-    struct list queue;                  /* struct invocation.queue_link, oldest first */
-    unsigned queued;
-    ev_timer wake;     /* the earliest of: queue_timeout of the oldest request, keep_warm, the end of a backoff */
-    unsigned failures; /* instances lost in a row without a good reply between */
-    uint64_t backoff_until_ms; /* boottime */
-    bool short_of_memory;      /* the last decision was held back by the host's budget */
-};
-
-static uint64_t now_ms(void)
-{
-    return clock_boot_ns() / 1000000;
-}
 
 static bool holds_memory(enum instance_state s)
 {
     return s != INSTANCE_STOPPING && s != INSTANCE_GONE;
 }
 
-/* ---- the host ---- */
-
-static void bury(struct ev_loop *loop, ev_prepare *w, int events)
-{
-    struct pools *p = w->data;
-    (void)loop;
-    (void)events;
-    LIST_EACH (&p->graveyard, link) {
-        struct instance *i = LIST_ENTRY(link, struct instance, link);
-        list_remove(&i->link);
-        instance_free(i);
-    }
-}
-
-struct pools *pools_new(struct gateway *g)
-{
-    struct pools *p = calloc(1, sizeof(*p));
-    if (!p)
-        return NULL;
-    p->gateway = g;
-    list_init(&p->idle);
-    list_init(&p->graveyard);
-    ev_prepare_init(&p->bury, bury);
-    p->bury.data = p;
-    ev_prepare_start(g->loop, &p->bury);
-    return p;
-}
-
-void pools_free(struct pools *p)
-{
-    if (!p)
-        return;
-    bury(p->gateway->loop, &p->bury, 0);
-    ev_prepare_stop(p->gateway->loop, &p->bury);
-    free(p);
-}
-
-static unsigned pool_total(const struct pool *p)
+unsigned pool_total(const struct pool *p)
 {
     unsigned total = 0;
     for (int s = INSTANCE_SPAWNING; s <= INSTANCE_JUDGING; s++)
-        total += p->counts[s];
+        total += s == INSTANCE_TEMPLATE ? 0 : p->counts[s];
     return total;
 }
-
-/* The least recently used idle instance of another function that may be given up, or NULL. */
-static struct instance *find_evictable(struct pools *p, const struct pool *but)
-{
-    for (struct list *link = p->idle.prev; link != &p->idle; link = link->prev) {
-        struct instance *i = LIST_ENTRY(link, struct instance, host_idle_link);
-        if (i->pool != but && pool_total(i->pool) > i->version->settings.min_warm)
-            return i;
-    }
-    return NULL;
-}
-
-static bool fits(const struct pools *p, uint64_t memory_bytes)
-{
-    const struct config *c = p->gateway->config;
-    return p->instances < c->instances_max && p->memory_bytes + memory_bytes <= c->memory_budget_bytes;
-}
-
-/* Gives up idle instances of others until one more of `memory_bytes` fits. */
-static bool make_room(struct pools *p, const struct pool *for_pool, uint64_t memory_bytes)
-{
-    while (!fits(p, memory_bytes)) {
-        struct instance *i = find_evictable(p, for_pool);
-        if (!i)
-            return false;
-        instance_stop(i, INSTANCE_RETIRED, "idle, and the host's memory_budget is needed by '%s'",
-                      for_pool->function->name);
-    }
-    return true;
-}
-
-/* ---- one function ---- */
 
 static void on_wake(struct ev_loop *loop, ev_timer *w, int events);
 
@@ -139,6 +34,8 @@ struct pool *pool_new(struct pools *pools, struct function *f)
     list_init(&p->idle);
     list_init(&p->trials);
     list_init(&p->others);
+    list_init(&p->templates);
+    list_init(&p->changed_link);
     list_init(&p->queue);
     ev_timer_init(&p->wake, on_wake, 0., 0.);
     p->wake.data = p;
@@ -150,51 +47,58 @@ void pool_free(struct pool *p)
     if (!p)
         return;
     assert(list_is_empty(&p->idle) && list_is_empty(&p->trials) && list_is_empty(&p->others) && p->queued == 0);
+    assert(p->memory_bytes == 0 && p->promised_bytes == 0);
+    list_remove(&p->changed_link);
     ev_timer_stop(p->pools->gateway->loop, &p->wake);
     free(p);
 }
 
 void pool_on_instance_state(struct pool *p, struct instance *i, enum instance_state before)
 {
-    struct pools *host = p->pools;
     if (i->counted) {
         p->counts[before]--;
         p->counts[i->state]++;
     }
     if (holds_memory(before) && !holds_memory(i->state)) {
-        host->memory_bytes -= i->version->settings.memory_bytes;
-        host->instances--;
+        pools_give_memory(p, i);
+        /* What was used up or given up is replaced at once. A loss is counted first, when it is gone: its successor may have to wait. */
+        if (i->doom == INSTANCE_RETIRED)
+            pools_note_change(p);
     }
     p->stopping += (i->state == INSTANCE_STOPPING);
     p->stopping -= (before == INSTANCE_STOPPING);
     list_remove(&i->host_idle_link);
+    freezer_leave(i);
     if (i->state == INSTANCE_IDLE || before == INSTANCE_IDLE) {
         list_remove(&i->link);
         list_push_front(i->state == INSTANCE_IDLE && !i->counted ? &p->trials : &p->others, &i->link);
     }
 }
 
-static struct instance *start_instance(struct pool *p, const struct instance_options *o)
+/* ---- what the policy sees ---- */
+
+static void look_for_spares(const struct pool *p, struct policy_view *v)
 {
-    struct pools *host = p->pools;
-    struct instance *i = instance_start(host->gateway, o);
-    if (!i)
-        return NULL;
-    i->counted = !o->on_trial;
-    p->counts[INSTANCE_SPAWNING] += i->counted;
-    host->memory_bytes += o->version->settings.memory_bytes;
-    host->instances++;
-    host->alive++;
-    list_push_front(&p->others, &i->link);
-    return i;
+    const struct settings *s = &p->function->current->settings;
+    bool in_use = v->busy || v->queued;
+    struct policy_use u = {
+        .single_use = instance_settings_single_use(s),
+        .forks = runtime_wants_template(s) && !p->function->current->no_template[0],
+        .used_ms = in_use ? v->now_ms : p->used_ms,
+        .keep_warm_ms = s->keep_warm_ms,
+        .now_ms = v->now_ms,
+    };
+    u.concurrency = u.single_use ? policy_peak_read(&p->peak, clock_mono_ns() / 1000000) : 0;
+    v->spares = policy_spares(&u);
+    v->spares_until_ms = u.used_ms + u.keep_warm_ms;
 }
 
-static struct policy_view look(const struct pool *p)
+struct policy_view pool_look(const struct pool *p)
 {
-    const struct gateway *g = p->pools->gateway;
     const struct settings *s = &p->function->current->settings;
     struct policy_view v = {
-        .starting = p->counts[INSTANCE_SPAWNING] + p->counts[INSTANCE_STARTING] + p->counts[INSTANCE_CLOSING],
+        .starting = p->counts[INSTANCE_SPAWNING] + p->counts[INSTANCE_STARTING] + p->counts[INSTANCE_CLOSING] +
+                    p->counts[INSTANCE_ENDING],
         .idle = p->counts[INSTANCE_IDLE],
         .busy = p->counts[INSTANCE_BUSY] + p->counts[INSTANCE_JUDGING],
         .queued = p->queued,
@@ -202,14 +106,16 @@ static struct policy_view look(const struct pool *p)
         .max_concurrency = s->max_concurrency,
         .queue_max = s->queue,
         .host_free = UINT32_MAX,
-        .now_ms = now_ms(),
+        .now_ms = pool_now_ms(),
         .keep_warm_ms = s->keep_warm_ms,
         .backoff_until_ms = p->backoff_until_ms,
-        .draining = g->draining,
+        .draining = p->pools->gateway->draining,
     };
     const struct list *oldest = list_last(&p->idle);
     if (oldest)
         v.idle_oldest_ms = LIST_ENTRY(oldest, struct instance, link)->idle_since_ms;
+    if (p->makes_spares)
+        look_for_spares(p, &v);
     return v;
 }
 
@@ -221,7 +127,7 @@ static uint64_t queue_due_ms(const struct pool *p)
         return 0;
     uint64_t waited = (clock_mono_ns() - LIST_ENTRY(oldest, struct invocation, queue_link)->queued_ns) / 1000000;
     uint64_t limit = p->pools->gateway->config->queue_timeout_ms;
-    return now_ms() + (waited < limit ? limit - waited : 0);
+    return pool_now_ms() + (waited < limit ? limit - waited : 0);
 }
 
 /* A timer that already fires earlier is left alone: it looks again then. So a busy function touches no timer here. */
@@ -230,7 +136,7 @@ static void arm_wake(struct pool *p, uint64_t at_ms)
     struct ev_loop *loop = p->pools->gateway->loop;
     if (at_ms == 0)
         return;
-    uint64_t now = now_ms();
+    uint64_t now = pool_now_ms();
     double after = at_ms > now ? (double)(at_ms - now) / 1e3 : 0.;
     if (ev_is_active(&p->wake) && ev_timer_remaining(loop, &p->wake) <= after)
         return;
@@ -239,7 +145,7 @@ static void arm_wake(struct pool *p, uint64_t at_ms)
     ev_timer_start(loop, &p->wake);
 }
 
-static struct invocation *dequeue(struct pool *p)
+struct invocation *pool_dequeue(struct pool *p)
 {
     struct list *link = list_first(&p->queue);
     if (!link)
@@ -250,35 +156,51 @@ static struct invocation *dequeue(struct pool *p)
     return inv;
 }
 
-static void start_wanted(struct pool *p, uint32_t count)
+/* ---- carrying it out ---- */
+
+static void start_wanted(struct pool *p, const struct policy_decision *d)
 {
-    struct version *v = p->function->current;
     p->short_of_memory = false;
-    for (uint32_t k = 0; k < count; k++) {
-        if (!make_room(p->pools, p, v->settings.memory_bytes)) {
-            p->short_of_memory = true;
-            return;
-        }
-        if (!start_instance(p, &(struct instance_options){.function = p->function, .version = v}))
+    for (uint32_t k = 0; k < d->start; k++) {
+        bool ahead = k >= d->start - d->ahead;
+        enum pool_start r = pool_start_one(p, ahead);
+        p->short_of_memory = r == POOL_NO_ROOM && !ahead;
+        if (r != POOL_STARTED)
             return;
     }
 }
 
-/* Carries the policy out: until it asks for nothing more. */
-static void evaluate(struct pool *p)
+/* A template goes as an idle instance does: when nobody lives by it and nothing was asked for keep_warm. */
+static void look_at_templates(struct pool *p)
+{
+    uint64_t keep_warm_ms = p->function->current->settings.keep_warm_ms;
+    LIST_EACH (&p->templates, link) {
+        struct template *t = LIST_ENTRY(link, struct template, link);
+        if (!template_is_idle(t) || p->queued || p->function->current->settings.min_warm)
+            continue;
+        uint64_t due = (t->used_ms > p->used_ms ? t->used_ms : p->used_ms) + keep_warm_ms;
+        if (due <= pool_now_ms())
+            template_retire(t, "idle for keep_warm");
+        else
+            arm_wake(p, due);
+    }
+}
+
+void pool_evaluate(struct pool *p)
 {
     if (!p->function->current)
         return;
     for (;;) {
-        struct policy_view v = look(p);
+        struct policy_view v = pool_look(p);
         struct policy_decision d = policy_decide(&v);
         if (d.start)
-            start_wanted(p, d.start);
+            start_wanted(p, &d);
         arm_wake(p, d.wake_ms);
         if (!d.stop_oldest_idle)
             break;
         instance_stop(LIST_ENTRY(list_last(&p->idle), struct instance, link), INSTANCE_RETIRED, "idle for keep_warm");
     }
+    look_at_templates(p);
     arm_wake(p, queue_due_ms(p));
 }
 
@@ -286,8 +208,8 @@ static void end_overdue(struct pool *p)
 {
     const struct config *c = p->pools->gateway->config;
     char limit[UNITS_TEXT_MAX];
-    while (p->queued && queue_due_ms(p) <= now_ms()) {
-        struct invocation *inv = dequeue(p);
+    while (p->queued && queue_due_ms(p) <= pool_now_ms()) {
+        struct invocation *inv = pool_dequeue(p);
         units_format_time(c->queue_timeout_ms, limit);
         if (p->short_of_memory)
             invocation_fail(inv, INVOCATION_REFUSED, 503, "NoCapacity",
@@ -309,18 +231,35 @@ static void on_wake(struct ev_loop *loop, ev_timer *w, int events)
     /* A failed request may be the function's last holder. */
     struct function *f = function_get(p->function);
     end_overdue(p);
-    evaluate(p);
+    pool_evaluate(p);
     function_put(f);
+}
+
+/* ---- requests ---- */
+
+/* The one taken leaves fewer than were made ahead. With reuse nothing is to be done while another one waits, or no more may be. */
+static void look_after_delivery(struct pool *p)
+{
+    const struct settings *s = &p->function->current->settings;
+    if (instance_settings_single_use(s) || (list_is_empty(&p->idle) && pool_total(p) < s->max_concurrency))
+        pools_note_change(p);
 }
 
 void pool_submit(struct pool *p, struct invocation *inv)
 {
+    if (!event_admit(inv, &p->function->current->settings))
+        return;
+    if (p->makes_spares && instance_settings_single_use(&p->function->current->settings))
+        policy_peak_note(&p->peak, inv->queued_ns / 1000000,
+                         p->queued + 1 + p->counts[INSTANCE_BUSY] + p->counts[INSTANCE_JUDGING]);
     struct list *front = list_first(&p->idle);
     if (front) {
         instance_deliver(LIST_ENTRY(front, struct instance, link), inv);
+        if (p->makes_spares)
+            look_after_delivery(p);
         return;
     }
-    struct policy_view v = look(p);
+    struct policy_view v = pool_look(p);
     if (!policy_may_queue(&v)) {
         invocation_fail(inv, INVOCATION_THROTTLED, 429, "TooManyRequests",
                         "the queue is full: %u requests wait (limit 'queue'), max_concurrency is %u", v.queued,
@@ -329,7 +268,12 @@ void pool_submit(struct pool *p, struct invocation *inv)
     }
     list_push_back(&p->queue, &inv->queue_link);
     p->queued++;
-    evaluate(p);
+    pool_evaluate(p);
+}
+
+void pool_thaw(struct instance *i)
+{
+    freezer_thaw(i);
 }
 
 void pool_on_instance_ready(struct pool *p, struct instance *i)
@@ -338,174 +282,104 @@ void pool_on_instance_ready(struct pool *p, struct instance *i)
         instance_stop(i, INSTANCE_RETIRED, "a newer version serves");
         return;
     }
-    struct invocation *inv = dequeue(p);
+    if (i->used)
+        p->used_ms = i->idle_since_ms;
+    struct invocation *inv = pool_dequeue(p);
     if (inv) {
         instance_deliver(i, inv);
         return;
     }
     list_remove(&i->link);
-    list_push_front(&p->idle, &i->link);
+    /* A spare comes behind those that have worked: their caches are warm. */
+    if (i->used || instance_is_single_use(i))
+        list_push_front(&p->idle, &i->link);
+    else
+        list_push_back(&p->idle, &i->link);
     list_push_front(&p->pools->idle, &i->host_idle_link);
+    freezer_watch(&p->pools->freezer, i);
     arm_wake(p, i->idle_since_ms + i->version->settings.keep_warm_ms);
 }
 
 void pool_on_instance_served(struct pool *p, struct instance *i)
 {
-    (void)i;
     p->failures = 0;
     p->backoff_until_ms = 0;
+    if (instance_is_single_use(i))
+        p->used_ms = pool_now_ms();
+}
+
+bool pool_wants_again(struct pool *p, const struct instance *i)
+{
+    return i->counted && !p->pools->gateway->draining;
+}
+
+/* ---- losses ---- */
+
+static uint64_t count_failure(struct pool *p)
+{
+    p->failures++;
+    uint64_t backoff = policy_backoff_ms(p->failures, p->pools->gateway->config->crash_backoff_max_ms);
+    p->backoff_until_ms = backoff ? pool_now_ms() + backoff : 0;
+    return backoff;
+}
+
+bool pool_on_process_lost(struct pool *p, struct instance *i)
+{
+    return !i->counted || count_failure(p) == 0;
 }
 
 /* Nothing of this function lives or starts: whoever waits is told why, rather than left to wait for a start that fails again. */
 static void fail_queue(struct pool *p, const struct instance *i)
 {
     struct invocation *inv;
-    while ((inv = dequeue(p)))
-        invocation_fail(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", "the function could not be started: %s",
-                        i->doom_text);
+    char type[INSTANCE_FAULT_TYPE_MAX];
+    bool said = i->fault.type.n && str_copy(i->fault.type, type, sizeof(type));
+    struct invocation_failure f = {.outcome = INVOCATION_FUNCTION_ERROR,
+                                   .status = 500,
+                                   .type = type,
+                                   .message = i->fault.message,
+                                   .trace = i->fault.trace};
+    while ((inv = pool_dequeue(p))) {
+        if (said)
+            invocation_end_failure(inv, &f);
+        else
+            invocation_fail(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", "the function could not be started: %s",
+                            i->doom_text);
+    }
+}
+
+/* Its number is given back in the graveyard; here it leaves every list that others look into. */
+static void forget(struct pool *p, struct instance *i)
+{
+    p->pools->alive--;
+    if (i->counted)
+        p->counts[INSTANCE_GONE]--;
+    i->counted = false;
+    list_remove(&i->link);
+    list_push_back(&p->pools->graveyard, &i->link);
+    if (instance_is_child(i))
+        template_child_gone(i);
+    if (i->template) {
+        list_remove(&i->template->link);
+        list_remove(&i->template->host_link);
+    }
 }
 
 void pool_on_instance_gone(struct pool *p, struct instance *i, bool failed_start)
 {
-    struct pools *host = p->pools;
     struct function *f = function_get(p->function);
-    bool lost = i->doom != INSTANCE_RETIRED;
-    host->alive--;
-    if (i->counted && lost) {
-        p->failures++;
-        uint64_t backoff = policy_backoff_ms(p->failures, host->gateway->config->crash_backoff_max_ms);
-        p->backoff_until_ms = backoff ? now_ms() + backoff : 0;
+    bool counted = i->counted;
+    if (counted && i->doom != INSTANCE_RETIRED) {
+        uint64_t backoff = count_failure(p);
+        if (i->used)
+            p->used_ms = pool_now_ms();
         if (failed_start)
             log_warn("an instance did not start fn=%s inst=%lu failures=%u next_in_ms=%lu: %s", f->name,
                      (unsigned long)i->waiter.id, p->failures, (unsigned long)backoff, i->doom_text);
     }
-    bool counted = i->counted;
-    if (counted) {
-        p->counts[INSTANCE_GONE]--;
-        i->counted = false;
-    }
-    list_remove(&i->link);
-    list_push_back(&host->graveyard, &i->link);
+    forget(p, i);
     if (counted && failed_start && pool_total(p) == 0)
         fail_queue(p, i);
-    evaluate(p);
+    pool_evaluate(p);
     function_put(f);
-}
-
-/* An instance of the version that has just become current. */
-static void adopt(struct pool *p, struct instance *i)
-{
-    i->counted = true;
-    p->counts[i->state]++;
-    if (i->state != INSTANCE_IDLE)
-        return;
-    ev_timer_stop(p->pools->gateway->loop, &i->timer);
-    pool_on_instance_ready(p, i);
-}
-
-static void disown(struct pool *p, struct instance *i)
-{
-    if (i->counted)
-        p->counts[i->state]--;
-    i->counted = false;
-    if (i->state == INSTANCE_IDLE || i->state == INSTANCE_SPAWNING || i->state == INSTANCE_STARTING)
-        instance_stop(i, INSTANCE_RETIRED, "a newer version serves");
-}
-
-static void sort_out(struct pool *p, struct list *instances)
-{
-    /* Stopping moves an instance to the front of `others`, behind the walker: none is seen twice with effect. */
-    LIST_EACH (instances, link) {
-        struct instance *i = LIST_ENTRY(link, struct instance, link);
-        if (i->state == INSTANCE_GONE || i->state == INSTANCE_STOPPING)
-            continue;
-        if (i->version != p->function->current)
-            disown(p, i);
-        else if (!i->counted)
-            adopt(p, i);
-    }
-}
-
-void pool_version_changed(struct pool *p)
-{
-    struct function *f = function_get(p->function);
-    sort_out(p, &p->idle);
-    sort_out(p, &p->others);
-    sort_out(p, &p->trials);
-    p->failures = 0;
-    p->backoff_until_ms = 0;
-    if (!f->current) {
-        struct invocation *inv;
-        while ((inv = dequeue(p)))
-            invocation_fail(inv, INVOCATION_REFUSED, 404, "ResourceNotFound", "the function '%s' was removed", f->name);
-    }
-    evaluate(p);
-    function_put(f);
-}
-
-void pool_trial(struct pool *p, struct version *v, pool_on_trial *on_done, void *owner)
-{
-    struct instance_options o = {.function = p->function, .version = v, .on_trial = on_done, .trial_owner = owner};
-    make_room(p->pools, p, v->settings.memory_bytes);
-    if (!start_instance(p, &o))
-        on_done(owner, &(struct err){.code = ENOMEM, .text = "out of memory"});
-}
-
-void pool_count(const struct pool *p, struct pool_counts *ret_counts)
-{
-    struct policy_view v = {0};
-    if (p->function->current)
-        v = look(p);
-    *ret_counts = (struct pool_counts){
-        .starting = v.starting, .idle = v.idle, .busy = v.busy, .stopping = p->stopping, .queued = p->queued};
-    if (p->function->current)
-        ret_counts->memory_bytes = (uint64_t)pool_total(p) * p->function->current->settings.memory_bytes;
-}
-
-struct count_context {
-    struct pool_counts *sum;
-};
-
-static void add_counts(struct function *f, void *context)
-{
-    struct count_context *c = context;
-    struct pool_counts one;
-    pool_count(f->pool, &one);
-    c->sum->starting += one.starting;
-    c->sum->idle += one.idle;
-    c->sum->busy += one.busy;
-    c->sum->queued += one.queued;
-}
-
-void pools_count(const struct pools *p, struct pool_counts *ret_counts)
-{
-    *ret_counts = (struct pool_counts){0};
-    registry_each(p->gateway->registry, add_counts, &(struct count_context){.sum = ret_counts});
-    ret_counts->stopping = p->alive - p->instances;
-    ret_counts->memory_bytes = p->memory_bytes;
-}
-
-static void tell_instances(const struct list *instances, void (*on_instance)(const struct pool_instance_info *, void *),
-                           void *context)
-{
-    LIST_EACH (instances, link) {
-        const struct instance *i = LIST_ENTRY(link, struct instance, link);
-        struct pool_instance_info info = {
-            .id = i->waiter.id,
-            .pid = i->pid,
-            .state = instance_state_name(i->state),
-            .version_number = i->version->number,
-            .age_ms = (clock_mono_ns() - i->spawned_ns) / 1000000,
-            .requests = i->requests,
-        };
-        on_instance(&info, context);
-    }
-}
-
-void pool_each_instance(const struct pool *p, void (*on_instance)(const struct pool_instance_info *i, void *context),
-                        void *context)
-{
-    tell_instances(&p->idle, on_instance, context);
-    tell_instances(&p->trials, on_instance, context);
-    tell_instances(&p->others, on_instance, context);
 }

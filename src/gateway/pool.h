@@ -23,12 +23,14 @@ void pool_submit(struct pool *p, struct invocation *inv);
 void pool_version_changed(struct pool *p);
 
 /* Starts one instance of `v`, which need not be current yet, and calls back once: e->code 0 when it is ready (it then waits in the pool of `f` as an idle instance and is kept
- * if `v` becomes current), otherwise the reason, word for word. Not before the next loop turn. */
+ * if `v` becomes current), otherwise the reason, word for word. Where instances are forked: when the template is ready and one child of it, too. */
 typedef void pool_on_trial(void *owner, const struct err *e);
 void pool_trial(struct pool *p, struct version *v, pool_on_trial *on_done, void *owner);
 
 struct pool_counts {
     unsigned starting, idle, busy, stopping, queued;
+    unsigned templates; /* others are forked from these: they serve nothing themselves, and are in none of the above */
+    unsigned frozen;    /* of the idle ones */
     uint64_t memory_bytes; /* limits of all instances together */
 };
 void pool_count(const struct pool *p, struct pool_counts *ret_counts);
@@ -37,8 +39,9 @@ void pools_count(const struct pools *p, struct pool_counts *ret_counts); /* of t
 /* For `ls -v`, tests and the bench: calls back per instance. */
 struct pool_instance_info {
     uint64_t id;
-    int32_t pid; /* init, on the host */
+    int32_t pid; /* init, or a template's child itself, on the host */
     const char *state;
+    bool frozen, forked;
     uint64_t version_number;
     uint64_t age_ms, requests;
 };

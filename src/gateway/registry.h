@@ -11,6 +11,8 @@
 
 struct function;
 
+enum { VERSION_RUNTIME_MAX = 64 };
+
 struct version {
     char revision[MESSAGE_DIGEST_MAX]; /* of code and settings */
     char code[MESSAGE_DIGEST_MAX];     /* names versions/DIGEST */
@@ -19,6 +21,10 @@ struct version {
     uint64_t code_bytes;
     struct settings settings; /* owned */
     unsigned references;
+    bool opt_bootstrap;                     /* provided: /opt/bootstrap is started, its own files have none */
+    char runtime_used[VERSION_RUNTIME_MAX]; /* what a worker said it runs on: "CPython 3.11.2"; "" = none has yet */
+    char no_template
+        [ERR_TEXT_MAX]; /* why it is not forked although its settings allow it; "" = it is, or nobody knows yet */
     struct list living; /* the registry module's list of every version that anybody holds */
 };
 

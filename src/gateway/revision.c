@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "gateway/runtime.h"
 #include "gateway/store_digest.h"
 
 #include <errno.h>
@@ -39,6 +40,8 @@ int revision_merge(const struct config *c, const struct revision_sources *s, str
     }
     if (r == 0 && s->given.n)
         r = settings_read_json(&merged, &c->defaults, s->given, e);
+    if (r == 0)
+        r = settings_check(&merged, s->manifest_may_follow, e);
     if (r < 0)
         settings_fini(&merged);
     else
@@ -106,6 +109,8 @@ int revision_check(const struct config *c, const struct settings *s, struct err 
         return err_say(e, EINVAL, "memory %s is more than memory_budget (%s): no instance could ever start", asked,
                        limit);
     }
+    if ((s->runtime == SETTINGS_RUNTIME_PYTHON || s->runtime == SETTINGS_RUNTIME_NODE) && !runtime_find(c, s, e))
+        return -EINVAL;
     return check_grants(c, s, e);
 }
 
@@ -129,6 +134,23 @@ struct version *revision_make(const char *code, uint64_t code_bytes, struct sett
     return v;
 }
 
+const char *revision_entry(const struct version *v)
+{
+    if (v->settings.runtime != SETTINGS_RUNTIME_PROVIDED)
+        return v->settings.handler;
+    return v->opt_bootstrap ? REVISION_OPT_BOOTSTRAP : REVISION_BOOTSTRAP;
+}
+
+/* The other way round. False: it is too long. */
+static bool take_entry(struct version *v, const char *entry)
+{
+    struct settings *s = &v->settings;
+    if (s->runtime != SETTINGS_RUNTIME_PROVIDED)
+        return str_copy(str_from(entry), s->handler, sizeof(s->handler));
+    v->opt_bootstrap = strcmp(entry, REVISION_OPT_BOOTSTRAP) == 0;
+    return s->handler[0] || str_copy(STR_LITERAL(REVISION_BOOTSTRAP), s->handler, sizeof(s->handler));
+}
+
 struct version *revision_load(const struct config *c, const struct store_revision *r, struct err *e)
 {
     struct version *v = version_new();
@@ -139,8 +161,7 @@ struct version *revision_load(const struct config *c, const struct store_revisio
     settings_init(&v->settings, &c->defaults);
     int result = settings_read_json(&v->settings, &c->defaults, r->settings, e);
     if (result == 0 && (!str_copy(str_from(r->revision), v->revision, sizeof(v->revision)) ||
-                        !str_copy(str_from(r->code), v->code, sizeof(v->code)) ||
-                        !str_copy(str_from(r->handler), v->settings.handler, sizeof(v->settings.handler))))
+                        !str_copy(str_from(r->code), v->code, sizeof(v->code)) || !take_entry(v, r->handler)))
         result = err_say(e, EINVAL, "a stored text is too long");
     if (result < 0) {
         version_put(v);

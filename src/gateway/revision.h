@@ -9,6 +9,7 @@
 /* Where settings come from, weakest first: the defaults, then the manifest or (without one) what was given for `before`, then `given`. */
 struct revision_sources {
     const struct version *before; /* NULL: a first deploy */
+    bool manifest_may_follow; /* `given` alone, before the archive is read: only what no manifest can mend is refused */
     bool has_manifest;
     struct str manifest; /* faasd.json, comments allowed */
     struct str given;    /* a JSON object, or empty */
@@ -17,6 +18,13 @@ struct revision_sources {
 /* *ret_settings is the caller's, valid only after 0. -EINVAL: a sentence for who deploys. */
 int revision_merge(const struct config *c, const struct revision_sources *s, struct settings *ret_settings,
                    struct err *e);
+
+/* What starts a function of runtime provided, and what _HANDLER is unless somebody says otherwise. */
+#define REVISION_BOOTSTRAP     "bootstrap"
+#define REVISION_OPT_BOOTSTRAP "/opt/bootstrap"
+
+/* What the row of a revision holds as its handler: what is started, which for provided is the bootstrap, whatever the setting `handler` is. */
+const char *revision_entry(const struct version *v);
 
 /* -EPERM: needs a grant, and the sentence names the key; -EINVAL: can never run on this host. */
 int revision_check(const struct config *c, const struct settings *s, struct err *e);

@@ -314,7 +314,7 @@ void api_shell(struct exchange *x, struct str name)
         return;
     }
     struct message_spawn m;
-    spawn_message_fill(&m, f, f->current);
+    spawn_message_fill(&m, s->gateway->config, f, f->current);
     m.kind = MESSAGE_SPAWN_SHELL;
     link_send(s->gateway->link, &s->waiter, &m.header, sizeof(m));
     s->timer.repeat = (double)s->gateway->config->init_timeout_ms / 1e3;

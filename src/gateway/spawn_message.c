@@ -1,10 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/spawn_message.h"
 
+#include "gateway/runtime.h"
+
 #include <assert.h>
 #include <string.h>
 
-void spawn_message_fill(struct message_spawn *m, const struct function *f, const struct version *v)
+/* Where the interpreter lies outside /usr, its directory must be shown. One that is not there any more fails when the command is put together. */
+static void fill_runtime(struct message_spawn *m, const struct config *c, const struct settings *s)
+{
+    const struct config_runtime *runtime = runtime_find(c, s, NULL);
+    m->runtime = (uint32_t)s->runtime;
+    static_assert(sizeof(m->runtime_name) == sizeof(runtime->name), "a runtime's name fits its field");
+    if (runtime && runtime->prefix[0])
+        memcpy(m->runtime_name, runtime->name, sizeof(m->runtime_name));
+}
+
+void spawn_message_fill(struct message_spawn *m, const struct config *c, const struct function *f,
+                        const struct version *v)
 {
     const struct settings *s = &v->settings;
     assert(s->mount_count <= SETTINGS_MOUNTS_MAX && s->device_count <= SETTINGS_DEVICES_MAX);
@@ -12,7 +25,7 @@ void spawn_message_fill(struct message_spawn *m, const struct function *f, const
     memset(m, 0, sizeof(*m));
     m->header.type = MESSAGE_SPAWN;
     m->kind = MESSAGE_SPAWN_FUNCTION;
-    m->runtime = (uint32_t)s->runtime;
+    fill_runtime(m, c, s);
     static_assert(sizeof(m->function) == sizeof(f->name), "a name fits its field");
     static_assert(sizeof(m->digest) == sizeof(v->code) && sizeof(m->revision) == sizeof(v->revision), "as do digests");
     static_assert(sizeof(m->cpuset) == sizeof(s->cpuset), "and a cpuset");

@@ -5,8 +5,9 @@
 
 #include "gateway/registry.h"
 
-/* Fills all of *m but the header's id and size (link_send sets those). Kind is MESSAGE_SPAWN_FUNCTION: a shell changes it afterwards. Of `f` only the name is
- * read, so that a first deploy, which has no current version yet, may be tried. */
-void spawn_message_fill(struct message_spawn *m, const struct function *f, const struct version *v);
+/* Fills all of *m but the header's id and size (link_send sets those) and `slots`. Kind is MESSAGE_SPAWN_FUNCTION: a shell changes it afterwards. Of `f` only the name
+ * is read, so that a first deploy, which has no current version yet, may be tried. */
+void spawn_message_fill(struct message_spawn *m, const struct config *c, const struct function *f,
+                        const struct version *v);
 
 #endif

@@ -188,14 +188,17 @@ void store_digest_tree(struct store *s, uint64_t staging, store_on_digest *on_do
     submit(s, j);
 }
 
-void store_find_program(struct store *s, const char *code, const char *handler, store_on_done *on_done, void *owner)
+void store_find_program(struct store *s, const struct store_program *p, store_on_done *on_done, void *owner)
 {
-    struct store_job *j = job_new(s, STORE_JOB_PROGRAM, owner, strlen(code) + strlen(handler) + 2);
+    size_t bytes = strlen(p->code) + strlen(p->handler) + strlen(p->venv) + 3;
+    struct store_job *j = job_new(s, STORE_JOB_PROGRAM, owner, bytes);
     j->callback.on_done = on_done;
     if (j->kind == STORE_JOB_PROGRAM) {
         char *at = j->strings;
-        j->revision.code = keep_text(&at, str_from(code));
-        j->revision.handler = keep_text(&at, str_from(handler));
+        j->program = *p;
+        j->program.code = keep_text(&at, str_from(p->code));
+        j->program.handler = keep_text(&at, str_from(p->handler));
+        j->program.venv = keep_text(&at, str_from(p->venv));
     }
     submit(s, j);
 }

@@ -53,8 +53,16 @@ struct store_tree {
 typedef void store_on_digest(void *owner, const struct err *e, const struct store_tree *tree);
 void store_digest_tree(struct store *s, uint64_t staging, store_on_digest *on_done, void *owner);
 
-/* Is `handler` a program in the tree of versions/CODE? ENOENT with a sentence when not. */
-void store_find_program(struct store *s, const char *code, const char *handler, store_on_done *on_done, void *owner);
+/* Does the tree of versions/CODE hold what a function with these settings starts? ENOENT with a sentence when not. */
+struct store_program {
+    const char *code;
+    const char *
+        handler; /* exec, native: the program; python, node: FILE.FUNCTION; provided: not looked at, it starts bootstrap */
+    const char *venv; /* python: "" = none */
+    enum settings_runtime runtime;
+    int python_minor; /* -1: unknown */
+};
+void store_find_program(struct store *s, const struct store_program *p, store_on_done *on_done, void *owner);
 
 /* Names of versions/ directories that no row refers to, for the collector: one NUL-terminated name after another. */
 typedef void store_on_names(void *owner, const struct err *e, struct str names);

@@ -41,7 +41,8 @@ struct store_job {
     } callback;
     enum store_job_kind asked;      /* what a REFUSED one was */
     struct store_job *next;         /* struct store.refused, struct store.spare */
-    struct store_revision revision; /* PUT, DELETE, PROGRAM: strings stand behind the job */
+    struct store_revision revision; /* PUT, DELETE: strings stand behind the job */
+    struct store_program program;   /* PROGRAM: the same */
     unsigned keep;                  /* PUT */
     uint64_t staging;               /* DIGEST */
     struct store_log_query query;   /* READ_LOG */

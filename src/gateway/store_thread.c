@@ -10,6 +10,8 @@
 #include "base/fmt.h"
 #include "base/log.h"
 #include "codec/handler.h"
+#include "codec/handler_module.h"
+#include "codec/python_tree.h"
 #include "gateway/store_job.h"
 
 #include <assert.h>
@@ -84,17 +86,36 @@ static void compute_digest(struct store *s, struct store_job *j)
         j->tree.published = faccessat(s->versions_dirfd, j->tree.digest, F_OK, 0) == 0;
 }
 
+static void find_executable(int tree, const char *path, struct err *e)
+{
+    struct stat st;
+    if (!handler_is_likely(tree, path))
+        err_say(e, ENOENT, "there is no program '%s' in the function's code", path);
+    else if (fstatat(tree, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !(st.st_mode & S_IXOTH))
+        err_say(e, ENOENT, "'%s' is not executable: deploy it again with --handler %s", path, path);
+}
+
+static void find_module(int tree, const struct store_program *p, struct err *e)
+{
+    char handler[SETTINGS_PATH_MAX];
+    const struct handler_question q = {.tree = tree, .runtime = p->runtime, .said = p->handler};
+    const struct python_tree python = {.dir = tree, .minor = p->python_minor, .venv = p->venv};
+    if (handler_choose_module(&q, handler, e) == 0 && p->runtime == SETTINGS_RUNTIME_PYTHON)
+        python_tree_check_venv(&python, e);
+}
+
 static void find_program(struct store *s, struct store_job *j)
 {
-    const char *handler = j->revision.handler;
-    struct stat st;
-    scoped_fd tree = openat(s->versions_dirfd, j->revision.code, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    const struct store_program *p = &j->program;
+    scoped_fd tree = openat(s->versions_dirfd, p->code, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (tree < 0)
         err_set(&j->error, errno, "open the function's code");
-    else if (!handler_is_likely(tree, handler))
-        err_say(&j->error, ENOENT, "there is no program '%s' in the function's code", handler);
-    else if (fstatat(tree, handler, &st, AT_SYMLINK_NOFOLLOW) < 0 || !(st.st_mode & S_IXOTH))
-        err_say(&j->error, ENOENT, "'%s' is not executable: deploy it again with --handler %s", handler, handler);
+    else if (p->runtime == SETTINGS_RUNTIME_PYTHON || p->runtime == SETTINGS_RUNTIME_NODE)
+        find_module(tree, p, &j->error);
+    else
+        find_executable(tree, p->runtime == SETTINGS_RUNTIME_PROVIDED ? "bootstrap" : p->handler, &j->error);
+    if (j->error.code == EINVAL)
+        j->error.code = ENOENT; /* it is not what it would have to be */
 }
 
 static bool looks_like_digest(const char *name)

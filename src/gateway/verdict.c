@@ -2,7 +2,9 @@
 #include "gateway/verdict.h"
 
 #include "base/units.h"
+#include "gateway/store.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -69,6 +71,9 @@ void verdict_out_of_memory(struct invocation *inv, const struct verdict_facts *f
         add(&t, ", the peak was %.1fM", (double)facts->memory_peak_bytes / 1048576);
     if (facts->shmem_bytes)
         add(&t, ", of which %.1fM in /tmp and shared memory", (double)facts->shmem_bytes / 1048576);
+    /* Whoever looks for the reason in the log finds nothing of the function's own there: it was killed in the middle of a word. */
+    store_log_line(inv->exchange->gateway->store, inv->function->name, 0, inv->exchange->id,
+                   (struct str){t.bytes, t.len});
     end_with(inv, INVOCATION_OUT_OF_MEMORY, 502, "OutOfMemory", &t);
 }
 
@@ -96,6 +101,20 @@ void verdict_crash(struct invocation *inv, const char *how, const struct verdict
     end_with(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", &t);
 }
 
+/* Contract files: the event could not be put into /tmp. */
+static void no_event(struct invocation *inv, const struct init_done *done, const struct verdict_facts *facts)
+{
+    struct text t = {.len = 0};
+    char size[UNITS_TEXT_MAX];
+    const char *name = strerrorname_np(done->error);
+    units_format_size(facts->version->settings.tmp_bytes, size);
+    if (done->error == ENOSPC)
+        add(&t, "the event does not fit into /tmp, where the contract 'files' puts it: the limit 'tmp' is %s", size);
+    else
+        add(&t, "the event could not be written to /tmp: %s", name ? name : "unknown errno");
+    end_with(inv, INVOCATION_REFUSED, 507, "StorageFull", &t);
+}
+
 void verdict_program(struct invocation *inv, const struct init_done *done, const struct verdict_facts *facts)
 {
     if (facts->oom_kills) {
@@ -108,6 +127,10 @@ void verdict_program(struct invocation *inv, const struct init_done *done, const
         add(&t, "the handler '%s' can't be executed: %s", facts->version->settings.handler,
             name ? name : "unknown errno");
         end_with(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", &t);
+        return;
+    }
+    if (done->flags & INIT_DONE_NO_EVENT) {
+        no_event(inv, done, facts);
         return;
     }
     char status[VERDICT_STATUS_MAX];

@@ -10,10 +10,16 @@
 /* A kernel newer than the headers may know more capabilities than CAP_LAST_CAP: ask until it says EINVAL. */
 enum { CAPS_NUMBERS_MAX = 64 };
 
-int caps_drop_bounding(struct err *e)
+enum {
+    LOCKED_BITS = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED,
+    AMBIENT_BITS = SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED,
+    NOTHING_KEPT = CAPS_NUMBERS_MAX,
+};
+
+static int empty_bounding(unsigned long kept, struct err *e)
 {
     for (unsigned long cap = 0; cap < CAPS_NUMBERS_MAX; cap++) {
-        if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+        if (cap == kept || prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
             continue;
         if (errno == EINVAL && cap > 0)
             break;
@@ -21,32 +27,79 @@ int caps_drop_bounding(struct err *e)
     }
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
         return err_set(e, errno, "clear ambient capabilities");
-    unsigned long bits = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED |
-                         SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+    return 0;
+}
+
+static int set_secure_bits(unsigned long bits, struct err *e)
+{
     if (prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) < 0)
         return err_set(e, errno, "lock the secure bits");
     return 0;
 }
 
+int caps_drop_bounding(struct err *e)
+{
+    int r = empty_bounding(NOTHING_KEPT, e);
+    return r < 0 ? r : set_secure_bits(LOCKED_BITS | AMBIENT_BITS, e);
+}
+
+int caps_drop_bounding_but(unsigned capability, struct err *e)
+{
+    int r = empty_bounding(capability, e);
+    return r < 0 ? r : set_secure_bits(LOCKED_BITS | SECBIT_KEEP_CAPS, e); /* execve clears KEEP_CAPS, locked or not */
+}
+
+/* libcap's cap_t is heap memory; its thin wrapper of the system call is not. */
+struct caps_sets {
+    struct __user_cap_data_struct words[_LINUX_CAPABILITY_U32S_3];
+};
+
+static int set_caps(const struct caps_sets *s)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    struct caps_sets copy = *s; /* capset's parameter lacks a const */
+    return capset(&header, copy.words);
+}
+
+static void add_held(struct caps_sets *s, unsigned capability)
+{
+    s->words[CAP_TO_INDEX(capability)].permitted |= CAP_TO_MASK(capability);
+    s->words[CAP_TO_INDEX(capability)].effective |= CAP_TO_MASK(capability);
+}
+
 int caps_drop_all(struct err *e)
 {
-    /* libcap's cap_t is heap memory; its thin wrapper of the system call is not. */
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
-    if (capset(&header, none) < 0)
-        return err_set(e, errno, "drop all capabilities");
-    return 0;
+    const struct caps_sets none = {0};
+    return set_caps(&none) < 0 ? err_set(e, errno, "drop all capabilities") : 0;
+}
+
+static int refuse(unsigned capability, struct err *e)
+{
+    return err_set(e, errno, "drop all capabilities but number %u", capability);
 }
 
 int caps_drop_all_but(unsigned capability, struct err *e)
 {
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-    struct __user_cap_data_struct one[_LINUX_CAPABILITY_U32S_3] = {0};
-    one[CAP_TO_INDEX(capability)].permitted = CAP_TO_MASK(capability);
-    one[CAP_TO_INDEX(capability)].effective = CAP_TO_MASK(capability);
-    if (capset(&header, one) < 0)
-        return err_set(e, errno, "drop all capabilities but number %u", capability);
-    return 0;
+    struct caps_sets one = {0};
+    add_held(&one, capability);
+    return set_caps(&one) < 0 ? refuse(capability, e) : 0;
+}
+
+int caps_keep_across_exec(unsigned capability, struct err *e)
+{
+    struct caps_sets one = {0}, two;
+    add_held(&one, capability);
+    one.words[CAP_TO_INDEX(capability)].inheritable |= CAP_TO_MASK(capability);
+    two = one;
+    add_held(&two, CAP_SETPCAP); /* to lock the secure bits, the last thing that it is needed for */
+    if (set_caps(&two) < 0)
+        return refuse(capability, e);
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) < 0)
+        return err_set(e, errno, "keep capability %u across execve", capability);
+    int r = set_secure_bits(LOCKED_BITS | SECBIT_KEEP_CAPS | AMBIENT_BITS, e);
+    if (r < 0)
+        return r;
+    return set_caps(&one) < 0 ? refuse(capability, e) : 0;
 }
 
 int caps_check_none(struct err *e)

@@ -9,11 +9,18 @@
  * so before caps_drop_all. */
 int caps_drop_bounding(struct err *e);
 
+/* The same but for one, which caps_keep_across_exec is to keep: the permitted set survives the next change of ids, and the ambient set is not locked yet. */
+int caps_drop_bounding_but(unsigned capability, struct err *e);
+
 /* Empties permitted, effective and inheritable. */
 int caps_drop_all(struct err *e);
 
 /* The same but for one, which stays permitted and effective (and dies at the next execve). */
 int caps_drop_all_but(unsigned capability, struct err *e);
+
+/* The same but for one, which stays in every set, the ambient one included, and so with every program that is executed: execve(2) with no_new_privs
+ * leaves the ambient set alone. Locks the secure bits. After caps_drop_bounding_but and the change of ids. */
+int caps_keep_across_exec(unsigned capability, struct err *e);
 
 /* -EPERM when permitted, effective or inheritable is not empty. */
 int caps_check_none(struct err *e);

@@ -73,6 +73,7 @@ static int open_found(struct cgroup_tree *t, const struct cgroup_find *found, st
     if (t->v1_count == 0 && t->v2.fd < 0)
         return err_say(e, refused.code ? refused.code : ENOENT, "no cgroup hierarchy can be used: %s", refused.text);
     t->has_kill = t->v2.fd >= 0 && cgroup_has_file(t->v2.fd, ".", "cgroup.kill");
+    t->has_freeze = t->v2.fd >= 0 && cgroup_has_file(t->v2.fd, ".", "cgroup.freeze");
     describe(t);
     return 0;
 }
@@ -115,6 +116,11 @@ bool cgroup_tree_has(const struct cgroup_tree *t, enum cgroup_controller c)
 bool cgroup_tree_has_kill(const struct cgroup_tree *t)
 {
     return t->has_kill;
+}
+
+bool cgroup_tree_has_freeze(const struct cgroup_tree *t)
+{
+    return t->has_freeze;
 }
 
 bool cgroup_tree_has_clone_into(const struct cgroup_tree *t)
@@ -162,7 +168,8 @@ int cgroup_remove_directories(struct cgroup *g)
             g->in_v1[i] = false;
     }
     if (g->in_v2) {
-        if (unlinkat(t->v2.fd, g->name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+        char name[CGROUP_V2_NAME_MAX];
+        if (unlinkat(t->v2.fd, cgroup_v2_name(g, name), AT_REMOVEDIR) < 0 && errno != ENOENT)
             r = -errno;
         else
             g->in_v2 = false;
@@ -170,8 +177,9 @@ int cgroup_remove_directories(struct cgroup *g)
     return r;
 }
 
-static void discard(struct cgroup *g)
+void cgroup_discard(struct cgroup *g)
 {
+    fd_close(&g->peak_fd);
     cgroup_settle(g);
     cgroup_remove_directories(g); /* nobody was in them yet */
     free(g);
@@ -182,14 +190,16 @@ int cgroup_create_clonable(struct cgroup_tree *t, const char *name, const struct
 {
     assert(strlen(name) < CGROUP_NAME_MAX && !strchr(name, '/') && name[0] != '.');
     struct cgroup *g = calloc(1, sizeof(*g));
-    if (!g)
-        return err_set(e, ENOMEM, "make cgroup '%s'", name);
+    if (!g) {
+        err_set(e, ENOMEM, "make cgroup '%s'", name);
+        return -ENOMEM;
+    }
     g->tree = t;
-    g->clone_fd = g->oom_fd = -1;
+    g->clone_fd = g->oom_fd = g->peak_fd = -1;
     fmt_to(g->name, sizeof(g->name), "%s", name);
     int r = t->v2.fd >= 0 ? cgroup_v2_create(g, limits, e) : 0;
     if (r < 0) {
-        discard(g);
+        cgroup_discard(g);
         return r;
     }
     *ret_group = g;
@@ -214,7 +224,7 @@ int cgroup_create(struct cgroup_tree *t, const char *name, const struct cgroup_l
         return r;
     r = cgroup_create_rest(g, limits, e);
     if (r < 0) {
-        discard(g);
+        cgroup_discard(g);
         return r;
     }
     *ret_group = g;
@@ -267,8 +277,9 @@ int cgroup_attach(struct cgroup *g, int pid, struct err *e)
 /* Whether the line of /proc/PID/cgroup for `controllers` (0: the unified one) ends in TREE/GROUP. */
 static bool line_names_group(const struct cgroup *g, const char *cgroups, unsigned controllers)
 {
-    char end[2 * CGROUP_NAME_MAX + 2], names[256];
-    size_t n = fmt_to(end, sizeof(end), "/%s/%s", g->tree->name, g->name);
+    char end[CGROUP_NAME_MAX + CGROUP_V2_NAME_MAX + 2], nested[CGROUP_V2_NAME_MAX], names[256];
+    const char *name = controllers ? g->name : cgroup_v2_name(g, nested);
+    size_t n = fmt_to(end, sizeof(end), "/%s/%s", g->tree->name, name);
     struct str rest = str_from(cgroups);
     while (rest.n) {
         struct str line = str_cut(rest, '\n', &rest, NULL);
@@ -340,12 +351,7 @@ bool cgroup_oom_fd_tell(struct cgroup *g)
     return more;
 }
 
-/* ---- killing, counting, removing ---- */
-
-int cgroup_kill(struct cgroup *g, struct err *e)
-{
-    return cgroup_kill_named(g->tree, g->name, e);
-}
+/* ---- counting, removing ---- */
 
 void cgroup_read_usage(struct cgroup *g, struct cgroup_usage *ret_usage)
 {
@@ -355,6 +361,9 @@ void cgroup_read_usage(struct cgroup *g, struct cgroup_usage *ret_usage)
             cgroup_v1_read_usage(g, &g->tree->v1[i], ret_usage);
     if (g->in_v2)
         cgroup_v2_read_usage(g, ret_usage);
+    ret_usage->cpu_ns -= g->cpu_before_ns < ret_usage->cpu_ns ? g->cpu_before_ns : ret_usage->cpu_ns;
+    if (g->forkless)
+        ret_usage->pids_denied = g->denied_before_kill;
     if (g->oom_told && ret_usage->oom_kills == 0)
         ret_usage->oom_kills = 1;
 }
@@ -366,6 +375,7 @@ int cgroup_remove(struct cgroup *g)
         return r;
     cgroup_settle(g);
     fd_close(&g->oom_fd);
+    fd_close(&g->peak_fd);
     free(g);
     return 0;
 }

@@ -59,6 +59,14 @@ uint64_t cgroup_read_key(int fd, const char *group, const char *file, const char
     return 0;
 }
 
+const char *cgroup_v2_name(const struct cgroup *g, char out[CGROUP_V2_NAME_MAX])
+{
+    if (!g->parent)
+        return g->name;
+    fmt_to(out, CGROUP_V2_NAME_MAX, "%s/%s", g->parent->name, g->name);
+    return out;
+}
+
 bool cgroup_has_file(int fd, const char *group, const char *file)
 {
     char path[CGROUP_ATTRIBUTE_MAX];

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What cgroup.c (life cycle), cgroup_file.c, cgroup_find.c (where hierarchies are mounted), cgroup_sweep.c, cgroup_survey.c, cgroup_v1.c and cgroup_v2.c share. */
+/*
+ * What the cgroup files share: cgroup.c (life cycle), cgroup_child.c (groups for forked children), cgroup_procs.c (who is in a group; kill, freeze),
+ * cgroup_cpus.c, cgroup_file.c, cgroup_find.c (where hierarchies are mounted), cgroup_sweep.c, cgroup_survey.c, cgroup_v1.c and cgroup_v2.c.
+ */
 #ifndef FAASD_OS_CGROUP_INTERNAL_H
 #define FAASD_OS_CGROUP_INTERNAL_H
 
@@ -10,7 +13,8 @@
 enum {
     CGROUP_PATH_MAX = 1024,
     CGROUP_HIERARCHIES_MAX = CGROUP_CONTROLLERS + 1,
-    CGROUP_ATTRIBUTE_MAX = CGROUP_NAME_MAX + 64
+    CGROUP_V2_NAME_MAX = 2 * CGROUP_NAME_MAX, /* TEMPLATE/CHILD */
+    CGROUP_ATTRIBUTE_MAX = CGROUP_V2_NAME_MAX + 64
 };
 
 #define CGROUP_BIT(c) (1u << (c))
@@ -51,7 +55,7 @@ struct cgroup_v2_tree {
 struct cgroup_tree {
     char name[CGROUP_NAME_MAX];
     char describe[64];
-    bool has_kill;
+    bool has_kill, has_freeze;
     unsigned v1_count;
     struct cgroup_v1_tree v1[CGROUP_CONTROLLERS];
     struct cgroup_v2_tree v2;
@@ -62,10 +66,17 @@ struct cgroup {
     char name[CGROUP_NAME_MAX];
     bool in_v1[CGROUP_CONTROLLERS]; /* has a directory in tree->v1[i] */
     bool in_v2;
-    int clone_fd;      /* the unified directory, until cgroup_settle */
-    int oom_fd;        /* eventfd (v1) or memory.events (v2); -1 until asked for */
-    uint64_t oom_seen; /* oom_kill counter when last told */
-    bool oom_told;     /* the limit was hit: holds even where our kill was faster than the kernel's */
+    bool frozen;
+    bool forkless;               /* pids.max was set to 0 for a kill */
+    uint32_t denied_before_kill; /* what pids_denied was then: those refused since are our doing */
+    const struct cgroup *
+        parent; /* a threaded child: its unified directory lies in this group's, which therefore outlives it. Else NULL */
+    int clone_fd;           /* the unified directory, until cgroup_settle */
+    int peak_fd;            /* memory.peak of a child, whose resets hold for one descriptor only (v2 since 6.12); -1 */
+    uint64_t cpu_before_ns; /* used by those that had the group before */
+    int oom_fd;             /* eventfd (v1) or memory.events (v2); -1 until asked for */
+    uint64_t oom_seen;      /* oom_kill counter when last told */
+    bool oom_told;          /* the limit was hit: holds even where our kill was faster than the kernel's */
 };
 
 /* Attributes of one group: `fd` is the tree's directory. */
@@ -78,12 +89,19 @@ uint64_t cgroup_read_number(int fd, const char *group, const char *file); /* 0 w
 /* The number behind `key` in a flat keyed file ("oom_kill 3"); 0 when absent. */
 uint64_t cgroup_read_key(int fd, const char *group, const char *file, const char *key);
 bool cgroup_has_file(int fd, const char *group, const char *file);
+/* How the group's directory is called beneath tree->v2.fd: its name, or `out`. */
+const char *cgroup_v2_name(const struct cgroup *g, char out[CGROUP_V2_NAME_MAX]);
 
 int cgroup_v1_open(struct cgroup_v1_tree *t, const struct cgroup_hierarchy *h, const char *name, struct err *e);
 int cgroup_v1_create(struct cgroup *g, unsigned index, const struct cgroup_limits *limits, struct err *e);
 bool cgroup_v1_is_wanted(const struct cgroup_v1_tree *t, const struct cgroup_limits *limits);
 int cgroup_v1_oom_open(const struct cgroup *g, const struct cgroup_v1_tree *t);
 void cgroup_v1_read_usage(const struct cgroup *g, const struct cgroup_v1_tree *t, struct cgroup_usage *usage);
+
+/* Whether a quota would hold such an instance back: not one of as many processors as it may use, which only costs the scheduler time. */
+bool cgroup_needs_quota(const struct cgroup_tree *t, const struct cgroup_limits *limits);
+/* How many processors a list like "0-2,5" names; 0 when it is malformed. */
+unsigned cgroup_count_cpus(const char *list);
 
 /* want: CGROUP_BITs that no v1 hierarchy has. */
 int cgroup_v2_open(struct cgroup_v2_tree *t, const struct cgroup_hierarchy *h, const char *name, unsigned want,
@@ -92,7 +110,9 @@ void cgroup_v2_close(struct cgroup_v2_tree *t, const char *name, bool remove);
 int cgroup_v2_create(struct cgroup *g, const struct cgroup_limits *limits, struct err *e);
 void cgroup_v2_read_usage(const struct cgroup *g, struct cgroup_usage *usage);
 
-int cgroup_kill_named(const struct cgroup_tree *t, const char *name, struct err *e);
+void cgroup_discard(struct cgroup *g); /* one that nobody was ever in */
+/* Kills who is listed in GROUP/FILE, until a look finds nobody or `rounds` are over. threads: the file lists threads. True when it is empty. */
+bool cgroup_kill_listed(int fd, const char *group, const char *file, bool threads, unsigned rounds);
 int cgroup_remove_directories(struct cgroup *g); /* those that exist; -EBUSY while somebody is still in one */
 
 /* The tree's v1 hierarchy that holds controller c, NULL where v2 or nobody does. */

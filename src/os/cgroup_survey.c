@@ -49,6 +49,7 @@ static void survey_v2(const struct cgroup_hierarchy *h, int fd, struct cgroup_su
 {
     char path[2 * CGROUP_PATH_MAX], text[512];
     s->kill = cgroup_has_file(fd, ".", "cgroup.kill");
+    s->freeze = cgroup_has_file(fd, ".", "cgroup.freeze");
     s->clone_into = true;
     bool top = faccessat(AT_FDCWD, h->mount, W_OK, AT_EACCESS) == 0;
     fmt_to(path, sizeof(path), "%s%s/cgroup.controllers", h->mount, top ? "" : h->own);

@@ -1,57 +1,59 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Killing by name, and what a dead supervisor left. */
+/* What a dead supervisor left. */
 #include "os/cgroup_internal.h"
 
 #include "base/fdio.h"
 #include "base/fmt.h"
-#include "base/str.h"
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 
-enum { PROCS_MAX = 65536, KILL_ROUNDS = 50, SWEEP_ROUNDS = 400, SWEEP_PAUSE_NS = 5000000 };
+enum { SWEEP_ROUNDS = 400, SWEEP_PAUSE_NS = 5000000 };
 
-/* Where there is no cgroup.kill: as often as it takes until a look finds nobody. Returns whether it is empty. */
-static bool kill_listed(int fd, const char *name)
+static void kill_swept(const struct cgroup_tree *t, const char *name)
 {
-    scoped_free char *text = malloc(PROCS_MAX);
-    if (!text)
-        return false;
-    for (unsigned round = 0; round < KILL_ROUNDS; round++) {
-        if (cgroup_read(fd, name, "cgroup.procs", text, PROCS_MAX) <= 0)
-            return true;
-        struct str rest = str_from(text);
-        while (rest.n) {
-            uint64_t pid;
-            if (str_to_u64(str_cut(rest, '\n', &rest, NULL), &pid) && pid > 1 && (pid_t)pid != getpid())
-                kill((pid_t)pid, SIGKILL);
-        }
-    }
-    return false;
+    struct err e;
+    if (t->has_kill && cgroup_has_file(t->v2.fd, name, "cgroup.kill") &&
+        cgroup_write(t->v2.fd, name, "cgroup.kill", "1", &e) == 0)
+        return;
+    if (t->v2.fd >= 0)
+        cgroup_kill_listed(t->v2.fd, name, "cgroup.procs", false, 1);
+    for (unsigned i = 0; i < t->v1_count; i++)
+        cgroup_kill_listed(t->v1[i].fd, name, "cgroup.procs", false, 1);
 }
 
-int cgroup_kill_named(const struct cgroup_tree *t, const char *name, struct err *e)
+/* A template's children have their unified groups beneath its own. */
+static void remove_nested(const struct cgroup_tree *t, const char *name)
 {
-    if (t->has_kill && cgroup_has_file(t->v2.fd, name, "cgroup.kill"))
-        return cgroup_write(t->v2.fd, name, "cgroup.kill", "1", e);
-    for (unsigned i = 0; i < t->v1_count; i++)
-        if (cgroup_has_file(t->v1[i].fd, name, "cgroup.procs"))
-            kill_listed(t->v1[i].fd, name);
-    return 0;
+    int fd = t->v2.fd < 0 ? -1 : openat(t->v2.fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (!d) {
+        fd_close(&fd);
+        return;
+    }
+    for (struct dirent *entry; (entry = readdir(d));)
+        if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+            unlinkat(fd, entry->d_name, AT_REMOVEDIR);
+    closedir(d);
 }
 
 static int remove_swept(const struct cgroup_tree *t, const char *name)
 {
-    struct cgroup g = {.tree = (struct cgroup_tree *)t, .in_v2 = t->v2.fd >= 0, .clone_fd = -1, .oom_fd = -1};
+    struct cgroup g = {
+        .tree = (struct cgroup_tree *)t, .in_v2 = t->v2.fd >= 0, .clone_fd = -1, .oom_fd = -1, .peak_fd = -1};
     for (unsigned i = 0; i < t->v1_count; i++)
         g.in_v1[i] = true;
     fmt_to(g.name, sizeof(g.name), "%s", name);
-    int r = cgroup_kill_named(t, name, NULL);
-    for (unsigned round = 0; round < SWEEP_ROUNDS && (r = cgroup_remove_directories(&g)) == -EBUSY; round++)
-        nanosleep(&(struct timespec){.tv_nsec = SWEEP_PAUSE_NS}, NULL);
+    int r = -EBUSY;
+    for (unsigned round = 0; round < SWEEP_ROUNDS && r == -EBUSY; round++) {
+        kill_swept(t, name);
+        if (round > 0)
+            nanosleep(&(struct timespec){.tv_nsec = SWEEP_PAUSE_NS}, NULL);
+        remove_nested(t, name);
+        r = cgroup_remove_directories(&g);
+    }
     return r;
 }
 

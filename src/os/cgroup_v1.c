@@ -74,14 +74,15 @@ static int limit_memory(int fd, const char *name, uint64_t bytes, struct err *e)
     return r;
 }
 
-static int limit_cpu(int fd, const char *name, const struct cgroup_limits *limits, struct err *e)
+static int limit_cpu(const struct cgroup *g, int fd, const struct cgroup_limits *limits, struct err *e)
 {
+    const char *name = g->name;
     int r = 0;
     if (limits->cpu_weight && limits->cpu_weight != WEIGHT_DEFAULT) {
         uint64_t shares = (uint64_t)limits->cpu_weight * SHARES_DEFAULT / WEIGHT_DEFAULT;
         r = cgroup_write_number(fd, name, "cpu.shares", shares < 2 ? 2 : shares, e);
     }
-    if (r == 0 && limits->cpus_milli) /* the period is 100 ms already */
+    if (r == 0 && cgroup_needs_quota(g->tree, limits)) /* the period is 100 ms already */
         r = cgroup_write_number(fd, name, "cpu.cfs_quota_us", (uint64_t)limits->cpus_milli * PERIOD_US / 1000, e);
     return r;
 }
@@ -98,7 +99,7 @@ int cgroup_v1_create(struct cgroup *g, unsigned index, const struct cgroup_limit
     if (r == 0 && t->controllers & CGROUP_BIT(CGROUP_PIDS) && limits->pids)
         r = cgroup_write_number(t->fd, g->name, "pids.max", limits->pids, e);
     if (r == 0 && t->controllers & CGROUP_BIT(CGROUP_CPU))
-        r = limit_cpu(t->fd, g->name, limits, e);
+        r = limit_cpu(g, t->fd, limits, e);
     if (r == 0 && t->controllers & CGROUP_BIT(CGROUP_CPUSET)) {
         r = copy_cpuset(t->fd, ".", t->fd, g->name, e);
         if (r == 0 && limits->cpuset && limits->cpuset[0])
@@ -125,8 +126,9 @@ void cgroup_v1_read_usage(const struct cgroup *g, const struct cgroup_v1_tree *t
 {
     if (t->controllers & CGROUP_BIT(CGROUP_MEMORY)) {
         usage->memory_peak_bytes = cgroup_read_number(t->fd, g->name, "memory.max_usage_in_bytes");
-        usage->shmem_bytes = cgroup_read_key(t->fd, g->name, "memory.stat", "shmem");
         usage->oom_kills = (uint32_t)cgroup_read_key(t->fd, g->name, "memory.oom_control", "oom_kill");
+        if (usage->oom_kills || g->oom_told)
+            usage->shmem_bytes = cgroup_read_key(t->fd, g->name, "memory.stat", "shmem");
     }
     if (t->controllers & CGROUP_BIT(CGROUP_PIDS))
         usage->pids_denied = (uint32_t)cgroup_read_key(t->fd, g->name, "pids.events", "max");

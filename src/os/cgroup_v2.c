@@ -13,6 +13,7 @@
 
 #include "base/fdio.h"
 #include "base/fmt.h"
+#include "base/str.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -188,12 +189,13 @@ static int limit_memory(int fd, const char *name, uint64_t bytes, struct err *e)
     return r;
 }
 
-static int limit_cpu(int fd, const char *name, const struct cgroup_limits *limits, struct err *e)
+static int limit_cpu(const struct cgroup *g, int fd, const struct cgroup_limits *limits, struct err *e)
 {
+    const char *name = g->name;
     int r = 0;
     if (limits->cpu_weight && limits->cpu_weight != WEIGHT_DEFAULT)
         r = cgroup_write_number(fd, name, "cpu.weight", limits->cpu_weight, e);
-    if (r == 0 && limits->cpus_milli) {
+    if (r == 0 && cgroup_needs_quota(g->tree, limits)) {
         char text[48];
         fmt_to(text, sizeof(text), "%llu %d", (unsigned long long)limits->cpus_milli * PERIOD_US / 1000, PERIOD_US);
         r = cgroup_write(fd, name, "cpu.max", text, e);
@@ -216,25 +218,39 @@ int cgroup_v2_create(struct cgroup *g, const struct cgroup_limits *limits, struc
     if (r == 0 && t->controllers & CGROUP_BIT(CGROUP_PIDS) && limits->pids)
         r = cgroup_write_number(t->fd, g->name, "pids.max", limits->pids, e);
     if (r == 0 && t->controllers & CGROUP_BIT(CGROUP_CPU))
-        r = limit_cpu(t->fd, g->name, limits, e);
+        r = limit_cpu(g, t->fd, limits, e);
     if (r == 0 && t->controllers & CGROUP_BIT(CGROUP_CPUSET) && limits->cpuset && limits->cpuset[0])
         r = cgroup_write(t->fd, g->name, "cpuset.cpus", limits->cpuset, e);
     return r;
+}
+
+static uint64_t read_peak(const struct cgroup *g)
+{
+    char text[32];
+    if (g->peak_fd < 0)
+        return cgroup_read_number(g->tree->v2.fd, g->name, "memory.peak");
+    ssize_t n = pread(g->peak_fd, text, sizeof(text) - 1, 0);
+    uint64_t value = 0;
+    struct str rest;
+    return n > 0 && str_to_u64(str_cut((struct str){text, (size_t)n}, '\n', &rest, NULL), &value) ? value : 0;
 }
 
 void cgroup_v2_read_usage(const struct cgroup *g, struct cgroup_usage *usage)
 {
     const struct cgroup_v2_tree *t = &g->tree->v2;
     if (t->controllers & CGROUP_BIT(CGROUP_MEMORY)) {
-        usage->memory_peak_bytes = cgroup_read_number(t->fd, g->name, "memory.peak"); /* since 5.19 */
+        usage->memory_peak_bytes = read_peak(g); /* since 5.19 */
         if (usage->memory_peak_bytes == 0)
             usage->memory_peak_bytes = cgroup_read_number(t->fd, g->name, "memory.current");
-        usage->shmem_bytes = cgroup_read_key(t->fd, g->name, "memory.stat", "shmem");
         usage->oom_kills = (uint32_t)cgroup_read_key(t->fd, g->name, "memory.events", "oom_kill");
+        if (usage->oom_kills)
+            usage->shmem_bytes = cgroup_read_key(t->fd, g->name, "memory.stat", "shmem");
     }
     if (t->controllers & CGROUP_BIT(CGROUP_PIDS))
         usage->pids_denied = (uint32_t)cgroup_read_key(t->fd, g->name, "pids.events", "max");
-    uint64_t us = cgroup_read_key(t->fd, g->name, "cpu.stat", "usage_usec"); /* there without any controller */
+    char name[CGROUP_V2_NAME_MAX];
+    uint64_t us =
+        cgroup_read_key(t->fd, cgroup_v2_name(g, name), "cpu.stat", "usage_usec"); /* there without any controller */
     if (us)
         usage->cpu_ns = us * 1000;
 }

@@ -28,6 +28,12 @@ int mnt_clone_tree(int dirfd, const char *path, uint64_t attributes, struct err 
     return fd_take(&fd);
 }
 
+int mnt_clone_root(struct err *e)
+{
+    int fd = open_tree(AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+    return fd < 0 ? err_set(e, errno, "clone the root") : fd;
+}
+
 static int open_nofollow(const char *path)
 {
     struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};

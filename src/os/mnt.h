@@ -14,6 +14,9 @@
  * it. Returns a CLOEXEC descriptor: the copy goes away with it unless it was attached. */
 int mnt_clone_tree(int dirfd, const char *path, uint64_t attributes, struct err *e);
 
+/* The same of what this namespace shows from "/" on: a second root beside the first, with the mounts' own attributes. For a namespace whose mounts are private already. */
+int mnt_clone_root(struct err *e);
+
 /* An O_PATH descriptor; a symbolic link anywhere on the way is refused (ELOOP), because whoever may write there would choose the place. */
 int mnt_open_path(const char *path, struct err *e);
 

@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "os/pidfd.h"
 
+#include "base/fdio.h"
+#include "base/fmt.h"
+#include "base/str.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 
@@ -19,6 +26,53 @@ bool pidfd_is_dead(int pidfd)
 {
     struct pollfd p = {.fd = pidfd, .events = POLLIN};
     return poll(&p, 1, 0) == 1;
+}
+
+/* linux/pidfd.h since 6.13, PIDFD_INFO_EXIT since 6.15; Debian 12's headers are older. */
+struct pidfd_info_v0 {
+    uint64_t mask;
+    uint64_t cgroup;
+    uint32_t ids[11];
+    int32_t exit_code;
+};
+#define PIDFD_GET_INFO_V0  _IOWR(0xff, 11, struct pidfd_info_v0)
+#define PIDFD_INFO_EXIT_V0 (1U << 3)
+
+/* Kept by the kernel from the moment when it is waited for. */
+static bool status_of_reaped(int pidfd, int *ret_status)
+{
+    struct pidfd_info_v0 info = {.mask = PIDFD_INFO_EXIT_V0};
+    if (ioctl(pidfd, PIDFD_GET_INFO_V0, &info) < 0 || !(info.mask & PIDFD_INFO_EXIT_V0))
+        return false;
+    *ret_status = info.exit_code;
+    return true;
+}
+
+/* The last field of /proc/PID/stat (proc(5)), for who may trace it. */
+static bool status_of_zombie(int pidfd, pid_t pid, int *ret_status)
+{
+    char path[40], text[1024];
+    fmt_to(path, sizeof(path), "/proc/%d/stat", pid);
+    ssize_t n = fd_read_file_at(AT_FDCWD, path, text, sizeof(text), NULL);
+    const char *name_end = n > 0 ? strrchr(text, ')') : NULL;
+    const char *last = n > 0 ? strrchr(text, ' ') : NULL;
+    uint64_t status;
+    struct str rest;
+    if (!name_end || strncmp(name_end, ") Z ", 4) != 0 ||
+        !str_to_u64(str_cut(str_from(last + 1), '\n', &rest, NULL), &status) || status > 0xffff)
+        return false;
+    /* still not waited for: so the number was its own while we read */
+    if (pidfd_send_signal(pidfd, 0, NULL, 0) < 0)
+        return false;
+    *ret_status = (int)status;
+    return true;
+}
+
+bool pidfd_read_status(int pidfd, pid_t pid, int *ret_status)
+{
+    /* it may be waited for between the two looks, so the first comes again */
+    return status_of_reaped(pidfd, ret_status) || status_of_zombie(pidfd, pid, ret_status) ||
+           status_of_reaped(pidfd, ret_status);
 }
 
 /* waitid tells code and status apart; waitpid's macros want them packed as the kernel's wait4 does. */

@@ -4,10 +4,14 @@
 #define FAASD_OS_PIDFD_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 int pidfd_kill(int pidfd);     /* SIGKILL; 0 also when it is dead already, or -errno */
 bool pidfd_is_dead(int pidfd); /* exited, reaped or not */
 /* 1 and the wait status (as waitpid's) when it was reaped; 0 while it runs; or -errno. block: waits for the end. */
 int pidfd_reap(int pidfd, bool block, int *ret_status);
+
+/* The wait status of a dead process that is another's to wait for. False when nobody knows it any more: before Linux 6.15, once it was waited for. */
+bool pidfd_read_status(int pidfd, pid_t pid, int *ret_status);
 
 #endif

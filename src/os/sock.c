@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -189,6 +190,21 @@ int sock_listen_tcp(const struct sock_address *a, struct err *e)
         return err_set(e, errno, "bind");
     if (listen(fd, SOCK_BACKLOG) < 0)
         return err_set(e, errno, "listen");
+    return fd_take(&fd);
+}
+
+int sock_listen_loopback(unsigned port, int backlog, struct err *e)
+{
+    const struct sockaddr_in in = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    const int on = 1;
+    scoped_fd fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return err_set(e, errno, "make a TCP socket");
+    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0) /* accepted sockets take it over */
+        return err_set(e, errno, "set TCP_NODELAY");
+    if (bind(fd, (const struct sockaddr *)&in, sizeof(in)) < 0 || listen(fd, backlog) < 0)
+        return err_set(e, errno, "listen on 127.0.0.1:%u", port);
     return fd_take(&fd);
 }
 

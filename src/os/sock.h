@@ -53,6 +53,9 @@ struct sock_unix {
     uid_t uid;
     gid_t gid;
 };
+/* A listener on 127.0.0.1 of the caller's network namespace, whose connections send at once what is written (TCP_NODELAY), or -errno. Async-signal-safe. */
+int sock_listen_loopback(unsigned port, int backlog, struct err *e);
+
 /* Makes the socket with that mode from its first instant; nothing may stand at `path`. Single-threaded callers only (umask). */
 int sock_listen_unix(const struct sock_unix *u, struct err *e);
 int sock_listen_again(int fd); /* after somebody who shares the socket shut it down: 0 when it listens (again) */

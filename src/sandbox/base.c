@@ -99,8 +99,10 @@ static int make_init(struct err *e)
 static int build_filters(struct sandbox_base *b, struct err *e)
 {
     const struct profile_options o = {.memfd_denied = b->memfd_noexec_fd < 0};
-    int r = profile_build(PROFILE_DEFAULT, &o, &b->filters[PROFILE_DEFAULT], e);
-    return r < 0 ? r : profile_build(PROFILE_SHELL, &o, &b->filters[PROFILE_SHELL], e);
+    int r = 0;
+    for (unsigned p = 0; p < PROFILE_COUNT && r == 0; p++)
+        r = profile_build((enum profile)p, &o, &b->filters[p], e);
+    return r;
 }
 
 int sandbox_base_open(struct sandbox_base **ret_base, const struct sandbox_base_options *o, struct err *e)
@@ -136,7 +138,7 @@ void sandbox_base_close(struct sandbox_base *b)
 {
     if (!b)
         return;
-    for (unsigned i = 0; i <= PROFILE_SHELL; i++)
+    for (unsigned i = 0; i < PROFILE_COUNT; i++)
         seccomp_program_fini(&b->filters[i]);
     plan_fini(&b->plan);
     ns_home_close(&b->home);

@@ -16,7 +16,7 @@ struct sandbox_base {
     int init_fd;         /* sealed memfd */
     int self_fd;
     int memfd_noexec_fd; /* /proc/sys/vm/memfd_noexec; -1 where the kernel has none */
-    struct seccomp_program filters[PROFILE_SHELL + 1];
+    struct seccomp_program filters[PROFILE_COUNT];
 };
 
 #endif

@@ -18,6 +18,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -26,7 +27,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-enum { CHILD_PATH_MAX = 1024, FIRST_FREE_FD = INIT_FD_WORKER + 1, COPY_CHUNK = 16384 };
+enum { CHILD_PATH_MAX = 1024, FIRST_FREE_FD = INIT_FD_WORKER + 1, COPY_CHUNK = 16384, LISTEN_BACKLOG = 128 };
 
 void child_init(struct child *c, const struct plan *plan)
 {
@@ -160,6 +161,19 @@ static int do_loopback(struct child *c, const struct step *s, struct err *e)
 {
     (void)c, (void)s;
     return netif_loopback_up(e);
+}
+
+/* Made in the sandbox's network, served by the gateway, which never enters it: the descriptor goes out, and nothing of the channel stays. */
+static int do_listen(struct child *c, const struct step *s, struct err *e)
+{
+    scoped_fd fd = sock_listen_loopback((unsigned)s->number, LISTEN_BACKLOG, e);
+    if (fd < 0)
+        return fd;
+    int r = sock_send(c->fd[s->slot], "", 1, &fd, 1);
+    if (r < 0)
+        return err_set(e, -r, "hand the listening socket over");
+    fd_close(&c->fd[s->slot]);
+    return 0;
 }
 
 /* ---- files ---- */
@@ -298,6 +312,25 @@ static int do_attributes(struct child *c, const struct step *s, struct err *e)
     return mnt_set_attributes(at(c, s, path), s->number, e);
 }
 
+/* All before the first is attached: a copy holds no other. */
+static int do_clone_root(struct child *c, const struct step *s, struct err *e)
+{
+    for (unsigned i = 0; i < s->number; i++) {
+        c->roots[i] = mnt_clone_root(e);
+        if (c->roots[i] < 0)
+            return c->roots[i];
+    }
+    return 0;
+}
+
+static int do_slot(struct child *c, const struct step *s, struct err *e)
+{
+    char path[CHILD_PATH_MAX];
+    int r = mnt_attach(c->roots[s->slot], at(c, s, path), e);
+    fd_close(&c->roots[s->slot]);
+    return r;
+}
+
 static int do_leave_chroot(struct child *c, const struct step *s, struct err *e)
 {
     (void)c, (void)s;
@@ -347,14 +380,14 @@ static int do_keyring(struct child *c, const struct step *s, struct err *e)
 
 static int do_drop_bounding(struct child *c, const struct step *s, struct err *e)
 {
-    (void)c, (void)s;
-    return caps_drop_bounding(e);
+    (void)c;
+    return s->number == PLAN_KEEP_CHROOT ? caps_drop_bounding_but(CAP_SYS_CHROOT, e) : caps_drop_bounding(e);
 }
 
 static int do_drop_caps(struct child *c, const struct step *s, struct err *e)
 {
-    (void)c, (void)s;
-    return caps_drop_all(e);
+    (void)c;
+    return s->number == PLAN_KEEP_CHROOT ? caps_keep_across_exec(CAP_SYS_CHROOT, e) : caps_drop_all(e);
 }
 
 /* The parent may have died before the signal was set. getppid() is 0 in a new pid namespace either way, but the error pipe knows: without a
@@ -419,8 +452,7 @@ static int do_seccomp(struct child *c, const struct step *s, struct err *e)
 
 static int do_exec_init(struct child *c, const struct step *s, struct err *e)
 {
-    (void)s;
-    char *argv[] = {(char[]){"init"}, NULL}, *envp[] = {NULL};
+    char *argv[] = {(char[]){"init"}, (char *)(uintptr_t)s->value, NULL}, *envp[] = {NULL};
     syscall(SYS_execveat, c->fd[SLOT_INIT], "", argv, envp, AT_EMPTY_PATH);
     return err_set(e, errno, "execute init");
 }
@@ -440,6 +472,7 @@ static const struct {
     [STEP_BECOME] = {"become", do_become},
     [STEP_HOSTNAME] = {"hostname", do_hostname},
     [STEP_LOOPBACK] = {"loopback", do_loopback},
+    [STEP_LISTEN] = {"listen", do_listen},
     [STEP_PRIVATE] = {"propagation", do_private},
     [STEP_TMPFS] = {"tmpfs", do_tmpfs},
     [STEP_PROC] = {"proc", do_proc},
@@ -455,6 +488,8 @@ static const struct {
     [STEP_REBIND] = {"rebind", do_rebind},
     [STEP_ATTACH] = {"mount", do_attach},
     [STEP_ATTRIBUTES] = {"attributes", do_attributes},
+    [STEP_CLONE_ROOT] = {"clone root", do_clone_root},
+    [STEP_SLOT] = {"slot", do_slot},
     [STEP_LEAVE_CHROOT] = {"leave chroot", do_leave_chroot},
     [STEP_PIVOT] = {"pivot", do_pivot},
     [STEP_CHECK_ROOT] = {"check root", do_check_root},

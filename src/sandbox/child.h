@@ -13,6 +13,7 @@ struct child {
     int fd[SLOT_COUNT];                   /* -1 = none */
     unsigned task_count;                  /* v1 `tasks` files, from STEP_WAIT_PARENT to STEP_JOIN_CGROUPS */
     int tasks[CGROUP_TASKS_MAX];
+    int roots[SANDBOX_SLOTS_MAX]; /* detached, from STEP_CLONE_ROOT to their STEP_SLOT */
 };
 
 void child_init(struct child *c, const struct plan *plan);

@@ -50,6 +50,8 @@ static const struct {
     [FEATURE_CGROUP_CPU] = {"cgroup cpu limit", "a function can take all processors from the others", FEATURE_DEGRADES},
     [FEATURE_CGROUP_CPUSET] = {"cgroup cpuset", "functions can't be pinned to processors", FEATURE_NICE},
     [FEATURE_CGROUP_KILL] = {"cgroup.kill", "processes are killed one by one", FEATURE_NICE},
+    [FEATURE_CGROUP_FREEZE] = {"idle freeze", "threads that a function left behind go on running between its requests",
+                               FEATURE_NICE},
     [FEATURE_CGROUP_OOM_GROUP] = {"memory.oom.group",
                                   "the kernel kills one process over the limit, and faasd the rest a moment later",
                                   FEATURE_NICE},
@@ -224,6 +226,7 @@ static void probe_cgroups(struct feature_set *s)
         enum feature feature;
         bool found;
     } others[] = {{FEATURE_CGROUP_KILL, survey.kill},
+                  {FEATURE_CGROUP_FREEZE, survey.freeze},
                   {FEATURE_CGROUP_OOM_GROUP, survey.oom_group},
                   {FEATURE_SWAP_LIMIT, survey.swap_limit},
                   {FEATURE_CLONE_INTO_CGROUP, survey.clone_into}};

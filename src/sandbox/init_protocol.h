@@ -5,7 +5,9 @@
  *
  * exec:   init -> READY (stdout, stderr of the next request); gateway -> EXEC (stdin); init -> DONE, when every process of the request is dead and
  *         /tmp is empty again; init -> READY ...
- * native: gateway -> START; the worker itself says READY on its own socket; init -> WORKER_EXITED once, and init exits.
+ * worker: gateway -> START; the worker itself says READY on its own socket; init -> WORKER_EXITED once, and init exits.
+ *         With INIT_COMMAND_AGAIN: the worker's processes are killed when it has ended, /tmp stays, init waits for another START; INIT_STOP
+ *         kills what runs, WORKER_EXITED follows. With INIT_COMMAND_TEMPLATE: init stays while children of the worker live.
  * shell:  gateway -> EXEC with the pty; init -> DONE.
  */
 #ifndef FAASD_SANDBOX_INIT_PROTOCOL_H
@@ -15,15 +17,18 @@
 
 enum {
     INIT_FD_CONTROL = 3,
-    INIT_FD_WORKER = 4,       /* native: handed to the worker as its fd 3; shell: the pty's slave */
+    INIT_FD_WORKER = 4,       /* worker: handed to the first one as its fd 3; shell: the pty's slave */
     INIT_RECORD_MAX = 163840, /* below the default SO_SNDBUF of 212,992 with room for its bookkeeping */
     INIT_STRINGS_MAX = 4096,  /* arguments plus environment entries */
 };
 
 enum init_type {
     /* gateway -> init */
-    INIT_START = 1, /* struct init_command, no fds */
-    INIT_EXEC = 2,  /* struct init_command + at most one fd: stdin (without one: /dev/null) */
+    INIT_START =
+        1, /* struct init_command + at most one fd: the worker's fd 3 (without one: INIT_FD_WORKER, once, else none) */
+    INIT_EXEC = 2, /* struct init_command + at most one fd: stdin (without one: /dev/null) */
+    INIT_STOP =
+        3, /* struct init_head: only after a START with INIT_COMMAND_AGAIN; nothing when its WORKER_EXITED is on the way */
     /* init -> gateway */
     INIT_READY =
         16, /* struct init_head + two fds: read ends of stdout and stderr, made by init so that their owner is the instance's uid
@@ -50,11 +55,24 @@ struct init_command {
 enum init_command_flag {
     INIT_COMMAND_PTY = 1,      /* stdin, stdout, stderr are INIT_FD_WORKER, made the controlling terminal */
     INIT_COMMAND_KEEP_TMP = 2, /* do not empty /tmp afterwards (one-shot sandboxes) */
+    INIT_COMMAND_AGAIN = 4,    /* START: the worker may be started again in this sandbox, each time with a new socket */
+    INIT_COMMAND_TEMPLATE = 8, /* START: the worker's children outlive it */
+    INIT_COMMAND_FILES =
+        16, /* EXEC: the event stands in INIT_FILE_REQ, the reply is what INIT_FILE_RES holds at the end: init writes it to the
+                                * pipe of stdout, and the program's own stdout goes where its stderr goes */
 };
+
+/* In the sandbox's /tmp, there for one request. */
+#define INIT_FILE_REQ "/tmp/req"
+#define INIT_FILE_RES "/tmp/res"
 
 enum init_done_flag {
     INIT_DONE_EXEC_FAILED = 1, /* `error` is the errno of execve; status is meaningless */
     INIT_DONE_TMP_FULL = 2,    /* /tmp had no free block or inode when the request ended */
+    INIT_DONE_NO_EVENT =
+        4, /* INIT_COMMAND_FILES: the event could not be written, `error` says why; nothing was started */
+    INIT_DONE_NO_REPLY =
+        8, /* INIT_COMMAND_FILES: what stands at INIT_FILE_RES is no regular file, or could not be read */
 };
 
 struct init_done {

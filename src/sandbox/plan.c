@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 enum {
     TMP_BYTES_MIN = 4096,
@@ -85,10 +86,11 @@ int plan_finish(const struct plan *p, struct err *e)
 
 bool plan_is_mount(enum step_op op)
 {
-    return op == STEP_TMPFS || op == STEP_PROC || op == STEP_BIND || op == STEP_REBIND || op == STEP_ATTACH;
+    return op == STEP_TMPFS || op == STEP_PROC || op == STEP_BIND || op == STEP_REBIND || op == STEP_ATTACH ||
+           op == STEP_SLOT;
 }
 
-static bool makes_path(enum step_op op)
+bool plan_makes_path(enum step_op op)
 {
     return op == STEP_DIR || op == STEP_FILE || op == STEP_POINT || op == STEP_TEXT || op == STEP_COPY ||
            op == STEP_SYMLINK || op == STEP_NODE;
@@ -97,23 +99,16 @@ static bool makes_path(enum step_op op)
 bool plan_makes(const struct plan *p, const char *path)
 {
     for (unsigned i = 0; i < p->count; i++)
-        if (makes_path(p->steps[i].op) && strcmp(p->steps[i].path, path) == 0)
+        if (plan_makes_path(p->steps[i].op) && strcmp(p->steps[i].path, path) == 0)
             return true;
     return false;
-}
-
-/* "/usr" is above "/usr/lib", not above "/usrlocal" or itself. */
-static bool is_above(const char *dir, const char *path)
-{
-    size_t n = strlen(dir);
-    return strncmp(dir, path, n) == 0 && path[n] == '/';
 }
 
 bool plan_covers(const struct plan *p, const char *path)
 {
     for (unsigned i = 0; i < p->count; i++) {
         const struct step *s = &p->steps[i];
-        if (s->op == STEP_BIND && (strcmp(s->path, path) == 0 || is_above(s->path, path)))
+        if (s->op == STEP_BIND && (strcmp(s->path, path) == 0 || plan_is_above(s->path, path)))
             return true;
     }
     return false;
@@ -126,7 +121,8 @@ struct builder {
     const struct plan *base;
     const struct feature_set *features;
     const struct sandbox_spec *spec;
-    bool private_root; /* there are grants: their mount points need a root that can be written to */
+    const char *prefix; /* of the runtime, when the base tree doesn't show it already; else NULL */
+    bool private_root;  /* there are grants, or a prefix: their mount points need a root that can be written to */
 };
 
 static bool is_function(const struct sandbox_spec *spec)
@@ -134,14 +130,32 @@ static bool is_function(const struct sandbox_spec *spec)
     return spec->kind == SANDBOX_FUNCTION || spec->kind == SANDBOX_SHELL;
 }
 
-static const char *target_of(const struct sandbox_spec *spec, unsigned index)
+/* A long-lived process answers requests, rather than one program each. */
+static bool has_worker(const struct sandbox_spec *spec)
 {
-    return index < spec->mount_count ? spec->mounts[index].target : spec->devices[index - spec->mount_count];
+    return spec->worker == SANDBOX_WORKER_SOCKET || spec->worker == SANDBOX_WORKER_LISTENER;
 }
 
-static unsigned target_count(const struct sandbox_spec *spec)
+/* What needs a mount point of its own: the runtime's prefix, then the grants. */
+struct target {
+    const char *path;
+    unsigned slot;
+};
+
+static unsigned target_count(const struct builder *b)
 {
-    return spec->mount_count + spec->device_count;
+    return (b->prefix ? 1 : 0) + b->spec->mount_count + b->spec->device_count;
+}
+
+static struct target target_at(const struct builder *b, unsigned index)
+{
+    const struct sandbox_spec *spec = b->spec;
+    if (b->prefix && index-- == 0)
+        return (struct target){b->prefix, SLOT_RUNTIME};
+    if (index < spec->mount_count)
+        return (struct target){spec->mounts[index].target, SLOT_MOUNTS + index};
+    index -= spec->mount_count;
+    return (struct target){spec->devices[index], SLOT_DEVICES + index};
 }
 
 /* A directory of the base tree that has to be taken apart, because a grant's mount point goes somewhere beneath it. */
@@ -149,8 +163,8 @@ static bool is_taken_apart(const struct builder *b, const char *path)
 {
     if (strcmp(path, "/var/task") == 0 || plan_covers(b->base, path))
         return false;
-    for (unsigned i = 0; i < target_count(b->spec); i++)
-        if (is_above(path, target_of(b->spec, i)))
+    for (unsigned i = 0; i < target_count(b); i++)
+        if (plan_is_above(path, target_at(b, i).path))
             return true;
     return false;
 }
@@ -168,7 +182,7 @@ static void remake(const struct builder *b, const struct step *s)
 {
     static const char why[] = "as in the base tree";
     struct plan *p = b->plan;
-    if (!makes_path(s->op) || !parent_is_taken_apart(b, s->path))
+    if (!plan_makes_path(s->op) || !parent_is_taken_apart(b, s->path))
         return;
     if (s->op == STEP_SYMLINK) {
         plan_add(p, STEP_SYMLINK, s->path, why)->value = s->value;
@@ -182,29 +196,28 @@ static void remake(const struct builder *b, const struct step *s)
 
 static void add_target_point(const struct builder *b, unsigned index)
 {
-    static const char why[] = "a mount point for a grant";
-    const char *target = target_of(b->spec, index);
-    for (const char *slash = strchr(target + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        const char *dir = plan_text(b->plan, "%.*s", (int)(slash - target), target);
-        if (plan_covers(b->base, dir) || strcmp(dir, "/var/task") == 0)
+    static const char why[] = "a mount point for what is granted or needed";
+    struct target t = target_at(b, index);
+    for (const char *slash = strchr(t.path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        const char *dir = plan_text(b->plan, "%.*s", (int)(slash - t.path), t.path);
+        if (plan_covers(b->base, dir) || strcmp(dir, "/var/task") == 0 || (b->prefix && strcmp(dir, b->prefix) == 0))
             return; /* inside what is bound: the point must be there already */
         if (!plan_makes(b->plan, dir))
             plan_add(b->plan, STEP_DIR, dir, why);
     }
-    if (!plan_makes(b->plan, target))
-        plan_add(b->plan, STEP_POINT, target, why)->slot =
-            index < b->spec->mount_count ? SLOT_MOUNTS + index : SLOT_DEVICES + index - b->spec->mount_count;
+    if (!plan_makes(b->plan, t.path))
+        plan_add(b->plan, STEP_POINT, t.path, why)->slot = t.slot;
 }
 
 static void add_private_root(const struct builder *b)
 {
-    struct step *s = plan_add(b->plan, STEP_TMPFS, "", "a root of its own, where the grants' mount points can be made");
+    struct step *s = plan_add(b->plan, STEP_TMPFS, "", "a root of its own, where further mount points can be made");
     s->number = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
     s->value = "size=1m,nr_inodes=1k,mode=755";
     plan_add(b->plan, STEP_CHDIR, "", "to pivot to it later");
     for (unsigned i = 0; i < b->base->count; i++)
         remake(b, &b->base->steps[i]);
-    for (unsigned i = 0; i < target_count(b->spec); i++)
+    for (unsigned i = 0; i < target_count(b); i++)
         add_target_point(b, i);
 }
 
@@ -235,6 +248,14 @@ static void add_code(const struct builder *b)
     add_attach(p, SLOT_SELF, "/faasd", "the faasd program", "the program that does it")->number = program;
 }
 
+/* Before the grants, which may lie inside. */
+static void add_runtime(const struct builder *b)
+{
+    if (b->prefix)
+        add_attach(b->plan, SLOT_RUNTIME, b->prefix, b->prefix, "the function's interpreter, outside of what all see")
+            ->number = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+}
+
 static void add_grants(const struct builder *b)
 {
     static const char why[] = "granted by the configuration";
@@ -249,19 +270,49 @@ static void add_grants(const struct builder *b)
             MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
 }
 
-static void add_tmp(const struct builder *b)
+static void add_tmp(const struct builder *b, const char *path, const char *reason)
 {
     uint64_t bytes =
         b->spec->tmp_bytes < TMP_BYTES_MIN ? TMP_BYTES_MIN : b->spec->tmp_bytes; /* size=0 would mean no limit */
     uint64_t inodes = bytes / TMP_BYTES_PER_INODE;
     inodes = inodes < TMP_INODES_MIN ? TMP_INODES_MIN : inodes > TMP_INODES_MAX ? TMP_INODES_MAX : inodes;
-    struct step *s =
-        plan_add(b->plan, STEP_TMPFS, "/tmp",
-                 "private, sized (else ENOSPC would come as an out-of-memory kill), gone with the sandbox");
+    struct step *s = plan_add(b->plan, STEP_TMPFS, path, reason);
     s->number = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (b->spec->tmp_exec ? 0 : MOUNT_ATTR_NOEXEC);
     /* Root's, so that a program cannot leave its mode or an attribute of /tmp itself to the next request. */
     s->value = plan_text(b->plan, "size=%llu,nr_inodes=%llu,mode=1777,uid=0,gid=0", (unsigned long long)bytes,
                          (unsigned long long)inodes);
+}
+
+/* Copies of the root as it is by now, each with a /tmp of its own: 20 us apiece for the copy and as much for the tmpfs. */
+static void add_slots(const struct builder *b)
+{
+    struct plan *p = b->plan;
+    if (b->spec->slots == 0)
+        return;
+    plan_add(p, STEP_CLONE_ROOT, "/", "before /tmp and before the first is attached: none holds another's")->number =
+        b->spec->slots;
+    for (unsigned i = 0; i < b->spec->slots; i++) {
+        struct step *s = plan_add(p, STEP_SLOT, plan_text(p, "/run/slots/%u", i), "the root of one child at a time");
+        s->slot = i;
+        s->number = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+        add_tmp(b, plan_text(p, "/run/slots/%u/tmp", i), "its own, emptied by the next child; charged to who writes");
+    }
+}
+
+/* Scripts written for Lambda's images begin with #!/bin/sh and expect the bash that Amazon Linux has there; the documentation's own bootstrap does. */
+static void add_shell(const struct builder *b)
+{
+    char name[32];
+    ssize_t n = readlink("/usr/bin/sh", name, sizeof(name));
+    if (b->spec->worker != SANDBOX_WORKER_LISTENER || n <= 0 || (size_t)n == sizeof(name) ||
+        memchr(name, '/', (size_t)n) || access("/usr/bin/bash", X_OK) < 0)
+        return;
+    const char *sh = plan_text(b->plan, "/usr/bin/%.*s", (int)n, name);
+    if (strcmp(sh, "/usr/bin/bash") == 0)
+        return;
+    struct step *s = plan_add(b->plan, STEP_BIND, sh, "what /bin/sh leads to is bash, as on Amazon Linux");
+    s->value = "/usr/bin/bash";
+    s->number = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 }
 
 static void add_namespaces(const struct builder *b)
@@ -294,6 +345,12 @@ static void add_namespaces(const struct builder *b)
     plan_add(p, STEP_HOSTNAME, NULL, "the host's name tells nothing")->value = b->spec->hostname;
     if (!b->spec->network_host)
         plan_add(p, STEP_LOOPBACK, NULL, "programs talk to themselves");
+    if (b->spec->worker == SANDBOX_WORKER_LISTENER) {
+        struct step *s = plan_add(p, STEP_LISTEN, NULL,
+                                  "the Runtime API, which the gateway serves: nothing of its listens on the host");
+        s->slot = SLOT_WORKER;
+        s->number = SANDBOX_LISTENER_PORT;
+    }
 }
 
 static void add_mounts(const struct builder *b)
@@ -301,12 +358,12 @@ static void add_mounts(const struct builder *b)
     struct plan *p = b->plan;
     if (b->private_root)
         add_private_root(b);
-    add_tmp(b);
     if (b->features->found[FEATURE_PROC_SUBSET])
         plan_add(p, STEP_PROC, "/proc",
                  "its own processes and nothing of the kernel's (subset=pid: no list of masked paths to get wrong)")
             ->number = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
     add_code(b);
+    add_runtime(b);
     add_grants(b);
     if (b->spec->network_host)
         add_attach(p, SLOT_RESOLV, "/etc/resolv.conf", "/etc/resolv.conf", "names resolve as on the host")->number =
@@ -316,6 +373,9 @@ static void add_mounts(const struct builder *b)
         plan_add(p, STEP_ATTRIBUTES, "/", "nothing is written outside /tmp and writable grants")->number =
             MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
     }
+    add_shell(b);
+    add_slots(b);
+    add_tmp(b, "/tmp", "private, sized (else ENOSPC would come as an out-of-memory kill), gone with the sandbox");
     plan_add(p, STEP_CHECK_ROOT, NULL, "a working directory outside of the root would be a way out");
 }
 
@@ -350,10 +410,17 @@ static void add_surrender(const struct builder *b)
 {
     struct plan *p = b->plan;
     plan_add(p, STEP_SESSION, NULL, "no terminal of the host to type into");
-    plan_add(p, STEP_DROP_BOUNDING, NULL, "no execve brings a capability back");
+    bool template = b->spec->slots > 0;
+    uint64_t kept = template ? PLAN_KEEP_CHROOT : 0;
+    plan_add(p, STEP_DROP_BOUNDING, NULL,
+             template ? "no execve brings another capability back" : "no execve brings a capability back")
+        ->number = kept;
     if (p->inside_id != 0)
         plan_add(p, STEP_BECOME, NULL, "the instance's own id")->number = p->inside_id;
-    plan_add(p, STEP_DROP_CAPS, NULL, "none left");
+    plan_add(p, STEP_DROP_CAPS, NULL,
+             template ? "one left, in its own user namespace and for the worker too: each child moves into its root"
+                      : "none left")
+        ->number = kept;
     plan_add(p, STEP_KEYRING, NULL,
              "keyrings belong to no namespace; after the id change, so that it is charged to the instance");
     plan_add(p, STEP_DEATH_SIGNAL, NULL, "dies with the supervisor; a change of ids clears the setting, so after them");
@@ -366,6 +433,8 @@ static void add_surrender(const struct builder *b)
     allow(p, "/", LANDLOCK_RIGHT_READ | LANDLOCK_RIGHT_EXECUTE);
     allow(p, "/tmp", LANDLOCK_RIGHT_READ | LANDLOCK_RIGHT_WRITE);
     allow(p, "/dev", LANDLOCK_RIGHT_READ | LANDLOCK_RIGHT_WRITE);
+    for (unsigned i = 0; i < b->spec->slots; i++)
+        allow(p, plan_text(p, "/run/slots/%u/tmp", i), LANDLOCK_RIGHT_READ | LANDLOCK_RIGHT_WRITE);
     for (unsigned i = 0; i < b->spec->mount_count; i++)
         if (b->spec->mounts[i].writable)
             allow(p, b->spec->mounts[i].target, LANDLOCK_RIGHT_READ | LANDLOCK_RIGHT_WRITE);
@@ -376,46 +445,19 @@ static void add_surrender(const struct builder *b)
               LANDLOCK_RIGHT_READ | LANDLOCK_RIGHT_WRITE); /* `> /dev/stderr` opens the terminal anew */
     plan_add(p, STEP_SECCOMP, NULL, "last, as it takes away what the steps before it need");
     plan_add(p, STEP_EXEC_INIT, NULL,
-             "pid 1: a tiny program from a sealed memory file, no way back to the host's (CVE-2019-5736)");
-}
-
-/* Grants that would take the place of what is the sandbox's own. /tmp is emptied after requests: nothing of the host's may lie beneath it. */
-static int check_target(const char *target, struct err *e)
-{
-    static const char *const own[] = {"/proc", "/dev", "/tmp", "/var/tmp", "/sys", "/run/secrets"};
-    for (unsigned i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-        if (strcmp(own[i], target) == 0 || is_above(own[i], target))
-            return err_say(e, EINVAL, "mount target '%s': %s is the sandbox's own", target, own[i]);
-    if (target[0] != '/' || target[1] == '\0' || strstr(target, "//") || strstr(target, "/../") ||
-        strstr(target, "/./") || target[strlen(target) - 1] == '/' || strlen(target) >= SETTINGS_PATH_MAX)
-        return err_say(e, EINVAL, "mount target '%s' is not a plain absolute path", target);
-    return 0;
-}
-
-static int check_spec(const struct sandbox_spec *spec, struct err *e)
-{
-    if (spec->mount_count > SETTINGS_MOUNTS_MAX || spec->device_count > SETTINGS_DEVICES_MAX)
-        return err_say(e, EINVAL, "too many mounts or devices");
-    for (unsigned i = 0; i < spec->mount_count; i++) {
-        int r = check_target(spec->mounts[i].target, e);
-        if (r < 0)
-            return r;
-    }
-    for (unsigned i = 0; i < spec->device_count; i++)
-        if (strncmp(spec->devices[i], "/dev/", 5) != 0 || spec->devices[i][5] == '\0' ||
-            strstr(spec->devices[i], "/../"))
-            return err_say(e, EINVAL, "device '%s' is not beneath /dev", spec->devices[i]);
-    return 0;
+             "pid 1: a tiny program from a sealed memory file, no way back to the host's (CVE-2019-5736)")
+        ->value = has_worker(b->spec) ? "worker" : NULL;
 }
 
 int plan_build_sandbox(struct plan *p, const struct plan_input *in, struct err *e)
 {
     const struct sandbox_spec *spec = in->spec;
-    int r = check_spec(spec, e);
+    struct builder b = {
+        .plan = p, .base = in->base, .features = in->features, .spec = spec, .prefix = plan_prefix(in->base, spec)};
+    int r = plan_check(in->base, spec, e);
     if (r < 0)
         return r;
-    struct builder b = {
-        .plan = p, .base = in->base, .features = in->features, .spec = spec, .private_root = target_count(spec) > 0};
+    b.private_root = target_count(&b) > 0;
     plan_init(p, b.private_root ? "/tmp" : "");
     p->idmap.entries[p->idmap.count++] = (struct idmap_entry){.inside = 0, .outside = in->code_owner};
     if (is_function(spec))

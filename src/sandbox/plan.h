@@ -13,8 +13,23 @@
 
 enum {
     PLAN_UID_INSIDE = 1000, /* functions and their init */
-    PLAN_LANDLOCK_MAX = 5 + SETTINGS_MOUNTS_MAX,
+    PLAN_LANDLOCK_MAX = 5 + SETTINGS_MOUNTS_MAX + SANDBOX_SLOTS_MAX,
 };
+
+/*
+ * Templates. A worker that others are forked from needs one thing more than a worker: a way for each child into a root with a /tmp of its own. It gets
+ * CAP_SYS_CHROOT in its own user namespace, alone, and prepared roots to use it on. A template that the function's code has taken over can do this with it:
+ * - Become root-like through set-id files under an /etc of its making: there are none, each mount is nosuid, no_new_privs is set for good.
+ * - Get out of the sandbox: chroot(2) moves only within the mount namespace, whose topmost directory is the sandbox's own root. The classic escape (keep a
+ *   descriptor, chroot below it, fchdir, "..") ends there, because what is above was never mounted in this namespace (sandbox/base.c).
+ * - Get past a read-only mount, a size limit or Landlock: those hold inodes and mounts, whichever root they are reached from.
+ * - Make a user namespace: refused by the filter, and by the kernel to whoever is chrooted.
+ * - Trick its own children: yes. They run its code and share its ids; who shares a template trusts it (one version of one function).
+ * A child gives the capability up for good before it serves: it stays in the bounding set, as dropping it there takes CAP_SETPCAP, where it is worth nothing (no file
+ * carries capabilities on a nosuid mount). Whether children do so is the runtime's matter and no promise of faasd's: what holds them apart from the host, other functions
+ * and their limits doesn't depend on it.
+ */
+enum { PLAN_KEEP_CHROOT = 1 };
 
 /* `path` is as seen inside; while a tree is being built, the interpreter puts the plan's `root` before it. */
 enum step_op {
@@ -27,6 +42,7 @@ enum step_op {
     STEP_BECOME,        /* number: uid and gid, no supplementary groups */
     STEP_HOSTNAME,      /* value */
     STEP_LOOPBACK,      /* lo up */
+    STEP_LISTEN,        /* on 127.0.0.1, number: port; the socket goes out through `slot`, which is closed */
     STEP_PRIVATE,       /* no mount event in or out */
     STEP_TMPFS,         /* path, value: options, number: attributes */
     STEP_PROC,          /* path, number: attributes */
@@ -42,20 +58,22 @@ enum step_op {
     STEP_REBIND,        /* path, from the same path of the base tree, as it is there */
     STEP_ATTACH, /* path, the detached mount in `slot`; value: where it comes from, for people; number: its attributes */
     STEP_ATTRIBUTES, /* path, number */
+    STEP_CLONE_ROOT, /* number: so many detached copies of all that is mounted now, for as many STEP_SLOTs */
+    STEP_SLOT,       /* path, slot: which of the copies; number: the attributes that its root has */
     STEP_LEAVE_CHROOT,
     STEP_PIVOT,      /* the working directory becomes the root */
     STEP_CHECK_ROOT, /* the working directory is "/" */
     STEP_RLIMIT,     /* slot: RLIMIT_x, number */
     STEP_SESSION,
     STEP_KEYRING,
-    STEP_DROP_BOUNDING,
+    STEP_DROP_BOUNDING, /* number: PLAN_KEEP_CHROOT or 0, as of the next */
     STEP_DROP_CAPS,
     STEP_DEATH_SIGNAL, /* then looks whether the parent is still there */
     STEP_NO_NEW_PRIVS,
     STEP_LANDLOCK,
     STEP_STDIO, /* fds 0-4 as sandbox/init_protocol.h, all others close at exec */
     STEP_SECCOMP,
-    STEP_EXEC_INIT,
+    STEP_EXEC_INIT, /* value: its argument, or NULL */
     STEP_OPS
 };
 
@@ -71,6 +89,7 @@ enum plan_slot {
     SLOT_CODE,
     SLOT_SELF,
     SLOT_RESOLV,
+    SLOT_RUNTIME,
     SLOT_MOUNTS,
     SLOT_DEVICES = SLOT_MOUNTS + SETTINGS_MOUNTS_MAX,
     SLOT_COUNT = SLOT_DEVICES + SETTINGS_DEVICES_MAX
@@ -111,6 +130,8 @@ int plan_finish(const struct plan *p, struct err *e);
 bool plan_makes(const struct plan *p, const char *path);
 bool plan_covers(const struct plan *p, const char *path);
 bool plan_is_mount(enum step_op op);
+bool plan_makes_path(enum step_op op);
+bool plan_is_above(const char *dir, const char *path); /* "/usr" is above "/usr/lib", not above "/usrlocal" or itself */
 
 int plan_build_base(struct plan *p, const struct config *c, const char *scratch_dir, struct err *e);
 
@@ -120,6 +141,11 @@ struct plan_input {
     const struct sandbox_spec *spec;
     uint32_t code_owner;
 };
+/* What plan_build_sandbox checks first (sandbox/plan_check.c): -EINVAL with what is wrong. */
+int plan_check(const struct plan *base, const struct sandbox_spec *spec, struct err *e);
+/* The prefix of the spec's runtime when it has to be mounted; NULL when there is none, or the base tree shows it. */
+const char *plan_prefix(const struct plan *base, const struct sandbox_spec *spec);
+
 int plan_build_sandbox(struct plan *p, const struct plan_input *in, struct err *e);
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/fdio.h"
 #include "base/fmt.h"
 #include "init_image.h"
+#include "runtime_files.h"
 #include "sandbox/plan.h"
 
 #include <glob.h>
@@ -27,10 +28,15 @@ static void add_dirs(struct plan *p)
         {"/etc", "what programs look up, little of it the host's"},
         {"/home", "empty"},
         {"/home/faas", "empty"},
-        {"/run", "empty"},
+        {"/opt", "empty: where programs look for layers"},
+        {"/run", "holds the next"},
+        {"/run/slots", "the roots of a template's children"},
         {"/staging", "where unpackers write"},
         {"/trash", "where deleters delete"},
         {"/var", "holds the next"},
+        {"/var/runtime", "the bootstraps of runtimes"},
+        {"/var/runtime/node", "the bootstrap of Node functions"},
+        {"/var/runtime/python", "the bootstrap of Python functions"},
         {"/var/task", "the function's code"},
     };
     for (unsigned i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
@@ -38,6 +44,8 @@ static void add_dirs(struct plan *p)
     plan_add(p, STEP_SYMLINK, "/var/tmp", "one temporary directory, one limit")->value = "/tmp";
     plan_add(p, STEP_SYMLINK, "/var/run", "as everywhere")->value = "/run";
     plan_add(p, STEP_FILE, "/faasd", "the program of unpackers and deleters");
+    for (unsigned i = 0; i < SANDBOX_SLOTS_MAX; i++)
+        plan_add(p, STEP_DIR, plan_text(p, "/run/slots/%u", i), "a place to mount one");
 }
 
 static void add_bind(struct plan *p, const char *path, const char *reason)
@@ -88,6 +96,26 @@ static void add_synthetic_etc(struct plan *p)
     add_text(p, "/etc/resolv.conf", etc_resolv, sizeof(etc_resolv), "no name server of the host's");
 }
 
+/* Directories on the way to `path` that are not there yet. */
+static void add_parents(struct plan *p, const char *path, const char *reason)
+{
+    for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        const char *dir = plan_text(p, "%.*s", (int)(slash - path), path);
+        if (!plan_makes(p, dir))
+            plan_add(p, STEP_DIR, dir, reason);
+    }
+}
+
+/* Plain files in the tree's own memory, once for all sandboxes: another mount would cost each start. */
+static void add_runtimes(struct plan *p)
+{
+    static const char reason[] = "between a runtime and the frames of faasd";
+    for (unsigned i = 0; runtime_files[i].path; i++) {
+        add_parents(p, runtime_files[i].path, reason);
+        add_text(p, runtime_files[i].path, runtime_files[i].bytes, runtime_files[i].size, reason);
+    }
+}
+
 /* One file, directory or link under /etc that the configuration names. Only what everyone may read on the host is copied, as the copy is made by root. */
 static void add_etc_entry(struct plan *p, const char *path)
 {
@@ -95,11 +123,7 @@ static void add_etc_entry(struct plan *p, const char *path)
     struct stat st;
     if (lstat(path, &st) < 0 || plan_makes(p, path) || plan_covers(p, path))
         return;
-    for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        const char *dir = plan_text(p, "%.*s", (int)(slash - path), path);
-        if (!plan_makes(p, dir))
-            plan_add(p, STEP_DIR, dir, reason);
-    }
+    add_parents(p, path, reason);
     const char *kept = plan_text(p, "%s", path);
     if (S_ISLNK(st.st_mode)) {
         add_link(p, kept, reason);
@@ -168,6 +192,7 @@ int plan_build_base(struct plan *p, const struct config *c, const char *scratch_
     add_dirs(p);
     add_programs(p);
     add_synthetic_etc(p);
+    add_runtimes(p);
     int r = add_etc(p, c, e);
     if (r < 0) {
         plan_fini(p);

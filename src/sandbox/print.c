@@ -60,9 +60,23 @@ static void describe(const struct step *s, char out[DETAIL_MAX])
     case STEP_UNSHARE:
         add_bits(out, 0, namespace_names, s->number);
         return;
+    case STEP_LISTEN:
+        fmt_to(out, DETAIL_MAX, "127.0.0.1:%llu", number);
+        return;
+    case STEP_CLONE_ROOT:
+        fmt_to(out, DETAIL_MAX, "%s %llu times", path, number);
+        return;
+    case STEP_DROP_BOUNDING:
+    case STEP_DROP_CAPS:
+        fmt_to(out, DETAIL_MAX, "%s", number == PLAN_KEEP_CHROOT ? "all but sys_chroot" : "all");
+        return;
+    case STEP_EXEC_INIT:
+        fmt_to(out, DETAIL_MAX, "init%s%s", s->value ? " " : "", s->value ? s->value : "");
+        return;
     case STEP_TMPFS:
     case STEP_PROC:
     case STEP_ATTRIBUTES:
+    case STEP_SLOT:
         n = fmt_to(out, DETAIL_MAX, "%s ", path);
         n = add_bits(out, n, attribute_names, s->number);
         if (s->value)
@@ -123,15 +137,14 @@ static int print_parent(const struct plan *p, const struct feature_set *f, const
 }
 
 int sandbox_print_plan(const struct config *c, const struct feature_set *features, const struct sandbox_spec *spec,
-                       struct buf *out)
+                       struct buf *out, struct err *e)
 {
     struct plan base, plan;
-    struct err e;
-    int r = plan_build_base(&base, c, "", &e);
+    int r = plan_build_base(&base, c, "", e);
     if (r < 0)
         return r;
     const struct plan_input in = {.base = &base, .features = features, .spec = spec, .code_owner = c->uid_base + 1};
-    r = plan_build_sandbox(&plan, &in, &e);
+    r = plan_build_sandbox(&plan, &in, e);
     if (r < 0) {
         plan_fini(&base);
         return r;
@@ -149,5 +162,5 @@ int sandbox_print_plan(const struct config *c, const struct feature_set *feature
         r = print_steps(&plan, out);
     plan_fini(&plan);
     plan_fini(&base);
-    return r;
+    return r < 0 ? err_set(e, -r, "print the plan") : 0;
 }

@@ -485,10 +485,41 @@ static const struct seccomp_rule rows[] = {
     ANSWER("lookup_dcookie", EPERM, "the host's paths"),
 };
 
-enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
+/* What a template's child does before its first request, with a capability that no other sandbox has: each row takes the place of the default's for its call. */
+static const struct seccomp_rule template_rows[] = {
+    ALLOW("chroot",
+          "each child enters a root with a /tmp of its own; what is above the sandbox's root was never mounted"),
+    ALLOW("capset", "each child then gives the capability up that let it"),
+};
+
+enum {
+    ROWS = sizeof(rows) / sizeof(rows[0]),
+    DEFAULT_ROWS = ROWS - TERMINAL_ROWS,
+    CHANGES = sizeof(template_rows) / sizeof(template_rows[0]),
+};
+
+static const struct seccomp_rule *change_for_templates(const struct seccomp_rule *row)
+{
+    for (unsigned i = 0; i < CHANGES; i++)
+        if (strcmp(row->syscall, template_rows[i].syscall) == 0)
+            return &template_rows[i];
+    return row;
+}
+
+static const struct seccomp_rule *rules_of_templates(void)
+{
+    static struct seccomp_rule changed[DEFAULT_ROWS];
+    for (unsigned i = 0; i < DEFAULT_ROWS; i++)
+        changed[i] = *change_for_templates(&rows[TERMINAL_ROWS + i]);
+    return changed;
+}
 
 const struct seccomp_rule *profile_rules(enum profile p, size_t *ret_count)
 {
+    if (p == PROFILE_TEMPLATE) {
+        *ret_count = DEFAULT_ROWS;
+        return rules_of_templates();
+    }
     unsigned skipped = p == PROFILE_SHELL ? 0 : TERMINAL_ROWS;
     *ret_count = ROWS - skipped;
     return rows + skipped;

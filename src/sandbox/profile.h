@@ -7,7 +7,12 @@
 
 #include <stdbool.h>
 
-enum profile { PROFILE_DEFAULT, PROFILE_SHELL /* default plus the terminal ioctls */ };
+enum profile {
+    PROFILE_DEFAULT,
+    PROFILE_SHELL,    /* default plus the terminal ioctls */
+    PROFILE_TEMPLATE, /* default plus what a child needs to enter its own root and to narrow itself */
+    PROFILE_COUNT
+};
 
 struct profile_options {
     bool memfd_denied; /* the host has no vm.memfd_noexec: memfd_create answers ENOSYS */

@@ -99,6 +99,7 @@ static int make_worker(struct start *s, struct err *e)
 {
     switch (s->spec->worker) {
     case SANDBOX_WORKER_SOCKET:
+    case SANDBOX_WORKER_LISTENER:
         return make_pair(SOCK_STREAM, &s->made.worker_fd, &s->child.fd[SLOT_WORKER], "worker's", e);
     case SANDBOX_WORKER_PTY:
         return make_pty(s, e);
@@ -148,6 +149,20 @@ static int open_grant(const char *source, bool device, uint64_t attributes, stru
     return mnt_clone_tree(fd, "", attributes, e);
 }
 
+/* The configuration is root's, but whoever may write along the way could put a link to anything there. */
+static int open_runtime(const char *prefix, uint64_t attributes, struct err *e)
+{
+    scoped_fd fd = mnt_open_path(prefix, e);
+    if (fd < 0)
+        return fd;
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return err_set(e, errno, "look at '%s'", prefix);
+    if (!S_ISDIR(st.st_mode))
+        return err_say(e, ENOTDIR, "the runtime's prefix '%s' is not a directory", prefix);
+    return mnt_clone_tree(fd, "", attributes, e);
+}
+
 static int open_source(struct start *s, const struct step *step, struct err *e)
 {
     unsigned slot = step->slot;
@@ -155,6 +170,8 @@ static int open_source(struct start *s, const struct step *step, struct err *e)
         return mnt_clone_tree(s->spec->code_dirfd, "", step->number, e);
     if (slot == SLOT_SELF)
         return mnt_clone_tree(s->base->self_fd, "", step->number, e);
+    if (slot == SLOT_RUNTIME)
+        return open_runtime(step->value, step->number, e);
     if (slot == SLOT_RESOLV) /* often a link, and the administrator's own */
         return mnt_clone_tree(AT_FDCWD, step->value, step->number, e);
     return open_grant(step->value, slot >= SLOT_DEVICES, step->number, e);
@@ -244,6 +261,13 @@ static int spawn_in_group(struct start *s, const struct cgroup_tree *t, struct e
     return r;
 }
 
+static enum profile filter_for(const struct sandbox_spec *spec)
+{
+    if (spec->kind == SANDBOX_SHELL)
+        return PROFILE_SHELL;
+    return spec->slots > 0 ? PROFILE_TEMPLATE : PROFILE_DEFAULT;
+}
+
 int sandbox_spawn(struct sandbox_base *b, struct cgroup_tree *t, const struct sandbox_spec *spec,
                   struct sandbox *ret_sandbox, struct err *e)
 {
@@ -257,7 +281,7 @@ int sandbox_spawn(struct sandbox_base *b, struct cgroup_tree *t, const struct sa
     child_init(&s.child, &s.plan);
     s.child.fd[SLOT_INIT] = b->init_fd;
     s.child.fd[SLOT_MEMFD_NOEXEC] = b->memfd_noexec_fd;
-    s.child.filter = &b->filters[spec->kind == SANDBOX_SHELL ? PROFILE_SHELL : PROFILE_DEFAULT];
+    s.child.filter = &b->filters[filter_for(spec)];
     r = cgroup_create_clonable(t, spec->name, &spec->limits, &s.made.group, e);
     if (r == 0) {
         r = spawn_in_group(&s, t, e);

@@ -15,7 +15,14 @@
 #include <sys/types.h>
 
 enum sandbox_kind { SANDBOX_FUNCTION, SANDBOX_SHELL, SANDBOX_UNPACK, SANDBOX_DELETE };
-enum sandbox_worker { SANDBOX_WORKER_NONE, SANDBOX_WORKER_SOCKET, SANDBOX_WORKER_PTY };
+/* LISTENER: a listening socket on 127.0.0.1:SANDBOX_LISTENER_PORT of the sandbox's network, sent over the worker's socket with one byte by its set-up, which then
+ * closes its end: init has no INIT_FD_WORKER. Not with the host's network. */
+enum sandbox_worker { SANDBOX_WORKER_NONE, SANDBOX_WORKER_SOCKET, SANDBOX_WORKER_PTY, SANDBOX_WORKER_LISTENER };
+
+enum {
+    SANDBOX_SLOTS_MAX = 16, /* of a template: its children alive at one time */
+    SANDBOX_LISTENER_PORT = 9001,
+};
 
 struct sandbox_mount {
     const char *source; /* on the host, checked against the grants by the caller */
@@ -34,6 +41,9 @@ struct sandbox_spec {
     uint64_t tmp_bytes;
     bool tmp_exec;
     bool network_host;
+    unsigned
+        slots; /* FUNCTION: a template with this many roots for its children, /run/slots/0 and on, each with a /tmp of its own */
+    const char *runtime_prefix; /* a directory of the host shown read-only at the same path; NULL or "" = none */
     struct cgroup_limits limits;
     unsigned mount_count, device_count;
     struct sandbox_mount mounts[SETTINGS_MOUNTS_MAX];
@@ -75,6 +85,6 @@ int sandbox_verify(const struct sandbox_base *b, const struct sandbox_spec *spec
 
 /* The plan as text, one step a line, for `faasd run --plan`. */
 int sandbox_print_plan(const struct config *c, const struct feature_set *features, const struct sandbox_spec *spec,
-                       struct buf *out);
+                       struct buf *out, struct err *e);
 
 #endif

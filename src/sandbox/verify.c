@@ -10,14 +10,16 @@
 #include "sandbox/base.h"
 #include "sandbox/init_protocol.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-enum { MOUNTINFO_MAX = 256 * 1024, STATUS_MAX = 16384, MOUNTS_SEEN_MAX = 256 };
+enum { MOUNTINFO_MAX = 256 * 1024, STATUS_MAX = 16384, MOUNTS_SEEN_MAX = 1024 };
 
 struct check {
     int proc_fd; /* /proc/PID */
@@ -52,6 +54,9 @@ static int expect_field(const char *status, const char *name, const char *wanted
 static int check_status(const struct check *c, struct err *e)
 {
     static const char none[] = "0000000000000000";
+    static const char chroot_only[] = "0000000000040000";
+    static_assert(1 << CAP_SYS_CHROOT == 0x40000, "the capability's bit");
+    const char *caps = c->spec->slots > 0 ? chroot_only : none;
     char status[STATUS_MAX], ids[64];
     ssize_t n = fd_read_file_at(c->proc_fd, "status", status, sizeof(status), e);
     if (n < 0)
@@ -61,7 +66,7 @@ static int check_status(const struct check *c, struct err *e)
     const struct {
         const char *name, *wanted;
     } fields[] = {{"Uid", ids},     {"Gid", ids},     {"Groups", ""},   {"NoNewPrivs", "1"}, {"Seccomp", "2"},
-                  {"CapInh", none}, {"CapPrm", none}, {"CapEff", none}, {"CapBnd", none},    {"CapAmb", none}};
+                  {"CapInh", caps}, {"CapPrm", caps}, {"CapEff", caps}, {"CapBnd", caps},    {"CapAmb", caps}};
     int r = 0;
     for (unsigned i = 0; i < sizeof(fields) / sizeof(fields[0]) && r == 0; i++)
         r = expect_field(status, fields[i].name, fields[i].wanted, e);
@@ -149,14 +154,30 @@ static bool rebound_attributes(const struct plan *p, const struct plan *base, st
     return false;
 }
 
+/* Where `path` lies for the child whose root it belongs to; `path` itself outside of all slots. */
+static struct str path_in_slot(const struct check *c, struct str path)
+{
+    for (unsigned i = 0; i < c->spec->slots; i++) {
+        char slot[32];
+        fmt_to(slot, sizeof(slot), "/run/slots/%u", i);
+        if (lies_beneath(path, slot))
+            return str_skip(path, strlen(slot));
+    }
+    return path;
+}
+
+static bool base_attributes(const struct check *c, struct str path, uint64_t *ret_bits)
+{
+    return c->plan.root[0] ? rebound_attributes(&c->plan, &c->base->plan, path, ret_bits)
+                           : planned_attributes(&c->base->plan, path, ret_bits);
+}
+
 static int check_mount(const struct check *c, struct str path, struct str options, struct err *e)
 {
     uint64_t wanted = 0, found = parse_attributes(options);
-    bool planned = planned_attributes(&c->plan, path, &wanted);
-    if (!planned && c->plan.root[0])
-        planned = rebound_attributes(&c->plan, &c->base->plan, path, &wanted);
-    else if (!planned)
-        planned = planned_attributes(&c->base->plan, path, &wanted);
+    struct str inside = path_in_slot(c, path);
+    bool planned = planned_attributes(&c->plan, path, &wanted) || planned_attributes(&c->plan, inside, &wanted) ||
+                   base_attributes(c, inside, &wanted);
     if (!planned)
         return err_say(e, EPERM, "a mount at '%.*s' was not planned", (int)path.n, path.p);
     if ((found & wanted) != wanted)
@@ -278,12 +299,28 @@ static int check_fds(const struct check *c, struct err *e)
     return r;
 }
 
+/* ---- network ---- */
+
+/* The one listener of the sandbox's network, as /proc/PID/net/tcp has it; its descriptor waits for the gateway in the worker's socket. */
+static int check_listener(const struct check *c, struct err *e)
+{
+    static const char wanted[] = " 0100007F:2329 00000000:0000 0A "; /* 0A: TCP_LISTEN */
+    static_assert(SANDBOX_LISTENER_PORT == 0x2329, "the port");
+    char text[STATUS_MAX];
+    if (c->spec->worker != SANDBOX_WORKER_LISTENER)
+        return 0;
+    ssize_t n = fd_read_file_at(c->proc_fd, "net/tcp", text, sizeof(text), e);
+    if (n < 0)
+        return (int)n;
+    return strstr(text, wanted) ? 0 : err_say(e, EPERM, "nobody listens on 127.0.0.1:%d", SANDBOX_LISTENER_PORT);
+}
+
 /* ---- all of it ---- */
 
 static int run_checks(const struct check *c, struct err *e)
 {
     static int (*const checks[])(const struct check *, struct err *) = {check_status, check_namespaces, check_mounts,
-                                                                        check_fds};
+                                                                        check_fds, check_listener};
     int r = 0;
     for (unsigned i = 0; i < sizeof(checks) / sizeof(checks[0]) && r == 0; i++)
         r = checks[i](c, e);

@@ -14,7 +14,7 @@
 enum {
     REMOVE_FIRST_MS = 1,
     REMOVE_MAX_MS = 1000,
-    REMOVALS_MAX = 60, /* about 50 s: then the directory is left to the next start's sweep */
+    TRIES_MAX = 60, /* about 50 s: then the directory is left to the next start's sweep */
 };
 
 static struct box **slot_of(struct boxes *b, uint64_t id)
@@ -80,21 +80,24 @@ void box_set_state(struct box *x, enum box_state to)
 {
     static const unsigned char allowed[] = {
         [BOX_SETTING_UP] = 1 << BOX_RUNNING | 1 << BOX_DYING | 1 << BOX_REMOVING,
+        [BOX_PREPARED] = 1 << BOX_RUNNING | 1 << BOX_DYING,
         [BOX_RUNNING] = 1 << BOX_DYING | 1 << BOX_REMOVING,
         [BOX_DYING] = 1 << BOX_REMOVING,
         [BOX_REMOVING] = 0,
     };
     assert(allowed[x->state] & 1 << to);
     x->state = to;
+    x->tries = 0;
 }
 
-static void strike(struct box *x)
+void box_strike(struct box *x)
 {
     struct err e;
     /* The group first: it ends processes that init has not seen yet. Init's death ends the pid namespace in any case. */
     if (cgroup_kill(x->sandbox.group, &e) < 0)
         log_warn("kill the group of a sandbox: %s; its init is killed and ends it pid=%d", e.text, x->sandbox.pid);
-    pidfd_kill(x->sandbox.pidfd);
+    if (x->sandbox.pidfd >= 0)
+        pidfd_kill(x->sandbox.pidfd);
 }
 
 void box_start_timer(struct box *x, double after, double repeat)
@@ -108,11 +111,15 @@ void box_start_timer(struct box *x, double after, double repeat)
 
 void box_kill(struct box *x)
 {
-    if (x->state != BOX_SETTING_UP && x->state != BOX_RUNNING)
+    if (x->state == BOX_DYING || x->state == BOX_REMOVING)
         return;
     box_set_state(x, BOX_DYING);
-    strike(x);
-    box_start_timer(x, 1., 1.);
+    box_strike(x);
+    /* a child's end is seen by looking, and never from here: who kills may still hold it */
+    if (x->is_child)
+        box_start_timer(x, BOX_LOOK_FIRST_MS / 1000., 0.);
+    else
+        box_start_timer(x, 1., 1.);
 }
 
 void box_fail(struct box *x, const struct err *why)
@@ -128,11 +135,13 @@ void box_fail(struct box *x, const struct err *why)
 static void box_free(struct box *x)
 {
     struct supervisor *s = x->supervisor;
-    if (x->host_uid != s->code_owner)
+    if (x->host_uid != s->code_owner && !x->is_child)
         uids_give_back(&s->boxes.uids, x->host_uid);
     list_remove(&x->link);
+    list_remove(&x->sibling);
     s->boxes.living--;
     box_trial_free(x->trial);
+    free(x->as_template);
     free(x->failure);
     free(x->waiting);
     free(x);
@@ -143,22 +152,24 @@ static void box_free(struct box *x)
 /* The processes are dead, but the kernel may still be dropping the last one from the group: EBUSY for a moment. */
 static void box_remove(struct box *x)
 {
-    int r = cgroup_remove(x->sandbox.group);
+    int r = x->as_template ? box_template_remove_spares(x) : 0;
+    if (r == 0)
+        r = cgroup_remove(x->sandbox.group);
     if (r == 0) {
         x->sandbox.group = NULL;
         ev_timer_stop(x->supervisor->loop, &x->timer);
         box_free(x);
         return;
     }
-    if (x->removals == REMOVALS_MAX) {
+    if (x->tries == TRIES_MAX) {
         log_error("a cgroup can't be removed (%s) and is left to the next start pid=%d", strerrorname_np(-r),
                   x->sandbox.pid);
         ev_timer_stop(x->supervisor->loop, &x->timer);
         box_free(x);
         return;
     }
-    unsigned pause_ms = x->removals < 10 ? (unsigned)REMOVE_FIRST_MS << x->removals : REMOVE_MAX_MS;
-    x->removals++;
+    unsigned pause_ms = x->tries < 10 ? (unsigned)REMOVE_FIRST_MS << x->tries : REMOVE_MAX_MS;
+    x->tries++;
     box_start_timer(x, pause_ms / 1000., 0.);
 }
 
@@ -189,24 +200,17 @@ static void tell_end(struct box *x, int status, const struct cgroup_usage *u)
     channel_send(c, &m.header, NULL, 0);
 }
 
-/* Every process of the sandbox is dead: the kernel ends a pid namespace before its init can be waited for (pid_namespaces(7)). */
-void box_on_exit(struct ev_loop *loop, ev_io *w, int events)
+void box_end(struct box *x, int status)
 {
-    (void)events;
-    struct box *x = w->data;
-    int status = 0;
-    if (pidfd_reap(x->sandbox.pidfd, false, &status) == 0)
-        return;
-    box_read_setup(
-        x); /* a child that failed wrote why and then exited: both may be ready in this turn, in either order */
+    struct ev_loop *loop = x->supervisor->loop;
     ev_io_stop(loop, &x->on_exit);
     ev_io_stop(loop, &x->on_setup);
     ev_io_stop(loop, &x->on_oom);
+    ev_timer_stop(loop, &x->timer);
     struct cgroup_usage usage = {0};
     cgroup_read_usage(x->sandbox.group, &usage);
-    struct err e;
-    if (cgroup_kill(x->sandbox.group, &e) < 0)
-        log_warn("kill what is left in a dead sandbox's group: %s pid=%d", e.text, x->sandbox.pid);
+    if (usage.shmem_bytes < x->oom_shmem_bytes)
+        usage.shmem_bytes = x->oom_shmem_bytes;
     fd_close(&x->sandbox.pidfd);
     fd_close(&x->sandbox.error_fd);
     fd_close(&x->sandbox.control_fd);
@@ -220,7 +224,29 @@ void box_on_exit(struct ev_loop *loop, ev_io *w, int events)
         free(x->waiting);
         x->waiting = NULL;
     }
-    box_remove(x);
+    if (x->is_child && box_child_recycle(x, &usage))
+        box_free(x);
+    else
+        box_remove(x);
+}
+
+/* Every process of the sandbox is dead: the kernel ends a pid namespace before its init can be waited for (pid_namespaces(7)). */
+void box_on_exit(struct ev_loop *loop, ev_io *w, int events)
+{
+    (void)events;
+    struct box *x = w->data;
+    int status = 0;
+    if (pidfd_reap(x->sandbox.pidfd, false, &status) == 0)
+        return;
+    box_read_setup(
+        x); /* a child that failed wrote why and then exited: both may be ready in this turn, in either order */
+    ev_io_stop(loop, &x->on_exit);
+    struct err e;
+    if (cgroup_kill(x->sandbox.group, &e) < 0)
+        log_warn("kill what is left in a dead sandbox's group: %s pid=%d", e.text, x->sandbox.pid);
+    if (x->as_template)
+        box_template_end(x);
+    box_end(x, status);
 }
 
 /* v1 kills one task and leaves the rest limping; the promise is that the whole instance dies. */
@@ -231,6 +257,9 @@ void box_on_oom(struct ev_loop *loop, ev_io *w, int events)
     if (!cgroup_oom_fd_tell(x->sandbox.group))
         return;
     ev_io_stop(loop, &x->on_oom);
+    struct cgroup_usage usage = {0};
+    cgroup_read_usage(x->sandbox.group, &usage);
+    x->oom_shmem_bytes = usage.shmem_bytes;
     box_kill(x);
 }
 
@@ -245,8 +274,16 @@ void box_on_timer(struct ev_loop *loop, ev_timer *w, int events)
         err_say(&e, ETIMEDOUT, "the sandbox was not set up within %d s", BOX_SETUP_SECONDS);
         box_fail(x, &e);
         return;
+    case BOX_PREPARED:
+        log_warn("a child that a template was to fork has not come within %d s; its groups are removed template=%d",
+                 BOX_JOIN_SECONDS, x->parent ? x->parent->sandbox.pid : 0);
+        box_kill(x);
+        return;
     case BOX_DYING:
-        strike(x);
+        if (x->is_child)
+            box_child_look(x);
+        else
+            box_strike(x);
         return;
     case BOX_REMOVING:
         box_remove(x);

@@ -6,9 +6,11 @@
 #include "base/str.h"
 #include "supervisor/box_internal.h"
 #include "supervisor/core.h"
+#include "supervisor/request.h"
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 
 enum { TMP_BYTES_MIN = 4096 /* tmpfs reads size=0 as "no limit" (tmpfs(5)) */ };
 
@@ -34,8 +36,18 @@ static enum sandbox_worker worker_of(const struct message_spawn *m)
 {
     if (m->kind == MESSAGE_SPAWN_SHELL)
         return SANDBOX_WORKER_PTY;
-    bool is_native = m->kind == MESSAGE_SPAWN_FUNCTION && m->runtime == SETTINGS_RUNTIME_NATIVE;
-    return is_native ? SANDBOX_WORKER_SOCKET : SANDBOX_WORKER_NONE;
+    if (m->kind != MESSAGE_SPAWN_FUNCTION || m->runtime == SETTINGS_RUNTIME_EXEC)
+        return SANDBOX_WORKER_NONE;
+    return m->runtime == SETTINGS_RUNTIME_PROVIDED ? SANDBOX_WORKER_LISTENER : SANDBOX_WORKER_SOCKET;
+}
+
+struct cgroup_limits box_limits_of(const struct message_spawn *m)
+{
+    return (struct cgroup_limits){.memory_bytes = m->memory_bytes,
+                                  .pids = m->pids,
+                                  .cpus_milli = m->cpus_milli,
+                                  .cpu_weight = m->cpu_weight ? m->cpu_weight : 100,
+                                  .cpuset = m->cpuset};
 }
 
 static void fill_spec(struct box_trial *t, const struct box *x)
@@ -53,6 +65,8 @@ static void fill_spec(struct box_trial *t, const struct box *x)
     const struct message_spawn *m = &t->message;
     const char *name = *m->function ? m->function : names[m->kind];
     fmt_to(t->hostname, sizeof(t->hostname), "%s", name);
+    const struct config_runtime *runtime = request_find_runtime(&x->supervisor->config, m->runtime_name);
+    fmt_to(t->runtime_prefix, sizeof(t->runtime_prefix), "%s", runtime ? runtime->prefix : "");
     fmt_to(t->name, sizeof(t->name), "%s-%llu", name, (unsigned long long)x->supervisor->boxes.next_serial++);
     t->spec = (struct sandbox_spec){
         .kind = kinds[m->kind],
@@ -64,11 +78,9 @@ static void fill_spec(struct box_trial *t, const struct box *x)
         .tmp_bytes = m->tmp_bytes < TMP_BYTES_MIN ? TMP_BYTES_MIN : m->tmp_bytes,
         .tmp_exec = m->tmp_exec == 1,
         .network_host = m->network == SETTINGS_NETWORK_HOST,
-        .limits = {.memory_bytes = m->memory_bytes,
-                   .pids = m->pids,
-                   .cpus_milli = m->cpus_milli,
-                   .cpu_weight = m->cpu_weight ? m->cpu_weight : 100,
-                   .cpuset = m->cpuset},
+        .slots = m->slots,
+        .runtime_prefix = t->runtime_prefix,
+        .limits = box_limits_of(m),
         .mount_count = m->mount_count,
         .device_count = m->device_count,
     };
@@ -80,16 +92,15 @@ static void fill_spec(struct box_trial *t, const struct box *x)
 }
 
 /* The host's share, held here as well: a gateway that was taken over must not be able to use the host up. */
-static int check_room(const struct boxes *b, const struct message_spawn *m, struct err *e)
+int boxes_check_room(const struct boxes *b, uint64_t memory_bytes, bool is_helper, struct err *e)
 {
     const struct config *c = &b->supervisor->config;
-    bool is_function = m->kind == MESSAGE_SPAWN_FUNCTION || m->kind == MESSAGE_SPAWN_SHELL;
     if (b->counted >= c->instances_max + BOX_SPARE || b->living >= 2 * (c->instances_max + BOX_SPARE))
         return err_say(e, EAGAIN, "%u sandboxes live, the configuration allows %u (instances)", b->living,
                        c->instances_max);
-    if (!is_function && b->helpers >= BOX_HELPERS_MAX)
+    if (is_helper && b->helpers >= BOX_HELPERS_MAX)
         return err_say(e, EAGAIN, "%u unpackers and deleters live, %d are the most", b->helpers, BOX_HELPERS_MAX);
-    if (is_function && b->memory_bytes + m->memory_bytes > c->memory_budget_bytes)
+    if (!is_helper && b->memory_bytes + memory_bytes > c->memory_budget_bytes)
         return err_say(e, EAGAIN, "memory_budget (%llu bytes) is in use: %llu bytes",
                        (unsigned long long)c->memory_budget_bytes, (unsigned long long)b->memory_bytes);
     return 0;
@@ -122,7 +133,7 @@ static void on_complete(struct box *x)
             box_fail(x, &e);
             return;
         }
-        verified_add(&s->boxes.verified, x->kind, t->message.revision);
+        verified_add(&s->boxes.verified, verified_plan(&t->message), t->message.revision);
         box_trial_free(t);
         x->trial = NULL;
     }
@@ -151,14 +162,29 @@ void box_read_setup(struct box *x)
     box_fail(x, &e);
 }
 
+void box_look_at_setup(struct box *x)
+{
+    box_read_setup(x);
+    if (x->sandbox.error_fd < 0)
+        on_complete(x);
+}
+
 static void on_setup(struct ev_loop *loop, ev_io *w, int events)
 {
     (void)loop;
     (void)events;
-    struct box *x = w->data;
-    box_read_setup(x);
-    if (x->sandbox.error_fd < 0)
-        on_complete(x);
+    box_look_at_setup(w->data);
+}
+
+/* Under v2 memory.oom.group makes the kernel kill the whole group, and the usage at the end tells why: nothing to watch. */
+void box_watch_oom(struct box *x)
+{
+    bool priority = false;
+    int oom = cgroup_oom_fd(x->sandbox.group, &priority);
+    if (oom < 0 || priority)
+        return;
+    ev_io_set(&x->on_oom, oom, EV_READ);
+    ev_io_start(x->supervisor->loop, &x->on_oom);
 }
 
 static void watch(struct box *x)
@@ -172,14 +198,21 @@ static void watch(struct box *x)
     x->on_exit.data = x->on_setup.data = x->on_oom.data = x->timer.data = x;
     ev_io_start(loop, &x->on_exit);
     ev_io_start(loop, &x->on_setup);
-    /* Under v2 memory.oom.group makes the kernel kill the whole group, and the usage at the end tells why: nothing to watch. */
-    bool priority = false;
-    int oom = cgroup_oom_fd(b->group, &priority);
-    if (oom >= 0 && !priority) {
-        ev_io_set(&x->on_oom, oom, EV_READ);
-        ev_io_start(loop, &x->on_oom);
-    }
+    box_watch_oom(x);
     box_start_timer(x, BOX_SETUP_SECONDS, 0.);
+}
+
+/* The pids controller counts at fork and never refuses who joins (pids_can_attach in the kernel). With the files by which its children join their
+ * groups, a hostile template could fork in its own and move away, without end. The id is the sandbox's alone, so this limit counts all of them. */
+static int bound_processes(const struct box *x, const struct message_spawn *m, struct err *e)
+{
+    if (m->slots == 0)
+        return 0;
+    rlim_t most = (rlim_t)m->pids * (m->slots + 1);
+    const struct rlimit limit = {.rlim_cur = most, .rlim_max = most};
+    if (prlimit(x->sandbox.pid, RLIMIT_NPROC, &limit, NULL) < 0)
+        return err_set(e, errno, "limit the processes of a template");
+    return 0;
 }
 
 static int make_sandbox(struct box *x, const struct message_spawn *m, struct err *e)
@@ -198,7 +231,7 @@ static int make_sandbox(struct box *x, const struct message_spawn *m, struct err
         box_trial_free(t);
         return r;
     }
-    if (verified_has(&s->boxes.verified, m->kind, m->revision))
+    if (verified_has(&s->boxes.verified, verified_plan(m), m->revision))
         box_trial_free(t);
     else
         x->trial = t;
@@ -228,8 +261,15 @@ static struct box *box_new(struct boxes *b, const struct message_spawn *m, struc
     x->staging = m->staging;
     x->memory_bytes = is_function ? m->memory_bytes : 0;
     x->host_uid = uid;
-    if (make_sandbox(x, m, e) == 0)
+    list_init(&x->sibling);
+    int r = 0;
+    if (m->slots > 0) {
+        x->as_template = box_template_new(m);
+        r = x->as_template ? 0 : err_set(e, ENOMEM, "make a sandbox");
+    }
+    if (r == 0 && make_sandbox(x, m, e) == 0)
         return x;
+    free(x->as_template);
     if (is_function)
         uids_give_back(&b->uids, uid);
     free(x);
@@ -241,14 +281,18 @@ int boxes_spawn(struct boxes *b, const struct message_spawn *m)
     struct err e = {0};
     if (boxes_find(b, m->header.id))
         return -EPROTO;
-    struct box *x = check_room(b, m, &e) == 0 ? box_new(b, m, &e) : NULL;
+    bool is_helper = m->kind == MESSAGE_SPAWN_UNPACK || m->kind == MESSAGE_SPAWN_DELETE;
+    struct box *x = boxes_check_room(b, m->memory_bytes, is_helper, &e) == 0 ? box_new(b, m, &e) : NULL;
     if (!x) {
         channel_send_failed(&b->supervisor->channel, MESSAGE_SPAWN_FAILED, m->header.id, &e);
         return 0;
     }
     box_enter(x);
     watch(x);
-    if (!x->trial)
+    /* before SPAWNED: nothing of the function runs until the gateway has init's socket */
+    if (bound_processes(x, m, &e) < 0)
+        box_fail(x, &e);
+    else if (!x->trial)
         send_spawned(x);
     return 0;
 }

@@ -13,7 +13,9 @@
 
 enum {
     MESSAGE_DIGEST_MAX = 65, /* 64 lower-case hex digits and a NUL */
-    MESSAGE_FDS_MAX = 4,
+    MESSAGE_FDS_MAX = 8,
+    MESSAGE_SLOTS_MAX = 16,
+    MESSAGE_STATUS_UNKNOWN = -1,           /* in place of a wait status */
     MESSAGE_HELPER_MEMORY_MAX = 256 << 20, /* of an unpacker or deleter, which memory_budget does not count */
 };
 
@@ -26,6 +28,10 @@ enum message_type {
     MESSAGE_PUBLISH,   /* message_tree: staging/ID -> versions/DIGEST, durably; answered by MESSAGE_DONE */
     MESSAGE_DISCARD,   /* message_tree: staging/ID -> trash; answered by MESSAGE_DONE */
     MESSAGE_RETIRE,    /* message_tree: versions/DIGEST -> trash; answered by MESSAGE_DONE */
+    MESSAGE_PREPARE, /* message_prepare: groups for a child of a template; answered by MESSAGE_SPAWNED (fds: the files by which it joins them) or SPAWN_FAILED */
+    MESSAGE_ADOPT, /* message_adopt: the child is in its groups; answered by MESSAGE_ADOPTED, or it is killed and EXITED follows */
+    MESSAGE_FREEZE, /* message_plain: nothing of the instance runs until THAW or KILL. Nothing where the host can't. No answer */
+    MESSAGE_THAW, /* message_plain. No answer */
     /* supervisor -> gateway */
     MESSAGE_SPAWNED = 64, /* message_spawned + fds */
     MESSAGE_SPAWN_FAILED, /* message_failed: no such instance (any more); `text` is for the person who deployed. Ends the id: no EXITED follows. */
@@ -34,6 +40,7 @@ enum message_type {
     MESSAGE_DONE,         /* message_failed; code 0 = done */
     MESSAGE_DRAIN,        /* message_plain: finish what runs, refuse the rest, then exit 0 */
     MESSAGE_CONFIG,       /* message_plain + fd: memfd with a new struct config */
+    MESSAGE_ADOPTED,      /* message_plain: it is the process it claims to be, alone in its groups, with its limits */
 };
 
 struct message_header {
@@ -70,6 +77,10 @@ struct message_spawn {
     uint32_t cpu_weight;
     uint32_t network; /* enum settings_network */
     uint32_t tmp_exec;
+    uint32_t
+        slots; /* roots with a /tmp of their own, for children of a template: 0 = it is none; at most MESSAGE_SLOTS_MAX */
+    char runtime_name
+        [SETTINGS_RUNTIME_MAX]; /* of an entry of config.runtimes: its prefix is mounted. "" = none needed */
     uint32_t mount_count;
     uint32_t device_count;
     char cpuset[64];
@@ -78,13 +89,27 @@ struct message_spawn {
 };
 
 /* fds, in this order: control (to init, SOCK_SEQPACKET, sandbox/init_protocol.h), log (read end of the pipe that is stdout and stderr of
- * init and native workers), then for runtime native the worker's socket (SOCK_STREAM, faasd/frame.h), for SHELL the pty's master. All CLOEXEC, all
- * non-blocking. Sent as soon as the process exists (its set-up still runs, a failure is SPAWN_FAILED afterwards), except at the first
+ * init and native workers), then for runtimes native, python and node the worker's socket (SOCK_STREAM, faasd/frame.h), for provided a stream socket whose first byte
+ * brings, by SCM_RIGHTS, the listening socket of the Runtime API that the sandbox's set-up made in its network namespace, for SHELL the pty's master. All CLOEXEC, all
+ * non-blocking. In answer to PREPARE: the cgroup files alone, pid 0. Sent as soon as the process exists (its set-up still runs, a failure is SPAWN_FAILED afterwards), except at the first
  * start of a revision: then after the outside check has passed. */
 struct message_spawned {
     struct message_header header;
     uint32_t fd_count;
     int32_t pid; /* of init, on the host: for people (`faasd ls`, logs) */
+};
+
+/* A child of a template shares its namespaces and ids; it has limits and groups of its own, the same as the template's. */
+struct message_prepare {
+    struct message_header header; /* id: the child's */
+    uint64_t template;            /* the instance it will be forked from */
+};
+
+struct message_adopt {
+    struct message_header header;
+    int32_t
+        pid; /* as the kernel named the sender of its READY (SCM_CREDENTIALS): the supervisor finds exactly this process in its groups */
+    uint32_t reserved;
 };
 
 struct message_failed {
@@ -94,7 +119,9 @@ struct message_failed {
 
 struct message_exited {
     struct message_header header;
-    int32_t status;       /* wait status of init */
+    /* Wait status of init; of a child that was adopted, its own, MESSAGE_STATUS_UNKNOWN where the kernel keeps none (before 6.15, when the template has
+     * waited for it already) or nobody was adopted. */
+    int32_t status;
     uint32_t oom_kills;   /* 0: memory was not the reason */
     uint32_t pids_denied; /* forks refused at the pids limit */
     uint32_t killed;      /* 1: a MESSAGE_KILL came first */

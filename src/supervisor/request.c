@@ -66,6 +66,14 @@ const struct config_grant_mount *request_find_grant(const struct config *c, cons
     return NULL;
 }
 
+const struct config_runtime *request_find_runtime(const struct config *c, const char *name)
+{
+    for (uint32_t i = 0; i < c->runtime_count; i++)
+        if (strcmp(c->runtimes[i].name, name) == 0)
+            return &c->runtimes[i];
+    return NULL;
+}
+
 /* The form of the lists, without what the configuration says about them. */
 static bool lists_are_well_formed(const struct message_spawn *m)
 {
@@ -91,12 +99,12 @@ static bool lists_are_well_formed(const struct message_spawn *m)
 static bool names_are_well_formed(const struct message_spawn *m)
 {
     if (!is_terminated(m->function, sizeof(m->function)) || !is_terminated(m->digest, sizeof(m->digest)) ||
-        !is_terminated(m->revision, sizeof(m->revision)))
+        !is_terminated(m->revision, sizeof(m->revision)) || !is_terminated(m->runtime_name, sizeof(m->runtime_name)))
         return false;
     if (m->kind == MESSAGE_SPAWN_FUNCTION || m->kind == MESSAGE_SPAWN_SHELL)
         return settings_name_is_valid(str_from(m->function)) && is_digest(m->digest) && is_digest(m->revision);
     /* the unpacker and the deleter get nothing beyond their one directory */
-    return !*m->function && !*m->digest && !*m->revision && !*m->cpuset && m->mount_count == 0 &&
+    return !*m->function && !*m->digest && !*m->revision && !*m->cpuset && !*m->runtime_name && m->mount_count == 0 &&
            m->device_count == 0 && m->network == SETTINGS_NETWORK_NONE &&
            (m->kind != MESSAGE_SPAWN_UNPACK || m->staging != 0);
 }
@@ -128,6 +136,28 @@ static enum request_verdict check_mounts(const struct message_spawn *m, const st
     return REQUEST_OK;
 }
 
+/* What follows from the settings of whoever deployed, which nothing before us may have refused. */
+static enum request_verdict check_runtime(const struct message_spawn *m, const struct config *c, struct err *e)
+{
+    if (m->slots > 0 && m->runtime != SETTINGS_RUNTIME_NATIVE && m->runtime != SETTINGS_RUNTIME_PYTHON &&
+        m->runtime != SETTINGS_RUNTIME_NODE) {
+        err_say(e, EPERM, "a template is forked by its own code, which runtimes exec and provided don't have");
+        return REQUEST_REFUSED;
+    }
+    if (m->runtime == SETTINGS_RUNTIME_PROVIDED && m->network == SETTINGS_NETWORK_HOST) {
+        err_say(e, EPERM,
+                "network 'host' and runtime 'provided' don't go together: the function's Runtime API would be open to "
+                "every process of the host. Use network 'none'");
+        return REQUEST_REFUSED;
+    }
+    if (*m->runtime_name && !request_find_runtime(c, m->runtime_name)) {
+        err_say(e, ENOENT, "runtime '%s' is not on this host (any more): add it to runtimes in the configuration",
+                m->runtime_name);
+        return REQUEST_REFUSED;
+    }
+    return REQUEST_OK;
+}
+
 static enum request_verdict check_grants(const struct message_spawn *m, const struct config *c, struct err *e)
 {
     if (m->network == SETTINGS_NETWORK_HOST && !c->grant_network_host) {
@@ -153,8 +183,8 @@ static enum request_verdict check_grants(const struct message_spawn *m, const st
 
 static enum request_verdict check_spawn(const struct message_spawn *m, const struct config *c, struct err *e)
 {
-    if (m->kind > MESSAGE_SPAWN_DELETE || m->runtime > SETTINGS_RUNTIME_NATIVE || m->network > SETTINGS_NETWORK_HOST ||
-        m->tmp_exec > 1)
+    if (m->kind > MESSAGE_SPAWN_DELETE || m->runtime >= SETTINGS_RUNTIMES || m->network > SETTINGS_NETWORK_HOST ||
+        m->tmp_exec > 1 || m->slots > MESSAGE_SLOTS_MAX || (m->slots > 0 && m->kind != MESSAGE_SPAWN_FUNCTION))
         return bad(e, "SPAWN with a value out of range");
     if (!lists_are_well_formed(m) || !names_are_well_formed(m))
         return bad(e, "SPAWN with a malformed name, path or list");
@@ -178,7 +208,22 @@ static enum request_verdict check_spawn(const struct message_spawn *m, const str
                 (unsigned long long)m->memory_bytes, (unsigned long long)c->memory_budget_bytes);
         return REQUEST_REFUSED;
     }
-    return check_grants(m, c, e);
+    enum request_verdict verdict = check_runtime(m, c, e);
+    return verdict == REQUEST_OK ? check_grants(m, c, e) : verdict;
+}
+
+static enum request_verdict check_prepare(const struct message_prepare *m, struct err *e)
+{
+    if (m->template == 0 || m->template == m->header.id)
+        return bad(e, "PREPARE without a template");
+    return REQUEST_OK;
+}
+
+static enum request_verdict check_adopt(const struct message_adopt *m, struct err *e)
+{
+    if (m->pid <= 1 || m->reserved != 0)
+        return bad(e, "ADOPT of what can't be a process");
+    return REQUEST_OK;
 }
 
 static enum request_verdict check_tree(const struct message_tree *m, struct err *e)
@@ -198,9 +243,15 @@ static size_t size_of(uint32_t type)
     case MESSAGE_HELLO:
     case MESSAGE_KILL:
     case MESSAGE_USAGE:
+    case MESSAGE_FREEZE:
+    case MESSAGE_THAW:
         return sizeof(struct message_plain);
     case MESSAGE_SPAWN:
         return sizeof(struct message_spawn);
+    case MESSAGE_PREPARE:
+        return sizeof(struct message_prepare);
+    case MESSAGE_ADOPT:
+        return sizeof(struct message_adopt);
     case MESSAGE_PUBLISH:
     case MESSAGE_DISCARD:
     case MESSAGE_RETIRE:
@@ -221,9 +272,18 @@ enum request_verdict request_check(const union request *r, size_t size, const st
         return bad(e, "message of a wrong size");
     if (r->header.id == 0 && r->header.type != MESSAGE_HELLO)
         return bad(e, "message without an id");
-    if (r->header.type == MESSAGE_SPAWN)
+    switch (r->header.type) {
+    case MESSAGE_SPAWN:
         return check_spawn(&r->spawn, c, e);
-    if (wanted == sizeof(struct message_tree))
+    case MESSAGE_PREPARE:
+        return check_prepare(&r->prepare, e);
+    case MESSAGE_ADOPT:
+        return check_adopt(&r->adopt, e);
+    case MESSAGE_PUBLISH:
+    case MESSAGE_DISCARD:
+    case MESSAGE_RETIRE:
         return check_tree(&r->tree, e);
-    return REQUEST_OK;
+    default:
+        return REQUEST_OK;
+    }
 }

@@ -143,6 +143,18 @@ void supervisor_on_request(struct supervisor *s, union request *r, size_t size)
         if (boxes_spawn(&s->boxes, &r->spawn) < 0)
             supervisor_on_gateway_broken(s, "it used an id twice");
         break;
+    case MESSAGE_PREPARE:
+        if (boxes_prepare(&s->boxes, &r->prepare) < 0)
+            supervisor_on_gateway_broken(s, "it used an id twice, or wanted a child of what is no template");
+        break;
+    case MESSAGE_ADOPT:
+        if (boxes_adopt(&s->boxes, &r->adopt) < 0)
+            supervisor_on_gateway_broken(s, "it had something adopted that is no new child");
+        break;
+    case MESSAGE_FREEZE:
+    case MESSAGE_THAW:
+        boxes_freeze(&s->boxes, r->header.id, r->header.type == MESSAGE_FREEZE);
+        break;
     case MESSAGE_KILL:
         boxes_kill(&s->boxes, r->header.id);
         break;

@@ -22,6 +22,7 @@ struct supervisor_options {
     bool allow_degraded;
     bool check_config; /* read the configuration, print what is wrong, exit */
     bool quiet;        /* faasd run: no "ready" line; errors only */
+    bool transient;    /* faasd run, faasd dev: nothing has to outlive a power cut */
     int ready_fd;      /* one byte is written when requests are accepted; -1 = none */
 };
 

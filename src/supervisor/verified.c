@@ -9,7 +9,7 @@
 
 struct verified_slot {
     bool used;
-    uint8_t kind; /* enum message_spawn_kind: a shell's sandbox is not a function's */
+    uint8_t plan; /* verified_plan() */
     char revision[MESSAGE_DIGEST_MAX];
 };
 
@@ -25,21 +25,27 @@ void verified_fini(struct verified *v)
     v->slots = NULL;
 }
 
-static struct verified_slot *slot_of(const struct verified *v, uint32_t kind, const char *revision)
+uint32_t verified_plan(const struct message_spawn *m)
 {
-    return &v->slots[str_hash(str_from(revision), kind) % VERIFIED_SLOTS];
+    enum { TEMPLATE = 128 };
+    return m->kind | (m->slots ? TEMPLATE : 0);
 }
 
-bool verified_has(const struct verified *v, uint32_t kind, const char *revision)
+static struct verified_slot *slot_of(const struct verified *v, uint32_t plan, const char *revision)
 {
-    const struct verified_slot *at = slot_of(v, kind, revision);
-    return at->used && at->kind == kind && strcmp(at->revision, revision) == 0;
+    return &v->slots[str_hash(str_from(revision), plan) % VERIFIED_SLOTS];
 }
 
-void verified_add(struct verified *v, uint32_t kind, const char *revision)
+bool verified_has(const struct verified *v, uint32_t plan, const char *revision)
 {
-    struct verified_slot *at = slot_of(v, kind, revision);
+    const struct verified_slot *at = slot_of(v, plan, revision);
+    return at->used && at->plan == plan && strcmp(at->revision, revision) == 0;
+}
+
+void verified_add(struct verified *v, uint32_t plan, const char *revision)
+{
+    struct verified_slot *at = slot_of(v, plan, revision);
     at->used = true;
-    at->kind = (uint8_t)kind;
+    at->plan = (uint8_t)plan;
     str_copy(str_from(revision), at->revision, sizeof(at->revision));
 }

@@ -15,7 +15,9 @@ struct verified {
 
 int verified_init(struct verified *v); /* 0 or -ENOMEM */
 void verified_fini(struct verified *v);
-bool verified_has(const struct verified *v, uint32_t kind, const char *revision);
-void verified_add(struct verified *v, uint32_t kind, const char *revision);
+/* `plan`: which of a revision's sandboxes. A shell's is not a function's, nor is a template's. */
+uint32_t verified_plan(const struct message_spawn *m);
+bool verified_has(const struct verified *v, uint32_t plan, const char *revision);
+void verified_add(struct verified *v, uint32_t plan, const char *revision);
 
 #endif

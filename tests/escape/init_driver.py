@@ -13,8 +13,8 @@ import tempfile
 from paths import BUILD
 from harness import within  # noqa: E402  (paths makes it importable)
 
-START, EXEC, READY, DONE, WORKER_EXITED = 1, 2, 16, 17, 18
-PTY, KEEP_TMP = 1, 2
+START, EXEC, STOP, READY, DONE, WORKER_EXITED = 1, 2, 3, 16, 17, 18
+PTY, KEEP_TMP, AGAIN, TEMPLATE = 1, 2, 4, 8
 EXEC_FAILED, TMP_FULL = 1, 2
 CLONE_NEWNS, CLONE_NEWPID = 0x00020000, 0x20000000
 UID = 65533
@@ -46,14 +46,15 @@ def enter_scratch_root(task, tmp_options):
 
 
 class Init:
-    """worker: None, "socket" or a pty's slave descriptor."""
+    """worker: None, "socket", "none" (workers that get none of the sandbox's making) or a pty's slave descriptor."""
 
     def __init__(self, worker=None, tmp_options="size=1m,nr_inodes=2048,mode=1777"):
         self.task = tempfile.mkdtemp(prefix="faasd-init-")
         os.chmod(self.task, 0o755)
         self.control, control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control.settimeout(within(20))
-        self.worker, slave = (None, worker)
+        self.worker, slave = (None, worker if isinstance(worker, int) else None)
+        arguments = ["init", "worker"] if isinstance(worker, str) else ["init"]
         if worker == "socket":
             self.worker, theirs = socket.socketpair()
             slave = theirs.fileno()
@@ -61,12 +62,13 @@ class Init:
         image = os.open(BUILD / "init", os.O_RDONLY)
         self.launcher = os.fork()
         if self.launcher == 0:
-            self._launch(image, control.fileno(), log, slave, tmp_options)
+            self._launch(image, arguments, [control.fileno(), log, slave], tmp_options)
         control.close()
         os.close(log)
         os.close(image)
 
-    def _launch(self, image, control, log, slave, tmp_options):
+    def _launch(self, image, arguments, channels, tmp_options):
+        control, log, slave = channels
         status = 99
         try:
             checked(libc.unshare(CLONE_NEWNS | CLONE_NEWPID), "unshare")
@@ -74,15 +76,15 @@ class Init:
             if pid == 0:
                 enter_scratch_root(self.task, tmp_options)
                 placed = [os.open("/dev/null", os.O_RDWR), log, log, control] + ([slave] if slave is not None else [])
-                high = [os.dup2(fd, 100 + i) for i, fd in enumerate(placed)]
+                high = [os.dup2(fd, 500 + i) for i, fd in enumerate(placed)]
                 for i, fd in enumerate(high):
                     os.dup2(fd, i)
-                image = os.dup2(image, 200)
-                os.closerange(len(placed), 200)
+                image = os.dup2(image, 600)
+                os.closerange(len(placed), 600)
                 os.setgroups([])
                 os.setresgid(UID, UID, UID)
                 os.setresuid(UID, UID, UID)
-                os.execve("/proc/self/fd/200", ["init"], {})
+                os.execve("/proc/self/fd/600", arguments, {})
             os.closerange(3, 4096)
             status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         finally:
@@ -126,6 +128,12 @@ class Init:
         ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         self.control.sendmsg([record], ancillary)
 
+    def start(self, argv, fds=(), flags=0):
+        self.send(self.record(START, argv, ["PATH=/usr/bin:/bin"], flags=flags), fds)
+
+    def stop(self):
+        self.send(HEAD.pack(STOP, HEAD.size, 0))
+
     def run(self, argv, env=("PATH=/usr/bin:/bin",), stdin=None, flags=0, request=7):
         """One program from READY to DONE: (done, stdout, stderr)."""
         out, err = self.receive_ready()
@@ -153,22 +161,19 @@ class Init:
         """The exit status of init."""
         return os.waitstatus_to_exitcode(os.waitpid(self.launcher, 0)[1])
 
-    def close(self):
-        self.control.close()
-        status = self.wait()
-        os.close(self.log)
-        subprocess.run(["rm", "-rf", self.task], check=True)
-        return status
-
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
+        self.control.close()
+        if self.worker:
+            self.worker.close()
         try:
-            os.kill(self.launcher, 0)
-            self.close()
-        except (ProcessLookupError, ChildProcessError):
-            pass
+            self.wait()
+        except ChildProcessError:
+            pass  # the test has waited
+        os.close(self.log)
+        subprocess.run(["rm", "-rf", self.task], check=True)
 
 
 def signal_status(number=signal.SIGKILL):

@@ -3,14 +3,17 @@
 
 import os
 import pty
+import select
 import signal
+import socket
 import struct
 import subprocess
 import time
 
 import pytest
 
-from init_driver import EXEC, EXEC_FAILED, KEEP_TMP, PTY, START, TMP_FULL, UID, WORKER_EXITED, Init
+from init_driver import (AGAIN, EXEC, EXEC_FAILED, HEAD, KEEP_TMP, PTY, START, STOP, TEMPLATE, TMP_FULL, UID, WORKER_EXITED,
+                         Init)
 from harness import within  # noqa: E402  (paths makes it importable)
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes a pid namespace as root")
@@ -181,9 +184,11 @@ MALFORMED = {
     "argc wraps": Init.record(EXEC, ["/bin/true"], argc=2**32 - 1),
     "too many strings": Init.record(EXEC, ["x"] * 4097),
     "wrong size": Init.record(EXEC, ["/bin/true"], size=40),
-    "unknown type": Init.record(3, ["/bin/true"]),
+    "unknown type": Init.record(4, ["/bin/true"]),
+    "stop": HEAD.pack(STOP, HEAD.size, 0),
     "its own type": Init.record(17, ["/bin/true"]),
-    "unknown flag": Init.record(EXEC, ["/bin/true"], flags=4),
+    "unknown flag": Init.record(EXEC, ["/bin/true"], flags=1 << 31),
+    "a worker's flag": Init.record(EXEC, ["/bin/true"], flags=AGAIN),
     "reserved": Init.record(EXEC, ["/bin/true"], reserved=1),
     "unterminated": Init.record(EXEC, ["/bin/true"])[:-1] + b"x",
     "start without a worker": Init.record(START, ["/bin/true"]),
@@ -235,6 +240,177 @@ def test_a_native_worker_that_cannot_start_is_told():
         done = init.receive_done(WORKER_EXITED)
         assert (done.flags, done.error) == (EXEC_FAILED, 2)
         assert init.wait() == 0
+
+
+LIST_FDS = "#!/bin/sh\nls /proc/self/fd\n"
+# Says its pid, then serves lines until its socket ends; forks what outlives it.
+TALKER = """#!/usr/bin/python3
+import os, socket, sys, time
+s = socket.socket(fileno=3)
+if os.fork() == 0:
+    os.setsid()
+    time.sleep(600)
+open("/tmp/log", "a").write("started\\n")
+s.sendall(b"%d\\n" % os.getpid())
+while line := s.recv(100):
+    if line == b"crash":
+        os.abort()
+    s.sendall(line)
+"""
+
+
+def new_worker(init, path, flags=AGAIN):
+    """START with a socket of its own; our end of it."""
+    ours, theirs = socket.socketpair()
+    ours.settimeout(within(20))
+    init.start([path], [theirs.fileno()], flags)
+    theirs.close()
+    return ours
+
+
+def living(uid=UID):
+    out = subprocess.run(["ps", "-u", str(uid), "-o", "stat=,args="], capture_output=True, text=True).stdout
+    return [line.split(None, 1)[1] for line in out.splitlines() if not line.startswith("Z")]
+
+
+def test_a_worker_is_started_again_with_a_new_socket_and_the_same_tmp():
+    with Init("socket") as init:
+        init.script("worker", TALKER)
+        init.script("list", "#!/bin/sh\ncat /tmp/log\n")
+        init.start(["/var/task/worker"], flags=AGAIN)
+        init.worker.settimeout(within(20))
+        assert init.worker.recv(100).strip().isdigit()
+        init.worker.sendall(b"crash")
+        done = init.receive_done(WORKER_EXITED)
+        assert done.status & 0x7F == signal.SIGABRT and done.killed == 1  # what it had forked
+        assert init.worker.recv(100) == b""  # nobody holds the other end
+        again = new_worker(init, "/var/task/worker")
+        assert again.recv(100).strip().isdigit()
+        again.sendall(b"echo")
+        assert again.recv(100) == b"echo"
+        again.close()
+        assert init.receive_done(WORKER_EXITED).status == 0
+        init.start(["/var/task/list"])  # without AGAIN: the last one
+        assert init.receive_done(WORKER_EXITED).status == 0
+        assert init.wait() == 0
+        assert os.read(init.log, 100) == b"started\nstarted\n"
+        assert living() == []
+
+
+def test_a_worker_has_no_descriptor_but_its_own():
+    with Init("socket") as init:
+        init.script("list", LIST_FDS)
+        init.start(["/var/task/list"], flags=AGAIN)
+        init.receive_done(WORKER_EXITED)
+        assert os.read(init.log, 100).split() == [b"0", b"1", b"2", b"3", b"4"]  # 4 is ls's own
+        new_worker(init, "/var/task/list")
+        init.receive_done(WORKER_EXITED)
+        assert os.read(init.log, 100).split() == [b"0", b"1", b"2", b"3", b"4"]
+        init.start(["/var/task/list"], flags=AGAIN)  # the sandbox's own socket was handed out before
+        init.receive_done(WORKER_EXITED)
+        assert os.read(init.log, 100).split() == [b"0", b"1", b"2", b"3"]
+
+
+def test_a_sandbox_without_a_socket_starts_workers():
+    with Init("none") as init:
+        init.script("list", LIST_FDS)
+        init.start(["/var/task/list"], flags=AGAIN)
+        assert init.receive_done(WORKER_EXITED).status == 0
+        assert os.read(init.log, 100).split() == [b"0", b"1", b"2", b"3"]
+        init.start(["/var/task/absent"], flags=AGAIN)
+        done = init.receive_done(WORKER_EXITED)
+        assert (done.flags, done.error) == (EXEC_FAILED, 2)
+        init.start(["/var/task/list"])
+        assert init.receive_done(WORKER_EXITED).status == 0
+        assert init.wait() == 0
+
+
+def test_a_socket_that_a_start_brings_replaces_the_sandboxs_own():
+    with Init("socket") as init:
+        init.script("worker", TALKER)
+        own = new_worker(init, "/var/task/worker")
+        assert own.recv(100).strip().isdigit()
+        init.worker.settimeout(within(20))
+        assert init.worker.recv(100) == b""
+
+
+def test_stop_kills_everything_and_the_next_worker_starts():
+    with Init("none") as init:
+        init.script("worker", TALKER)
+        for _ in range(3):
+            worker = new_worker(init, "/var/task/worker")
+            worker.recv(100)
+            init.stop()
+            init.stop()  # crosses the end of the worker
+            assert init.receive_done(WORKER_EXITED).status == signal.SIGKILL
+            assert worker.recv(100) == b""
+            assert [line for line in living() if "worker" in line and "init" not in line] == []
+            init.stop()  # finds nothing to stop
+
+
+def test_stop_does_not_reach_a_worker_that_is_not_started_again():
+    with Init("none") as init:
+        init.script("worker", TALKER)
+        worker = new_worker(init, "/var/task/worker", flags=0)
+        worker.recv(100)
+        init.stop()
+        worker.sendall(b"alive")
+        assert worker.recv(100) == b"alive"
+        worker.close()
+        assert init.wait() == 0
+
+
+@pytest.mark.parametrize("record", [Init.record(START, ["/bin/true"]), Init.record(EXEC, ["/bin/true"]), b"x" * 16])
+def test_a_running_worker_is_only_ever_stopped(record):
+    with Init("none") as init:
+        init.script("worker", TALKER)
+        new_worker(init, "/var/task/worker").recv(100)
+        init.send(record)
+        assert init.control.recv(100) == b""
+        assert init.wait() == 102
+
+
+def test_a_templates_end_is_told_at_once_and_its_children_live_on():
+    with Init("none") as init:
+        init.script("template", "#!/usr/bin/python3\nimport os, socket\ns = socket.socket(fileno=3)\nif os.fork():\n    os._exit(7)\n"
+                                "s.sendall(b'child')\ns.recv(1)\n")
+        ours = new_worker(init, "/var/task/template", flags=TEMPLATE)
+        assert init.receive_done(WORKER_EXITED).status == 7 << 8
+        assert ours.recv(100) == b"child"
+        assert os.waitpid(init.launcher, os.WNOHANG) == (0, 0)
+        ours.close()
+        assert init.wait() == 0
+
+
+def test_a_template_without_children_ends_its_sandbox():
+    with Init("none") as init:
+        new_worker(init, "/bin/true", flags=TEMPLATE)
+        assert init.receive_done(WORKER_EXITED).status == 0
+        assert init.wait() == 0
+
+
+@pytest.mark.parametrize("flags", [0, AGAIN, TEMPLATE])
+def test_the_gateways_end_ends_a_sandbox_with_a_worker(flags):
+    with Init("none") as init:
+        init.script("worker", TALKER)
+        worker = new_worker(init, "/var/task/worker", flags)
+        worker.recv(100)
+        init.control.close()
+        assert init.wait() == 0
+        assert select.select([worker], [], [], within(20))[0]
+
+
+@pytest.mark.parametrize("flags", [AGAIN | TEMPLATE, PTY, KEEP_TMP, 1 << 31])
+def test_flags_that_no_worker_has_end_init(flags):
+    with Init("socket") as init:
+        init.start(["/bin/true"], flags=flags)
+        assert init.wait() == 102
+
+
+def test_more_than_one_socket_ends_init():
+    with Init("socket") as init:
+        init.start(["/bin/true"], [0, 1])
+        assert init.wait() == 102
 
 
 def test_a_shell_has_a_controlling_terminal():

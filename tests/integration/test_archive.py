@@ -321,3 +321,12 @@ def test_the_deleter_empties_deep_trees_and_follows_no_link(tmp_path):
 
 if __name__ == "__main__":
     sys.exit(pytest.main([__file__]))
+
+
+def test_a_transient_tree_is_the_same_and_refuses_the_same(tmp_path):
+    upload = make_tar(("run", b"#!/bin/sh\n"), ("lib/a", b"a"))
+    kept, transient = unpack(tmp_path / "kept", upload, "--handler", "run"), unpack(tmp_path / "transient", upload, "--handler", "run", "--transient", "yes")
+    assert kept == transient and (tmp_path / "transient" / "lib" / "a").read_bytes() == b"a"
+    out = tarfile.TarInfo("out")
+    out.type, out.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    refused(tmp_path / "refused", make_tar(("run", b"#!/bin/sh\n"), out), "leads out of the tree", "--handler", "run", "--transient", "yes")

@@ -49,7 +49,7 @@ def test_help_names_every_command_and_each_has_a_text():
     overview = plain("help")
     assert overview.returncode == 0
     commands = re.findall(r"^  ([a-z]+) +\S", overview.out, re.M)
-    for command in ["serve", "deploy", "config", "invoke", "run", "shell", "ls", "describe", "rm", "logs", "check", "stats", "version", "help"]:
+    for command in ["serve", "deploy", "config", "invoke", "run", "init", "dev", "shell", "ls", "describe", "rm", "logs", "check", "stats", "version", "help"]:
         assert command in commands
         text = plain("help", command)
         assert text.returncode == 0 and f"usage: faasd {command}" in text.out
@@ -78,13 +78,13 @@ def test_a_number_without_a_unit_is_refused_before_anything_is_sent(faasd):
     assert done.returncode == USAGE and "did you mean 128M?" in done.err
 
 
-@pytest.mark.parametrize("args", [["invoke", "cat", "--async"], ["invoke", "cat", "--trace"], ["config", "show"], ["deploy", "x", str(HELLO), "--runtime", "python"]])
+@pytest.mark.parametrize("args", [["invoke", "cat", "--async"], ["invoke", "cat", "--trace"], ["config", "show"], ["deploy", "x", str(HELLO), "--payload", "http"], ["config", "cat", "--network", "egress"]])
 def test_what_is_not_built_yet_exits_2(faasd, args):
     done = faasd.cli(*args, check=False)
     assert done.returncode == USAGE and "not built yet" in done.err
 
 
-@pytest.mark.parametrize("args", [["deploy", "a/b", str(HELLO)], ["config", "a/b", "--memory", "64M"], ["invoke", "a/b"], ["shell", "a/b"], ["describe", "a/b"],
+@pytest.mark.parametrize("args", [["deploy", "a/b", str(HELLO)], ["config", "a/b", "--memory", "64M"], ["invoke", "a/b"], ["shell", "a/b"], ["dev", ".", "--name", "a/b"], ["describe", "a/b"],
                                   ["rm", "a/b"], ["logs", "a/b"]])
 def test_what_cannot_be_a_name_is_said_before_anything_is_asked(tmp_path, args):
     done = plain(*args, "--root", tmp_path)
@@ -349,6 +349,35 @@ def test_ls_describe_and_stats_agree(faasd, tmp_path):
     assert "reserved" in faasd.cli("stats").out
 
 
+def test_ls_v_tells_the_state_of_every_instance(faasd, tmp_path):
+    faasd.deploy("states", script(tmp_path, "#!/bin/sh\ncat\n"), "--min-warm", "1")
+
+    def row():
+        lines = faasd.cli("ls", "-v").out.splitlines()
+        values = next(line.split() for line in lines if line.startswith("states "))
+        return dict(zip(lines[0].split(), values))
+
+    wait_until(lambda: row()["IDLE"] == "1", "the instance that is kept ready")
+    assert row()["RUNTIME"] == "exec" and row()["BUSY"] == "0" and row()["TEMPLATES"] == "0" and row()["MEMORY"] == "128.0 MiB".split()[0]
+    assert {"STARTING", "FROZEN", "STOPPING", "QUEUED"} <= set(row())
+    assert re.search(r"\(\d+ frozen\), \d+ busy; \d+ templates;", faasd.cli("stats").out)
+
+
+def test_a_template_and_its_children_are_told_apart(faasd, tmp_path):
+    path = tmp_path / "app.py"
+    path.write_text("def handler(event, context):\n    return event\n")
+    faasd.deploy("forking", path, "--runtime", "python")
+    faasd.cli("invoke", "forking", "-d", "1")
+    wait_until(lambda: faasd.describe("forking")["counts"]["templates"] == 1, "the template stays")
+    lines = faasd.cli("ls", "-v").out.splitlines()
+    values = next(line.split() for line in lines if line.startswith("forking "))
+    assert dict(zip(lines[0].split(), values))["TEMPLATES"] == "1"
+    described = faasd.cli("describe", "forking").out
+    assert re.search(r"^ +\d+ +\d+ +template +started ", described, re.M) and re.search(r"^ +\d+ +\d+ +idle\S*( frozen)? +forked ", described, re.M)
+    assert re.search(r"runs on +CPython 3", described) and "not forked" not in described
+    assert re.search(r"templates +1$", described, re.M)
+
+
 def test_nothing_but_a_terminal_gets_colours(faasd):
     assert "\x1b" not in faasd.cli("ls").out
     output, _ = on_terminal(["ls", "--root", faasd.root])
@@ -410,6 +439,27 @@ def test_a_shell_shows_the_functions_sandbox_and_restores_the_terminal(faasd):
     assert status == 0, output
     assert b"in /var/task" in output
     assert b"pty" in output
+
+
+WAITING_BOOTSTRAP = """#!/bin/bash
+exec 3<>/dev/tcp/127.0.0.1/9001
+printf 'GET /2018-06-01/runtime/invocation/next HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n' >&3
+cat <&3
+"""
+
+
+@pytest.mark.parametrize("runtime, name, text", [("python", "app.py", "def handler(event, context):\n    return 1\n"), ("provided", "bootstrap", WAITING_BOOTSTRAP)])
+def test_a_shell_of_any_runtime_is_an_ordinary_sandbox(faasd, tmp_path, runtime, name, text):
+    """No listener, no slots, no capability: those belong to what serves requests."""
+    tmp_path.chmod(0o755)
+    (tmp_path / name).write_text(text)
+    (tmp_path / name).chmod(0o755)
+    faasd.deploy(f"shell-{runtime}", tmp_path, "--runtime", runtime, *(["--handler", "app.handler"] if runtime == "python" else []))
+    look = "ls -d /var/task/*; ls /run/slots/0; grep CapEff /proc/self/status; (: < /dev/tcp/127.0.0.1/9001) 2>/dev/null || echo nobody listens; exit"
+    output, status = on_terminal(["shell", f"shell-{runtime}", "--root", faasd.root], feed=look.encode() + b"\r", until=b"$ ")
+    assert status == 0, output
+    assert f"/var/task/{name}".encode() in output and b"CapEff:\t0000000000000000" in output
+    assert b"nobody listens" in output.split(b"exit", 1)[1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
@@ -562,6 +612,20 @@ def test_run_prints_its_plan_and_runs_nothing(faasd, tmp_path, leaves_nothing):
     path = script(tmp_path, "#!/bin/sh\ntouch /tmp/ran\n")
     done = faasd.cli("run", "--plan", path, "--memory", "64M")
     assert "/var/task" in done.out and "seccomp" in done.out.lower()
+
+
+@pytest.mark.parametrize("runtime, present, absent", [
+    ("exec", ["init  "], ["/run/slots/0/tmp", "9001", "init worker", "sys_chroot"]),
+    ("native", ["init worker"], ["/run/slots/0/tmp", "9001", "sys_chroot"]),
+    ("python", ["init worker", "/run/slots/0/tmp", "all but sys_chroot"], ["9001"]),
+    ("provided", ["init worker", "127.0.0.1:9001"], ["/run/slots/0/tmp", "sys_chroot"]),
+])
+def test_a_plan_is_that_of_the_runtime(faasd, tmp_path, runtime, present, absent):
+    path = script(tmp_path, "#!/bin/sh\n")
+    done = faasd.cli("run", "--plan", path, "--runtime", runtime, *(["--handler", "app.handler"] if runtime == "python" else []))
+    assert done.returncode == 0, done.err
+    assert [word for word in present if word not in done.out] == []
+    assert [word for word in absent if word in done.out] == []
 
 
 def test_run_keeps_a_log_where_no_daemon_ever_ran(leaves_nothing):

@@ -9,8 +9,9 @@ import subprocess
 
 import pytest
 
-from harness import HELLO, REPO
+from harness import BUILD, HELLO, REPO
 
+VERSION = (REPO / "VERSION").read_text().strip()
 TEXT = (REPO / "docs" / "PROTOCOL.md").read_text()
 
 
@@ -45,8 +46,16 @@ def start():
     def run(*command):
         ours, theirs = socket.socketpair()
         ours.settimeout(10)
-        process = subprocess.Popen([*map(str, command)], stdin=subprocess.DEVNULL, close_fds=False,
-                                   preexec_fn=lambda: os.dup2(theirs.fileno(), 3))
+
+        def keep_only_four():
+            os.dup2(theirs.fileno(), 3)
+            for fd in range(4, 256):
+                try:
+                    os.set_inheritable(fd, False)
+                except OSError:
+                    pass
+
+        process = subprocess.Popen([*map(str, command)], stdin=subprocess.DEVNULL, close_fds=False, preexec_fn=keep_only_four)
         theirs.close()
         started.append(process)
         return process, ours
@@ -70,19 +79,67 @@ def test_the_worker_of_the_document_is_short_and_speaks_the_exchange(start, tmp_
 
 
 def test_the_exchange_adds_up():
-    for name in ("ready", "invoke", "reply"):
+    for name in ("ready", "invoke", "reply", "template-ready", "fork", "init-error"):
         frame = hex_frame(name)
         assert struct.unpack_from("<I", frame)[0] == len(frame) - 16
 
 
+def fields_of(frame):
+    words = frame[16:].decode().split("\0")
+    return dict(zip(words[0:-1:2], words[1::2]))
+
+
 def test_hello_speaks_the_same_exchange(start):
     process, connection = start(HELLO)
-    assert read_frame(connection) == hex_frame("ready")
+    assert fields_of(read_frame(connection)) == {"runtime": f"libfaasd {VERSION}"}
     connection.sendall(hex_frame("invoke"))
     length, kind, _, request, status = struct.unpack_from("<IHHQI", read_frame(connection))
     assert (kind, request, status) == (3, 1, 200)
     connection.close()
     assert process.wait(10) == 0
+
+
+def test_hello_is_the_template_of_the_document(start, monkeypatch):
+    monkeypatch.setenv("FAASD_TEMPLATE", "yes")
+    process, connection = start("setpriv", "--no-new-privs", HELLO)  # as every sandbox has it
+    ready, said = read_frame(connection), hex_frame("template-ready")
+    assert fields_of(ready) == {**fields_of(said), "runtime": f"libfaasd {VERSION}"}
+    assert fields_of(said)["template"] == "yes"
+    order = hex_frame("fork")
+    order = order[:16] + b"\xff" * 4 + order[20:]  # there is no /run/slots here
+    for _ in range(2):
+        ours, theirs = socket.socketpair()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        ours.settimeout(10)
+        socket.send_fds(connection, [order], [theirs.fileno()])
+        theirs.close()
+        frame, ancillary, _, _ = ours.recvmsg(1024, 256)
+        assert frame == hex_frame("ready")
+        kinds = {kind: data for _, kind, data in ancillary}
+        pid = struct.unpack_from("<I", kinds[socket.SCM_CREDENTIALS])[0]
+        assert pid != process.pid
+        log = struct.unpack("<i", kinds[socket.SCM_RIGHTS])[0]
+        ours.sendall(hex_frame("invoke"))
+        assert struct.unpack_from("<HHQI", read_frame(ours), 4) == (3, 0, 1, 200)
+        ours.close()
+        assert os.read(log, 100) == b""  # it has left, and nobody else holds the other end
+        os.close(log)
+    connection.close()
+    assert process.wait(10) == 0
+
+
+def test_a_worker_that_cannot_start_says_so_as_the_document_does(start, tmp_path):
+    source = tmp_path / "init.c"
+    source.write_text('''#include <faasd/function.h>
+static int load(void) { return faasd_init_fail("NoModel", "open %s: there is no file", "model.bin"); }
+static int handle(const struct faasd_event *e, struct faasd_reply *r) { (void)e; return faasd_reply_text(r, ""); }
+FAASD_FUNCTION_WITH_INIT(load, handle)
+''')
+    program = tmp_path / "init"
+    subprocess.run(["cc", f"-I{REPO}/include", "-o", program, source, BUILD / "libfaasd.a"], check=True)
+    process, connection = start(program)
+    assert read_frame(connection) == hex_frame("init-error")
+    assert process.wait(10) == 1
 
 
 def test_hello_escapes_nothing_twice_and_refuses_what_is_no_string(start):

@@ -53,6 +53,17 @@ static const char *print(struct fixture *f)
     return f->json.data;
 }
 
+static void a_runtime_is_sent_as_it_was_given(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(give(f, "runtime", "python3.11"), 0);
+    assert_int_equal(give(f, "imports", "json,xml.etree"), 0);
+    assert_int_equal(give(f, "isolation", "fork"), 0);
+    assert_string_equal(print(f), "{\"runtime\":\"python3.11\",\"isolation\":\"fork\",\"imports\":\"json,xml.etree\"}");
+    assert_int_equal(give(f, "runtime", "python2"), -EINVAL);
+    assert_int_equal(strncmp(f->e.text, "'python2' is not one of", 23), 0);
+}
+
 static void every_key_is_an_option_with_dashes(void **state)
 {
     struct fixture *f = *state;
@@ -154,15 +165,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(every_key_is_an_option_with_dashes),
-        TEST(nothing_given_is_an_empty_object),
-        TEST(a_switch_without_a_value_is_yes),
-        TEST(the_last_word_on_a_variable_wins),
-        TEST(a_bare_name_is_taken_from_the_environment),
-        TEST(an_empty_value_is_not_a_removal),
-        TEST(everything_past_ascii_is_escaped),
-        TEST(bytes_that_are_no_text_are_refused),
-        TEST(a_bad_value_is_refused_without_repeating_the_key),
+        TEST(a_runtime_is_sent_as_it_was_given),   TEST(every_key_is_an_option_with_dashes),
+        TEST(nothing_given_is_an_empty_object),    TEST(a_switch_without_a_value_is_yes),
+        TEST(the_last_word_on_a_variable_wins),    TEST(a_bare_name_is_taken_from_the_environment),
+        TEST(an_empty_value_is_not_a_removal),     TEST(everything_past_ascii_is_escaped),
+        TEST(bytes_that_are_no_text_are_refused),  TEST(a_bad_value_is_refused_without_repeating_the_key),
         TEST(a_file_gives_variables_line_by_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

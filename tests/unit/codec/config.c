@@ -45,6 +45,11 @@ static void the_defaults_are_a_valid_configuration(void **state)
     assert_int_equal(c.request_bytes_max, 6 << 20);
     assert_int_equal(c.grant_mount_count, 0);
     assert_true(c.memory_budget_bytes > 0);
+    assert_int_equal(c.idle_freeze_ms, 5000);
+    assert_true(c.prewarm);
+    assert_int_equal(c.template_forks_max, 10000);
+    assert_int_equal(c.template_age_max_ms, 3600000);
+    assert_int_equal(c.runtime_count, 0);
 }
 
 static void every_key_prints_and_reads_back(void **state)
@@ -59,6 +64,8 @@ static void every_key_prints_and_reads_back(void **state)
                                "\"defaults\":{\"memory\":\"64M\",\"cpus\":0.5,\"tmp_exec\":true,\"max_concurrency\":3},"
                                "\"logs\":{\"line_bytes\":1024},"
                                "\"etc\":[\"fonts\",\"java-*\"],\"versions_kept\":2,\"drain\":\"1m\","
+                               "\"runtimes\":{\"python3.12\":\"/opt/py312/bin/python3\",\"node\":\"/usr/bin/node\"},"
+                               "\"idle_freeze\":\"0s\",\"prewarm\":false,\"template_forks\":7,\"template_age\":\"2h\","
                                "\"grants\":{\"mounts\":[\"/data\",\"/srv/www:rw\"],\"devices\":[\"/dev/"
                                "ttyS0\"],\"network_host\":true,\"timeout_zero\":true}}";
     if (read_text(&c, text, &e) < 0)
@@ -71,6 +78,11 @@ static void every_key_prints_and_reads_back(void **state)
     assert_int_equal(c.log_line_bytes, 1024);
     assert_int_equal(c.etc_count, 2);
     assert_int_equal(c.drain_ms, 60000);
+    assert_int_equal(c.runtime_count, 2);
+    assert_string_equal(c.runtimes[0].prefix, "/opt/py312");
+    assert_string_equal(c.runtimes[1].prefix, "");
+    assert_true(c.idle_freeze_ms == 0 && !c.prewarm && c.template_forks_max == 7);
+    assert_int_equal(c.template_age_max_ms, 7200000);
     assert_true(!c.grant_mounts[0].writable && c.grant_mounts[1].writable);
     assert_string_equal(c.grant_mounts[1].source, "/srv/www");
     assert_true(c.grant_network_host && !c.grant_cpuset && c.grant_timeout_zero);
@@ -124,6 +136,9 @@ static void a_wrong_value_is_refused_with_its_key(void **state)
     refuse("{\"uid_base\": 0}", "too small");
     refuse("{\"uid_base\": 4294967000}", "beyond the last id");
     refuse("{\"uid_count\": 100}", "instances");
+    refuse("{\"template_forks\": 0}", "too small");
+    refuse("{\"template_age\": \"1ms\"}", "too small");
+    refuse("{\"prewarm\": 1}", "true or false");
     refuse("{\"defaults\": {\"min_warm\": 900, \"max_concurrency\": 1}}", "min_warm");
 }
 

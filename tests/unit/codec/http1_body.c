@@ -156,6 +156,90 @@ static void bytes_behind_a_chunked_body_are_left_alone(void **state)
     assert_int_equal(d.used, 11);
 }
 
+static const struct {
+    struct str in;
+    unsigned count; /* of trailers; 99: too many of them */
+    const char *names[3], *values[3];
+} trailer_cases[] = {
+    {IN("0\r\n\r\n"), 0, {0}, {0}},
+    {IN("1\r\nx\r\n0\r\nError-Type: Function.Bad\r\n\r\n"), 1, {"Error-Type"}, {"Function.Bad"}},
+    {IN("1\r\nx\r\n0\r\nA:\r\nb:  c d \r\n\r\nGET"), 2, {"A", "b"}, {"", "c d"}},
+    {IN("0\r\na: 1\r\nb: 2\r\nc: 3\r\n\r\n"), 3, {"a", "b", "c"}, {"1", "2", "3"}},
+    {IN("0\r\na: 1\r\nb: 2\r\nc: 3\r\nd: 4\r\n\r\n"), 99, {0}, {0}},
+};
+
+/* Collects the runs of trailer lines, `step` bytes of input at a time. */
+static size_t collect_trailers(struct str in, size_t first, size_t step, char out[256])
+{
+    struct http1_chunked c = {0};
+    struct http1_refusal no;
+    size_t n = 0;
+    enum http1_outcome o = HTTP1_NEED_MORE;
+    for (size_t take = first; o == HTTP1_NEED_MORE && in.n; take = step) {
+        size_t used;
+        struct str data;
+        struct str trailers;
+        if (take > in.n)
+            take = in.n;
+        memcpy(guard - take, in.p, take);
+        o = http1_decode_chunked_trailers(&c, (struct str){guard - take, take}, &used, &data, &trailers, &no);
+        assert_int_not_equal(o, HTTP1_BAD);
+        memcpy(out + n, trailers.p, trailers.n);
+        n += trailers.n;
+        in = str_skip(in, used);
+    }
+    assert_int_equal(o, HTTP1_DONE);
+    return n;
+}
+
+static void check_trailers(size_t i, size_t first, size_t step)
+{
+    char lines[256];
+    struct http1_field fields[3];
+    unsigned count;
+    size_t n = collect_trailers(trailer_cases[i].in, first, step, lines);
+    struct str section = {.p = memcpy(guard - n, lines, n), .n = n};
+    bool ok = http1_parse_trailers(section, fields, 3, &count);
+    assert_int_equal(ok, trailer_cases[i].count != 99);
+    if (!ok)
+        return;
+    assert_int_equal(count, trailer_cases[i].count);
+    for (unsigned k = 0; k < count; k++) {
+        assert_true(str_is(fields[k].name, trailer_cases[i].names[k]));
+        assert_true(str_is(fields[k].value, trailer_cases[i].values[k]));
+    }
+}
+
+static void trailers_are_handed_on_however_they_are_cut(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(trailer_cases) / sizeof(trailer_cases[0]); i++) {
+        for (size_t cut = 1; cut <= trailer_cases[i].in.n; cut++)
+            check_trailers(i, cut, 256);
+        check_trailers(i, 1, 1);
+    }
+}
+
+static void a_caller_may_allow_long_trailers(void **state)
+{
+    (void)state;
+    static char text[60000];
+    struct http1_chunked c = {.trailer_bytes_max = 50000};
+    struct http1_refusal no;
+    size_t used;
+    struct str data;
+    struct str trailers;
+    memcpy(text, "0\r\na:", 5);
+    memset(text + 5, 'b', sizeof(text) - 5);
+    struct str in = {text, 40000};
+    assert_int_equal(http1_decode_chunked_trailers(&c, in, &used, &data, &trailers, &no), HTTP1_NEED_MORE);
+    assert_int_equal(trailers.n, 40000 - 3);
+    assert_int_equal(used, 40000);
+    in = (struct str){text + 40000, 20000};
+    assert_int_equal(http1_decode_chunked_trailers(&c, in, &used, &data, &trailers, &no), HTTP1_BAD);
+    assert_int_equal(no.status, 431);
+}
+
 static void refuse_flood(const char *start, size_t flood, int wanted_status)
 {
     static char text[ROOM];
@@ -321,6 +405,8 @@ int main(void)
         cmocka_unit_test(a_chunked_body_is_the_same_however_it_is_cut),
         cmocka_unit_test(bytes_behind_a_chunked_body_are_left_alone),
         cmocka_unit_test(extensions_and_trailers_are_limited),
+        cmocka_unit_test(trailers_are_handed_on_however_they_are_cut),
+        cmocka_unit_test(a_caller_may_allow_long_trailers),
         cmocka_unit_test(a_response_tells_how_its_body_ends),
         cmocka_unit_test(a_malformed_response_is_refused),
         cmocka_unit_test(a_functions_header_must_be_clean),

@@ -41,7 +41,9 @@ static void refuse(const char *json, const char *why)
     struct settings s;
     struct err e = {0};
     settings_init(&s, &defaults);
-    assert_int_equal(settings_read_json(&s, &defaults, str_from(json), &e), -EINVAL);
+    int r = settings_read_json(&s, &defaults, str_from(json), &e);
+    r = r < 0 ? r : settings_check(&s, false, &e);
+    assert_int_equal(r, -EINVAL);
     if (!strstr(e.text, why))
         fail_msg("%s: '%s' does not say '%s'", json, e.text, why);
     settings_fini(&s);
@@ -83,29 +85,37 @@ static void every_key_is_read_and_printed_in_its_canonical_form(void **state)
     (void)state;
     struct settings s;
     settings_init(&s, &defaults);
-    read_good(
-        &s, "{\"description\":\"a "
-            "line\",\"runtime\":\"native\",\"handler\":\"bin/"
-            "run\",\"contract\":\"cgi\",\"payload\":\"raw\",\"content_type\":"
-            "\"text/"
-            "plain\",\"memory\":\"262144K\",\"timeout\":\"60s\",\"tmp\":\"1MiB\",\"tmp_exec\":true,\"env\":{\"B\":"
-            "\"2\",\"A\":\"1\"},"
-            "\"cpus\":\"0.50\",\"cpu_weight\":7,\"cpuset\":\"0-1,3\",\"pids\":100,\"min_warm\":1,\"max_concurrency\":9,"
-            "\"keep_warm\":\"1m30s\",\"queue\":0,\"network\":\"host\",\"mount\":[\"/data:/mnt/d:rw\",\"/x:/"
-            "y\"],\"device\":[\"/dev/"
-            "ttyS0\"],\"auth\":\"token\",\"$schema\":\"x\"}");
-    expect_given(&s,
-                 "{\"runtime\":\"native\",\"handler\":\"bin/"
-                 "run\",\"contract\":\"cgi\",\"payload\":\"raw\",\"content_type\":\"text/"
-                 "plain\",\"memory\":\"256M\",\"timeout\":\"1m\",\"tmp\":\"1M\",\"tmp_exec\":true,\"env\":{\"A\":\"1\","
-                 "\"B\":\"2\"},"
-                 "\"cpus\":0.5,\"cpu_weight\":7,\"cpuset\":\"0-1,3\",\"pids\":100,\"min_warm\":1,\"max_concurrency\":9,"
-                 "\"keep_warm\":\"1m30s\",\"queue\":0,\"network\":\"host\",\"mount\":[\"/data:/mnt/d:rw\",\"/x:/"
-                 "y\"],\"device\":[\"/dev/"
-                 "ttyS0\"],\"auth\":\"token\",\"description\":\"a line\"}");
+    read_good(&s,
+              "{\"description\":\"a "
+              "line\",\"runtime\":\"python3.11\",\"handler\":\"app."
+              "run\",\"contract\":\"stdio\",\"payload\":\"raw\",\"content_type\":"
+              "\"text/"
+              "plain\",\"memory\":\"262144K\",\"timeout\":\"60s\",\"tmp\":\"1MiB\",\"tmp_exec\":true,\"env\":{\"B\":"
+              "\"2\",\"A\":\"1\"},"
+              "\"cpus\":\"0.50\",\"cpu_weight\":7,\"cpuset\":\"0-1,3\",\"pids\":100,\"isolation\":\"fork\","
+              "\"template\":\"on\","
+              "\"imports\":\"json,xml.etree\",\"venv\":\".venv\",\"min_warm\":1,\"max_concurrency\":9,\"reserved\":2,"
+              "\"keep_warm\":\"1m30s\",\"queue\":0,\"network\":\"host\",\"mount\":[\"/data:/mnt/d:rw\",\"/x:/"
+              "y\"],\"device\":[\"/dev/"
+              "ttyS0\"],\"auth\":\"token\",\"$schema\":\"x\"}");
+    expect_given(
+        &s,
+        "{\"runtime\":\"python3.11\",\"handler\":\"app."
+        "run\",\"contract\":\"stdio\",\"payload\":\"raw\",\"content_type\":\"text/"
+        "plain\",\"memory\":\"256M\",\"timeout\":\"1m\",\"tmp\":\"1M\",\"tmp_exec\":true,\"env\":{\"A\":\"1\","
+        "\"B\":\"2\"},"
+        "\"cpus\":0.5,\"cpu_weight\":7,\"cpuset\":\"0-1,3\",\"pids\":100,\"isolation\":\"fork\",\"template\":\"on\","
+        "\"imports\":\"json,xml.etree\",\"venv\":\".venv\",\"min_warm\":1,\"max_concurrency\":9,\"reserved\":2,"
+        "\"keep_warm\":\"1m30s\",\"queue\":0,\"network\":\"host\",\"mount\":[\"/data:/mnt/d:rw\",\"/x:/"
+        "y\"],\"device\":[\"/dev/"
+        "ttyS0\"],\"auth\":\"token\",\"description\":\"a line\"}");
     assert_int_equal(s.cpus_milli, 500);
     assert_int_equal(s.keep_warm_ms, 90000);
     assert_true(s.mounts[0].writable && !s.mounts[1].writable);
+    assert_int_equal(s.runtime, SETTINGS_RUNTIME_PYTHON);
+    assert_string_equal(s.runtime_name, "python3.11");
+    assert_int_equal(s.isolation, SETTINGS_ISOLATION_FORK);
+    assert_int_equal(s.template, SETTINGS_TEMPLATE_ON);
     assert_int_equal(s.given, (UINT64_C(1) << SETTINGS_KEY_COUNT) - 1);
 
     /* what is printed reads as the same */
@@ -247,13 +257,260 @@ static void an_unknown_key_is_refused_with_the_nearest_one(void **state)
 static void what_a_later_release_brings_is_refused_by_name(void **state)
 {
     (void)state;
-    refuse("{\"isolation\": \"fork\"}", "'isolation' is not built yet");
     refuse("{\"secret\": []}", "'secret' is not built yet");
-    refuse("{\"runtime\": \"python\"}", "runtime: 'python' is not built yet");
-    refuse("{\"contract\": \"files\"}", "'files' is not built yet");
     refuse("{\"payload\": \"http\"}", "'http' is not built yet");
     refuse("{\"network\": \"egress\"}", "'egress' is not built yet");
     refuse("{\"network\": \"bridge\"}", "'bridge' is not one of: none, host");
+}
+
+static void a_runtime_has_a_family_and_keeps_its_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        enum settings_runtime family;
+    } good[] = {
+        {"exec", SETTINGS_RUNTIME_EXEC},
+        {"native", SETTINGS_RUNTIME_NATIVE},
+        {"python", SETTINGS_RUNTIME_PYTHON},
+        {"python3", SETTINGS_RUNTIME_PYTHON},
+        {"python3.9", SETTINGS_RUNTIME_PYTHON},
+        {"python3.11", SETTINGS_RUNTIME_PYTHON},
+        {"node", SETTINGS_RUNTIME_NODE},
+        {"node20", SETTINGS_RUNTIME_NODE},
+        {"nodejs", SETTINGS_RUNTIME_NODE},
+        {"nodejs20.x", SETTINGS_RUNTIME_NODE},
+        {"provided", SETTINGS_RUNTIME_PROVIDED},
+        {"provided.al2", SETTINGS_RUNTIME_PROVIDED},
+        {"provided.al2023", SETTINGS_RUNTIME_PROVIDED},
+    };
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        struct settings s;
+        struct err e = {0};
+        char want[64];
+        settings_init(&s, &defaults);
+        assert_int_equal(settings_set_text(&s, "runtime", str_from(good[i].name), &e), 0);
+        assert_int_equal(s.runtime, good[i].family);
+        assert_string_equal(settings_runtime_name(&s), good[i].name);
+        snprintf(want, sizeof(want), "{\"runtime\":\"%s\"}", good[i].name);
+        expect_given(&s, want);
+        read_good(&s, "{\"runtime\":null}");
+        assert_string_equal(settings_runtime_name(&s), "exec");
+        expect_given(&s, "{}");
+        settings_fini(&s);
+    }
+    enum settings_runtime untouched = SETTINGS_RUNTIME_NATIVE;
+    static const char *const bad[] = {"",           "Python",      "python2",  "python3.",       "python3.1111",
+                                      "python3.1a", "nodejs20",    "nodejs.x", "nodejs20.1",     "node20.x",
+                                      "provided.",  "provided.al", "exec ",    "provided.al2 23"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(settings_runtime_parse(str_from(bad[i]), &untouched));
+    assert_false(settings_runtime_parse(STR_LITERAL("node\0"), &untouched));
+    assert_int_equal(untouched, SETTINGS_RUNTIME_NATIVE);
+}
+
+static void an_unknown_runtime_is_refused_with_the_nearest_and_the_list(void **state)
+{
+    (void)state;
+    refuse("{\"runtime\": \"pyton\"}", "runtime: 'pyton' is not one of: exec, native, python,");
+    refuse("{\"runtime\": \"pyton\"}", "did you mean 'python'?");
+    refuse("{\"runtime\": \"nodejs20\"}", "did you mean 'nodejs20.x'?");
+    refuse("{\"runtime\": \"python2.7\"}", "did you mean 'python'?");
+    refuse("{\"runtime\": \"provided.al2032\"}", "did you mean 'provided.al2023'?");
+    refuse("{\"runtime\": \"dotnet8\"}", "What speaks the Lambda Runtime API runs as provided");
+    refuse("{\"runtime\": \"\"}", "'' is not one of");
+    refuse("{\"runtime\": 3}", "runtime: a string was expected, not a number");
+    refuse("{\"runtime\": \"an unreasonably long text in the place of the name of a runtime, far too long\"}",
+           "'an unreasonably long text in the place o' is not one of");
+}
+
+static void limits_follow_the_runtime_unless_given(void **state)
+{
+    (void)state;
+    struct settings s;
+    settings_init(&s, &defaults);
+    read_good(&s, "{\"runtime\":\"node\"}");
+    assert_int_equal(s.pids, 512);
+    assert_false(s.tmp_exec);
+    read_good(&s, "{\"runtime\":\"provided\"}");
+    assert_int_equal(s.pids, 512);
+    assert_true(s.tmp_exec);
+    char *text = print(&s, false, false);
+    assert_non_null(strstr(text, "\"pids\":512"));
+    assert_non_null(strstr(strstr(text, "\"defaults\":["), "\"pids\""));
+    free(text);
+    read_good(&s, "{\"pids\":70,\"tmp_exec\":false}");
+    assert_int_equal(s.pids, 70);
+    assert_false(s.tmp_exec);
+    read_good(&s, "{\"runtime\":\"python\",\"pids\":null,\"tmp_exec\":null}");
+    assert_int_equal(s.pids, 64);
+    assert_false(s.tmp_exec);
+    settings_fini(&s);
+
+    struct settings_defaults wide = defaults;
+    wide.pids = 1000;
+    wide.tmp_exec = true;
+    struct err e = {0};
+    settings_init(&s, &wide);
+    assert_int_equal(settings_read_json(&s, &wide, str_from("{\"runtime\":\"node\"}"), &e), 0);
+    assert_int_equal(s.pids, 1000);
+    assert_true(s.tmp_exec);
+    settings_fini(&s);
+}
+
+static void accept(const char *json)
+{
+    struct settings s;
+    struct err e = {0};
+    settings_init(&s, &defaults);
+    read_good(&s, json);
+    if (settings_check(&s, false, &e) < 0)
+        fail_msg("%s: %s", json, e.text);
+    settings_fini(&s);
+}
+
+static void keys_that_do_not_go_together_are_refused_with_both_names(void **state)
+{
+    (void)state;
+    refuse("{\"runtime\":\"node\",\"imports\":\"json\"}", "imports: for runtime python; with runtime node");
+    refuse("{\"imports\":\"json\"}", "imports: for runtime python; with runtime exec");
+    refuse("{\"runtime\":\"provided.al2\",\"venv\":\".venv\"}", "venv: for runtime python; with runtime provided.al2");
+    refuse("{\"runtime\":\"python3.11\",\"contract\":\"cgi\"}", "contract: cgi and files are for runtime exec");
+    refuse("{\"runtime\":\"native\",\"contract\":\"files\"}", "with runtime native");
+    refuse("{\"runtime\":\"node\",\"template\":\"on\"}", "template: instances of runtime node can't be forked");
+    refuse("{\"runtime\":\"provided\",\"template\":\"on\"}", "can't be forked");
+    refuse("{\"template\":\"on\"}", "instances of runtime exec can't be forked");
+    refuse("{\"runtime\":\"python\",\"template\":\"on\",\"isolation\":\"sandbox\"}", "exclude each other");
+    refuse("{\"runtime\":\"provided\",\"network\":\"host\"}", "open to every process of the host");
+    refuse("{\"reserved\":9}", "reserved: 9 is more than max_concurrency (4)");
+    refuse("{\"isolation\":\"vm\"}", "isolation: 'vm' is not one of: reuse, fork, sandbox");
+    refuse("{\"template\":true}", "template: a string was expected, not a boolean");
+    refuse("{\"template\":\"yes\"}", "'yes' is not one of: auto, on, off");
+    refuse("{\"contract\":\"azure\"}", "'azure' is not one of: stdio, cgi, files");
+    refuse("{\"reserved\":1001}", "reserved: 1001 is too large: the most is 1000");
+
+    accept("{\"contract\":\"files\"}");
+    accept("{\"runtime\":\"node\",\"contract\":\"stdio\",\"imports\":\"\",\"venv\":\"\",\"template\":\"auto\"}");
+    accept("{\"runtime\":\"native\",\"template\":\"on\",\"isolation\":\"reuse\"}");
+    accept("{\"runtime\":\"python\",\"template\":\"off\",\"isolation\":\"sandbox\",\"imports\":\"_a.b1\"}");
+    accept("{\"runtime\":\"node\",\"isolation\":\"fork\",\"network\":\"host\"}");
+    accept("{\"isolation\":\"sandbox\"}");
+    accept("{\"runtime\":\"provided\",\"isolation\":\"sandbox\"}");
+}
+
+static void before_the_manifest_is_known_only_given_keys_conflict(void **state)
+{
+    (void)state;
+    static const char *const undecided[] = {
+        "{\"imports\":\"json\"}", "{\"template\":\"on\"}", "{\"handler\":\"app/../x\"}",    "{\"min_warm\":9}",
+        "{\"reserved\":9}",       "{\"tmp\":\"500M\"}",    "{\"handler\":\"app.handler\"}",
+    };
+    static const char *const hopeless[] = {
+        "{\"imports\":\"json\",\"runtime\":\"node\"}",
+        "{\"min_warm\":9,\"max_concurrency\":8}",
+        "{\"tmp\":\"500M\",\"memory\":\"200M\"}",
+        "{\"runtime\":\"python\",\"handler\":\"app.py\"}",
+    };
+    struct settings s;
+    struct err e = {0};
+    for (size_t i = 0; i < sizeof(undecided) / sizeof(undecided[0]); i++) {
+        settings_init(&s, &defaults);
+        read_good(&s, undecided[i]);
+        if (settings_check(&s, true, &e) < 0)
+            fail_msg("%s: %s", undecided[i], e.text);
+        settings_fini(&s);
+    }
+    for (size_t i = 0; i < sizeof(hopeless) / sizeof(hopeless[0]); i++) {
+        settings_init(&s, &defaults);
+        read_good(&s, hopeless[i]);
+        assert_int_equal(settings_check(&s, true, &e), -EINVAL);
+        settings_fini(&s);
+    }
+}
+
+static void a_handler_is_written_as_its_runtime_reads_it(void **state)
+{
+    (void)state;
+    static const struct {
+        enum settings_runtime runtime;
+        const char *handler, *module, *function; /* module NULL: refused */
+    } cases[] = {
+        {SETTINGS_RUNTIME_PYTHON, "app.handler", "app", "handler"},
+        {SETTINGS_RUNTIME_PYTHON, "lambda_function.lambda_handler", "lambda_function", "lambda_handler"},
+        {SETTINGS_RUNTIME_PYTHON, "pkg.app.handler", "pkg/app", "handler"},
+        {SETTINGS_RUNTIME_PYTHON, "pkg/app.handler", "pkg/app", "handler"},
+        {SETTINGS_RUNTIME_PYTHON, "my-app.main", "my-app", "main"},
+        {SETTINGS_RUNTIME_PYTHON, "app", NULL, NULL},
+        {SETTINGS_RUNTIME_PYTHON, "app.py", NULL, NULL},
+        {SETTINGS_RUNTIME_PYTHON, "app.", NULL, NULL},
+        {SETTINGS_RUNTIME_PYTHON, ".handler", NULL, NULL},
+        {SETTINGS_RUNTIME_PYTHON, "a..b", NULL, NULL},
+        {SETTINGS_RUNTIME_PYTHON, "../app.handler", NULL, NULL},
+        {SETTINGS_RUNTIME_PYTHON, "/app.handler", NULL, NULL},
+        {SETTINGS_RUNTIME_PYTHON, "a//app.handler", NULL, NULL},
+        {SETTINGS_RUNTIME_PYTHON, "app.2nd", NULL, NULL},
+        {SETTINGS_RUNTIME_PYTHON, "app.a b", NULL, NULL},
+        {SETTINGS_RUNTIME_PYTHON, "", NULL, NULL},
+        {SETTINGS_RUNTIME_NODE, "index.handler", "index", "handler"},
+        {SETTINGS_RUNTIME_NODE, "src/index.handler", "src/index", "handler"},
+        {SETTINGS_RUNTIME_NODE, "index.api.get", "index", "api.get"},
+        {SETTINGS_RUNTIME_NODE, "a.b/index.handler", "a.b/index", "handler"},
+        {SETTINGS_RUNTIME_NODE, "index.mjs", NULL, NULL},
+        {SETTINGS_RUNTIME_NODE, "index.js", NULL, NULL},
+        {SETTINGS_RUNTIME_NODE, "index.cjs", NULL, NULL},
+        {SETTINGS_RUNTIME_NODE, "index", NULL, NULL},
+        {SETTINGS_RUNTIME_NODE, "index.", NULL, NULL},
+        {SETTINGS_RUNTIME_NODE, "index.a..b", NULL, NULL},
+        {SETTINGS_RUNTIME_NODE, "index.a.", NULL, NULL},
+        {SETTINGS_RUNTIME_NODE, "../index.handler", NULL, NULL},
+        {SETTINGS_RUNTIME_NODE, "src/.handler", NULL, NULL},
+        {SETTINGS_RUNTIME_EXEC, "app.handler", NULL, NULL},
+    };
+    char module[SETTINGS_PATH_MAX], function[SETTINGS_PATH_MAX];
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        bool good = settings_handler_split(cases[i].runtime, cases[i].handler, module, function);
+        if (good != (cases[i].module != NULL))
+            fail_msg("%s is %s", cases[i].handler, good ? "taken" : "refused");
+        if (!good)
+            continue;
+        assert_string_equal(module, cases[i].module);
+        assert_string_equal(function, cases[i].function);
+    }
+    refuse("{\"runtime\":\"python\",\"handler\":\"app.py\"}",
+           "handler: runtime python: 'app.py' is not MODULE.FUNCTION");
+    refuse("{\"runtime\":\"nodejs20.x\",\"handler\":\"index.mjs\"}", "'index.mjs' is not FILE.EXPORT");
+    refuse("{\"runtime\":\"native\",\"handler\":\"../x\"}", "not a path inside");
+    refuse("{\"runtime\":\"provided\",\"handler\":\"a\\nb\"}", "control characters");
+    accept("{\"runtime\":\"provided\",\"handler\":\"com.example.Handler::call\"}");
+    accept("{\"runtime\":\"provided\",\"handler\":\"../x\"}");
+    accept("{\"runtime\":\"python\"}");
+}
+
+static void imports_are_modules_and_a_venv_lies_in_the_directory(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {",",  "json,", ",json",       "a..b", "a.",  ".a",
+                                      "1a", "a b",   "json, boto3", "a-b",  "os;x"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char json[128];
+        snprintf(json, sizeof(json), "{\"runtime\":\"python\",\"imports\":\"%s\"}", bad[i]);
+        refuse(json, "imports: '");
+    }
+    refuse("{\"runtime\":\"python\",\"venv\":\"/usr/lib/venv\"}", "venv: '/usr/lib/venv' is not a path inside");
+    refuse("{\"runtime\":\"python\",\"venv\":\"../venv\"}", "not a path inside");
+    accept("{\"runtime\":\"python\",\"venv\":\"env/.venv\",\"imports\":\"json,xml.etree.ElementTree,_x\"}");
+
+    char long_list[SETTINGS_IMPORTS_MAX + 1];
+    struct settings s;
+    struct err e = {0};
+    settings_init(&s, &defaults);
+    memset(long_list, 'a', sizeof(long_list));
+    assert_int_equal(settings_set_text(&s, "imports", (struct str){.p = long_list, .n = SETTINGS_IMPORTS_MAX}, &e),
+                     -EINVAL);
+    assert_non_null(strstr(e.text, "the most is 1023"));
+    assert_int_equal(settings_set_text(&s, "imports", (struct str){.p = long_list, .n = SETTINGS_IMPORTS_MAX - 1}, &e),
+                     0);
+    settings_fini(&s);
 }
 
 static void a_flag_is_read_by_the_same_parser(void **state)
@@ -286,13 +543,13 @@ static void changes_are_listed_without_the_environments_values(void **state)
     settings_init(&before, &defaults);
     settings_init(&after, &defaults);
     read_good(&before, "{\"env\":{\"A\":\"1\",\"B\":\"2\",\"C\":\"3\"},\"mount\":[\"/a:/b\"]}");
-    read_good(&after, "{\"memory\":\"256M\",\"env\":{\"A\":\"1\",\"B\":\"hush\",\"D\":\"hush\"},\"cpus\":0.5}");
+    read_good(&after, "{\"runtime\":\"python3.11\",\"memory\":\"256M\",\"env\":{\"A\":\"1\",\"B\":\"hush\",\"D\":"
+                      "\"hush\"},\"cpus\":0.5}");
     buf_init(&out, 0);
     assert_int_equal(settings_print_changes(&before, &after, &out), 0);
     assert_int_equal(buf_add(&out, "", 1), 0);
-    assert_string_equal(
-        out.data,
-        "memory 128M -> 256M\nenv B changed\nenv C removed\nenv D added\ncpus 1 -> 0.5\nmount /a:/b -> none\n");
+    assert_string_equal(out.data, "runtime exec -> python3.11\nmemory 128M -> 256M\nenv B changed\nenv C removed\nenv "
+                                  "D added\ncpus 1 -> 0.5\nmount /a:/b -> none\n");
     buf_fini(&out);
     settings_fini(&before);
     settings_fini(&after);
@@ -342,6 +599,13 @@ int main(void)
         cmocka_unit_test(a_wrong_value_is_refused_with_its_key_and_line),
         cmocka_unit_test(an_unknown_key_is_refused_with_the_nearest_one),
         cmocka_unit_test(what_a_later_release_brings_is_refused_by_name),
+        cmocka_unit_test(a_runtime_has_a_family_and_keeps_its_name),
+        cmocka_unit_test(an_unknown_runtime_is_refused_with_the_nearest_and_the_list),
+        cmocka_unit_test(limits_follow_the_runtime_unless_given),
+        cmocka_unit_test(keys_that_do_not_go_together_are_refused_with_both_names),
+        cmocka_unit_test(before_the_manifest_is_known_only_given_keys_conflict),
+        cmocka_unit_test(a_handler_is_written_as_its_runtime_reads_it),
+        cmocka_unit_test(imports_are_modules_and_a_venv_lies_in_the_directory),
         cmocka_unit_test(a_flag_is_read_by_the_same_parser),
         cmocka_unit_test(changes_are_listed_without_the_environments_values),
         cmocka_unit_test(every_key_has_a_name_and_a_help_line),

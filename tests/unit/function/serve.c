@@ -70,12 +70,15 @@ static struct faasd_frame read_frame(struct worker *w, char **ret_payload)
     return f;
 }
 
+static const char ready_fields[] = "runtime\0libfaasd " FAASD_LIBRARY_VERSION;
+
 static void expect_ready(struct worker *w)
 {
     char *payload;
     struct faasd_frame f = read_frame(w, &payload);
     assert_int_equal(f.type, FAASD_FRAME_READY);
-    assert_int_equal(f.length, 0);
+    assert_int_equal(f.length, sizeof(ready_fields));
+    assert_memory_equal(payload, ready_fields, sizeof(ready_fields));
     assert_int_equal(f.id, 0);
     free(payload);
 }
@@ -362,12 +365,13 @@ static int refuse_to_start(void)
     return 1;
 }
 
-static void a_failed_init_is_never_ready(void **state)
+static void a_failed_init_says_so_in_the_place_of_ready(void **state)
 {
     (void)state;
     struct worker w = {.init = refuse_to_start};
     char byte;
     start(&w, echo);
+    expect_error(&w, 0, "InitFailed", "init returned 1");
     assert_int_equal(read(w.ours, &byte, 1), 0);
     assert_int_equal(stop(&w), 1);
 }
@@ -393,7 +397,7 @@ int main(void)
         cmocka_unit_test(the_deadline_counts_down),
         cmocka_unit_test(a_broken_frame_ends_the_worker),
         cmocka_unit_test(a_cut_field_ends_the_worker),
-        cmocka_unit_test(a_failed_init_is_never_ready),
+        cmocka_unit_test(a_failed_init_says_so_in_the_place_of_ready),
         cmocka_unit_test(end_of_file_inside_a_frame_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 
 #include "base/fdio.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,9 +22,20 @@ struct bench {
     size_t body_len;
 };
 
-static void on_ready(void *owner)
+static void on_ready(void *owner, const struct native_ready *r)
 {
-    strcpy(((struct bench *)owner)->told, "ready");
+    struct bench *b = owner;
+    strcpy(b->told, "ready");
+    assert_true(str_copy(r->template, b->body, sizeof(b->body)));
+}
+
+static void on_init_error(void *owner, struct str type, struct str message, struct str trace)
+{
+    struct bench *b = owner;
+    (void)message;
+    (void)trace;
+    strcpy(b->told, "init error ");
+    str_copy(type, b->told + 11, sizeof(b->told) - 11);
 }
 
 static void on_reply(void *owner, const struct faasd_reply_head *head, struct str fields, struct str body)
@@ -35,13 +47,13 @@ static void on_reply(void *owner, const struct faasd_reply_head *head, struct st
     b->body_len = body.n;
 }
 
-static void on_error(void *owner, struct str type, struct str message, struct str trace)
+static void on_error(void *owner, struct str type, struct str message, struct str trace, bool leaving)
 {
     struct bench *b = owner;
     (void)message;
     (void)trace;
-    strcpy(b->told, "error ");
-    str_copy(type, b->told + 6, sizeof(b->told) - 6);
+    strcpy(b->told, leaving ? "last " : "error ");
+    str_copy(type, b->told + strlen(b->told), sizeof(b->told) - strlen(b->told));
 }
 
 static void on_violation(void *owner, const char *what)
@@ -56,12 +68,13 @@ static void on_closed(void *owner)
 }
 
 static const struct native_channel_events EVENTS = {.on_ready = on_ready,
+                                                    .on_init_error = on_init_error,
                                                     .on_reply = on_reply,
                                                     .on_error = on_error,
                                                     .on_violation = on_violation,
                                                     .on_closed = on_closed};
 
-static int setup(void **state)
+static int setup_as(void **state, bool forked)
 {
     static struct bench b;
     int pair[2];
@@ -70,9 +83,22 @@ static int setup(void **state)
     b.gateway.loop = ev_default_loop(0);
     b.worker = pair[1];
     native_channel_init(&b.channel, &b.gateway, &EVENTS, &b);
-    native_channel_attach(&b.channel, pair[0]);
+    if (forked)
+        native_channel_attach_forked(&b.channel, pair[0]);
+    else
+        native_channel_attach(&b.channel, pair[0]);
     *state = &b;
     return 0;
+}
+
+static int setup(void **state)
+{
+    return setup_as(state, false);
+}
+
+static int setup_forked(void **state)
+{
+    return setup_as(state, true);
 }
 
 static int teardown(void **state)
@@ -173,9 +199,8 @@ static void a_large_reply_arrives_whole(void **state)
     assert_memory_equal(b->body, body, sizeof(body));
 }
 
-static void an_error_is_told(void **state)
+static void say_error(struct bench *b, uint32_t flags)
 {
-    struct bench *b = *state;
     struct {
         struct faasd_frame frame;
         struct faasd_error_head head;
@@ -185,13 +210,30 @@ static void an_error_is_told(void **state)
     invoke(b);
     memset(&f, 0, sizeof(f));
     f.frame = (struct faasd_frame){.length = sizeof(f.head) + 12, .type = FAASD_FRAME_ERROR, .id = b->channel.request};
-    f.head = (struct faasd_error_head){.type_length = 8, .message_length = 4};
+    f.head = (struct faasd_error_head){.type_length = 8, .message_length = 4, .flags = flags};
     memcpy(f.text,
            "BadThing"
            "oops",
            12);
     say(b, &f, sizeof(f.frame) + sizeof(f.head) + 12);
-    assert_string_equal(b->told, "error BadThing");
+}
+
+static void an_error_is_told(void **state)
+{
+    say_error(*state, 0);
+    assert_string_equal(((struct bench *)*state)->told, "error BadThing");
+}
+
+static void the_error_of_a_worker_that_leaves_is_told_as_its_last(void **state)
+{
+    say_error(*state, FAASD_ERROR_LEAVING);
+    assert_string_equal(((struct bench *)*state)->told, "last BadThing");
+}
+
+static void an_error_with_another_flag_is_refused(void **state)
+{
+    say_error(*state, FAASD_ERROR_LEAVING | 2);
+    assert_string_equal(((struct bench *)*state)->told, "violation");
 }
 
 /* Each spoils a good reply; all must end the channel's use. */
@@ -310,18 +352,226 @@ static void descriptors_from_a_worker_are_dropped(void **state)
     assert_int_equal(before, after);
 }
 
+/* ---- before READY ---- */
+
+static void ready_tells_about_the_worker_wherever_it_is_split(void **state)
+{
+    static const char fields[] = "runtime\0CPython 3.11.2\0template\0descriptor 5 is open\0";
+    struct {
+        struct faasd_frame frame;
+        char fields[sizeof(fields) - 1];
+    } f = {.frame = {.length = sizeof(fields) - 1, .type = FAASD_FRAME_READY}};
+    const size_t size = sizeof(f.frame) + sizeof(f.fields);
+    memcpy(f.fields, fields, sizeof(f.fields));
+    for (size_t at = 1; at < size; at++) {
+        struct bench *b = *state;
+        say(b, &f, at);
+        assert_string_equal(b->told, "");
+        say(b, (char *)&f + at, size - at);
+        assert_string_equal(b->told, "ready");
+        assert_string_equal(b->body, "descriptor 5 is open");
+        teardown(state);
+        setup(state);
+    }
+}
+
+static void what_comes_before_ready_must_be_ready(void **state)
+{
+    static const struct faasd_frame wrong[] = {
+        {.type = FAASD_FRAME_READY, .id = 1},
+        {.type = FAASD_FRAME_READY, .length = NATIVE_READY_MAX + 1},
+        {.type = FAASD_FRAME_READY, .reserved = 1},
+        {.type = FAASD_FRAME_REPLY},
+        {.type = FAASD_FRAME_ERROR, .id = 1},
+        {.type = FAASD_FRAME_ERROR, .length = 262145},
+        {.type = FAASD_FRAME_FORK},
+        {.type = 0},
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct bench *b = *state;
+        say(b, &wrong[i], sizeof(wrong[i]));
+        assert_string_equal(b->told, "violation");
+        teardown(state);
+        setup(state);
+    }
+}
+
+static void say_init_error(struct bench *b)
+{
+    struct {
+        struct faasd_frame frame;
+        struct faasd_error_head head;
+        char text[14];
+    } f = {.frame = {.length = sizeof(f.head) + 14, .type = FAASD_FRAME_ERROR},
+           .head = {.type_length = 11, .message_length = 3}};
+    memcpy(f.text, "ImportErrorno!", 14);
+    say(b, &f, sizeof(f.frame) + sizeof(f.head) + 14);
+}
+
+static void an_error_in_the_place_of_ready_is_the_initialisation_s(void **state)
+{
+    struct bench *b = *state;
+    say_init_error(b);
+    assert_string_equal(b->told, "init error ImportError");
+    /* whatever it says afterwards is of no interest */
+    strcpy(b->told, "nothing");
+    say(b, "x", 1);
+    assert_string_equal(b->told, "nothing");
+}
+
+/* ---- children of a template ---- */
+
+static void say_with(struct bench *b, const void *bytes, size_t n, const int *fds, size_t fd_count)
+{
+    union {
+        struct cmsghdr h;
+        char space[CMSG_SPACE(sizeof(int) * 4)];
+    } control = {0};
+    struct iovec iov = {.iov_base = (void *)bytes, .iov_len = n};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+    if (fd_count) {
+        m.msg_control = &control;
+        m.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
+        control.h.cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
+        control.h.cmsg_level = SOL_SOCKET;
+        control.h.cmsg_type = SCM_RIGHTS;
+        memcpy(CMSG_DATA(&control.h), fds, sizeof(int) * fd_count);
+    }
+    assert_int_equal(sendmsg(b->worker, &m, MSG_NOSIGNAL), n);
+    turn(b);
+}
+
+static const struct faasd_frame READY = {.type = FAASD_FRAME_READY};
+
+static int lowest_free_fd(void)
+{
+    int fd = dup(STDERR_FILENO);
+    close(fd);
+    return fd;
+}
+
+static void a_child_is_known_by_the_kernel_s_word_and_brings_its_log(void **state)
+{
+    struct bench *b = *state;
+    int log[2];
+    assert_int_equal(pipe2(log, O_CLOEXEC), 0);
+    say_with(b, &READY, 5, log, 1); /* the first bytes bring it, whatever else is missing */
+    assert_string_equal(b->told, "");
+    say(b, (const char *)&READY + 5, sizeof(READY) - 5);
+    assert_string_equal(b->told, "ready");
+    assert_int_equal(b->channel.peer_pid, getpid());
+    int mine = native_channel_take_log(&b->channel);
+    assert_true(mine >= 0 && fcntl(mine, F_GETFD) & FD_CLOEXEC);
+    assert_int_equal(native_channel_take_log(&b->channel), -1);
+    assert_int_equal(write(log[1], "x", 1), 1);
+    char byte;
+    assert_int_equal(read(mine, &byte, 1), 1);
+    close(mine);
+    close(log[0]);
+    close(log[1]);
+    /* from here on it is a worker like any other */
+    b->told[0] = '\0';
+    invoke(b);
+    struct whole_reply r = good_reply(b);
+    say(b, &r, REPLY_BYTES);
+    assert_string_equal(b->told, "reply");
+}
+
+static void a_child_without_exactly_its_log_is_refused(void **state)
+{
+    int log[2], pair[2];
+    assert_int_equal(pipe2(log, O_CLOEXEC), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    const int none[1] = {-1}, no_pipe[1] = {pair[0]}, two[2] = {log[0], log[0]},
+              many[4] = {log[0], log[0], log[0], log[0]};
+    const struct {
+        const int *fds;
+        size_t count;
+    } cases[] = {{none, 0}, {no_pipe, 1}, {two, 2}, {many, 4}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct bench *b = *state;
+        int before = lowest_free_fd();
+        say_with(b, &READY, sizeof(READY), cases[i].fds, cases[i].count);
+        assert_string_equal(b->told, "violation");
+        native_channel_fini(&b->channel); /* closes its own end, which lies below, and whatever it took */
+        native_channel_init(&b->channel, &b->gateway, &EVENTS, b);
+        assert_true(lowest_free_fd() < before);
+        for (int fd = before; fd < before + 4; fd++)
+            assert_int_equal(fcntl(fd, F_GETFD), -1);
+        teardown(state);
+        setup_forked(state);
+    }
+    close(log[0]);
+    close(log[1]);
+    close(pair[0]);
+    close(pair[1]);
+}
+
+static void a_child_may_fail_before_it_has_a_log(void **state)
+{
+    struct bench *b = *state;
+    say_init_error(b);
+    assert_string_equal(b->told, "init error ImportError");
+}
+
+static void a_fork_order_carries_its_descriptors(void **state)
+{
+    struct bench *b = *state;
+    int pair[2];
+    assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+    make_ready(b);
+    struct faasd_fork order = {.slot = 3, .random = {1, 2, 3}};
+    assert_int_equal(native_channel_fork(&b->channel, &order, pair, 2), 0);
+    struct {
+        struct faasd_frame frame;
+        struct faasd_fork fork;
+    } got;
+    union {
+        struct cmsghdr h;
+        char space[CMSG_SPACE(sizeof(int) * FAASD_FORK_FDS_MAX)];
+    } control;
+    struct iovec iov = {.iov_base = &got, .iov_len = sizeof(got)};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+    assert_int_equal(recvmsg(b->worker, &m, 0), sizeof(got));
+    assert_int_equal(got.frame.type, FAASD_FRAME_FORK);
+    assert_int_equal(got.frame.length, sizeof(got.fork));
+    assert_int_equal(got.frame.id, 0);
+    assert_memory_equal(&got.fork, &order, sizeof(order));
+    assert_int_equal(control.h.cmsg_len, CMSG_LEN(2 * sizeof(int)));
+    int fds[2];
+    memcpy(fds, CMSG_DATA(&control.h), sizeof(fds));
+    for (int i = 0; i < 2; i++) {
+        close(fds[i]);
+        close(pair[i]);
+    }
+    /* and a template has nothing to say */
+    say(b, "x", 1);
+    say(b, "0123456789abcdef", 16);
+    assert_string_equal(b->told, "violation");
+}
+
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define FORKED(name) cmocka_unit_test_setup_teardown(name, setup_forked, teardown)
+#define TEST(name)   cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_reply_split_anywhere_arrives_whole),
         TEST(a_large_reply_arrives_whole),
         TEST(an_error_is_told),
+        TEST(the_error_of_a_worker_that_leaves_is_told_as_its_last),
+        TEST(an_error_with_another_flag_is_refused),
         TEST(every_broken_frame_is_a_violation),
         TEST(a_reply_that_nobody_asked_for_is_a_violation),
         TEST(a_second_reply_in_the_same_write_is_a_violation),
         TEST(the_end_of_the_worker_is_told),
         TEST(descriptors_from_a_worker_are_dropped),
+        TEST(ready_tells_about_the_worker_wherever_it_is_split),
+        TEST(what_comes_before_ready_must_be_ready),
+        TEST(an_error_in_the_place_of_ready_is_the_initialisation_s),
+        FORKED(a_child_is_known_by_the_kernel_s_word_and_brings_its_log),
+        FORKED(a_child_without_exactly_its_log_is_refused),
+        FORKED(a_child_may_fail_before_it_has_a_log),
+        TEST(a_fork_order_carries_its_descriptors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

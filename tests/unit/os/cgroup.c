@@ -247,6 +247,7 @@ static void a_survey_agrees_with_the_tree_and_leaves_nothing(void **state)
     for (enum cgroup_controller c = 0; c < CGROUP_CONTROLLERS; c++)
         assert_int_equal(s.has[c], cgroup_tree_has(tree, c));
     assert_int_equal(s.kill, cgroup_tree_has_kill(tree));
+    assert_int_equal(s.freeze, cgroup_tree_has_freeze(tree));
     char name[64];
     fmt_to(name, sizeof(name), "faasd-survey-%d", getpid());
     for (unsigned i = 0; i < tree->v1_count; i++)

@@ -3,6 +3,7 @@
 
 #include "os/ns.h"
 
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -42,10 +43,42 @@ static void a_killed_process_is_dead_before_and_after_it_is_reaped(void **state)
     close(pidfd);
 }
 
+static void anybodys_status_can_be_read_once_it_is_dead(void **state)
+{
+    (void)state;
+    int pidfd = -1, status = -1;
+    pid_t pid = ns_clone(0, -1, &pidfd);
+    if (pid == 0)
+        _exit(7);
+    struct pollfd p = {.fd = pidfd, .events = POLLIN};
+    assert_int_equal(poll(&p, 1, 10000), 1);
+    assert_true(pidfd_read_status(pidfd, pid, &status)); /* nobody has waited for it yet */
+    assert_int_equal(status, 7 << 8);
+    assert_int_equal(pidfd_reap(pidfd, true, &status), 1);
+    status = -1;
+    if (pidfd_read_status(pidfd, pid, &status)) /* kept since Linux 6.15 */
+        assert_int_equal(status, 7 << 8);
+    else
+        assert_int_equal(status, -1);
+    close(pidfd);
+    pid = ns_clone(0, -1, &pidfd);
+    if (pid == 0)
+        for (;;)
+            pause();
+    assert_false(pidfd_read_status(pidfd, pid, &status)); /* it lives */
+    assert_int_equal(pidfd_kill(pidfd), 0);
+    assert_int_equal(poll(&(struct pollfd){.fd = pidfd, .events = POLLIN}, 1, 10000), 1);
+    assert_true(pidfd_read_status(pidfd, pid, &status));
+    assert_int_equal(status, SIGKILL);
+    assert_int_equal(pidfd_reap(pidfd, true, &status), 1);
+    close(pidfd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_exit_status_comes_back_as_waitpid_gives_it),
+        cmocka_unit_test(anybodys_status_can_be_read_once_it_is_dead),
         cmocka_unit_test(a_killed_process_is_dead_before_and_after_it_is_reaped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

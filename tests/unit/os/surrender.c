@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* os/caps, os/rlimit, os/keyring, os/netif: what a process gives up, or gets for itself, for good. Each test runs in a child of its own. */
+#include "base/fdio.h"
 #include "os/caps.h"
 #include "os/keyring.h"
 #include "os/netif.h"
@@ -8,6 +9,7 @@
 #include "os/rlimit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/keyctl.h>
 #include <net/if.h>
 #include <sched.h>
@@ -52,6 +54,46 @@ static void dropped_capabilities_are_gone(void **state)
 {
     (void)state;
     assert_int_equal(in_child(drop_capabilities), 0);
+}
+
+enum { CHROOT = 18, SETPCAP = 8 }; /* linux/capability.h */
+
+static int caps_are(const char *wanted)
+{
+    char text[8192];
+    static const char *const sets[] = {"CapInh:\t", "CapPrm:\t", "CapEff:\t", "CapBnd:\t", "CapAmb:\t"};
+    if (fd_read_file_at(AT_FDCWD, "/proc/self/status", text, sizeof(text), NULL) < 0)
+        return 0;
+    for (unsigned i = 0; i < 5; i++) {
+        const char *at = strstr(text, sets[i]);
+        if (!at || strncmp(at + strlen(sets[i]), wanted, strlen(wanted)) != 0)
+            return 0;
+    }
+    return 1;
+}
+
+static int keep_one_capability(void)
+{
+    struct err e;
+    if (caps_drop_bounding_but(CHROOT, &e) < 0 || prctl(PR_CAPBSET_READ, SETPCAP) != 0 ||
+        prctl(PR_CAPBSET_READ, CHROOT) != 1)
+        return 1;
+    if (caps_keep_across_exec(CHROOT, &e) < 0 || !caps_are("0000000000040000\n"))
+        return 2;
+    /* the secure bits are locked: no other capability becomes ambient, and this one doesn't become so again */
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CHROOT, 0, 0) == 0 || prctl(PR_SET_SECUREBITS, 0) == 0)
+        return 3;
+    if (chroot("/") < 0 || sethostname("x", 1) == 0)
+        return 4;
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    execl("/bin/grep", "grep", "-q", "CapEff:.0000000000040000", "/proc/self/status", NULL);
+    return 5;
+}
+
+static void one_capability_outlives_exec(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(keep_one_capability), 0);
 }
 
 static int lower_limits(void)
@@ -114,6 +156,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dropped_capabilities_are_gone),
+        cmocka_unit_test(one_capability_outlives_exec),
         cmocka_unit_test(a_limit_that_cannot_be_raised_stays_where_it_is),
         cmocka_unit_test(the_session_keyring_is_a_new_one),
         cmocka_unit_test(loopback_comes_up_in_a_new_network),

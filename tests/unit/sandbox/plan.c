@@ -202,6 +202,170 @@ static void a_grant_cannot_take_the_place_of_what_is_the_sandboxs_own(void **sta
     }
 }
 
+static int refusal(const struct fixture *f, struct err *e)
+{
+    struct plan p;
+    return plan_build_sandbox(&p, &(struct plan_input){&f->base, &f->features, &f->spec, 200001}, e);
+}
+
+static unsigned count(const struct plan *p, enum step_op op)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < p->count; i++)
+        n += p->steps[i].op == op;
+    return n;
+}
+
+static void a_template_has_slots_and_one_capability(void **state)
+{
+    struct fixture *f = *state;
+    struct plan p = build(f);
+    assert_false(has(&p, STEP_CLONE_ROOT, NULL));
+    assert_int_equal(count(&p, STEP_TMPFS), 1);
+    assert_int_equal(p.steps[position(&p, STEP_DROP_BOUNDING)].number, 0);
+    assert_int_equal(p.steps[position(&p, STEP_DROP_CAPS)].number, 0);
+    unsigned plain_rules = p.landlock_count;
+    plan_fini(&p);
+    f->spec.slots = 8;
+    p = build(f);
+    assert_int_equal(p.steps[position(&p, STEP_CLONE_ROOT)].number, 8);
+    assert_int_equal(count(&p, STEP_SLOT), 8);
+    assert_int_equal(count(&p, STEP_TMPFS), 9);
+    assert_true(has(&p, STEP_SLOT, "/run/slots/7"));
+    assert_true(has(&p, STEP_TMPFS, "/run/slots/7/tmp"));
+    assert_int_equal(p.landlock_count, plain_rules + 8);
+    /* all that a child sees is mounted before the copies are made, and no /tmp of another's */
+    unsigned at = position(&p, STEP_CLONE_ROOT);
+    assert_true(position(&p, STEP_PROC) < at && position(&p, STEP_ATTACH) < at && at < position(&p, STEP_TMPFS));
+    assert_true(position(&p, STEP_SLOT) < position(&p, STEP_CHECK_ROOT));
+    const struct step *tmp = &p.steps[position(&p, STEP_TMPFS)], *last = tmp;
+    for (unsigned i = 0; i < p.count; i++)
+        if (p.steps[i].op == STEP_TMPFS)
+            last = &p.steps[i];
+    assert_string_equal(last->path, "/tmp");
+    assert_string_equal(last->value, tmp->value);
+    assert_int_equal(last->number, tmp->number);
+    assert_int_equal(p.steps[position(&p, STEP_DROP_BOUNDING)].number, PLAN_KEEP_CHROOT);
+    assert_int_equal(p.steps[position(&p, STEP_DROP_CAPS)].number, PLAN_KEEP_CHROOT);
+    plan_fini(&p);
+    f->spec.slots = SANDBOX_SLOTS_MAX;
+    f->spec.mount_count = SETTINGS_MOUNTS_MAX;
+    for (unsigned i = 0; i < SETTINGS_MOUNTS_MAX; i++)
+        f->spec.mounts[i] = (struct sandbox_mount){.source = "/srv", .target = "/usr/share/a", .writable = true};
+    p = build(f);
+    assert_in_range(p.landlock_count, SANDBOX_SLOTS_MAX + SETTINGS_MOUNTS_MAX, PLAN_LANDLOCK_MAX);
+    plan_fini(&p);
+}
+
+static void only_a_function_has_slots_and_not_too_many(void **state)
+{
+    struct fixture *f = *state;
+    struct err e;
+    f->spec.slots = SANDBOX_SLOTS_MAX + 1;
+    assert_int_equal(refusal(f, &e), -EINVAL);
+    f->spec.slots = 1;
+    f->spec.kind = SANDBOX_SHELL;
+    assert_int_equal(refusal(f, &e), -EINVAL);
+    assert_non_null(strstr(e.text, "slots"));
+}
+
+static void the_base_tree_has_a_place_for_each_slot_and_the_bootstraps(void **state)
+{
+    struct fixture *f = *state;
+    char path[32];
+    for (unsigned i = 0; i < SANDBOX_SLOTS_MAX; i++) {
+        snprintf(path, sizeof(path), "/run/slots/%u", i);
+        assert_true(has(&f->base, STEP_DIR, path));
+    }
+    static const char *const dirs[] = {"/opt", "/var/runtime", "/var/runtime/node", "/var/runtime/python"};
+    for (unsigned i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
+        assert_true(has(&f->base, STEP_DIR, dirs[i]));
+    unsigned files = 0;
+    for (unsigned i = 0; i < f->base.count; i++) {
+        const struct step *s = &f->base.steps[i];
+        files += s->op == STEP_TEXT && strncmp(s->path, "/var/runtime/", 13) == 0;
+    }
+    assert_true(files > 0);
+}
+
+static void a_listener_is_made_when_the_loopback_is_up(void **state)
+{
+    struct fixture *f = *state;
+    struct err e;
+    f->spec.worker = SANDBOX_WORKER_LISTENER;
+    struct plan p = build(f);
+    unsigned at = position(&p, STEP_LISTEN);
+    assert_int_equal(at, position(&p, STEP_LOOPBACK) + 1);
+    assert_int_equal(p.steps[at].number, 9001);
+    assert_int_equal(p.steps[at].slot, SLOT_WORKER);
+    assert_string_equal(p.steps[position(&p, STEP_EXEC_INIT)].value, "worker");
+    plan_fini(&p);
+    f->spec.network_host = true;
+    assert_int_equal(refusal(f, &e), -EINVAL);
+    f->spec.network_host = false;
+    f->spec.worker = SANDBOX_WORKER_NONE;
+    p = build(f);
+    assert_false(has(&p, STEP_LISTEN, NULL));
+    assert_null(p.steps[position(&p, STEP_EXEC_INIT)].value);
+    plan_fini(&p);
+}
+
+static void a_runtimes_prefix_is_mounted_where_the_base_tree_lacks_it(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const shown[] = {"", "/usr", "/usr/local", "/usr/lib/jvm/java"};
+    for (unsigned i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
+        f->spec.runtime_prefix = shown[i];
+        struct plan p = build(f);
+        assert_false(has(&p, STEP_PIVOT, NULL));
+        plan_fini(&p);
+    }
+    static const char *const mounted[] = {"/opt", "/opt/py312", "/opt/a/b", "/srv/node",
+                                          "/home/me/.pyenv/versions/3.12"};
+    for (unsigned i = 0; i < sizeof(mounted) / sizeof(mounted[0]); i++) {
+        f->spec.runtime_prefix = mounted[i];
+        struct plan p = build(f);
+        unsigned at = position(&p, STEP_PIVOT);
+        assert_true(has(&p, STEP_ATTACH, mounted[i]));
+        for (unsigned k = 0; k < p.count; k++)
+            if (p.steps[k].slot == SLOT_RUNTIME && p.steps[k].op == STEP_ATTACH) {
+                assert_true(k < at);
+                assert_int_equal(p.steps[k].number, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+            }
+        assert_true(has(&p, STEP_REBIND, "/usr"));
+        assert_true(has(&p, strcmp(mounted[i], "/opt") ? STEP_POINT : STEP_DIR, mounted[i]));
+        plan_fini(&p);
+    }
+}
+
+static void a_runtimes_prefix_covers_nothing_of_the_sandboxs_own(void **state)
+{
+    struct fixture *f = *state;
+    struct err e;
+    static const char *const refused[] = {
+        "/",    "/proc",   "/dev/shm",    "/tmp",       "/tmp/py", "/var/task",  "/var/task/venv",
+        "/etc", "/etc/py", "/var",        "/run",       "/home",   "/run/slots", "/var/runtime/python",
+        "/sys", "/faasd",  "/opt/../etc", "/opt/py/..", "opt"};
+    for (unsigned i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        f->spec.runtime_prefix = refused[i];
+        if (refusal(f, &e) != -EINVAL)
+            fail_msg("'%s' was accepted", refused[i]);
+        assert_non_null(strstr(e.text, refused[i]));
+    }
+    f->spec.runtime_prefix = "/opt/py";
+    f->spec.mount_count = 1;
+    f->spec.mounts[0] = (struct sandbox_mount){.source = "/srv", .target = "/opt"};
+    assert_int_equal(refusal(f, &e), -EINVAL);
+    f->spec.mounts[0].target = "/opt/py/data"; /* a point that has to be there already */
+    struct plan p = build(f);
+    assert_false(has(&p, STEP_POINT, "/opt/py/data"));
+    plan_fini(&p);
+    f->spec.mounts[0].target = "/opt/data";
+    p = build(f);
+    assert_true(has(&p, STEP_POINT, "/opt/data"));
+    plan_fini(&p);
+}
+
 static void the_base_tree_copies_nothing_secret(void **state)
 {
     struct fixture *f = *state;
@@ -223,17 +387,46 @@ static void the_printed_plan_has_a_line_for_each_step(void **state)
     struct fixture *f = *state;
     struct plan p = build(f);
     struct buf out;
+    struct err e;
     buf_init(&out, 0);
-    assert_int_equal(sandbox_print_plan(&f->config, &f->features, &f->spec, &out), 0);
+    assert_int_equal(sandbox_print_plan(&f->config, &f->features, &f->spec, &out, &e), 0);
     assert_int_equal(buf_add(&out, "", 1), 0);
     unsigned lines = 0;
     for (const char *c = out.data; *c; c++)
         lines += *c == '\n';
     assert_in_range(lines, f->base.count + p.count + 3, f->base.count + p.count + 10);
     assert_non_null(strstr(out.data, "seccomp"));
+    assert_null(strstr(out.data, "sys_chroot"));
     assert_non_null(strstr(out.data, "/var/task from the version's directory ro,nosuid,nodev"));
     buf_fini(&out);
     plan_fini(&p);
+}
+
+static void a_printed_template_says_what_it_keeps(void **state)
+{
+    struct fixture *f = *state;
+    struct buf out;
+    struct err e;
+    buf_init(&out, 0);
+    f->spec.slots = 2;
+    f->spec.worker = SANDBOX_WORKER_SOCKET;
+    f->spec.runtime_prefix = "/opt/py312";
+    assert_int_equal(sandbox_print_plan(&f->config, &f->features, &f->spec, &out, &e), 0);
+    f->spec.slots = 0;
+    f->spec.worker = SANDBOX_WORKER_LISTENER;
+    assert_int_equal(sandbox_print_plan(&f->config, &f->features, &f->spec, &out, &e), 0);
+    assert_int_equal(buf_add(&out, "", 1), 0);
+    static const char *const parts[] = {"all but sys_chroot",
+                                        "/run/slots/1 ro,nosuid,nodev",
+                                        "/run/slots/1/tmp nosuid",
+                                        "/ 2 times",
+                                        "/opt/py312 from /opt/py312 ro,nosuid,nodev",
+                                        "127.0.0.1:9001",
+                                        "init worker"};
+    for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        if (!strstr(out.data, parts[i]))
+            fail_msg("'%s' is not in the plan", parts[i]);
+    buf_fini(&out);
 }
 
 int main(void)
@@ -249,8 +442,15 @@ int main(void)
         TEST(grants_get_a_root_with_their_mount_points),
         TEST(a_mount_point_within_the_hosts_tree_is_not_made),
         TEST(a_grant_cannot_take_the_place_of_what_is_the_sandboxs_own),
+        TEST(a_template_has_slots_and_one_capability),
+        TEST(only_a_function_has_slots_and_not_too_many),
+        TEST(the_base_tree_has_a_place_for_each_slot_and_the_bootstraps),
+        TEST(a_listener_is_made_when_the_loopback_is_up),
+        TEST(a_runtimes_prefix_is_mounted_where_the_base_tree_lacks_it),
+        TEST(a_runtimes_prefix_covers_nothing_of_the_sandboxs_own),
         TEST(the_base_tree_copies_nothing_secret),
         TEST(the_printed_plan_has_a_line_for_each_step),
+        TEST(a_printed_template_says_what_it_keeps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

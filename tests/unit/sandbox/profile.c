@@ -45,7 +45,7 @@ static void every_row_has_a_reason_and_a_known_name(void **state)
 static void the_programs_answer_as_the_tables_say(void **state)
 {
     (void)state;
-    for (int p = PROFILE_DEFAULT; p <= PROFILE_SHELL; p++) {
+    for (int p = PROFILE_DEFAULT; p < PROFILE_COUNT; p++) {
         size_t count;
         const struct seccomp_rule *rules = profile_rules((enum profile)p, &count);
         struct seccomp_program program = built((enum profile)p, false);
@@ -200,6 +200,29 @@ static void only_the_shell_has_terminal_requests(void **state)
     seccomp_program_fini(&shell);
 }
 
+static void only_templates_move_into_roots(void **state)
+{
+    (void)state;
+    size_t plain_count, template_count, changed = 0;
+    struct seccomp_program function = built(PROFILE_DEFAULT, false), template = built(PROFILE_TEMPLATE, false);
+    const struct attempt move = {SYS_chroot, {(long)"/no/such/root"}}, drop = {SYS_capset, {0}};
+    assert_int_equal(try_under(&function, move), EPERM);
+    assert_int_equal(try_under(&function, drop), EPERM);
+    assert_int_equal(try_under(&template, move), ENOENT);
+    assert_int_equal(try_under(&template, drop), EFAULT);
+    /* nothing else differs */
+    const struct seccomp_rule *plain = profile_rules(PROFILE_DEFAULT, &plain_count);
+    const struct seccomp_rule *of_template = profile_rules(PROFILE_TEMPLATE, &template_count);
+    assert_int_equal(plain_count, template_count);
+    for (size_t i = 0; i < plain_count; i++) {
+        assert_string_equal(plain[i].syscall, of_template[i].syscall);
+        changed += plain[i].error != of_template[i].error;
+    }
+    assert_int_equal(changed, 2);
+    seccomp_program_fini(&function);
+    seccomp_program_fini(&template);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +233,7 @@ int main(void)
         cmocka_unit_test(bare_the_same_calls_get_through),
         cmocka_unit_test(memfd_create_is_absent_where_memfds_could_be_executed),
         cmocka_unit_test(only_the_shell_has_terminal_requests),
+        cmocka_unit_test(only_templates_move_into_roots),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

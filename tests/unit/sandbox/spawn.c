@@ -1,157 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Live sandboxes with the real init and the real filter, looked at from outside. */
-#include "sandbox/spawn.h"
-
-#include "base/fdio.h"
-#include "base/fmt.h"
-#include "os/pidfd.h"
+#include "live.h"
 
 #include <dirent.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 
-#include <cmocka.h>
-
-enum { WAIT_MS = 20000, CODE_OWNER = 700001, INSTANCE = 700002, ROUNDS = 200 };
-
-static char dir[] = "/tmp/faasd-unit-spawn-XXXXXX";
-static struct cgroup_tree *tree;
-static struct sandbox_base *base;
-static struct feature_set features;
-static int code_fd = -1;
-
-static const char *in_dir(char out[128], const char *name)
-{
-    fmt_to(out, 128, "%s/%s", dir, name);
-    return out;
-}
-
-static int open_all(void **state)
-{
-    (void)state;
-    static struct config config;
-    struct err e;
-    char path[128], name[64];
-    if (geteuid() != 0)
-        return 0;
-    static const char *const dirs[] = {"scratch", "code", "grant"};
-    if (!mkdtemp(dir))
-        return -1;
-    for (unsigned i = 0; i < 3; i++)
-        if (mkdir(in_dir(path, dirs[i]), 0755) < 0)
-            return -1;
-    code_fd = open(in_dir(path, "code"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    strcpy(config.etc[config.etc_count++], "ld.so.cache");
-    fmt_to(name, sizeof(name), "faasd-unit-spawn-%d", getpid());
-    scoped_fd self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-    const struct sandbox_base_options o = {.config = &config,
-                                           .features = &features,
-                                           .scratch_dir = in_dir(path, "scratch"),
-                                           .code_owner = CODE_OWNER,
-                                           .self_fd = self};
-    int r = feature_probe(&features, &e);
-    if (r == 0)
-        r = cgroup_tree_open(&tree, name, &e);
-    if (r == 0)
-        r = sandbox_base_open(&base, &o, &e);
-    if (r < 0)
-        print_message("%s\n", e.text);
-    return r;
-}
-
-static int close_all(void **state)
-{
-    (void)state;
-    char path[128];
-    sandbox_base_close(base);
-    cgroup_tree_close(tree, true);
-    if (geteuid() != 0)
-        return 0;
-    fd_close(&code_fd);
-    rmdir(in_dir(path, "scratch"));
-    rmdir(in_dir(path, "code"));
-    rmdir(in_dir(path, "grant"));
-    return rmdir(dir);
-}
-
-static void need_base(void)
-{
-    if (!base) {
-        print_message("skipped: sandboxes need root\n");
-        skip();
-    }
-}
-
-static struct sandbox_spec plain_spec(void)
-{
-    return (struct sandbox_spec){
-        .kind = SANDBOX_FUNCTION,
-        .worker = SANDBOX_WORKER_SOCKET,
-        .name = "unit",
-        .hostname = "unit-host",
-        .code_dirfd = code_fd,
-        .host_uid = INSTANCE,
-        .tmp_bytes = 1 << 20,
-        .limits = {.memory_bytes = 64 << 20, .pids = 32, .cpu_weight = 100},
-    };
-}
-
-/* Until init runs, or what the child said. */
-static int wait_complete(const struct sandbox *s, struct err *ret_said)
-{
-    struct pollfd p = {.fd = s->error_fd, .events = POLLIN};
-    assert_int_equal(poll(&p, 1, WAIT_MS), 1);
-    *ret_said = (struct err){0};
-    ssize_t n = read(s->error_fd, ret_said, sizeof(*ret_said));
-    return n == 0 ? 0 : -ret_said->code;
-}
-
-static struct sandbox start(const struct sandbox_spec *spec)
-{
-    struct sandbox s;
-    struct err e;
-    int r = sandbox_spawn(base, tree, spec, &s, &e);
-    if (r == 0)
-        r = wait_complete(&s, &e);
-    if (r < 0)
-        fail_msg("%s", e.text);
-    return s;
-}
-
-static int stop(struct sandbox *s)
-{
-    int status = -1, r;
-    struct err e;
-    assert_int_equal(cgroup_kill(s->group, &e), 0);
-    assert_int_equal(pidfd_reap(s->pidfd, true, &status), 1);
-    while ((r = cgroup_remove(s->group)) == -EBUSY)
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-    assert_int_equal(r, 0);
-    fd_close(&s->pidfd);
-    fd_close(&s->error_fd);
-    fd_close(&s->control_fd);
-    fd_close(&s->log_fd);
-    fd_close(&s->worker_fd);
-    return status;
-}
-
-/* errno of looking at a path as the sandbox sees it, 0 when it is there. Resolved inside its root, so absolute links stay inside. */
-static int look(const struct sandbox *s, const char *path)
-{
-    char full[256];
-    struct stat st;
-    fmt_to(full, sizeof(full), "/proc/%d/root%s", s->pid, path);
-    return lstat(full, &st) < 0 ? errno : 0;
-}
+enum { ROUNDS = 200 };
 
 static void a_sandbox_is_what_was_planned(void **state)
 {
@@ -369,6 +224,45 @@ static void a_sandbox_dies_with_the_process_that_made_it(void **state)
     close(out[1]);
 }
 
+/* As an idle instance is when its daemon is killed: what the v1 freezer holds would outlive it. */
+static void a_frozen_sandbox_dies_with_the_process_that_made_it(void **state)
+{
+    (void)state;
+    need_base();
+    if (!cgroup_tree_has_freeze(tree)) {
+        print_message("skipped: this host has no cgroup.freeze\n");
+        skip();
+    }
+    int out[2], status;
+    assert_int_equal(pipe(out), 0);
+    pid_t parent = fork();
+    if (parent == 0) {
+        struct err e;
+        struct sandbox_spec spec = plain_spec();
+        struct sandbox s = start(&spec);
+        if (cgroup_freeze(s.group, true, &e) < 0)
+            s.pid = 0;
+        (void)!write(out[1], &s.pid, sizeof(s.pid));
+        raise(SIGKILL);
+    }
+    pid_t init = 0;
+    assert_int_equal(fd_read_full(out[0], &init, sizeof(init)), sizeof(init));
+    assert_true(init > 0);
+    char path[48], text[512];
+    fmt_to(path, sizeof(path), "/proc/%d/stat", init);
+    bool dead = false;
+    for (unsigned i = 0; i < WAIT_MS && !dead; i++) {
+        dead = fd_read_file_at(AT_FDCWD, path, text, sizeof(text), NULL) < 0 || strstr(text, ") Z ");
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    assert_true(dead);
+    assert_true(waitpid(parent, &status, 0) == parent);
+    struct err e;
+    assert_int_equal(cgroup_tree_sweep(tree, &e), 1);
+    close(out[0]);
+    close(out[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -380,6 +274,7 @@ int main(void)
         cmocka_unit_test(a_failing_step_is_told_word_for_word),
         cmocka_unit_test(many_starts_leave_nothing_behind),
         cmocka_unit_test(a_sandbox_dies_with_the_process_that_made_it),
+        cmocka_unit_test(a_frozen_sandbox_dies_with_the_process_that_made_it),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }

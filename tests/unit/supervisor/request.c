@@ -84,7 +84,8 @@ static void only_types_that_a_gateway_sends_are_known(void **state)
     struct err e;
     for (uint32_t type = 0; type < 300; type++) {
         union request r = {.plain = {.header = {.type = type, .size = sizeof(struct message_plain), .id = 1}}};
-        bool known = type == MESSAGE_HELLO || type == MESSAGE_KILL || type == MESSAGE_USAGE;
+        bool known = type == MESSAGE_HELLO || type == MESSAGE_KILL || type == MESSAGE_USAGE || type == MESSAGE_FREEZE ||
+                     type == MESSAGE_THAW;
         assert_int_equal(request_check(&r, sizeof(struct message_plain), &c, &e), known ? REQUEST_OK : REQUEST_BAD);
     }
 }
@@ -112,7 +113,9 @@ static void values_out_of_range_are_bad(void **state)
         assert_int_equal(judge(&r), REQUEST_BAD);                                                                      \
     } while (0)
     SPOIL(kind, MESSAGE_SPAWN_DELETE + 1);
-    SPOIL(runtime, SETTINGS_RUNTIME_NATIVE + 1);
+    SPOIL(runtime, SETTINGS_RUNTIMES);
+    SPOIL(slots, MESSAGE_SLOTS_MAX + 1);
+    SPOIL(slots, UINT32_MAX);
     SPOIL(network, SETTINGS_NETWORK_HOST + 1);
     SPOIL(tmp_exec, 2);
     SPOIL(mount_count, SETTINGS_MOUNTS_MAX + 1);
@@ -303,6 +306,99 @@ static void a_helper_gets_no_more_than_a_helpers_share(void **state)
     assert_int_equal(judge(&r), REQUEST_BAD);
 }
 
+static void only_a_function_is_a_template(void **state)
+{
+    (void)state;
+    union request r = spawn();
+    r.spawn.runtime = SETTINGS_RUNTIME_PYTHON;
+    r.spawn.slots = MESSAGE_SLOTS_MAX;
+    assert_int_equal(judge(&r), REQUEST_OK);
+    r.spawn.kind = MESSAGE_SPAWN_SHELL;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    static const uint32_t without[] = {SETTINGS_RUNTIME_EXEC, SETTINGS_RUNTIME_PROVIDED};
+    for (unsigned i = 0; i < 2; i++) {
+        r = spawn();
+        r.spawn.runtime = without[i];
+        assert_int_equal(judge(&r), REQUEST_OK);
+        r.spawn.slots = 1;
+        assert_int_equal(judge(&r), REQUEST_REFUSED);
+    }
+}
+
+static void a_runtime_has_to_be_one_of_the_configurations(void **state)
+{
+    (void)state;
+    struct config c = granting();
+    struct err e;
+    c.runtime_count = 2;
+    strcpy(c.runtimes[0].name, "python3.12");
+    strcpy(c.runtimes[1].name, "node");
+    union request r = spawn();
+    r.spawn.runtime = SETTINGS_RUNTIME_PYTHON;
+    strcpy(r.spawn.runtime_name, "python3.12");
+    assert_int_equal(request_check(&r, r.header.size, &c, &e), REQUEST_OK);
+    assert_ptr_equal(request_find_runtime(&c, "node"), &c.runtimes[1]);
+    assert_null(request_find_runtime(&c, "nod"));
+    static const char *const unknown[] = {"python3.11", "python3.1", "python3.12 ", "../../etc"};
+    for (unsigned i = 0; i < 4; i++) {
+        strcpy(r.spawn.runtime_name, unknown[i]);
+        assert_int_equal(request_check(&r, r.header.size, &c, &e), REQUEST_REFUSED);
+        assert_non_null(strstr(e.text, unknown[i]));
+        assert_non_null(strstr(e.text, "runtimes"));
+    }
+    memset(r.spawn.runtime_name, 'a', sizeof(r.spawn.runtime_name));
+    assert_int_equal(request_check(&r, r.header.size, &c, &e), REQUEST_BAD);
+    r = spawn();
+    r.spawn.kind = MESSAGE_SPAWN_DELETE;
+    memset(r.spawn.function, 0, sizeof(r.spawn.function));
+    memset(r.spawn.digest, 0, sizeof(r.spawn.digest));
+    memset(r.spawn.revision, 0, sizeof(r.spawn.revision));
+    assert_int_equal(request_check(&r, r.header.size, &c, &e), REQUEST_OK);
+    strcpy(r.spawn.runtime_name, "node");
+    assert_int_equal(request_check(&r, r.header.size, &c, &e), REQUEST_BAD);
+}
+
+static void the_runtime_api_is_never_on_the_hosts_network(void **state)
+{
+    (void)state;
+    struct config c = granting();
+    struct err e;
+    union request r = spawn();
+    r.spawn.network = SETTINGS_NETWORK_HOST;
+    assert_int_equal(request_check(&r, r.header.size, &c, &e), REQUEST_OK);
+    r.spawn.runtime = SETTINGS_RUNTIME_PROVIDED;
+    assert_int_equal(request_check(&r, r.header.size, &c, &e), REQUEST_REFUSED);
+    assert_non_null(strstr(e.text, "Runtime API"));
+}
+
+static void a_child_needs_a_template_and_a_process(void **state)
+{
+    (void)state;
+    union request r = {.prepare = {.header = {.type = MESSAGE_PREPARE, .size = sizeof(struct message_prepare), .id = 8},
+                                   .template = 7}};
+    assert_int_equal(judge(&r), REQUEST_OK);
+    r.prepare.template = 8;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r.prepare.template = 0;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r.prepare.template = 7;
+    r.header.id = 0;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r = (union request){
+        .adopt = {.header = {.type = MESSAGE_ADOPT, .size = sizeof(struct message_adopt), .id = 8}, .pid = 1234}};
+    assert_int_equal(judge(&r), REQUEST_OK);
+    r.adopt.reserved = 1;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r.adopt.reserved = 0;
+    static const int32_t none[] = {1, 0, -1, INT32_MIN};
+    for (unsigned i = 0; i < 4; i++) {
+        r.adopt.pid = none[i];
+        assert_int_equal(judge(&r), REQUEST_BAD);
+    }
+    r.header.size--;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+}
+
 static void tree_messages_need_the_names_they_use(void **state)
 {
     (void)state;
@@ -342,6 +438,10 @@ int main(void)
         cmocka_unit_test(memory_beyond_the_hosts_budget_is_refused),
         cmocka_unit_test(the_unpacker_gets_its_directory_and_nothing_else),
         cmocka_unit_test(a_helper_gets_no_more_than_a_helpers_share),
+        cmocka_unit_test(only_a_function_is_a_template),
+        cmocka_unit_test(a_runtime_has_to_be_one_of_the_configurations),
+        cmocka_unit_test(the_runtime_api_is_never_on_the_hosts_network),
+        cmocka_unit_test(a_child_needs_a_template_and_a_process),
         cmocka_unit_test(tree_messages_need_the_names_they_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

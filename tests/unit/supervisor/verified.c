@@ -21,6 +21,20 @@ static void only_what_was_added_is_verified(void **state)
     verified_fini(&v);
 }
 
+static void a_template_is_verified_apart_from_its_function(void **state)
+{
+    struct verified v;
+    struct message_spawn plain = {.kind = MESSAGE_SPAWN_FUNCTION};
+    struct message_spawn template = {.kind = MESSAGE_SPAWN_FUNCTION, .slots = 8};
+    (void)state;
+    assert_int_equal(verified_init(&v), 0);
+    verified_add(&v, verified_plan(&plain), "aa");
+    assert_false(verified_has(&v, verified_plan(&template), "aa"));
+    verified_add(&v, verified_plan(&template), "aa");
+    assert_true(verified_has(&v, verified_plan(&template), "aa"));
+    verified_fini(&v);
+}
+
 static void a_shell_is_verified_apart_from_its_function(void **state)
 {
     (void)state;
@@ -50,6 +64,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_what_was_added_is_verified),
+        cmocka_unit_test(a_template_is_verified_apart_from_its_function),
         cmocka_unit_test(a_shell_is_verified_apart_from_its_function),
         cmocka_unit_test(more_revisions_than_slots_are_forgotten_never_confused),
     };

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/event.h"
+
+#include "codec/json_check.h"
+
+static bool is_json_due(const struct settings *s)
+{
+    return s->runtime == SETTINGS_RUNTIME_PYTHON || s->runtime == SETTINGS_RUNTIME_NODE ||
+           s->runtime == SETTINGS_RUNTIME_PROVIDED;
+}
+
+bool event_admit(struct invocation *inv, const struct settings *s)
+{
+    struct str body = inv->exchange->body;
+    size_t at;
+    if (!is_json_due(s) || body.n == 0 || json_check(body, &at))
+        return true;
+    invocation_fail(inv, INVOCATION_REFUSED, 400, "BadRequest",
+                    at < body.n ? "the event is not JSON: byte %zu is where it goes wrong"
+                                : "the event is not JSON: it ends too early, at byte %zu",
+                    at);
+    return false;
+}
+
+struct str event_bytes(const struct invocation *inv, const struct settings *s)
+{
+    struct str body = inv->exchange->body;
+    return body.n == 0 && is_json_due(s) ? STR_LITERAL("{}") : body;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The event of a request as its runtime takes it (CONTRACT 3): python, node and provided get JSON, native and exec get bytes. */
+#ifndef FAASD_GATEWAY_EVENT_H
+#define FAASD_GATEWAY_EVENT_H
+
+#include "gateway/invocation.h"
+
+/* False: the body is not what such a function takes; the invocation has been ended with 400. */
+bool event_admit(struct invocation *inv, const struct settings *s);
+/* What the function gets; borrowed from the exchange. An empty body is {} where JSON is due. */
+struct str event_bytes(const struct invocation *inv, const struct settings *s);
+
+#endif

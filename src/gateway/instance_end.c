@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How an instance, or the process in it, ends: what the supervisor tells about it, and what its request is told. */
+#include "gateway/instance_internal.h"
+
+#include "base/units.h"
+#include "gateway/pool_events.h"
+#include "gateway/verdict_runtime.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+static uint32_t since(uint32_t now, uint32_t seen)
+{
+    return now > seen ? now - seen : 0;
+}
+
+static struct verdict_facts collect_facts(struct instance *i, const struct message_exited *m, char *tail)
+{
+    return (struct verdict_facts){
+        .version = i->version,
+        .oom_kills = since(m->oom_kills, i->oom_seen),
+        .pids_denied = since(m->pids_denied, i->pids_seen),
+        .memory_peak_bytes = m->memory_peak_bytes,
+        .shmem_bytes = m->shmem_bytes,
+        .tail = line_reader_tail(i->driver == &driver_exec ? &i->channel.log : &i->log, tail),
+    };
+}
+
+/* Did it end by itself, in a way that the kernel still knows? A KILL that came behind its end changes nothing about that. */
+static bool tells_status(const struct message_exited *m)
+{
+    if (m->status == MESSAGE_STATUS_UNKNOWN)
+        return false;
+    return !(m->killed && WIFSIGNALED(m->status) && WTERMSIG(m->status) == SIGKILL);
+}
+
+/* How it ended, for people: its worker's status where init, or for a child the supervisor, could tell it. */
+static void describe_end(const struct instance *i, const struct message_exited *m, char out[ERR_TEXT_MAX])
+{
+    char status[VERDICT_STATUS_MAX];
+    if (i->failed.head.type == INIT_WORKER_EXITED && (i->failed.flags & INIT_DONE_EXEC_FAILED)) {
+        const char *name = strerrorname_np(i->failed.error);
+        snprintf(out, ERR_TEXT_MAX, "the handler '%.100s' can't be executed: %s", i->version->settings.handler,
+                 name ? name : "?");
+    } else if (i->failed.head.type == INIT_WORKER_EXITED) {
+        verdict_print_status(i->failed.status, status);
+        snprintf(out, ERR_TEXT_MAX, "the worker %s", status);
+    } else if (instance_is_child(i) && tells_status(m)) {
+        verdict_print_status(m->status, status);
+        snprintf(out, ERR_TEXT_MAX, "the worker %s", status);
+    } else if (i->doom != INSTANCE_NOT_DOOMED) {
+        snprintf(out, ERR_TEXT_MAX, "%s", i->doom_text);
+    } else if (instance_is_child(i)) {
+        snprintf(out, ERR_TEXT_MAX, "the worker ended");
+    } else {
+        verdict_print_status(m->status, status);
+        snprintf(out, ERR_TEXT_MAX, "the sandbox %s", status);
+    }
+}
+
+static void answer_invocation(struct instance *i, const struct message_exited *m)
+{
+    struct invocation *inv = i->invocation;
+    if (!inv)
+        return;
+    i->invocation = NULL;
+    char tail[LINE_READER_TAIL];
+    struct verdict_facts facts = collect_facts(i, m, tail);
+    char how[ERR_TEXT_MAX];
+    describe_end(i, m, how);
+    if (i->doom == INSTANCE_TIMED_OUT)
+        verdict_timeout(inv, &facts);
+    else if (i->doom == INSTANCE_BAD_REPLY && !facts.oom_kills)
+        invocation_fail(inv, INVOCATION_CRASHED, 502, "BadReply", "%s", i->doom_text);
+    else if (i->driver == &driver_provided && i->failed.head.type == INIT_WORKER_EXITED)
+        verdict_runtime(inv, &i->failed, &facts);
+    else
+        verdict_crash(inv, how, &facts);
+}
+
+/* ---- the program or the worker ended, the sandbox lives ---- */
+
+static void judge_program(struct instance *i, const struct verdict_facts *facts)
+{
+    struct invocation *inv = i->invocation;
+    i->invocation = NULL;
+    bool ready = i->channel.state == EXEC_CHANNEL_READY;
+    verdict_program(inv, &i->failed, facts);
+    line_reader_end(&i->log);
+    instance_after_request(i, false);
+    if (ready)
+        instance_ready(i);
+}
+
+static void judge_worker(struct instance *i, const struct message_exited *m)
+{
+    answer_invocation(i, m);
+    line_reader_end(&i->log);
+    if (pool_on_process_lost(i->pool, i))
+        instance_begin_again(i);
+    else
+        instance_stop(i, INSTANCE_CRASHED, "its process was lost too often");
+}
+
+void instance_on_usage(struct instance *i, const struct message_exited *m)
+{
+    if (i->state != INSTANCE_JUDGING)
+        return;
+    char tail[LINE_READER_TAIL];
+    line_reader_drain(&i->log);
+    struct verdict_facts facts = collect_facts(i, m, tail);
+    if (facts.oom_kills) {
+        /* On v1 the kernel killed one process of it; the promise is that the instance dies whole. */
+        instance_stop(i, INSTANCE_CRASHED, "out of memory");
+        return;
+    }
+    bool is_worker = i->failed.head.type == INIT_WORKER_EXITED;
+    if (is_worker)
+        judge_worker(i, m);
+    else
+        judge_program(i, &facts);
+    i->oom_seen = m->oom_kills;
+    i->pids_seen = m->pids_denied;
+}
+
+/* ---- the end of it all ---- */
+
+/* The supervisor holds nothing of it any more. */
+static void go(struct instance *i, bool failed_start, const struct err *why)
+{
+    instance_set_state(i, INSTANCE_GONE);
+    ev_timer_stop(i->gateway->loop, &i->timer);
+    link_unregister(i->gateway->link, &i->waiter);
+    if (i->on_trial)
+        instance_tell_trial(i, why);
+    pool_on_instance_gone(i->pool, i, failed_start);
+}
+
+static void explain_out_of_memory(struct instance *i, const struct message_exited *m)
+{
+    char limit[UNITS_TEXT_MAX];
+    units_format_size(i->version->settings.memory_bytes, limit);
+    int n =
+        snprintf(i->doom_text, sizeof(i->doom_text), "out of memory while starting: the limit 'memory' is %s", limit);
+    if (m->shmem_bytes)
+        snprintf(i->doom_text + n, sizeof(i->doom_text) - (size_t)n, ", of which %.1fM was in /tmp and shared memory",
+                 (double)m->shmem_bytes / 1048576);
+}
+
+/* Why it never became ready, as the deployer and those who waited for it are told. */
+static void explain_failed_start(struct instance *i, const struct message_exited *m)
+{
+    char how[ERR_TEXT_MAX];
+    char tail[LINE_READER_TAIL];
+    if (m->oom_kills) {
+        explain_out_of_memory(i, m);
+        return;
+    }
+    if (i->fault.type.n)
+        return; /* it said so itself, and doom_text repeats it */
+    describe_end(i, m, how);
+    struct str said = line_reader_tail(&i->log, tail);
+    if (said.n)
+        snprintf(i->doom_text, sizeof(i->doom_text), "%.120s: %.*s", how, said.n < 120 ? (int)said.n : 120, said.p);
+    else
+        snprintf(i->doom_text, sizeof(i->doom_text), "%s", how);
+}
+
+void instance_on_exited(struct instance *i, const struct message_exited *m)
+{
+    bool failed_start = i->ready_ns == 0 && i->doom != INSTANCE_RETIRED;
+    bool crashed = i->doom == INSTANCE_NOT_DOOMED || i->doom == INSTANCE_CRASHED;
+    if (i->state != INSTANCE_STOPPING)
+        instance_set_state(i, INSTANCE_STOPPING);
+    /* What init and the worker said with their last breath may still stand in the sockets. */
+    exec_channel_drain(&i->channel);
+    line_reader_drain(&i->log);
+    if (failed_start)
+        explain_failed_start(i, m);
+    answer_invocation(i, m);
+    if (instance_is_child(i) && failed_start)
+        template_child_failed(i, i->fault.type.n > 0 || m->oom_kills > 0);
+    else if (instance_is_child(i) && crashed && !m->oom_kills)
+        template_child_crashed(i, m->status);
+    struct err why;
+    err_say(&why, ECHILD, "%s", i->doom_text[0] ? i->doom_text : "it ended before it was ready");
+    go(i, failed_start, &why);
+}
+
+void instance_on_spawn_failed(struct instance *i, const struct message_failed *m)
+{
+    if (i->state != INSTANCE_STOPPING)
+        instance_set_state(i, INSTANCE_STOPPING);
+    instance_doom(i, INSTANCE_START_FAILED, m->error.text);
+    if (i->invocation) {
+        struct invocation *inv = i->invocation;
+        i->invocation = NULL;
+        invocation_fail(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", "%s", m->error.text);
+    }
+    go(i, true, &m->error);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the pool's files share:
+ *   pools.c        the host: budgets over all functions, who makes room for whom, the graveyard
+ *   pool.c         one function: its queue, its idle instances, what follows from a change of an instance's state
+ *   pool_version.c what becomes of instances when another version is the current one
+ *   pool_start.c   what is started: an instance of its own, a template, a child of one; trials
+ *   pool_report.c  counts and lists for people
+ */
+#ifndef FAASD_GATEWAY_POOL_INTERNAL_H
+#define FAASD_GATEWAY_POOL_INTERNAL_H
+
+#include "base/clock.h"
+#include "gateway/freezer.h"
+#include "gateway/instance.h"
+#include "gateway/policy.h"
+#include "gateway/pool_events.h"
+
+/* The host's share: budgets over all functions. */
+struct pools {
+    struct gateway *gateway;
+    struct list idle;      /* struct instance.host_idle_link, most recently used first: who makes room for others */
+    struct list templates; /* struct template.host_link: open or retiring */
+    struct list changed;   /* struct pool.changed_link: to be looked at before the loop blocks */
+    struct list graveyard; /* struct instance.link */
+    ev_prepare turn_end;
+    struct freezer freezer;
+    uint64_t memory_bytes;   /* limits of all that are neither stopping nor gone */
+    uint64_t kept_bytes;     /* of the budget, what functions have reserved and do not hold */
+    uint64_t promised_bytes; /* all that current versions have reserved */
+    unsigned instances;      /* neither stopping nor gone, counted */
+    unsigned alive;          /* all that are not gone */
+    bool separable;          /* children of one template can be kept apart (Landlock ABI 6) */
+};
+
+struct pool {
+    struct pools *pools;
+    struct function *function; /* its owner */
+    struct list idle;          /* struct instance.link, counted ones, most recently used first; unused ones last */
+    struct list trials;        /* IDLE, of versions that are not current yet */
+    struct list others;        /* every other state, and older versions */
+    struct list templates;     /* struct template.link: hoped for, open, retiring, of any version */
+    struct list changed_link;  /* struct pools.changed */
+    unsigned counts[INSTANCE_GONE + 1]; /* of counted instances, by state */
+    unsigned stopping;                  /* counted or not */
+    struct list queue;                  /* struct invocation.queue_link, oldest first */
+    unsigned queued;
+    ev_timer wake;     /* the earliest of: queue_timeout of the oldest request, keep_warm, the end of a backoff */
+    unsigned failures; /* instances lost in a row without a good reply between */
+    uint64_t backoff_until_ms; /* boottime */
+    uint64_t used_ms;          /* boottime: the end of the last request; 0 = none yet */
+    struct policy_peak peak;   /* of requests at once, where instances are used up */
+    bool makes_spares;         /* the current version's instances are made ahead of need */
+    bool short_of_memory;      /* the last decision was held back by the host's budget */
+    uint64_t memory_bytes;     /* its part of pools.memory_bytes */
+    uint64_t kept_bytes;       /* its part of pools.kept_bytes */
+    uint64_t promised_bytes;   /* its part of pools.promised_bytes */
+};
+
+static inline uint64_t pool_now_ms(void)
+{
+    return clock_boot_ns() / 1000000;
+}
+
+/* ---- pools.c ---- */
+
+/* Gives up idle instances of others, then templates that nobody lives by, until one more instance of `v` fits. Made ahead of need it takes the place only of what
+ * has been idle for POOLS_SPARE_AFTER_MS: two functions in use would else take each other's spares away over and over. */
+enum { POOLS_SPARE_AFTER_MS = 10000 };
+bool pools_make_room(struct pools *p, const struct pool *for_pool, const struct version *v, bool ahead);
+/* An instance of `p` takes up its memory, or gives it back. */
+void pools_take_memory(struct pool *p, const struct instance *i);
+void pools_give_memory(struct pool *p, const struct instance *i);
+/* The current version changed: so did what it has reserved. */
+void pools_settle_reserve(struct pool *p);
+/* Could `v` reserve what it asks for? 0, or -EINVAL with a sentence for the deployer. */
+int pools_check_reserve(const struct pool *p, const struct version *v, struct err *e);
+/* Looked at before the loop blocks. */
+void pools_note_change(struct pool *p);
+
+/* ---- pool.c ---- */
+
+/* Of the current version, starting, serving or ready to; templates are none of them. */
+unsigned pool_total(const struct pool *p);
+/* Carries the policy out, until it asks for nothing more. */
+void pool_evaluate(struct pool *p);
+struct policy_view pool_look(const struct pool *p);
+struct invocation *pool_dequeue(struct pool *p); /* the oldest that waits, the caller's now; NULL = none */
+
+/* ---- pool_start.c ---- */
+
+enum pool_start {
+    POOL_STARTED,
+    POOL_START_WAITS, /* for a template under way, or for a slot of one: something will change by itself */
+    POOL_NO_ROOM,     /* in the host's budget */
+    POOL_NO_MEMORY,
+};
+/* `ahead` of need: see pools_make_room. */
+enum pool_start pool_start_one(struct pool *p, bool ahead);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/claim.h"
+
+#include "base/fdio.h"
+#include "base/fmt.h"
+#include "base/str.h"
+#include "os/pidfd.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { STATUS_BYTES = 8192, STAT_BYTES = 1024, STAT_STARTTIME = 22, OTHERS_MAX = 256 };
+
+static int deny(struct err *e, const struct claim *c, const char *what)
+{
+    return err_say(e, EPERM, "process %d %s", c->pid, what);
+}
+
+static int read_proc(pid_t pid, const char *file, char *out, size_t cap)
+{
+    char path[48];
+    fmt_to(path, sizeof(path), "/proc/%d/%s", pid, file);
+    return (int)fd_read_file_at(AT_FDCWD, path, out, cap, NULL);
+}
+
+/* Clock ticks since boot, 0 when it is gone. Fields are counted from the end of the name, which may hold anything (proc(5)). */
+static uint64_t start_time(pid_t pid)
+{
+    char text[STAT_BYTES];
+    const char *name_end = read_proc(pid, "stat", text, sizeof(text)) > 0 ? strrchr(text, ')') : NULL;
+    if (!name_end)
+        return 0;
+    struct str rest = str_from(name_end + 1), field = {0};
+    for (int i = 2; i <= STAT_STARTTIME && (i == 2 || rest.n); i++)
+        field = str_cut(rest, ' ', &rest, NULL);
+    uint64_t ticks;
+    return str_to_u64(field, &ticks) ? ticks : 0;
+}
+
+static int check_place(const struct claim *c, struct err *e)
+{
+    pid_t others[OTHERS_MAX];
+    unsigned count;
+    if (!cgroup_holds(c->group, c->pid, others, OTHERS_MAX, &count))
+        return deny(e, c, "is not in the groups that were made for it");
+    if (count == OTHERS_MAX)
+        return deny(e, c, "is in a crowd");
+    uint64_t own = count > 0 ? start_time(c->pid) : 0;
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t other = start_time(others[i]);
+        if (other && other < own)
+            return err_say(e, EPERM, "process %d is in its groups with process %d, which is older", c->pid, others[i]);
+    }
+    return 0;
+}
+
+static int check_namespace(const struct claim *c, struct err *e)
+{
+    char path[48];
+    struct stat own, wanted;
+    fmt_to(path, sizeof(path), "/proc/%d/ns/pid", c->init);
+    if (stat(path, &wanted) < 0)
+        return err_set(e, errno, "look at '%s'", path);
+    fmt_to(path, sizeof(path), "/proc/%d/ns/pid", c->pid);
+    if (stat(path, &own) < 0)
+        return err_set(e, errno == ENOENT ? ESRCH : errno, "look at '%s'", path);
+    if (own.st_dev != wanted.st_dev || own.st_ino != wanted.st_ino)
+        return deny(e, c, "is not in the template's pid namespace");
+    return c->pid == c->init ? deny(e, c, "is the template's init") : 0;
+}
+
+/* The value behind "\nName:\t", to the end of its line. */
+static struct str status_field(const char *status, const char *name)
+{
+    struct str rest = str_from(status);
+    while (rest.n) {
+        struct str line = str_cut(rest, '\n', &rest, NULL), value;
+        bool found;
+        if (str_is(str_cut(line, ':', &value, &found), name) && found)
+            return str_skip(value, 1);
+    }
+    return (struct str){0};
+}
+
+static bool ids_are(struct str ids, uint32_t wanted)
+{
+    unsigned count = 0;
+    while (ids.n) {
+        uint64_t id;
+        if (!str_to_u64(str_cut(ids, '\t', &ids, NULL), &id) || id != wanted)
+            return false;
+        count++;
+    }
+    return count == 4; /* real, effective, saved, file system */
+}
+
+static int check_status(const struct claim *c, struct err *e)
+{
+    static const struct {
+        const char *name, *wanted, *what;
+    } fields[] = {
+        {"CapInh", "0000000000000000", "has an inheritable capability"},
+        {"CapPrm", "0000000000000000", "has a permitted capability"},
+        {"CapEff", "0000000000000000", "has an effective capability"},
+        {"CapAmb", "0000000000000000", "has an ambient capability"},
+        {"NoNewPrivs", "1", "may gain privileges"},
+        {"Seccomp", "2", "has no filter"},
+    };
+    char status[STATUS_BYTES];
+    int n = read_proc(c->pid, "status", status, sizeof(status));
+    if (n < 0)
+        return err_set(e, n == -ENOENT ? ESRCH : -n, "read the status of process %d", c->pid);
+    if (!ids_are(status_field(status, "Uid"), c->host_uid) || !ids_are(status_field(status, "Gid"), c->host_uid))
+        return deny(e, c, "has other ids than the template");
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+        if (!str_is(status_field(status, fields[i].name), fields[i].wanted))
+            return deny(e, c, fields[i].what);
+    return 0;
+}
+
+int claim_check(const struct claim *c, struct err *e)
+{
+    int r = check_place(c, e);
+    if (r == 0)
+        r = check_namespace(c, e);
+    if (r == 0)
+        r = check_status(c, e);
+    /* Alive now means that all of it was read from this process, not from a later one of the same number. */
+    if (pidfd_is_dead(c->pidfd))
+        return err_set(e, ESRCH, "look at process %d", c->pid);
+    return r;
+}

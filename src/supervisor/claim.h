@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Is a process the child of a template that it is said to be? Its number came from the gateway, which read it from the kernel's credentials on the
+ * child's socket; template and gateway may both be hostile. What is believed is what /proc and the groups show.
+ */
+#ifndef FAASD_SUPERVISOR_CLAIM_H
+#define FAASD_SUPERVISOR_CLAIM_H
+
+#include "base/err.h"
+#include "os/cgroup.h"
+
+struct claim {
+    pid_t pid;
+    int pidfd;                  /* of pid, opened before the check */
+    pid_t init;                 /* of the template's sandbox, not waited for yet, so that its number is its own */
+    uint32_t host_uid;          /* of the template's sandbox */
+    const struct cgroup *group; /* made for this child */
+};
+
+/* It is in each of its groups, and nobody else is who was there before it (it may have started processes meanwhile, with its first request); it is
+ * in the template's pid namespace, has its id, no capability, no_new_privs and a filter. -EPERM with what is wrong, -ESRCH when it is dead. */
+int claim_check(const struct claim *c, struct err *e);
+
+#endif

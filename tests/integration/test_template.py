@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Templates from outside: when instances are forked, what a request waits for, why not, and what a template that lies can do."""
+
+import concurrent.futures
+import os
+import pathlib
+import signal
+import subprocess
+
+import pytest
+
+from harness import BUILD, REPO, Faasd, cgroup_directories, is_alive, wait_until
+
+# fork() is the program's own: it does what the file `hostile` beside the program says, which the test puts there from outside.
+HOSTILE = r"""
+#include <faasd/frame.h>
+#include <faasd/function.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+pid_t _Fork(void);
+
+pid_t fork(void)
+{
+    char how[16] = "";
+    FILE *f = fopen("/var/task/hostile", "re");
+    if (f && !fgets(how, sizeof(how), f))
+        how[0] = 0;
+    if (f)
+        fclose(f);
+    if (!strcmp(how, "exit"))
+        _exit(0);
+    if (!strcmp(how, "abort"))
+        abort();
+    if (!strcmp(how, "hang"))
+        for (;;)
+            pause();
+    if (!strcmp(how, "garbage") && write(FAASD_FRAME_FD, "0123456789abcdef0123456789abcdef", 32))
+        return 12345;
+    if (!strcmp(how, "ready")) {
+        struct faasd_frame ready = {.type = FAASD_FRAME_READY};
+        if (write(FAASD_FRAME_FD, &ready, sizeof(ready)))
+            return 12345;
+    }
+    if (!strcmp(how, "lie")) /* the template passes itself off as its child */
+        return 0;
+    if (!strcmp(how, "nothing"))
+        return 12345;
+    return _Fork();
+}
+
+static int handle(const struct faasd_event *event, struct faasd_reply *reply)
+{
+    if (!strcmp(event->body, "crash"))
+        abort();
+    if (!strcmp(event->body, "exit"))
+        exit(3);
+    if (!strcmp(event->body, "slow"))
+        usleep(300000);
+    return faasd_reply_printf(reply, "%p", (void *)handle);
+}
+
+FAASD_FUNCTION(handle)
+"""
+INIT_TIMEOUT_S = 1
+
+
+@pytest.fixture(scope="module")
+def faasd():
+    with Faasd({"init_timeout": f"{INIT_TIMEOUT_S}s", "crash_backoff": "200ms"}) as daemon:
+        yield daemon
+        assert daemon.process.poll() is None, f"faasd died: {daemon.log_text()}"
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("hostile")
+    (directory / "f.c").write_text(HOSTILE)
+    subprocess.run(["cc", "-O1", f"-I{REPO}/include", "-pie", "-fPIE", "-o", directory / "f", directory / "f.c", BUILD / "libfaasd.a"], check=True)
+    (directory / "f.c").unlink()
+    return directory
+
+
+def templates(faasd, name):
+    return [i for i in faasd.instances(name) if i["state"] == "template"]
+
+
+def children(faasd, name):
+    return [i for i in faasd.instances(name) if i["forked"]]
+
+
+def write_app(tmp_path, text):
+    (tmp_path / "app.py").write_text(text)
+    return tmp_path
+
+
+# ---- what is forked ----
+
+
+def test_python_is_forked_from_one_template(faasd, tmp_path):
+    code = write_app(tmp_path, "import os, time\nSTARTED = os.getpid()\ndef handler(event, context):\n"
+                               "    time.sleep(event.get('sleep', 0))\n    return [STARTED, os.getpid()]\n")
+    faasd.deploy("forked", code, "--runtime", "python", "--max-concurrency", "4")
+    assert len(templates(faasd, "forked")) == 1 and "noTemplate" not in faasd.describe("forked")
+    with concurrent.futures.ThreadPoolExecutor(4) as clients:
+        found = [c.result().json() for c in [clients.submit(faasd.invoke, "forked", b'{"sleep": 0.3}') for _ in range(4)]]
+    assert len({started for started, _ in found}) == 1, "the module was imported once"
+    assert len({pid for _, pid in found}) == 4
+    assert all(started != pid for started, pid in found)
+    assert len(templates(faasd, "forked")) == 1
+
+
+def test_the_start_says_what_a_request_waited_for(faasd, program):
+    faasd.deploy("starts", program, "--handler", "f", "--runtime", "native", "--isolation", "fork", "--max-concurrency", "1", "--keep-warm", "200ms")
+    assert faasd.invoke("starts").headers["X-Faasd-Start"] == "warm"  # the deploy's own child
+    wait_until(lambda: not faasd.instances("starts"), "scale to zero, the template too")
+    wait_until(lambda: not cgroup_directories("starts"), "its cgroups are gone")
+    reply = faasd.invoke("starts")
+    assert reply.headers["X-Faasd-Start"] == "cold" and reply.status == 200
+    with concurrent.futures.ThreadPoolExecutor(2) as clients:
+        starts = [c.result().headers["X-Faasd-Start"] for c in [clients.submit(faasd.invoke, "starts", b"slow") for _ in range(2)]]
+    assert "fork" in starts, "the second one had to wait for a fork, and for no sandbox"
+
+
+def test_a_spare_is_ready_while_a_function_is_used(faasd, program):
+    faasd.deploy("spare", program, "--handler", "f", "--runtime", "native", "--template", "on", "--max-concurrency", "3")
+    with concurrent.futures.ThreadPoolExecutor(1) as clients:
+        first = clients.submit(faasd.invoke, "spare", b"slow")
+        wait_until(lambda: sorted(i["state"] for i in children(faasd, "spare")) == ["busy", "idle"], "one works and one is ready beside it")
+        assert faasd.invoke("spare").headers["X-Faasd-Start"] == "warm"
+        assert first.result().status == 200
+
+
+def test_native_with_reuse_is_not_forked_unless_asked(faasd, program):
+    faasd.deploy("plain", program, "--handler", "f", "--runtime", "native")
+    assert not templates(faasd, "plain") and not children(faasd, "plain")
+    faasd.deploy("plain", program, "--handler", "f", "--runtime", "native", "--template", "on")
+    assert len(templates(faasd, "plain")) == 1
+    faasd.deploy("plain", program, "--handler", "f", "--runtime", "native", "--template", "off", "--isolation", "fork")
+    assert faasd.invoke("plain").status == 200
+    assert not templates(faasd, "plain") and not children(faasd, "plain")
+
+
+def test_min_warm_is_held_by_children(faasd, program):
+    faasd.deploy("kept", program, "--handler", "f", "--runtime", "native", "--template", "on", "--min-warm", "2", "--keep-warm", "50ms")
+    wait_until(lambda: len(children(faasd, "kept")) == 2, "two children")
+    os.kill(children(faasd, "kept")[0]["pid"], signal.SIGKILL)
+    wait_until(lambda: len([i for i in children(faasd, "kept") if i["state"] == "idle"]) == 2, "two again")
+    assert faasd.invoke("kept").status == 200
+
+
+# ---- what is not, and why ----
+
+
+@pytest.mark.parametrize("code,reason", [
+    ("import threading, time\nthreading.Thread(target=time.sleep, args=(1000,), daemon=True, name='beater').start()\n", "thread"),
+    ("import socket\nkept = socket.socketpair()\n", "descriptor"),
+])
+@pytest.mark.parametrize("isolation", ["reuse", "fork"])
+def test_what_can_t_be_forked_serves_and_says_why(faasd, tmp_path, code, reason, isolation):
+    write_app(tmp_path, code + "import os\nseen = []\ndef handler(event, context):\n    seen.append(1)\n    return len(seen)\n")
+    name = f"unforkable-{reason}-{isolation}"
+    deployed = faasd.deploy(name, tmp_path, "--runtime", "python", "--isolation", isolation)
+    assert [faasd.invoke(name).json() for _ in range(3)] == ([1, 2, 3] if isolation == "reuse" else [1, 1, 1])
+    assert reason in faasd.describe(name)["noTemplate"]
+    assert reason in faasd.cli("describe", name).out
+    assert not templates(faasd, name)
+    assert deployed.returncode == 0
+
+
+def test_a_hook_that_fails_fails_the_deploy(faasd, tmp_path):
+    write_app(tmp_path, "import os\ndef boom():\n    raise ValueError('not after a fork')\nos.register_at_fork(after_in_child=boom)\n"
+                        "import faasd\nfaasd.after_fork(boom)\ndef handler(event, context):\n    return 1\n")
+    done = faasd.deploy("hooked", tmp_path, "--runtime", "python", check=False)
+    assert done.returncode == 1 and "not after a fork" in done.err, done.err
+    assert faasd.control("GET", "/v1/functions/hooked").status == 404
+    wait_until(lambda: not cgroup_directories("hooked"), "nothing of it is left")
+
+
+def test_an_init_that_fails_tells_deployer_and_caller_type_and_message(faasd, tmp_path):
+    write_app(tmp_path, "import os\nif os.path.exists('/var/task/broken'):\n    raise LookupError('no model: fetch it first')\ndef handler(event, context):\n    return 1\n")
+    faasd.deploy("fails", tmp_path, "--runtime", "python", "--keep-warm", "50ms")
+    wait_until(lambda: not faasd.instances("fails"), "scale to zero")
+    code = pathlib.Path(faasd.root) / "state/versions" / faasd.describe("fails")["code"]
+    (code / "broken").touch()
+    reply = faasd.invoke("fails", b"{}")
+    assert (reply.status, reply.error) == (500, "LookupError"), reply
+    assert reply.json()["errorMessage"] == "no model: fetch it first"
+    assert any("app.py" in line for line in reply.json()["trace"])
+    (code / "broken").unlink()
+    wait_until(lambda: faasd.invoke("fails", b"{}").status == 200, "it serves again")
+    (tmp_path / "broken").touch()
+    done = faasd.deploy("fails", tmp_path, "--runtime", "python", check=False)
+    assert done.returncode == 1 and "LookupError: no model: fetch it first" in done.err, done.err
+
+
+# ---- crashes ----
+
+
+def crash(faasd, name, body):
+    """The id of the template whose child it was."""
+    before = templates(faasd, name)[0]["id"]
+    assert faasd.invoke(name, body).status == 502
+    wait_until(lambda: faasd.invoke(name).status == 200, "it serves")
+    return before
+
+
+def test_a_crash_that_could_be_a_search_changes_the_layout(faasd, program):
+    faasd.deploy("searched", program, "--handler", "f", "--runtime", "native", "--isolation", "fork", "--max-concurrency", "2")
+    layouts = {faasd.invoke("searched").body for _ in range(4)}
+    assert len(layouts) == 1, "children share their template's layout"
+    for _ in range(3):
+        before = crash(faasd, "searched", b"crash")
+        wait_until(lambda: before not in [i["id"] for i in faasd.instances("searched")], "that template is gone with the last of its children")
+        layouts.add(faasd.invoke("searched").body)
+    assert len(layouts) > 2, "and a new template has another one"
+
+
+def test_an_exit_costs_its_child_alone(faasd, program):
+    faasd.deploy("exiting", program, "--handler", "f", "--runtime", "native", "--isolation", "fork", "--max-concurrency", "2")
+    reply = faasd.invoke("exiting", b"exit")
+    assert (reply.status, reply.error) == (502, "FunctionCrashed")
+    if "exited with status 3" in reply.json()["errorMessage"]:  # where the kernel keeps it (6.15)
+        before = crash(faasd, "exiting", b"exit")
+        assert [t["id"] for t in templates(faasd, "exiting")] == [before]
+
+
+def test_a_template_that_dies_leaves_its_children_at_work(faasd, program):
+    faasd.deploy("orphans", program, "--handler", "f", "--runtime", "native", "--template", "on")
+    with concurrent.futures.ThreadPoolExecutor(1) as clients:
+        slow = clients.submit(faasd.invoke, "orphans", b"slow")
+        wait_until(lambda: [i for i in children(faasd, "orphans") if i["state"] == "busy"], "a child works")
+        child = [i for i in children(faasd, "orphans") if i["state"] == "busy"][0]
+        parent = int(pathlib.Path(f"/proc/{child['pid']}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        assert parent != templates(faasd, "orphans")[0]["pid"], "init is not the template"
+        os.kill(parent, signal.SIGKILL)
+        assert slow.result().status == 200
+    wait_until(lambda: not is_alive(child["pid"]) or faasd.invoke("orphans").status == 200, "it goes on")
+    assert faasd.invoke("orphans").status == 200
+
+
+# ---- a hostile template (Z4) ----
+
+
+@pytest.fixture(scope="module")
+def turncoat(faasd, program):
+    faasd.deploy("turncoat", program, "--handler", "f", "--runtime", "native", "--isolation", "fork", "--max-concurrency", "2")
+    switch = pathlib.Path(faasd.root) / "state/versions" / faasd.describe("turncoat")["code"] / "hostile"
+    yield faasd, switch
+    switch.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("how", ["exit", "abort", "hang", "garbage", "ready", "lie", "nothing"])
+def test_a_hostile_template_is_replaced(turncoat, how):
+    faasd, switch = turncoat
+    wait_until(lambda: faasd.invoke("turncoat").status == 200, "it serves before")
+    before = templates(faasd, "turncoat")[0]
+    switch.write_text(how)
+    statuses = [faasd.invoke("turncoat").status for _ in range(4)]
+    assert set(statuses) <= {200, 500, 502}, statuses  # what was forked before serves, the rest is answered
+    wait_until(lambda: before["id"] not in [i["id"] for i in faasd.instances("turncoat")], "that template is gone")
+    assert not is_alive(before["pid"])
+    switch.unlink()
+    wait_until(lambda: faasd.invoke("turncoat").status == 200, "its successor serves")
+    assert faasd.describe("turncoat")["counts"]["busy"] == 0
+
+
+def test_after_all_that_nothing_is_left(faasd):
+    for f in faasd.control("GET", "/v1/functions").json()["functions"]:
+        faasd.cli("rm", f["name"])
+    wait_until(lambda: not faasd.sandbox_pids(), "no sandbox")
+    counts = faasd.system()["counts"]
+    assert counts["memory_bytes"] == 0, counts
+
+
+def test_without_budget_for_a_child_the_worker_serves_by_itself(program):
+    with Faasd({"memory_budget": "150M"}) as faasd:
+        faasd.deploy("tight", program, "--handler", "f", "--runtime", "native", "--template", "on", "--memory", "128M")
+        assert faasd.invoke("tight").status == 200
+        assert not templates(faasd, "tight") and not children(faasd, "tight")
+
+
+def test_a_template_is_replaced_after_so_many_forks(program):
+    with Faasd({"template_forks": 5}) as faasd:
+        faasd.deploy("rotating", program, "--handler", "f", "--runtime", "native", "--isolation", "fork", "--max-concurrency", "1")
+        seen = set()
+        for _ in range(20):
+            assert faasd.invoke("rotating").status == 200
+            seen |= {t["id"] for t in templates(faasd, "rotating")}
+        assert len(seen) >= 3

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "function/wait.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int ends[2];
+
+static int open_pair(void **state)
+{
+    (void)state;
+    unsetenv("FAASD_EAGER_US");
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
+}
+
+static int close_pair(void **state)
+{
+    (void)state;
+    close(ends[0]);
+    close(ends[1]);
+    return 0;
+}
+
+static void expect_byte(struct wait *w)
+{
+    char c = 0;
+    assert_int_equal(faasd_wait_receive(w, ends[0], &c, 1), 1);
+    assert_int_equal(c, 'x');
+}
+
+static void *write_one(void *unused)
+{
+    (void)unused;
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    return NULL;
+}
+
+static void test_a_short_wait_makes_the_next_one_look(void **state)
+{
+    (void)state;
+    struct wait w = {.decided = true, .short_ns = INT64_MAX};
+    write_one(NULL);
+    expect_byte(&w);
+    assert_true(w.eager);
+    write_one(NULL);
+    expect_byte(&w);
+    assert_true(w.eager);
+}
+
+static void test_a_long_wait_ends_the_looking(void **state)
+{
+    (void)state;
+    struct wait w = {.decided = true, .short_ns = 1, .eager = true};
+    pthread_t writer;
+    /* Nothing is there at the first look, and everything takes longer than a nanosecond. */
+    char c;
+    assert_int_equal(recv(ends[0], &c, 1, MSG_DONTWAIT), -1);
+    assert_int_equal(pthread_create(&writer, NULL, write_one, NULL), 0);
+    expect_byte(&w);
+    pthread_join(writer, NULL);
+    write_one(NULL);
+    w.eager = false;
+    expect_byte(&w);
+    assert_false(w.eager);
+}
+
+static void test_the_end_of_the_stream_is_seen_while_looking(void **state)
+{
+    (void)state;
+    struct wait w = {.decided = true, .short_ns = INT64_MAX, .eager = true};
+    shutdown(ends[1], SHUT_WR);
+    char c;
+    assert_int_equal(faasd_wait_receive(&w, ends[0], &c, 1), 0);
+}
+
+static void test_the_environment_turns_it_off(void **state)
+{
+    (void)state;
+    struct wait w = {0};
+    setenv("FAASD_EAGER_US", "0", 1);
+    write_one(NULL);
+    expect_byte(&w);
+    assert_true(w.decided);
+    assert_int_equal(w.short_ns, 0);
+    assert_false(w.eager);
+}
+
+static void test_what_is_no_number_changes_nothing(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"", "-1", "1x", "fast"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct wait w = {0};
+        setenv("FAASD_EAGER_US", texts[i], 1);
+        write_one(NULL);
+        expect_byte(&w);
+        assert_true(w.short_ns == WAIT_SHORT_NS || w.short_ns == 0); /* 0: one processor */
+    }
+    struct wait w = {0};
+    setenv("FAASD_EAGER_US", "99999999", 1);
+    write_one(NULL);
+    expect_byte(&w);
+    assert_true(w.short_ns == 10000000 || w.short_ns == 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_short_wait_makes_the_next_one_look, open_pair, close_pair),
+        cmocka_unit_test_setup_teardown(test_a_long_wait_ends_the_looking, open_pair, close_pair),
+        cmocka_unit_test_setup_teardown(test_the_end_of_the_stream_is_seen_while_looking, open_pair, close_pair),
+        cmocka_unit_test_setup_teardown(test_the_environment_turns_it_off, open_pair, close_pair),
+        cmocka_unit_test_setup_teardown(test_what_is_no_number_changes_nothing, open_pair, close_pair),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

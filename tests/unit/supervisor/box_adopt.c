@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who is adopted as a template's child, and who is not. */
+#include "child_fixture.h"
+
+static void refused(struct template *t, char order, pid_t (*claim)(const struct child *c))
+{
+    struct child c = fork_child(t, order);
+    send_adopt(&c, claim ? claim(&c) : c.pid);
+    struct message_exited end = expect_exit(&c);
+    assert_int_equal(end.killed, 0);
+    assert_null(broken);
+}
+
+static void a_process_that_has_not_joined_is_not_adopted(void **state)
+{
+    (void)state;
+    need_root();
+    struct template t = start_template();
+    refused(&t, FORK_WITHOUT_JOINING, NULL);
+    end_template(&t);
+}
+
+static pid_t claim_self(const struct child *c)
+{
+    (void)c;
+    return getpid();
+}
+
+static pid_t claim_nobody(const struct child *c)
+{
+    (void)c;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(0);
+    waitpid(pid, NULL, 0);
+    return pid;
+}
+
+static struct template *claimed;
+
+static pid_t claim_init(const struct child *c)
+{
+    (void)c;
+    return boxes_find(&super.boxes, claimed->id)->sandbox.pid;
+}
+
+static void a_pid_of_somebody_else_is_not_adopted(void **state)
+{
+    (void)state;
+    need_root();
+    struct template t = start_template();
+    claimed = &t;
+    refused(&t, FORK_HONEST, claim_self);
+    refused(&t, FORK_HONEST, claim_nobody);
+    refused(&t, FORK_HONEST, claim_init);
+    struct child sibling = adopted_child(&t), c = fork_child(&t, FORK_HONEST);
+    send_adopt(&c, sibling.pid);
+    expect_exit(&c);
+    do_deed(&sibling, DEED_ANSWER);
+    assert_int_equal(read_byte(sibling.socket), 'A');
+    close(sibling.socket);
+    expect(MESSAGE_EXITED, sibling.id, NULL);
+    end_template(&t);
+}
+
+static void a_child_with_an_older_process_in_its_groups_is_not_adopted(void **state)
+{
+    (void)state;
+    need_root();
+    struct template t = start_template();
+    refused(&t, FORK_BEHIND_ANOTHER, NULL);
+    end_template(&t);
+}
+
+static void a_child_that_kept_a_capability_is_not_adopted(void **state)
+{
+    (void)state;
+    need_root();
+    struct template t = start_template();
+    struct child c = fork_child(&t, FORK_WITH_ITS_CAPABILITIES);
+    char path[48], text[8192];
+    fmt_to(path, sizeof(path), "/proc/%d/status", c.pid);
+    assert_true(fd_read_file_at(AT_FDCWD, path, text, sizeof(text), NULL) > 0);
+    bool has_one = !strstr(text, "\nCapPrm:\t0000000000000000\n");
+    send_adopt(&c, c.pid);
+    if (has_one) {
+        expect_exit(&c);
+    } else { /* templates have none here: then there is nothing to keep */
+        expect(MESSAGE_ADOPTED, c.id, NULL);
+        boxes_kill(&super.boxes, c.id);
+        expect_exit(&c);
+    }
+    assert_int_equal(has_one, true);
+    end_template(&t);
+}
+
+static void a_child_that_died_before_it_was_adopted_is_told(void **state)
+{
+    (void)state;
+    need_root();
+    struct template t = start_template();
+    struct child c = fork_child(&t, FORK_HONEST);
+    do_deed(&c, DEED_EXIT);
+    for (unsigned i = 0; i < WAIT_MS && !is_dead(c.pid); i++)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    send_adopt(&c, c.pid);
+    int status = expect_exit(&c).status;
+    assert_true(status == 7 << 8 || status == MESSAGE_STATUS_UNKNOWN);
+    assert_null(broken);
+    end_template(&t);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "template") == 0)
+        return be_template();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_process_that_has_not_joined_is_not_adopted),
+        cmocka_unit_test(a_pid_of_somebody_else_is_not_adopted),
+        cmocka_unit_test(a_child_with_an_older_process_in_its_groups_is_not_adopted),
+        cmocka_unit_test(a_child_that_kept_a_capability_is_not_adopted),
+        cmocka_unit_test(a_child_that_died_before_it_was_adopted_is_told),
+    };
+    return cmocka_run_group_tests(tests, open_all, close_all);
+}
