@@ -2,6 +2,7 @@
 #include "gateway/invocation.h"
 
 #include "base/clock.h"
+#include "base/put.h"
 #include "gateway/pool.h"
 
 #include <assert.h>
@@ -64,14 +65,20 @@ static size_t print_timing(const struct invocation *inv, uint64_t now, char out[
         [INVOCATION_WARM] = "warm", [INVOCATION_COLD] = "cold", [INVOCATION_FORKED] = "fork"};
     if (!inv->delivered_ns)
         return 0;
-    double queue_ms = (double)(inv->delivered_ns - inv->queued_ns) / 1e6;
-    double run_ms = (double)(now - inv->delivered_ns) / 1e6;
-    int n = snprintf(out, FIELDS_TEXT_MAX,
-                     "X-Faasd-Start: %s\r\nX-Duration-Seconds: %.6f\r\nServer-Timing: queue;dur=%.3f, init;dur=%.3f, "
-                     "run;dur=%.3f\r\n",
-                     STARTS[inv->start], run_ms / 1e3, queue_ms, (double)inv->init_ns / 1e6, run_ms);
-    assert(n > 0 && n < FIELDS_TEXT_MAX);
-    return (size_t)n;
+    uint64_t run_us = (now - inv->delivered_ns) / 1000;
+    char *to = PUT_LITERAL(out, "X-Faasd-Start: ");
+    to = put_text(to, STARTS[inv->start]);
+    to = PUT_LITERAL(to, "\r\nX-Duration-Seconds: ");
+    to = put_decimal(to, run_us, 6);
+    to = PUT_LITERAL(to, "\r\nServer-Timing: queue;dur=");
+    to = put_decimal(to, (inv->delivered_ns - inv->queued_ns) / 1000, 3);
+    to = PUT_LITERAL(to, ", init;dur=");
+    to = put_decimal(to, inv->init_ns / 1000, 3);
+    to = PUT_LITERAL(to, ", run;dur=");
+    to = put_decimal(to, run_us, 3);
+    to = PUT_LITERAL(to, "\r\n");
+    assert(to - out < FIELDS_TEXT_MAX);
+    return (size_t)(to - out);
 }
 
 static void end(struct invocation *inv, enum invocation_outcome outcome, uint64_t now)

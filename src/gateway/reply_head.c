@@ -1,34 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/reply_head.h"
 
+#include "base/put.h"
 #include "codec/http1.h"
 
 #include <assert.h>
 #include <string.h>
-
-static char *put_bytes(char *to, const char *p, size_t n)
-{
-    memcpy(to, p, n);
-    return to + n;
-}
-
-#define PUT_LITERAL(to, text) put_bytes(to, text, sizeof(text) - 1)
-
-static char *put_text(char *to, const char *text)
-{
-    return put_bytes(to, text, strlen(text));
-}
-
-static char *put_number(char *to, uint64_t value)
-{
-    char digits[20];
-    size_t at = sizeof(digits);
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value);
-    return put_bytes(to, digits + at, sizeof(digits) - at);
-}
 
 size_t reply_head_print(const struct reply_head *h, char out[REPLY_HEAD_MAX])
 {
