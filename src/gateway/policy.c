@@ -46,6 +46,7 @@ struct policy_decision policy_decide(const struct policy_view *v)
         else
             d.wake_ms = earlier(d.wake_ms, due);
     }
+    d.wake_ms = earlier(d.wake_ms, v->look_again_ms);
     return d;
 }
 

@@ -21,6 +21,7 @@ struct policy_view {
     uint64_t keep_warm_ms;
     uint64_t idle_oldest_ms;   /* when the least recently used idle instance became idle; only read when idle > 0 */
     uint64_t backoff_until_ms; /* no start before this; 0 = none */
+    uint64_t look_again_ms;    /* something in this view changes by itself then; 0 = nothing does */
     bool draining;
 };
 

@@ -53,6 +53,11 @@ void pool_free(struct pool *p)
     free(p);
 }
 
+static bool pool_is_quiet(const struct pool *p)
+{
+    return p->counts[INSTANCE_BUSY] + p->counts[INSTANCE_JUDGING] + p->counts[INSTANCE_ENDING] == 0;
+}
+
 void pool_on_instance_state(struct pool *p, struct instance *i, enum instance_state before)
 {
     if (i->counted) {
@@ -65,6 +70,8 @@ void pool_on_instance_state(struct pool *p, struct instance *i, enum instance_st
         if (i->doom == INSTANCE_RETIRED)
             pools_note_change(p);
     }
+    if (i->counted && (before == INSTANCE_BUSY || before == INSTANCE_JUDGING) && !p->queued && pool_is_quiet(p))
+        pool_note_quiet(p);
     p->stopping += (i->state == INSTANCE_STOPPING);
     p->stopping -= (before == INSTANCE_STOPPING);
     list_remove(&i->host_idle_link);
@@ -85,7 +92,7 @@ static void look_for_spares(const struct pool *p, struct policy_view *v)
         .single_use = instance_settings_single_use(s),
         .forks = runtime_wants_template(s) && !p->function->current->no_template[0],
         .used_ms = in_use ? v->now_ms : p->used_ms,
-        .keep_warm_ms = s->keep_warm_ms,
+        .keep_warm_ms = v->keep_warm_ms,
         .now_ms = v->now_ms,
     };
     u.concurrency = u.single_use ? policy_peak_read(&p->peak, clock_mono_ns() / 1000000) : 0;
@@ -114,6 +121,7 @@ struct policy_view pool_look(const struct pool *p)
     const struct list *oldest = list_last(&p->idle);
     if (oldest)
         v.idle_oldest_ms = LIST_ENTRY(oldest, struct instance, link)->idle_since_ms;
+    pool_look_at_history(p, &v);
     if (p->makes_spares)
         look_for_spares(p, &v);
     return v;
@@ -171,14 +179,13 @@ static void start_wanted(struct pool *p, const struct policy_decision *d)
 }
 
 /* A template goes as an idle instance does: when nobody lives by it and nothing was asked for keep_warm. */
-static void look_at_templates(struct pool *p)
+static void look_at_templates(struct pool *p, const struct policy_view *v)
 {
-    uint64_t keep_warm_ms = p->function->current->settings.keep_warm_ms;
     LIST_EACH (&p->templates, link) {
         struct template *t = LIST_ENTRY(link, struct template, link);
-        if (!template_is_idle(t) || p->queued || p->function->current->settings.min_warm)
+        if (!template_is_idle(t) || p->queued || v->min_warm)
             continue;
-        uint64_t due = (t->used_ms > p->used_ms ? t->used_ms : p->used_ms) + keep_warm_ms;
+        uint64_t due = (t->used_ms > p->used_ms ? t->used_ms : p->used_ms) + v->keep_warm_ms;
         if (due <= pool_now_ms())
             template_retire(t, "idle for keep_warm");
         else
@@ -190,8 +197,10 @@ void pool_evaluate(struct pool *p)
 {
     if (!p->function->current)
         return;
+    struct policy_view v;
+    pool_plan_spell(p);
     for (;;) {
-        struct policy_view v = pool_look(p);
+        v = pool_look(p);
         struct policy_decision d = policy_decide(&v);
         if (d.start)
             start_wanted(p, &d);
@@ -200,7 +209,7 @@ void pool_evaluate(struct pool *p)
             break;
         instance_stop(LIST_ENTRY(list_last(&p->idle), struct instance, link), INSTANCE_RETIRED, "idle for keep_warm");
     }
-    look_at_templates(p);
+    look_at_templates(p, &v);
     arm_wake(p, queue_due_ms(p));
 }
 
@@ -249,6 +258,7 @@ void pool_submit(struct pool *p, struct invocation *inv)
 {
     if (!event_admit(inv, &p->function->current->settings))
         return;
+    pool_note_work(p);
     if (p->makes_spares && instance_settings_single_use(&p->function->current->settings))
         policy_peak_note(&p->peak, inv->queued_ns / 1000000,
                          p->queued + 1 + p->counts[INSTANCE_BUSY] + p->counts[INSTANCE_JUDGING]);
@@ -284,6 +294,8 @@ void pool_on_instance_ready(struct pool *p, struct instance *i)
     }
     if (i->used)
         p->used_ms = i->idle_since_ms;
+    else
+        pool_note_start(p, i);
     struct invocation *inv = pool_dequeue(p);
     if (inv) {
         instance_deliver(i, inv);
@@ -297,7 +309,8 @@ void pool_on_instance_ready(struct pool *p, struct instance *i)
         list_push_back(&p->idle, &i->link);
     list_push_front(&p->pools->idle, &i->host_idle_link);
     freezer_watch(&p->pools->freezer, i);
-    arm_wake(p, i->idle_since_ms + i->version->settings.keep_warm_ms);
+    bool has_plan = p->history.count >= HISTORY_IDLES_MIN && p->history.quiet_since_ms;
+    arm_wake(p, i->idle_since_ms + (has_plan ? HISTORY_SPELL_MS : i->version->settings.keep_warm_ms));
 }
 
 void pool_on_instance_served(struct pool *p, struct instance *i)

@@ -4,6 +4,7 @@
  *   pools.c        the host: budgets over all functions, who makes room for whom, the graveyard
  *   pool.c         one function: its queue, its idle instances, what follows from a change of an instance's state
  *   pool_version.c what becomes of instances when another version is the current one
+ *   pool_history.c when the function is left alone, and what its earlier idle times say about that
  *   pool_start.c   what is started: an instance of its own, a template, a child of one; trials
  *   pool_report.c  counts and lists for people
  */
@@ -12,6 +13,7 @@
 
 #include "base/clock.h"
 #include "gateway/freezer.h"
+#include "gateway/history.h"
 #include "gateway/instance.h"
 #include "gateway/policy.h"
 #include "gateway/pool_events.h"
@@ -50,11 +52,15 @@ struct pool {
     uint64_t backoff_until_ms; /* boottime */
     uint64_t used_ms;          /* boottime: the end of the last request; 0 = none yet */
     struct policy_peak peak;   /* of requests at once, where instances are used up */
-    bool makes_spares;         /* the current version's instances are made ahead of need */
-    bool short_of_memory;      /* the last decision was held back by the host's budget */
-    uint64_t memory_bytes;     /* its part of pools.memory_bytes */
-    uint64_t kept_bytes;       /* its part of pools.kept_bytes */
-    uint64_t promised_bytes;   /* its part of pools.promised_bytes */
+    struct history history;    /* of its idle times */
+    struct history_plan plan;  /* of the present spell, when `planned` */
+    bool planned;
+    uint64_t lead_ms;        /* how long its last start took */
+    bool makes_spares;       /* the current version's instances are made ahead of need */
+    bool short_of_memory;    /* the last decision was held back by the host's budget */
+    uint64_t memory_bytes;   /* its part of pools.memory_bytes */
+    uint64_t kept_bytes;     /* its part of pools.kept_bytes */
+    uint64_t promised_bytes; /* its part of pools.promised_bytes */
 };
 
 static inline uint64_t pool_now_ms(void)
@@ -86,6 +92,15 @@ unsigned pool_total(const struct pool *p);
 void pool_evaluate(struct pool *p);
 struct policy_view pool_look(const struct pool *p);
 struct invocation *pool_dequeue(struct pool *p); /* the oldest that waits, the caller's now; NULL = none */
+
+/* ---- pool_history.c ---- */
+
+void pool_note_work(struct pool *p);  /* a request has come */
+void pool_note_quiet(struct pool *p); /* the last one is answered */
+void pool_note_start(struct pool *p, const struct instance *i);
+void pool_plan_spell(struct pool *p); /* once a spell, when it has lasted for HISTORY_SPELL_MS */
+/* Shortens keep_warm, or asks for an instance ahead of need, as the plan says. */
+void pool_look_at_history(const struct pool *p, struct policy_view *v);
 
 /* ---- pool_start.c ---- */
 

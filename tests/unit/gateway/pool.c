@@ -86,6 +86,70 @@ static void an_unused_function_has_no_spares_after_keep_warm(void **state)
     expect_silence();
 }
 
+/* ---- idle times ---- */
+
+/* Every request came three seconds after the one before. */
+static void remember_a_rhythm(void)
+{
+    struct history *h = &function->pool->history;
+    for (unsigned i = 0; i < HISTORY_IDLES; i++)
+        h->idle_ms[i] = 3000 + i % 3 * 10;
+    h->count = HISTORY_IDLES;
+}
+
+static void a_rhythm_lets_an_instance_go_and_starts_the_next_ahead_of_need(void **state)
+{
+    (void)state;
+    config.prewarm = true;
+    publish_native();
+    request("");
+    struct peer a = ready_worker();
+    remember_a_rhythm();
+    serve(&a);
+    pass(1.5);
+    expect_kill(&a);
+    expect_silence();
+    pass(1.4);
+    struct peer b = ready_worker(); /* before the request that is expected at 3 s */
+    request("");
+    assert_true(has_work(&b));
+    serve(&b);
+    assert_string_equal(answers[1].start, "warm");
+    assert_true(function->pool->history.idle_ms[0] >= 2800); /* the spell was noted */
+    peer_close(&b);
+}
+
+static void a_keep_warm_that_was_given_is_kept(void **state)
+{
+    (void)state;
+    config.prewarm = true;
+    struct settings s = native();
+    s.given |= UINT64_C(1) << SETTINGS_KEY_KEEP_WARM;
+    publish(&s);
+    request("");
+    struct peer a = ready_worker();
+    remember_a_rhythm();
+    serve(&a);
+    pass(1.5);
+    expect_silence();
+    peer_close(&a);
+}
+
+static void without_prewarm_nothing_is_learnt(void **state)
+{
+    (void)state;
+    config.prewarm = false;
+    publish_native();
+    request("");
+    struct peer a = ready_worker();
+    remember_a_rhythm();
+    serve(&a);
+    assert_int_equal(function->pool->history.quiet_since_ms, 0);
+    pass(1.2);
+    expect_silence();
+    peer_close(&a);
+}
+
 /* ---- freezing ---- */
 
 static void an_idle_instance_is_frozen_and_thawed_before_its_next_request(void **state)
@@ -539,6 +603,9 @@ int main(void)
         TEST(each_request_gets_a_sandbox_made_ahead),
         TEST(spares_follow_the_concurrency_seen),
         TEST(an_unused_function_has_no_spares_after_keep_warm),
+        TEST(a_rhythm_lets_an_instance_go_and_starts_the_next_ahead_of_need),
+        TEST(a_keep_warm_that_was_given_is_kept),
+        TEST(without_prewarm_nothing_is_learnt),
         TEST(an_idle_instance_is_frozen_and_thawed_before_its_next_request),
         TEST(a_busy_function_is_never_frozen_and_pays_no_message),
         TEST(each_idle_instance_is_frozen_in_its_own_time),
