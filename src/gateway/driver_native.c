@@ -53,6 +53,7 @@ static void on_ready(void *owner, const struct native_ready *r)
         return;
     if (r->runtime.n)
         keep_words(r->runtime, i->version->runtime_used, sizeof(i->version->runtime_used));
+    version_learn_imports(i->version, r->imports);
     if (instance_is_child(i)) {
         line_reader_attach_shared(&i->log, native_channel_take_log(&i->native));
         template_child_ready(i, i->native.peer_pid);
@@ -98,8 +99,9 @@ static void on_init_error(void *owner, struct str type, struct str message, stru
 
 /* ---- replies ---- */
 
-/* Turns name\0value\0 pairs into header lines. NULL, or why the reply is refused. */
-static const char *build_fields(struct str pairs, char out[FIELDS_OUT_MAX], size_t *ret_len, bool *ret_has_type)
+/* Turns name\0value\0 pairs into header lines. `faasd-imports` is for us. NULL, or why the reply is refused. */
+static const char *build_fields(struct version *v, struct str pairs, char out[FIELDS_OUT_MAX], size_t *ret_len,
+                                bool *ret_has_type)
 {
     *ret_len = 0;
     *ret_has_type = false;
@@ -110,6 +112,10 @@ static const char *build_fields(struct str pairs, char out[FIELDS_OUT_MAX], size
         struct str value = str_cut(pairs, '\0', &pairs, &has_value);
         if (!has_name || !has_value)
             return "the reply's fields are not pairs of NUL-terminated strings";
+        if (str_is(name, "faasd-imports")) {
+            version_learn_imports(v, value);
+            continue;
+        }
         if (!cgi_add_field(name, value, out, FIELDS_OUT_MAX, ret_len))
             return "a header of the reply is invalid, or they are longer than 64 KiB";
         *ret_has_type = *ret_has_type || str_is_nocase(name, "content-type");
@@ -125,7 +131,7 @@ static void on_reply(void *owner, const struct faasd_reply_head *head, struct st
         return;
     size_t len;
     bool has_type;
-    const char *fault = build_fields(pairs, fields, &len, &has_type);
+    const char *fault = build_fields(i->version, pairs, fields, &len, &has_type);
     if (!fault && (head->status < 200 || head->status > 599 || head->reserved))
         fault = "the reply's status is not a number from 200 to 599";
     if (!fault && body.n > i->gateway->config->reply_bytes_max)

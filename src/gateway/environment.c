@@ -212,7 +212,9 @@ static int add_platform(const struct function *f, const struct version *v)
         {"FAASD_MEMORY_MB", n.memory_mib},
         {"FAASD_RUNTIME_NAME", settings_runtime_name(s)},
         {"FAASD_TEMPLATE", runtime_wants_template(s) ? "yes" : NULL},
-        {"FAASD_IMPORTS", python && s->imports[0] ? s->imports : NULL},
+        {"FAASD_IMPORTS", !python         ? NULL
+                          : s->imports[0] ? s->imports
+                                          : v->imports},
         {"FAASD_VENV", python && s->venv[0] ? s->venv : NULL},
     };
     return add_entries(entries, sizeof(entries) / sizeof(entries[0]));

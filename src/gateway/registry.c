@@ -48,7 +48,24 @@ void version_put(struct version *v)
         return;
     list_remove(&v->living);
     settings_fini(&v->settings);
+    free(v->imports);
     free(v);
+}
+
+void version_learn_imports(struct version *v, struct str list)
+{
+    if (list.n == 0 || list.n >= SETTINGS_IMPORTS_MAX || (v->imports && str_is(list, v->imports)))
+        return;
+    for (size_t k = 0; k < list.n; k++) {
+        unsigned char c = (unsigned char)list.p[k];
+        if (!(c >= '0' && c <= '9') && !((c | 0x20) >= 'a' && (c | 0x20) <= 'z') && c != '_' && c != '.' && c != ',')
+            return;
+    }
+    char *copy = strndup(list.p, list.n);
+    if (!copy)
+        return;
+    free(v->imports);
+    v->imports = copy;
 }
 
 bool version_code_is_live(const char *code)

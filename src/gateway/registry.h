@@ -20,6 +20,7 @@ struct version {
     uint64_t created_ms;               /* real time */
     uint64_t code_bytes;
     struct settings settings; /* owned */
+    char *imports; /* owned; python: what its workers were seen to import, comma separated; NULL = nothing yet */
     unsigned references;
     bool opt_bootstrap;                     /* provided: /opt/bootstrap is started, its own files have none */
     char runtime_used[VERSION_RUNTIME_MAX]; /* what a worker said it runs on: "CPython 3.11.2"; "" = none has yet */
@@ -63,6 +64,8 @@ struct version *version_new(void); /* one reference, all zero; NULL when memory 
 /* Does any living version, current or still finishing, run from this tree? Such a tree must not be deleted. */
 bool version_code_is_live(const char *code);
 struct version *version_get(struct version *v);
+/* For the next worker's FAASD_IMPORTS. What is no list of module names, or too long, is not kept. */
+void version_learn_imports(struct version *v, struct str list);
 void version_put(struct version *v); /* NULL is fine */
 struct function *function_get(struct function *f);
 void function_put(struct function *f);

@@ -311,3 +311,30 @@ def test_the_segy_example_says_what_is_wrong(faasd, segy, event, kind, words):
     reply = faasd.invoke("segy", json.dumps(event).encode())
     assert (reply.status, reply.error) == (500, kind)
     assert words in reply.json()["errorMessage"]
+
+
+# ---- what is loaded ahead ----
+
+LATE = """import sys
+
+def handler(event, context):
+    before = "csv" in sys.modules
+    import csv
+    return before
+"""
+
+
+def test_what_a_handler_imports_is_loaded_ahead_the_next_time(faasd, tmp_path):
+    (tmp_path / "app.py").write_text(LATE)
+    faasd.deploy("late", tmp_path, "--runtime", "python", "--keep-warm", "20ms")
+    reply = faasd.invoke("late", b"{}")
+    assert reply.json() is False
+    assert "faasd-imports" not in {name.lower() for name in reply.headers}
+    wait_until(lambda: not faasd.instances("late"), "the worker and its template are gone")
+    assert faasd.invoke("late", b"{}").json() is True
+
+
+def test_imports_that_were_named_come_before_what_was_learnt(faasd, tmp_path):
+    (tmp_path / "app.py").write_text(LATE)
+    faasd.deploy("named", tmp_path, "--runtime", "python", "--imports", "decimal,csv")
+    assert faasd.invoke("named", b"{}").json() is True

@@ -22,13 +22,14 @@ class Worker:
     def load(self, here):
         from _faasd import handler, paths
 
-        finder = paths.set_up(here)
+        self.finder = finder = paths.set_up(here)
         set_up_logging()
         self.ahead = paths.import_ahead(os.environ.get("FAASD_IMPORTS", ""))
         self.function = handler.load(os.environ.get("_HANDLER", ""))
         self.wants_context = handler.wants_context(self.function)
         self.is_async = handler.is_async(self.function)
         self.imports = paths.list_imports(finder, self.ahead)
+        self.seen = len(finder.seen)
 
     def serve(self):
         """Until the end of the stream."""
@@ -61,7 +62,20 @@ class Worker:
             return
         self.stop_copies()
         flush()
-        self.connection.send_reply(request, REPLY_FIELDS, body)
+        self.connection.send_reply(request, self.reply_fields(), body)
+
+    def reply_fields(self):
+        """What a handler imported while it ran is told once, so that later workers have it before their first request."""
+        if len(self.finder.seen) == self.seen:
+            return REPLY_FIELDS
+        from _faasd import paths
+
+        self.seen = len(self.finder.seen)
+        imports = paths.list_imports(self.finder, self.ahead)
+        if imports == self.imports:
+            return REPLY_FIELDS
+        self.imports = imports
+        return REPLY_FIELDS + b"faasd-imports\0" + imports.encode() + b"\0"
 
     def answer_error(self, request, error):
         self.stop_copies()
