@@ -8,6 +8,7 @@
  */
 #include "base/fdio.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "gateway/confine.h"
 #include "gateway/deploy.h"
 #include "gateway/front.h"
@@ -20,12 +21,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <link.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -108,30 +107,6 @@ static void keep_memory_small(void)
     mallopt(M_ARENA_MAX, 1);
     mallopt(M_TRIM_THRESHOLD, 256 * 1024);
     mallopt(M_TOP_PAD, 32 * 1024);
-}
-
-/* Most of the code that was mapped so far ran once: the dynamic linker, SQLite's and libseccomp's beginnings. Read-only pages of files are given back; what is needed
- * again comes from the page cache. Segments that were ever writable hold relocations and stay. */
-static int forget_code(struct dl_phdr_info *info, size_t size, void *context)
-{
-    long page = sysconf(_SC_PAGESIZE);
-    (void)size;
-    (void)context;
-    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
-        if (segment->p_type != PT_LOAD || (segment->p_flags & PF_W))
-            continue;
-        uintptr_t start = (info->dlpi_addr + segment->p_vaddr) & ~((uintptr_t)page - 1);
-        uintptr_t end = info->dlpi_addr + segment->p_vaddr + segment->p_memsz;
-        madvise((void *)start, end - start, MADV_DONTNEED);
-    }
-    return 0;
-}
-
-static void give_back_what_starting_took(void)
-{
-    malloc_trim(0);
-    dl_iterate_phdr(forget_code, NULL);
 }
 
 static int read_boot(struct err *e)
@@ -229,7 +204,7 @@ int gateway_main(void)
     }
     link_send_plain(gateway.link, NULL, MESSAGE_HELLO);
     deploy_collect(&gateway);
-    give_back_what_starting_took();
+    memory_give_back();
     ev_run(gateway.loop, 0);
     /* Sandboxes and sockets end with the process; the disk is the one thing that must be brought to an end. */
     store_close(gateway.store);

@@ -7,6 +7,7 @@
 #include "base/fdio.h"
 #include "base/fmt.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/str.h"
 #include "supervisor/core.h"
 #include "supervisor/hygiene.h"
@@ -15,7 +16,6 @@
 
 #include <assert.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -408,7 +408,7 @@ int supervisor_main(const struct supervisor_options *o)
         log_error("%s", e.text);
         s->exit_status = 1;
     } else {
-        malloc_trim(0); /* the start's scratch memory */
+        memory_give_back();
         ev_run(s->loop, 0);
     }
     fini(s);
