@@ -49,6 +49,24 @@ static long arrange_fds(const struct command *c, int out_fd, int err_fd)
     return r < 0 ? r : sys_close_from(3);
 }
 
+static bool ends_with_py(const char *path)
+{
+    size_t n = 0;
+    while (path[n])
+        n++;
+    return n > 3 && path[n - 3] == '.' && path[n - 2] == 'p' && path[n - 1] == 'y';
+}
+
+/* What has no header goes to its interpreter by name, as shells do it: functions written for Azure's Python begin with their first import. */
+static long exec_program(const struct command *c)
+{
+    const char *const python[] = {INIT_PYTHON, c->argv[0], NULL};
+    long r = sys_exec(c->argv[0], c->argv, c->envp);
+    if (r == -ENOEXEC && !c->argv[1] && ends_with_py(c->argv[0]))
+        r = sys_exec(python[0], python, c->envp);
+    return r;
+}
+
 static _Noreturn void run_child(const struct command *c, int out_fd, int err_fd)
 {
     sys_new_session();
@@ -58,7 +76,7 @@ static _Noreturn void run_child(const struct command *c, int out_fd, int err_fd)
     /* Signal handlers are the default ones since init began; only the mask is init's own. */
     sys_signal_mask(0);
     if (r >= 0)
-        r = sys_exec(c->argv[0], c->argv, c->envp);
+        r = exec_program(c);
     *exec_error = (int)-r;
     sys_exit(127);
 }

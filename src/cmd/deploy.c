@@ -99,7 +99,7 @@ static int guess(struct deploy *d, const char *name, const char *path, struct er
     struct guess g;
     enum settings_runtime before;
     d->packed_as = d->flags.settings.runtime;
-    if (settings_flags_has(&d->flags, SETTINGS_KEY_RUNTIME))
+    if (settings_flags_has(&d->flags, SETTINGS_KEY_RUNTIME) || settings_flags_has(&d->flags, SETTINGS_KEY_CONTRACT))
         return 0;
     guess_runtime(path, d->flags.settings.handler, &g);
     d->packed_as = g.runtime;
@@ -128,8 +128,11 @@ static int deploy(struct deploy *d, const char *name, const char *path)
     if (!client_check_name("deploy", str_from(name)))
         return CMD_USAGE;
     int r = guess(d, name, path, &e);
-    const struct upload_source source = {
-        .command = "deploy", .path = path, .handler = d->flags.settings.handler, .runtime = d->packed_as};
+    const struct upload_source source = {.command = "deploy",
+                                         .path = path,
+                                         .handler = d->flags.settings.handler,
+                                         .runtime = d->packed_as,
+                                         .contract = d->flags.settings.contract};
     if (r < 0 || upload_open(&u, &source, &e) < 0) {
         fprintf(stderr, "faasd deploy: %s\n", e.text);
         return CMD_FAILED;

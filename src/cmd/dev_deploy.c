@@ -62,7 +62,7 @@ static void say_served(struct dev_deploy *d, const struct json *reply, const cha
 static int guess(const struct dev_deploy *d, struct err *e)
 {
     struct guess g;
-    if (settings_flags_has(d->flags, SETTINGS_KEY_RUNTIME))
+    if (settings_flags_has(d->flags, SETTINGS_KEY_RUNTIME) || settings_flags_has(d->flags, SETTINGS_KEY_CONTRACT))
         return 0;
     guess_runtime(d->path, d->flags->settings.handler, &g);
     return guess_apply(&g, "dev", d->flags, e);
@@ -99,6 +99,7 @@ static int send_path(struct dev_deploy *d, struct buf *body, struct err *e)
                                          .path = d->path,
                                          .handler = d->flags->settings.handler,
                                          .runtime = d->flags->settings.runtime,
+                                         .contract = d->flags->settings.contract,
                                          .quiet = d->attempts++ > 0};
     r = r < 0 ? r : upload_open(&u, &source, e);
     if (r == 0 && u.native && !settings_flags_has(d->flags, SETTINGS_KEY_RUNTIME))

@@ -15,7 +15,7 @@ struct guess {
  * A file: executable with a #! line -> exec; NAME.py -> python; NAME.mjs, .cjs, .js -> node; a program called bootstrap -> provided.
  * A directory: what its manifest says; the handler, where one is given, names a file there; bootstrap -> provided; app.py,
  * lambda_function.py -> python; index.mjs, .js, .cjs -> node. Everything else is exec, or native by what the program is linked with.
- * `handler`: as the flags say, "" for none. What can't be read is left to whoever packs it.
+ * `handler`: as the flags say, "" for none. Not asked where a contract is given: only exec has them. What can't be read is left to whoever packs it.
  */
 void guess_runtime(const char *path, const char *handler, struct guess *ret_guess);
 

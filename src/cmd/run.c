@@ -79,7 +79,7 @@ static int lock(const struct run *r, int *ret_fd, struct err *e)
 static int guess(struct run *r, struct err *e)
 {
     struct guess g;
-    if (settings_flags_has(&r->flags, SETTINGS_KEY_RUNTIME))
+    if (settings_flags_has(&r->flags, SETTINGS_KEY_RUNTIME) || settings_flags_has(&r->flags, SETTINGS_KEY_CONTRACT))
         return 0;
     guess_runtime(r->path, r->flags.settings.handler, &g);
     return guess_apply(&g, "run", &r->flags, e);
@@ -92,7 +92,8 @@ static int open_upload(struct run *r, struct upload *u, struct err *e)
         const struct upload_source source = {.command = "run",
                                              .path = r->path,
                                              .handler = r->flags.settings.handler,
-                                             .runtime = r->flags.settings.runtime};
+                                             .runtime = r->flags.settings.runtime,
+                                             .contract = r->flags.settings.contract};
         status = status < 0 ? status : upload_open(u, &source, e);
         if (status == 0 && u->native && !settings_flags_has(&r->flags, SETTINGS_KEY_RUNTIME))
             status = settings_set_text(&r->flags.settings, "runtime", STR_LITERAL("native"), e);

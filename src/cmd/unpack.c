@@ -207,6 +207,8 @@ int cmd_unpack(int argc, char **argv)
         {.name = "earlier", .kind = OPTION_TEXT, .target = &job.earlier},
         {.name = "runtime", .kind = OPTION_TEXT, .target = &job.runtime},
         {.name = "earlier-runtime", .kind = OPTION_TEXT, .target = &job.earlier_runtime},
+        {.name = "contract", .kind = OPTION_TEXT, .target = &job.contract},
+        {.name = "earlier-contract", .kind = OPTION_TEXT, .target = &job.earlier_contract},
         {.name = "venv", .kind = OPTION_TEXT, .target = &job.venv},
         {.name = "earlier-venv", .kind = OPTION_TEXT, .target = &job.earlier_venv},
         {.name = "runtimes", .kind = OPTION_TEXT, .target = &job.runtimes},

@@ -83,7 +83,7 @@ static int list_candidates(const struct unpack_job *job, struct err *e)
     return err_say(e, EINVAL, "which file is the program? Say --handler FILE: %s", names);
 }
 
-static int choose_program(struct unpack_job *job, const char *said, struct err *e)
+static int choose_program(struct unpack_job *job, const char *said, bool bare_python, struct err *e)
 {
     const char *chosen = NULL;
     if (*said)
@@ -100,7 +100,7 @@ static int choose_program(struct unpack_job *job, const char *said, struct err *
         return list_candidates(job, e);
     if (!str_copy(str_from(chosen), job->chosen, sizeof(job->chosen)))
         return err_say(e, EINVAL, "the handler's path is too long");
-    return handler_check(job->dir, job->chosen, e);
+    return bare_python ? handler_check_bare_python(job->dir, job->chosen, e) : handler_check(job->dir, job->chosen, e);
 }
 
 /* ---- provided ---- */
@@ -187,6 +187,7 @@ int unpack_choose(struct unpack_job *job, const struct json *manifest, struct er
     const char *said = effective(job, manifest, job->handler, "handler", NULL);
     const char *runtime = effective(job, manifest, job->runtime, "runtime", job->earlier_runtime);
     const char *venv = effective(job, manifest, job->venv, "venv", job->earlier_venv);
+    const char *contract = effective(job, manifest, job->contract, "contract", job->earlier_contract);
     if (job->totals.files == 0)
         return err_say(e, EINVAL, "there is no file to run among what was uploaded");
     if (!settings_runtime_parse(str_from(*runtime ? runtime : "exec"), &family))
@@ -194,7 +195,7 @@ int unpack_choose(struct unpack_job *job, const struct json *manifest, struct er
     if (family == SETTINGS_RUNTIME_PROVIDED)
         return choose_bootstrap(job, e);
     if (family != SETTINGS_RUNTIME_PYTHON && family != SETTINGS_RUNTIME_NODE)
-        return choose_program(job, said, e);
+        return choose_program(job, said, strcmp(contract, "files") == 0, e); /* as Azure's Python has them */
     int r = choose_module(job, family, said, e);
     return r < 0 || family == SETTINGS_RUNTIME_NODE ? r : check_python(job, runtime, venv, e);
 }

@@ -15,8 +15,8 @@ struct unpack_job {
     const char *name; /* --name: the function's; a bare program is stored as it */
 
     /* What the person said, then what the version before has, which counts where neither they nor a manifest say anything. NULL: nothing. */
-    const char *handler, *runtime, *venv;
-    const char *earlier, *earlier_runtime, *earlier_venv;
+    const char *handler, *runtime, *venv, *contract;
+    const char *earlier, *earlier_runtime, *earlier_venv, *earlier_contract;
     const char *runtimes; /* --runtimes: the host's interpreters, NAME=PATH a line */
 
     const char *entries;

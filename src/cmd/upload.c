@@ -92,7 +92,8 @@ static int pack_directory(struct upload *u, const struct upload_source *source, 
 
 static bool is_interpreted(const struct upload_source *source)
 {
-    return source->runtime == SETTINGS_RUNTIME_PYTHON || source->runtime == SETTINGS_RUNTIME_NODE;
+    return source->runtime == SETTINGS_RUNTIME_PYTHON || source->runtime == SETTINGS_RUNTIME_NODE ||
+           source->contract == SETTINGS_CONTRACT_FILES;
 }
 
 static int pack_file(struct upload *u, const struct upload_source *source, int fd, const struct stat *st, struct err *e)

@@ -21,8 +21,9 @@ struct upload_source {
     const char *command;
     const char *path;
     const char *handler;
-    enum settings_runtime runtime; /* python and node: a file is no program */
-    bool quiet;                    /* what was changed or left out has been said before */
+    enum settings_runtime runtime;   /* python and node: a file is no program */
+    enum settings_contract contract; /* files: NAME.py needs no header */
+    bool quiet;                      /* what was changed or left out has been said before */
 };
 int upload_open(struct upload *u, const struct upload_source *source, struct err *e);
 

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum {
     LINE_MAX_BYTES = 256, /* of a script's first line that the kernel reads (BINPRM_BUF_SIZE, linux/binfmts.h) */
@@ -175,6 +176,14 @@ static bool is_elf(struct str head)
     return head.n >= 4 && !memcmp(head.p, ELFMAG, SELFMAG);
 }
 
+static const char PYTHON[] = "/usr/bin/python3";
+
+static bool is_python(const char *path)
+{
+    size_t n = strlen(path);
+    return n > 3 && strcmp(path + n - 3, ".py") == 0;
+}
+
 bool handler_is_likely(int tree, const char *path)
 {
     char bytes[LINE_MAX_BYTES];
@@ -183,7 +192,7 @@ bool handler_is_likely(int tree, const char *path)
     return fd >= 0 && (is_script(head) || is_elf(head));
 }
 
-int handler_check(int tree, const char *handler, struct err *e)
+static int check(int tree, const char *handler, bool bare_python, struct err *e)
 {
     char path[ARCHIVE_PATH_MAX], bytes[LINE_MAX_BYTES];
     struct str head = {.p = bytes};
@@ -199,9 +208,21 @@ int handler_check(int tree, const char *handler, struct err *e)
         r = check_script(tree, handler, head, e);
     else if (is_elf(head))
         r = check_elf(tree, fd, head, handler, e);
+    else if (bare_python && is_python(handler) && access(PYTHON, X_OK) == 0)
+        r = 0; /* init gives it to that one (rootfs/init/payload.c) */
     else
         r = err_say(e, EINVAL, "'%.*s' is no program: it starts with neither '#!' nor an ELF header", SHOWN, handler);
     if (r == 0 && (fchmod(fd, 0755) < 0 || fsync(fd) < 0))
         r = err_set(e, errno, "set the mode of '%.*s'", SHOWN, handler);
     return r;
+}
+
+int handler_check(int tree, const char *handler, struct err *e)
+{
+    return check(tree, handler, false, e);
+}
+
+int handler_check_bare_python(int tree, const char *handler, struct err *e)
+{
+    return check(tree, handler, true, e);
 }

@@ -229,7 +229,7 @@ static void on_unpacked(void *owner, const struct exec_result *r)
 
 /* ---- starting it ---- */
 
-enum { ARGUMENTS_MAX = 28 };
+enum { ARGUMENTS_MAX = 40 };
 
 struct arguments {
     const char *v[ARGUMENTS_MAX + 1];
@@ -257,12 +257,15 @@ static void add_settings(struct arguments *a, const struct deploy *d)
     add(a, "--handler", is_given(s, SETTINGS_KEY_HANDLER) ? s->handler : NULL);
     add(a, "--runtime", is_given(s, SETTINGS_KEY_RUNTIME) ? settings_runtime_name(s) : NULL);
     add(a, "--venv", is_given(s, SETTINGS_KEY_VENV) ? s->venv : NULL);
+    add(a, "--contract",
+        is_given(s, SETTINGS_KEY_CONTRACT) ? s->contract == SETTINGS_CONTRACT_FILES ? "files" : "stdio" : NULL);
     if (!d->before)
         return;
     /* Where nobody says which file to start, the one that was started so far is, if it is still there. */
     add(a, "--earlier", d->before->settings.handler);
     add(a, "--earlier-runtime", settings_runtime_name(&d->before->settings));
     add(a, "--earlier-venv", d->before->settings.venv);
+    add(a, "--earlier-contract", d->before->settings.contract == SETTINGS_CONTRACT_FILES ? "files" : NULL);
 }
 
 static int print_runtimes(const struct config *c, struct buf *out)

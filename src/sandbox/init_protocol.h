@@ -43,6 +43,9 @@ struct init_head {
     uint64_t request;
 };
 
+/* Runs a program NAME.py that no `#!` line gives an interpreter, when it has no argument. */
+#define INIT_PYTHON "/usr/bin/python3"
+
 /* argc + envc NUL-terminated strings follow: argv[0] is the path to execute, then its arguments, then NAME=VALUE. */
 struct init_command {
     struct init_head head;

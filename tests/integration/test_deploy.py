@@ -213,7 +213,7 @@ def test_a_version_that_does_not_start_never_becomes_current(daemon):
     deploy(daemon, "native", tar(program(OLD)))
     number = daemon.describe("native")["number"]
     reply = put(daemon, "native", tar(entry("run", b"#!/bin/sh\necho no frames here >&2\nexit 7\n")), runtime="native")
-    assert (reply.status, reply.error) == (400, "BadRequest"), reply
+    assert (reply.status, reply.error) == (400, "FunctionCrashed"), reply
     assert "could not be started" in reply.json()["errorMessage"]
     assert_serves(daemon, "native", b"old\n")
     assert daemon.describe("native")["number"] == number

@@ -161,3 +161,18 @@ def test_one_shot_runs_have_it_too(faasd, tmp_path):
     script.chmod(0o755)
     done = faasd.cli("run", "--contract", "files", script, "-d", '{"name": "once"}')
     assert done.out == "hello world to once"
+
+
+def test_azures_own_lines_without_a_header_run_as_they_are(faasd, tmp_path):
+    program = tmp_path / "run.py"
+    program.write_text("import os, json; d = json.loads(open(os.environ['req']).read()); r = open(os.environ['res'], 'w'); "
+                       "r.write(\"hello world to \" + d['name']); r.close()")
+    faasd.cli("deploy", "bare", str(program), "--contract", "files")
+    assert faasd.invoke("bare", b'{"name": "you"}').body == b"hello world to you"
+
+
+def test_a_text_without_a_header_and_without_pythons_name_is_no_program(faasd, tmp_path):
+    program = tmp_path / "run.txt"
+    program.write_text("import os\n")
+    refused = faasd.cli("deploy", "text", str(program), "--contract", "files", check=False)
+    assert refused.returncode == 1 and b"is no program" in refused.stderr

@@ -19,7 +19,7 @@ MACHINES = {3: "i686", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv64", 
 TAG = re.compile(r"\.(?:cpython-(?P<cpython>\d+)[a-z]*|pypy(?P<pypy>\d+)-\w+|abi3)(?:-(?P<platform>[\w-]+))?\.so$")
 
 
-def for_import(error, module_name, handler):
+def for_import(error, module_name="", handler=""):
     """": " and a sentence, or nothing that could be said."""
     try:
         said = advise(error, module_name, handler)
@@ -30,7 +30,7 @@ def for_import(error, module_name, handler):
 
 def advise(error, module_name, handler):
     missing = missing_name(error)
-    if missing == module_name or (missing and module_name.startswith(missing + ".")):
+    if missing and (missing == module_name or module_name.startswith(missing + ".")):
         return no_such_module(module_name, handler)
     if missing:
         wrong = wrong_extension(missing)

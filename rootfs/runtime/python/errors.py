@@ -43,7 +43,12 @@ class Report:
         kind = type(error)
         if kind is SystemExit:
             return cls("Runtime.ExitError", f"the handler called sys.exit({exit_status(error)}) instead of returning", trace_of(error))
-        return cls(kind.__name__, text_of(error), trace_of(error), chain_of(error))
+        message = text_of(error)
+        if isinstance(error, ImportError):
+            from _faasd import advice
+
+            message += advice.for_import(error)
+        return cls(name_of(kind), message, trace_of(error), chain_of(error))
 
     def send(self, connection, request):
         connection.send_error(request, word(self.kind), encode(self.message[:MESSAGE_MAX]), self._packed_trace())
@@ -55,7 +60,7 @@ class Report:
 
     def log(self):
         """As Lambda's runtime writes it; one write, so that threads don't come between."""
-        lines = [*self.chain, f"[ERROR] {self.kind}: {self.message}\n"]
+        lines = [*self.chain, f"[ERROR] {self.kind}: {self.message[:MESSAGE_MAX]}\n"]
         if self.trace:
             lines += ["Traceback (most recent call last):\n", *self.trace]
         complain("".join(lines))
@@ -82,11 +87,16 @@ def word(kind):
     return "".join(c if "!" <= c <= "~" else "_" for c in kind)[:TYPE_MAX].encode() or b"Error"
 
 
+def name_of(kind):
+    """Its own, whatever its metaclass says."""
+    return type.__dict__["__name__"].__get__(kind)
+
+
 def text_of(error):
     try:
         return str(error)
-    except Exception:
-        return f"<{type(error).__name__} without a text: its __str__ failed>"
+    except BaseException:  # even a sys.exit() there must not take the answer away
+        return f"<{name_of(type(error))} without a text: its __str__ failed>"
 
 
 def exit_status(error):
@@ -157,7 +167,7 @@ def chain_of(error):
         link = DIRECT_CAUSE if cause else OTHER_CAUSE
         trace = trace_of(behind)
         begin = ["Traceback (most recent call last):\n", *trace] if trace else []
-        lines = [*begin, f"{type(behind).__name__}: {text_of(behind)[:MESSAGE_MAX]}\n", f"\n{link}\n\n", *lines]
+        lines = [*begin, f"{name_of(type(behind))}: {text_of(behind)[:MESSAGE_MAX]}\n", f"\n{link}\n\n", *lines]
         seen.add(id(behind))
         error = behind
     return lines

@@ -35,7 +35,7 @@ def import_module(module_name, handler):
     except SystemExit as error:
         raise errors.InitError("Runtime.ExitError", f"sys.exit({errors.exit_status(error)}) was called while '{module_name}' was imported", error) from None
     except BaseException as error:
-        raise errors.InitError(type(error).__name__, errors.text_of(error), error) from None
+        raise errors.InitError(errors.name_of(type(error)), errors.text_of(error), error) from None
 
 
 def find(module, module_name, function_name):
@@ -45,7 +45,7 @@ def find(module, module_name, function_name):
         has = f"it defines {', '.join(own[:10])}" if own else "it defines no function"
         raise errors.InitError("Runtime.HandlerNotFound", f"Handler '{function_name}' missing on module '{module_name}': {has}")
     if not callable(function):
-        raise errors.InitError("Runtime.HandlerNotFound", f"Handler '{function_name}' of module '{module_name}' is a {type(function).__name__}, no function")
+        raise errors.InitError("Runtime.HandlerNotFound", f"Handler '{function_name}' of module '{module_name}' is no function, but of the type {errors.name_of(type(function))}")
     return function
 
 

@@ -141,7 +141,7 @@ def import_ahead(names):
             __import__(name)
             loaded.append(name)
         except BaseException as error:
-            errors.complain(f"faasd: `imports`: {name} is not imported ahead: {type(error).__name__}: {errors.text_of(error)}")
+            errors.complain(f"faasd: `imports`: {name} is not imported ahead: {errors.name_of(type(error))}: {errors.text_of(error)}")
     return loaded
 
 

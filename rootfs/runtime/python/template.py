@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process that instances are forked from. It has run the function's init code and never sees a request: all it reads is FORK frames."""
+"""The process that instances are forked from. It has run the function's init code and never sees a request: all it reads is FORK frames. Where faasd has no room for a
+child beside it, its first frame is an INVOKE: then it is a worker as any other."""
 import gc
 import os
 import sys
@@ -127,8 +128,11 @@ class Order:
 
 
 def serve(worker):
-    """Forks whenever it is told to. Returns in the children, each a worker of its own."""
+    """Forks whenever it is told to. Returns in the children, each a worker of its own, or at once when it is to serve by itself."""
     receiver = _socket.socket(fileno=worker.connection.fd)
+    if is_request(receiver):
+        receiver.detach()
+        return
     child_end = _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)  # the kernel reaps
     while True:
         order = read_order(receiver)
@@ -148,6 +152,12 @@ def serve(worker):
             child.become(worker, receiver, order)
             return
         order.close()
+
+
+def is_request(receiver):
+    """Whether the first frame is an INVOKE. It stays in the socket."""
+    head = receiver.recv(frames.HEAD_SIZE, _socket.MSG_PEEK | _socket.MSG_WAITALL)
+    return len(head) == frames.HEAD_SIZE and frames.HEAD.unpack(head)[1] == frames.INVOKE
 
 
 def read_order(receiver):

@@ -78,6 +78,9 @@ def write(value):
     except (TypeError, ValueError, RecursionError, ArithmeticError) as error:
         renew()
         raise Unwritable(f"Unable to marshal response: {error}{hint(value)}") from None
+    except BaseException:  # of the function's own: an items() that raises, a signal handler
+        renew()
+        raise
 
 
 def hint(value):
