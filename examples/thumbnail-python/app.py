@@ -11,14 +11,15 @@ import urllib.parse
 
 from PIL import Image
 
-HERE = pathlib.Path(__file__).parent
+HERE = pathlib.Path(__file__).resolve().parent
 MOUNTS = pathlib.Path("/mnt")
 Image.init()  # the formats' modules: once here, not in each request
 
 
 def bucket_directory(bucket):
-    for directory in (MOUNTS / bucket, HERE / bucket):
-        if directory.is_dir():
+    for parent in (MOUNTS, HERE):
+        directory = (parent / bucket).resolve()
+        if directory.parent == parent and directory.is_dir():
             return directory
     raise FileNotFoundError(f"there is no bucket '{bucket}': mount a directory at {MOUNTS / bucket}, or deploy one named '{bucket}'")
 

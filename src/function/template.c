@@ -15,7 +15,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* ---- may this process be forked? ---- */
@@ -83,30 +82,43 @@ static bool has_own_descriptors_only(char text[TEMPLATE_TEXT_MAX])
     return false;
 }
 
+/* mmap(MAP_SHARED) without a file, or of one in /tmp: what one child writes, its siblings and the children after it would read. */
+static bool has_own_memory_only(char text[TEMPLATE_TEXT_MAX])
+{
+    char line[512];
+    char rights[8];
+    char name[128];
+    bool own = true;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    if (!maps) {
+        snprintf(text, TEMPLATE_TEXT_MAX, "its memory can't be listed: open '/proc/self/maps': %s", strerror(errno));
+        return false;
+    }
+    while (own && fgets(line, sizeof(line), maps)) {
+        int fields = sscanf(line, "%*s %7s %*s %*s %*s %127[^\n]", rights, name);
+        own = fields < 1 || strncmp(rights, "rw", 2) != 0 || rights[3] != 's';
+        if (!own)
+            snprintf(text, TEMPLATE_TEXT_MAX, "writable memory is shared after init: %s",
+                     fields > 1 ? name : "anonymous");
+    }
+    fclose(maps);
+    return own;
+}
+
 const char *faasd_template_answer(char text[TEMPLATE_TEXT_MAX])
 {
-    return has_one_thread(text) && has_own_descriptors_only(text) ? "yes" : text;
+    return has_one_thread(text) && has_own_descriptors_only(text) && has_own_memory_only(text) ? "yes" : text;
 }
 
 /* ---- the template ---- */
 
-static void on_child_end(int number)
-{
-    (void)number; /* it only interrupts the wait for the next frame */
-}
-
-static void reap(void)
-{
-    while (waitpid(-1, NULL, WNOHANG) > 0) {
-    }
-}
-
 /* What init may have left that is no part of the program's state, put right once instead of in each child. Handlers stay: they are code of the program
- * (collectors of garbage live on SIGSEGV). *ret_child_end: what a child shall do with SIGCHLD. */
+ * (collectors of garbage live on SIGSEGV). Nobody waits for children: the kernel reaps them, without waking this process for each. *ret_child_end: what a child
+ * shall do with SIGCHLD. */
 static void settle(struct sigaction *ret_child_end)
 {
     static const struct itimerval never;
-    const struct sigaction interrupt = {.sa_handler = on_child_end};
+    const struct sigaction nobody_waits = {.sa_handler = SIG_IGN};
     struct sigaction now;
     setitimer(ITIMER_REAL, &never, NULL); /* and with it alarm(2) */
     setitimer(ITIMER_VIRTUAL, &never, NULL);
@@ -115,7 +127,7 @@ static void settle(struct sigaction *ret_child_end)
     for (int number = 1; number <= SIGRTMAX; number++)
         if (number != SIGPIPE && sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
             signal(number, SIG_DFL);
-    sigaction(SIGCHLD, &interrupt, ret_child_end);
+    sigaction(SIGCHLD, &nobody_waits, ret_child_end);
 }
 
 union order_control {
@@ -177,15 +189,13 @@ static int read_bytes(int fd, char *to, size_t size, size_t *have, struct fork_o
         struct msghdr m = {
             .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
         ssize_t n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
-        int error = errno;
-        reap();
         if (n > 0) {
             *have += (size_t)n;
             if (!take_fds(&m, o))
                 return faasd_channel_complain("a FORK frame with too many descriptors");
-        } else if (n < 0 && error == EAGAIN) {
+        } else if (n < 0 && errno == EAGAIN) {
             faasd_channel_wait(fd, POLLIN);
-        } else if (n == 0 || error != EINTR) {
+        } else if (n == 0 || errno != EINTR) {
             return *have == 0 ? 0 : faasd_channel_complain("the connection ended inside a frame");
         }
     }

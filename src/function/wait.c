@@ -51,8 +51,10 @@ ssize_t faasd_wait_receive(struct wait *w, int fd, void *to, size_t room)
         sched_yield();
     }
     ssize_t n = read(fd, to, room);
-    if (!w->decided)
+    /* A process that was made for one request, or that starts to serve now, is not looked for again at once. */
+    bool first = !w->decided;
+    if (first)
         decide(w);
-    w->eager = now_ns() - began < w->short_ns;
+    w->eager = !first && now_ns() - began < w->short_ns;
     return n;
 }

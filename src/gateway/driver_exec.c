@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "gateway/cgi.h"
 #include "gateway/environment.h"
+#include "gateway/verdict.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -82,7 +83,7 @@ static void on_finished(void *owner, const struct init_done *done)
     const char *fault = done->flags & INIT_DONE_NO_REPLY ? describe_no_reply(done) : build_reply(i, fields, &reply);
     struct invocation *inv = i->invocation;
     if (fault)
-        invocation_fail(inv, INVOCATION_CRASHED, 502, "BadReply", "%s", fault);
+        verdict_bad_reply(inv, fault);
     else
         invocation_end_reply(inv, &reply);
     if (i->channel.out.cap > OUT_KEEP)

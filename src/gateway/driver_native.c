@@ -123,6 +123,12 @@ static const char *build_fields(struct version *v, struct str pairs, char out[FI
     return NULL;
 }
 
+/* It answered and ended, and its end is known already: no other request may be given to it. */
+static bool has_ended(const struct instance *i)
+{
+    return i->failed.head.type == INIT_WORKER_EXITED || i->doom != INSTANCE_NOT_DOOMED;
+}
+
 static void on_reply(void *owner, const struct faasd_reply_head *head, struct str pairs, struct str body)
 {
     static char fields[FIELDS_OUT_MAX];
@@ -153,7 +159,7 @@ static void on_reply(void *owner, const struct faasd_reply_head *head, struct st
         return;
     }
     /* The worker gets its next request first: it works while this reply is written. Nothing the reply borrows is touched by that. */
-    instance_replied(i, true);
+    instance_replied(i, !has_ended(i));
     invocation_end_reply(inv, &reply);
 }
 
@@ -172,7 +178,7 @@ static void on_error(void *owner, struct str type, struct str message, struct st
     struct invocation_failure f = {
         .outcome = INVOCATION_FUNCTION_ERROR, .status = 500, .type = name, .message = message, .trace = trace};
     struct invocation *inv = i->invocation;
-    instance_replied(i, !leaving);
+    instance_replied(i, !leaving && !has_ended(i));
     invocation_end_failure(inv, &f);
 }
 
@@ -241,6 +247,7 @@ static void on_worker_exited(void *owner, const struct init_done *done)
         return;
     }
     i->failed = *done;
+    native_channel_drain(&i->native); /* the reply or the error that it sent last says more than its end */
     instance_worker_closed(i, CLOSED);
 }
 

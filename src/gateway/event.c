@@ -9,6 +9,12 @@ static bool is_json_due(const struct settings *s)
            s->runtime == SETTINGS_RUNTIME_PROVIDED;
 }
 
+/* The check looks no deeper than JSON_CHECK_DEPTH_MAX, and what opens there may be JSON all the same. */
+static bool may_be_deep(struct str body, size_t at)
+{
+    return at >= JSON_CHECK_DEPTH_MAX && (body.p[at] == '[' || body.p[at] == '{');
+}
+
 bool event_admit(struct invocation *inv, const struct settings *s)
 {
     struct str body = inv->exchange->body;
@@ -16,8 +22,10 @@ bool event_admit(struct invocation *inv, const struct settings *s)
     if (!is_json_due(s) || body.n == 0 || json_check(body, &at))
         return true;
     invocation_fail(inv, INVOCATION_REFUSED, 400, "BadRequest",
-                    at < body.n ? "the event is not JSON: byte %zu is where it goes wrong"
-                                : "the event is not JSON: it ends too early, at byte %zu",
+                    at == body.n ? "the event is not JSON: it ends too early, at byte %zu"
+                    : may_be_deep(body, at)
+                        ? "the event is not JSON, or is nested too deeply: byte %zu is where it goes wrong"
+                        : "the event is not JSON: byte %zu is where it goes wrong",
                     at);
     return false;
 }

@@ -154,7 +154,7 @@ static void on_init_timeout(struct instance *i)
 {
     if (i->state == INSTANCE_STARTING && i->driver->on_init_timeout && i->driver->on_init_timeout(i))
         return;
-    instance_stop(i, INSTANCE_START_FAILED, "not ready after the limit 'init_timeout' (%lus)",
+    instance_stop(i, INSTANCE_TIMED_OUT, "not ready after the limit 'init_timeout' (%lus)",
                   (unsigned long)(i->gateway->config->init_timeout_ms / 1000));
 }
 

@@ -52,10 +52,10 @@ enum { INSTANCE_FAULT_TYPE_MAX = 129 };
 enum instance_doom {
     INSTANCE_NOT_DOOMED,
     INSTANCE_RETIRED,      /* not needed any more */
-    INSTANCE_START_FAILED, /* its code could not be started, or took longer than init_timeout */
-    INSTANCE_TIMED_OUT,
-    INSTANCE_BAD_REPLY, /* broke the protocol or a limit of it */
-    INSTANCE_CRASHED,   /* its process ended */
+    INSTANCE_START_FAILED, /* its code could not be started */
+    INSTANCE_TIMED_OUT,    /* it, or its start, took too long */
+    INSTANCE_BAD_REPLY,    /* broke the protocol or a limit of it */
+    INSTANCE_CRASHED,      /* its process ended */
 };
 
 struct instance;

@@ -69,12 +69,13 @@ static void answer_invocation(struct instance *i, const struct message_exited *m
     i->invocation = NULL;
     char tail[LINE_READER_TAIL];
     struct verdict_facts facts = collect_facts(i, m, tail);
+    facts.is_logged = i->driver == &driver_provided && i->failed.head.type == INIT_WORKER_EXITED;
     char how[ERR_TEXT_MAX];
     describe_end(i, m, how);
     if (i->doom == INSTANCE_TIMED_OUT)
         verdict_timeout(inv, &facts);
     else if (i->doom == INSTANCE_BAD_REPLY && !facts.oom_kills)
-        invocation_fail(inv, INVOCATION_CRASHED, 502, "BadReply", "%s", i->doom_text);
+        verdict_bad_reply(inv, i->doom_text);
     else if (i->driver == &driver_provided && i->failed.head.type == INIT_WORKER_EXITED)
         verdict_runtime(inv, &i->failed, &facts);
     else
@@ -169,8 +170,32 @@ static void explain_failed_start(struct instance *i, const struct message_exited
         snprintf(i->doom_text, sizeof(i->doom_text), "%s", how);
 }
 
+/* What did not say itself why it failed: deploy answers with what stands before the colon. */
+static void print_failed_start(const struct instance *i, const struct message_exited *m, struct err *ret_why)
+{
+    const char *type = m->oom_kills ? "OutOfMemory" : i->doom == INSTANCE_TIMED_OUT ? "Timeout" : "FunctionCrashed";
+    const char *text = i->doom_text[0] ? i->doom_text : "it ended before it was ready";
+    if (i->fault.type.n && !m->oom_kills)
+        err_say(ret_why, ECHILD, "%s", text);
+    else
+        err_say(ret_why, ECHILD, "%s: %s", type, text);
+}
+
+/* The supervisor's message can overtake what the worker had sent before: a reply, or an error that says more than its end does. */
+static void hear_last_words(struct instance *i)
+{
+    if (i->driver != &driver_native || (i->state != INSTANCE_BUSY && i->state != INSTANCE_STARTING))
+        return;
+    exec_channel_drain(&i->channel);
+    if (!instance_is_child(i))
+        return;
+    instance_doom(i, INSTANCE_CRASHED, "the worker ended");
+    native_channel_drain(&i->native);
+}
+
 void instance_on_exited(struct instance *i, const struct message_exited *m)
 {
+    hear_last_words(i);
     bool failed_start = i->ready_ns == 0 && i->doom != INSTANCE_RETIRED;
     bool crashed = i->doom == INSTANCE_NOT_DOOMED || i->doom == INSTANCE_CRASHED;
     if (i->state != INSTANCE_STOPPING)
@@ -186,7 +211,7 @@ void instance_on_exited(struct instance *i, const struct message_exited *m)
     else if (instance_is_child(i) && crashed && !m->oom_kills)
         template_child_crashed(i, m->status);
     struct err why;
-    err_say(&why, ECHILD, "%s", i->doom_text[0] ? i->doom_text : "it ended before it was ready");
+    print_failed_start(i, m, &why);
     go(i, failed_start, &why);
 }
 

@@ -46,8 +46,9 @@ static void begin_sandbox(struct instance *i, const int *fds)
 static void begin_child(struct instance *i, const int *join_fds, unsigned count)
 {
     int r = template_fork(i, join_fds, count);
-    if (r < 0)
-        instance_stop(i, INSTANCE_START_FAILED, "ask its template to fork: %s", strerrorname_np(-r));
+    if (r < 0) /* a template that was retired meanwhile is no failure of the function */
+        instance_stop(i, r == -ESRCH ? INSTANCE_RETIRED : INSTANCE_START_FAILED, "ask its template to fork: %s",
+                      strerrorname_np(-r));
 }
 
 static void on_spawned(struct instance *i, const struct message_spawned *m, const int *fds, unsigned fd_count)

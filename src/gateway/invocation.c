@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/put.h"
 #include "gateway/pool.h"
+#include "gateway/store.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -15,7 +16,7 @@
 static struct invocation *free_list;
 static unsigned in_flight;
 
-enum { FIELDS_TEXT_MAX = 320 };
+enum { FIELDS_TEXT_MAX = 320, INVOCATION_LOG_MAX = 1024 };
 
 static struct invocation *invocation_new(void)
 {
@@ -139,6 +140,16 @@ void invocation_fail(struct invocation *inv, enum invocation_outcome outcome, in
     va_end(ap);
     struct invocation_failure f = {.outcome = outcome, .status = status, .type = type, .message = str_from(text)};
     invocation_end_failure(inv, &f);
+}
+
+void invocation_log(const struct invocation *inv, const char *type, struct str message)
+{
+    char line[INVOCATION_LOG_MAX];
+    int n = snprintf(line, sizeof(line), "%s: %.*s", type, (int)message.n, message.p);
+    if (n >= (int)sizeof(line))
+        n = (int)sizeof(line) - 1;
+    store_log_line(inv->exchange->gateway->store, inv->function->name, 0, inv->exchange->id,
+                   (struct str){line, (size_t)n});
 }
 
 unsigned invocation_count(void)

@@ -66,6 +66,9 @@ void invocation_end_failure(struct invocation *inv, const struct invocation_fail
 void invocation_fail(struct invocation *inv, enum invocation_outcome outcome, int status, const char *type,
                      const char *format, ...) __attribute__((format(printf, 5, 6)));
 
+/* Puts a failure that the function itself could not log into its log. Before the invocation ends. */
+void invocation_log(const struct invocation *inv, const char *type, struct str message);
+
 unsigned invocation_count(void); /* in flight: for draining */
 
 #endif

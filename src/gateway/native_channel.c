@@ -17,6 +17,7 @@ static_assert(sizeof(struct faasd_frame) == 16, "docs/PROTOCOL.md");
 
 enum {
     READ_CHUNK = 65536,
+    DRAIN_READS_MAX = 16,
     WORKER_ERROR_MAX = 262144, /* type, message and trace of an ERROR */
 };
 
@@ -238,11 +239,9 @@ static ssize_t receive_first(struct native_channel *c, struct str room, bool *re
     return n;
 }
 
-static void on_readable(struct ev_loop *loop, ev_io *w, int events)
+/* False when nothing was there, or nothing more can come. */
+static bool receive(struct native_channel *c)
 {
-    struct native_channel *c = w->data;
-    (void)loop;
-    (void)events;
     struct str room = read_room(c);
     bool good = true;
     ssize_t n;
@@ -251,17 +250,34 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
     else /* No control buffer: descriptors that a worker sends are dropped by the kernel (unix(7)). */
         n = recv(c->fd, (char *)room.p, room.n, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
+        return false;
     if (n <= 0) {
         ev_io_stop(c->gateway->loop, &c->reader);
         c->events->on_closed(c->owner);
-        return;
+        return false;
     }
     if (!good) {
         violate(c, "a first message with other descriptors than its log's pipe");
-        return;
+        return false;
     }
     on_bytes(c, (struct str){room.p, (size_t)n});
+    return true;
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *w, int events)
+{
+    (void)loop;
+    (void)events;
+    receive(w->data);
+}
+
+/* What one dead process can have left is what a socket's buffer holds; who else has the socket may write for ever. */
+void native_channel_drain(struct native_channel *c)
+{
+    for (unsigned reads = 0; reads < DRAIN_READS_MAX && c->fd >= 0 && ev_is_active(&c->reader); reads++) {
+        if (!receive(c))
+            return;
+    }
 }
 
 static void on_writable(struct ev_loop *loop, ev_io *w, int events)

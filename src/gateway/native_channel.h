@@ -53,7 +53,9 @@ void native_channel_attach(struct native_channel *c, int fd);
  * them is a violation; an ERROR may come without the pipe. */
 void native_channel_attach_forked(struct native_channel *c, int fd);
 int native_channel_take_log(struct native_channel *c); /* the pipe, the caller's now; -1 when there is none */
-void native_channel_fini(struct native_channel *c);    /* may be initialised again */
+/* Its process has ended: tells the owner what it had still sent. */
+void native_channel_drain(struct native_channel *c);
+void native_channel_fini(struct native_channel *c); /* may be initialised again */
 
 /* IDLE -> BUSY: one writev of head, fields and event. 0, or -errno: the worker is lost. */
 struct native_request {

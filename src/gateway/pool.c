@@ -220,7 +220,12 @@ static void end_overdue(struct pool *p)
     while (p->queued && queue_due_ms(p) <= pool_now_ms()) {
         struct invocation *inv = pool_dequeue(p);
         units_format_time(c->queue_timeout_ms, limit);
-        if (p->short_of_memory)
+        if (p->backoff_until_ms && pool_total(p) == 0)
+            invocation_fail(inv, INVOCATION_REFUSED, 503, "NoCapacity",
+                            "the function was lost %u times in a row, so it is started again only after a pause, at "
+                            "most crash_backoff: its log says why",
+                            p->failures);
+        else if (p->short_of_memory)
             invocation_fail(inv, INVOCATION_REFUSED, 503, "NoCapacity",
                             "no instance could be started within queue_timeout (%s): the host's memory_budget or "
                             "instances limit is used up",
@@ -353,11 +358,13 @@ static void fail_queue(struct pool *p, const struct instance *i)
                                    .message = i->fault.message,
                                    .trace = i->fault.trace};
     while ((inv = pool_dequeue(p))) {
-        if (said)
+        if (said) {
             invocation_end_failure(inv, &f);
-        else
-            invocation_fail(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", "the function could not be started: %s",
-                            i->doom_text);
+            continue;
+        }
+        invocation_log(inv, "FunctionCrashed", str_from(i->doom_text));
+        invocation_fail(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", "the function could not be started: %s",
+                        i->doom_text);
     }
 }
 

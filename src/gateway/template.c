@@ -213,6 +213,8 @@ void template_child_failed(struct instance *child, bool answered)
 {
     if (child->forked.template && !answered)
         template_on_lost(child->forked.template, "a fork of it did not get ready");
+    else if (child->forked.template && str_is(child->fault.type, "ForkFailed")) /* its limits are used up */
+        template_retire(child->forked.template, "a fork of it failed");
 }
 
 /* Each child has the same layout and the same canary as its template: who may crash one after another can search them (SANDBOX.md 2.3). */

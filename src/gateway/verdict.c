@@ -2,7 +2,6 @@
 #include "gateway/verdict.h"
 
 #include "base/units.h"
-#include "gateway/store.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -61,6 +60,15 @@ static void end_with(struct invocation *inv, enum invocation_outcome outcome, in
     invocation_end_failure(inv, &f);
 }
 
+/* Whoever looks for the reason in the log finds nothing of the function's own there: it was ended in the middle of a word. What it did say stands there
+ * already, so this comes before the tail is added. */
+static void tell_log(const struct invocation *inv, const char *type, const struct text *t,
+                     const struct verdict_facts *facts)
+{
+    if (!facts->is_logged)
+        invocation_log(inv, type, (struct str){t->bytes, t->len});
+}
+
 void verdict_out_of_memory(struct invocation *inv, const struct verdict_facts *facts)
 {
     struct text t = {.len = 0};
@@ -71,9 +79,7 @@ void verdict_out_of_memory(struct invocation *inv, const struct verdict_facts *f
         add(&t, ", the peak was %.1fM", (double)facts->memory_peak_bytes / 1048576);
     if (facts->shmem_bytes)
         add(&t, ", of which %.1fM in /tmp and shared memory", (double)facts->shmem_bytes / 1048576);
-    /* Whoever looks for the reason in the log finds nothing of the function's own there: it was killed in the middle of a word. */
-    store_log_line(inv->exchange->gateway->store, inv->function->name, 0, inv->exchange->id,
-                   (struct str){t.bytes, t.len});
+    invocation_log(inv, "OutOfMemory", (struct str){t.bytes, t.len});
     end_with(inv, INVOCATION_OUT_OF_MEMORY, 502, "OutOfMemory", &t);
 }
 
@@ -84,6 +90,7 @@ void verdict_timeout(struct invocation *inv, const struct verdict_facts *facts)
     units_format_time(facts->version->settings.timeout_ms, limit);
     add(&t, "timed out: the limit 'timeout' is %s", limit);
     add_limits(&t, facts, false);
+    tell_log(inv, "Timeout", &t, facts);
     end_with(inv, INVOCATION_TIMED_OUT, 504, "Timeout", &t);
 }
 
@@ -96,9 +103,16 @@ void verdict_crash(struct invocation *inv, const char *how, const struct verdict
     struct text t = {.len = 0};
     add(&t, "%s", how);
     add_limits(&t, facts, false);
+    tell_log(inv, "FunctionCrashed", &t, facts);
     if (facts->tail.n)
         add(&t, ": %.*s", (int)facts->tail.n, facts->tail.p);
     end_with(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", &t);
+}
+
+void verdict_bad_reply(struct invocation *inv, const char *fault)
+{
+    invocation_log(inv, "BadReply", str_from(fault));
+    invocation_fail(inv, INVOCATION_CRASHED, 502, "BadReply", "%s", fault);
 }
 
 /* Contract files: the event could not be put into /tmp. */
@@ -112,6 +126,7 @@ static void no_event(struct invocation *inv, const struct init_done *done, const
         add(&t, "the event does not fit into /tmp, where the contract 'files' puts it: the limit 'tmp' is %s", size);
     else
         add(&t, "the event could not be written to /tmp: %s", name ? name : "unknown errno");
+    tell_log(inv, "StorageFull", &t, facts);
     end_with(inv, INVOCATION_REFUSED, 507, "StorageFull", &t);
 }
 
@@ -126,6 +141,7 @@ void verdict_program(struct invocation *inv, const struct init_done *done, const
         const char *name = strerrorname_np(done->error);
         add(&t, "the handler '%s' can't be executed: %s", facts->version->settings.handler,
             name ? name : "unknown errno");
+        tell_log(inv, "FunctionCrashed", &t, facts);
         end_with(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", &t);
         return;
     }
@@ -133,14 +149,17 @@ void verdict_program(struct invocation *inv, const struct init_done *done, const
         no_event(inv, done, facts);
         return;
     }
+    bool crashed = WIFSIGNALED(done->status);
+    const char *type = crashed ? "FunctionCrashed" : "FunctionError";
     char status[VERDICT_STATUS_MAX];
     verdict_print_status(done->status, status);
     add(&t, "the program %s", status);
     add_limits(&t, facts, done->flags & INIT_DONE_TMP_FULL);
+    tell_log(inv, type, &t, facts);
     if (facts->tail.n)
         add(&t, ": %.*s", (int)facts->tail.n, facts->tail.p);
-    if (WIFSIGNALED(done->status))
-        end_with(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", &t);
+    if (crashed)
+        end_with(inv, INVOCATION_CRASHED, 502, type, &t);
     else
-        end_with(inv, INVOCATION_FUNCTION_ERROR, 500, "FunctionError", &t);
+        end_with(inv, INVOCATION_FUNCTION_ERROR, 500, type, &t);
 }

@@ -14,6 +14,7 @@ struct verdict_facts {
     uint64_t memory_peak_bytes; /* since the instance started; 0 = unknown */
     uint64_t shmem_bytes;       /* 0 = unknown */
     struct str tail;            /* the last of its stderr */
+    bool is_logged;             /* its driver has told the log already */
 };
 
 /* A program of an exec function that ended other than by exit 0. Ends the invocation. */
@@ -21,6 +22,8 @@ void verdict_program(struct invocation *inv, const struct init_done *done, const
 /* The instance itself died under the request. `how`: "the worker exited with status 1", ... */
 void verdict_crash(struct invocation *inv, const char *how, const struct verdict_facts *facts);
 void verdict_out_of_memory(struct invocation *inv, const struct verdict_facts *facts);
+/* What the function sent breaks a rule of its contract or of the frames. */
+void verdict_bad_reply(struct invocation *inv, const char *fault);
 void verdict_timeout(struct invocation *inv, const struct verdict_facts *facts);
 
 enum { VERDICT_STATUS_MAX = 96 };
