@@ -98,6 +98,8 @@ serve: ## installs what is missing, builds, serves the examples and prints what 
 ## Tests
 UNIT_SRC := $(wildcard tests/unit/*/*.c)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
+# what integration and escape tests deploy and start
+PROGRAMS := $(patsubst tests/integration/programs/%.c,$(BUILD)/programs/%,$(wildcard tests/integration/programs/*.c))
 PYTEST := /usr/bin/python3 -m pytest -q -p no:cacheprovider
 
 # every unit test links the whole but main; the linker takes what it needs
@@ -113,6 +115,11 @@ $(BUILD)/unit/function/%: tests/unit/function/%.c $(BUILD)/libfaasd.a
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(BUILD)/libfaasd.a -lcmocka -lpthread
 
+$(BUILD)/programs/curl_runtime: PROGRAM_LIBS := -lcurl
+$(BUILD)/programs/%: tests/integration/programs/%.c $(BUILD)/libfaasd.a Makefile
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu17 -D_GNU_SOURCE -O1 $(WARN) -fPIE -pie -Iinclude -o $@ $< $(BUILD)/libfaasd.a -lpthread $(PROGRAM_LIBS)
+
 .PHONY: check check-unit check-integration check-escape check-guest check-asan check-ric lint fuzz bench
 check: ## installs what tests need, builds and runs every test
 	$(Q)scripts/setup test && $(MAKE) --no-print-directory all && scripts/check
@@ -120,14 +127,14 @@ check: ## installs what tests need, builds and runs every test
 check-unit: $(UNIT_BIN) ## unit tests
 	$(Q)set -e; for t in $(UNIT_BIN); do $$t; done
 
-check-integration: all $(BUILD)/probe ## pytest against the real binary
+check-integration: all $(BUILD)/probe $(PROGRAMS) ## pytest against the real binary
 	$(Q)FAASD_BUILD=$(abspath $(BUILD)) $(PYTEST) tests/integration
 
-check-escape: all $(BUILD)/probe ## attacks run inside a function
+check-escape: all $(BUILD)/probe $(PROGRAMS) ## attacks run inside a function
 	$(Q)FAASD_BUILD=$(abspath $(BUILD)) $(PYTEST) tests/escape
 
 GUEST_UNITS := $(patsubst %,$(BUILD)/unit/%,$(shell cat tests/guest/units))
-check-guest: all $(BUILD)/probe $(GUEST_UNITS) ## the same under pure cgroup v2, in a virtual machine
+check-guest: all $(BUILD)/probe $(PROGRAMS) $(GUEST_UNITS) ## the same under pure cgroup v2, in a virtual machine
 	$(Q)FAASD_BUILD=$(abspath $(BUILD)) tests/guest/run
 
 check-asan: ## unit, integration and escape tests under ASan and UBSan
@@ -136,9 +143,9 @@ check-asan: ## unit, integration and escape tests under ASan and UBSan
 check-ric: all ## Node's official runtime client against the Runtime API: RIC=DIR, where `npm install aws-lambda-ric` was run
 	$(Q)FAASD_BUILD=$(abspath $(BUILD)) FAASD_RIC='$(RIC)' $(PYTEST) -rs tests/integration/test_ric.py
 
-$(BUILD)/probe: $(wildcard tests/escape/*.c) Makefile
+$(BUILD)/probe: $(wildcard tests/escape/*.c tests/escape/*.h) $(BUILD)/libfaasd.a Makefile
 	$(call say,CC,$@)
-	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -O1 -Wall -Wextra -static -Iinclude -o $@ $(filter %.c,$^) -lpthread
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -O1 -Wall -Wextra -static -Iinclude -o $@ $(filter %.c %.a,$^) -lpthread
 
 lint: ## format, clang-tidy, cppcheck, layers and owners
 	$(Q)scripts/lint

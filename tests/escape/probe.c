@@ -54,10 +54,10 @@ int in_child(int (*f)(void))
     return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-static const struct probe *find(const char *id)
+const struct probe *probe_find(const char *id)
 {
-    const struct probe *const groups[] = {PROBES_FILES, PROBES_PROCESS, PROBES_KERNEL, PROBES_RESOURCES,
-                                          PROBES_NETWORK};
+    const struct probe *const groups[] = {PROBES_FILES,     PROBES_PROCESS, PROBES_KERNEL,
+                                          PROBES_RESOURCES, PROBES_NETWORK, PROBES_SIBLING};
     for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++)
         for (const struct probe *p = groups[g]; p->id; p++)
             if (strcmp(p->id, id) == 0)
@@ -65,19 +65,22 @@ static const struct probe *find(const char *id)
     return NULL;
 }
 
-/* `probe ID [ARGUMENT]`, or the same words on stdin (an exec function), or frames on fd 3 (a native one). */
+/* `probe ID [ARGUMENT]`, or the same words on stdin (an exec function), or frames on fd 3 (a native one, which may be a template). */
 int main(int argc, char **argv)
 {
     char line[512] = "";
+    const char *template = getenv("FAASD_TEMPLATE");
     if (argc > 3 && strcmp(argv[1], "inject") == 0)
         return inject(argc - 2, argv + 2);
+    if (argc < 2 && template && strcmp(template, "yes") == 0)
+        return serve_children();
     if (argc < 2 && !getenv("GATEWAY_INTERFACE"))
         return misbehave();
     if (argc < 2 && !fgets(line, sizeof(line), stdin))
         line[0] = '\0';
     char *id = argc > 1 ? argv[1] : strtok(line, " \n");
     char *argument = argc > 2 ? argv[2] : argc > 1 ? NULL : strtok(NULL, "\n");
-    const struct probe *p = id ? find(id) : NULL;
+    const struct probe *p = id ? probe_find(id) : NULL;
     if (!p) {
         printf("{\"id\":\"?\",\"result\":\"UNKNOWN\",\"detail\":\"\"}\n");
         return 2;

@@ -19,7 +19,11 @@ struct probe {
     struct finding (*run)(const char *argument);
 };
 
-extern const struct probe PROBES_FILES[], PROBES_PROCESS[], PROBES_KERNEL[], PROBES_RESOURCES[], PROBES_NETWORK[];
+extern const struct probe PROBES_FILES[], PROBES_PROCESS[], PROBES_KERNEL[], PROBES_RESOURCES[], PROBES_NETWORK[],
+    PROBES_SIBLING[];
+
+/* NULL when there is none of that name. */
+const struct probe *probe_find(const char *id);
 
 /* "OPEN" with what was got, or "DENIED" with errno's name. */
 struct finding found_open(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -31,6 +35,12 @@ int in_child(int (*f)(void));
 
 /* The I rows: misbehaves on fd 3 as each event tells. */
 int misbehave(void);
+/* The same, once, in a worker that has read its INVOKE already; then, as each further event tells. */
+struct faasd_frame;
+int misbehave_from(const char *how, const struct faasd_frame *invoke);
+
+/* Forked for each request by a template: runs the probe that the event names in the child (probe_child.c). */
+int serve_children(void);
 
 /* Runs one system call inside another process (inject.c): PID NUMBER ARG... */
 int inject(int argc, char **argv);

@@ -218,12 +218,9 @@ static void misbehave_as(const char *how, const struct faasd_frame *invoke)
     }
 }
 
-int misbehave(void)
+static int misbehave_on(void)
 {
-    struct faasd_frame ready = {.type = FAASD_FRAME_READY};
     static char payload[8 << 20];
-    signal(SIGPIPE, SIG_IGN);
-    send_bytes(&ready, sizeof(ready));
     for (;;) {
         struct faasd_frame f;
         struct faasd_invoke_head head;
@@ -235,4 +232,18 @@ int misbehave(void)
         snprintf(how, sizeof(how), "%.*s", (int)(head.event_length < 60 ? head.event_length : 60), event);
         misbehave_as(how, &f);
     }
+}
+
+int misbehave(void)
+{
+    struct faasd_frame ready = {.type = FAASD_FRAME_READY};
+    signal(SIGPIPE, SIG_IGN);
+    send_bytes(&ready, sizeof(ready));
+    return misbehave_on();
+}
+
+int misbehave_from(const char *how, const struct faasd_frame *invoke)
+{
+    misbehave_as(how, invoke);
+    return misbehave_on();
 }

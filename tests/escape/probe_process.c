@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -39,12 +40,13 @@ static void end_child(pid_t pid)
     waitpid(pid, NULL, 0);
 }
 
+/* The argument: how many the sandbox has itself, if more than init and what runs the probe. */
 static struct finding P1(const char *argument) {
+    int own = atoi(argument) ? atoi(argument) : 4;
     int seen = 0;
-    (void)argument;
     for (pid_t pid = 1; pid <= 32768; pid++)
         seen += kill(pid, 0) == 0 || errno == EPERM;
-    return seen > 4 ? found_open("%d processes", seen) : found_denied("%d processes, our own", seen);
+    return seen > own ? found_open("%d processes", seen) : found_denied("%d processes, our own", seen);
 }
 
 static struct finding
@@ -196,6 +198,8 @@ exec_memfd(void)
         return 13;
     char buffer[65536];
     int in = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    if (in < 0) /* an undumpable process has no /proc/self/exe */
+        in = open("./probe", O_RDONLY | O_CLOEXEC);
     for (ssize_t n; (n = read(in, buffer, sizeof(buffer))) > 0;)
         if (write(fd, buffer, (size_t)n) != n)
             return 12;

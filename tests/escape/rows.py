@@ -85,6 +85,29 @@ ROWS = [
     Row("N9", "a route out", "the machine that tests may have no route itself"),
 ]
 
+# Z2, one child of a template against its siblings, its template and its init. bare: "" where only the victim, or nobody, can tell outside.
+SIBLING_ROWS = [
+    Row("Z2mem", "a sibling's memory"),
+    Row("Z2maps", "a sibling's layout"),
+    Row("Z2environ", "a sibling's environment"),
+    Row("Z2fd", "a sibling's descriptors"),
+    Row("Z2cwd", "a sibling's working directory"),
+    Row("Z2root", "a sibling's root"),
+    Row("Z2exe", "a sibling's program"),
+    Row("Z2vm", "a sibling's memory by process_vm_readv"),
+    Row("Z2trace", "trace a sibling"),
+    Row("Z2kill", "signal a sibling"),
+    Row("Z2tkill", "signal a sibling's thread"),
+    Row("Z2queue", "queue a signal for a sibling"),
+    Row("Z2pidfd", "take a sibling's descriptor"),
+    Row("Z2limit", "a sibling's limits"),
+    Row("Z2nice", "a sibling's priority"),
+    Row("Z2pin", "a sibling's processors"),
+    Row("Z2owner", "have the kernel signal a sibling", bare=""),
+    Row("Z2abstract", "a sibling's abstract socket"),
+    Row("Z2tmp", "a sibling's /tmp"),
+]
+
 # Doors that a host may keep shut for everybody, where the probe outside proves nothing: row -> the host's switch, and what it says when shut.
 HOST_SWITCHES = {
     "P14": ("/proc/sys/kernel/unprivileged_userns_clone", ("0",)),
