@@ -96,6 +96,7 @@ int cgroup_tree_open(struct cgroup_tree **ret_tree, const char *name, struct err
     if (!t)
         return err_set(e, ENOMEM, "open the cgroup tree");
     t->v2.fd = t->v2.parent_fd = -1;
+    list_init(&t->kept);
     fmt_to(t->name, sizeof(t->name), "%s", name);
     int r = find_and_open(t, e);
     if (r < 0) {
@@ -180,6 +181,7 @@ int cgroup_remove_directories(struct cgroup *g)
 void cgroup_discard(struct cgroup *g)
 {
     fd_close(&g->peak_fd);
+    cgroup_let_go(g);
     cgroup_settle(g);
     cgroup_remove_directories(g); /* nobody was in them yet */
     free(g);
@@ -374,6 +376,7 @@ int cgroup_remove(struct cgroup *g)
     if (r < 0)
         return r;
     cgroup_settle(g);
+    cgroup_let_go(g);
     fd_close(&g->oom_fd);
     fd_close(&g->peak_fd);
     free(g);

@@ -81,6 +81,8 @@ bool cgroup_oom_fd_tell(struct cgroup *g); /* after it woke: true when a process
 
 /* Every process in it: atomically where cgroup.kill exists. Otherwise those that a list shows, after forking was forbidden: come again until cgroup_is_empty. */
 int cgroup_kill(struct cgroup *g, struct err *e);
+/* Whether one thread is all there is: cheap, so that false may also mean that it was not found out. */
+bool cgroup_has_one(const struct cgroup *g);
 bool cgroup_is_empty(const struct cgroup *g); /* nobody is in it who could still run; zombies don't count */
 /* Processes with a thread in it, from each hierarchy, so that one may come more than once. At most `max`. */
 unsigned cgroup_list(const struct cgroup *g, pid_t *ret_pids, unsigned max);
@@ -104,8 +106,8 @@ int cgroup_create_child(const struct cgroup *template, const char *name, const s
                         const struct cgroup_joiner *who, struct cgroup **ret_group, struct err *e);
 /* The files that the child, while single-threaded, writes "0" to. Opened with the powers of `who`, for which the caller becomes it for a moment: root,
  * with one thread. Close them with cgroup_close_tasks. */
-int cgroup_open_join(const struct cgroup *g, const struct cgroup_joiner *who, int fds[CGROUP_JOIN_MAX],
-                     unsigned *ret_count, struct err *e);
+int cgroup_open_join(struct cgroup *g, const struct cgroup_joiner *who, int fds[CGROUP_JOIN_MAX], unsigned *ret_count,
+                     struct err *e);
 /* The same groups for one child after another. Park: the child is dead; whoever still holds the files from then on gets little memory in it. Renew:
  * as a new one has it. After a failure of either it is only good for cgroup_remove. */
 int cgroup_park(struct cgroup *g,

@@ -146,12 +146,14 @@ static void become(uid_t uid, gid_t gid)
         prctl(PR_SET_PDEATHSIG, death_signal);
 }
 
-int cgroup_open_join(const struct cgroup *g, const struct cgroup_joiner *who, int fds[CGROUP_JOIN_MAX],
-                     unsigned *ret_count, struct err *e)
+int cgroup_open_join(struct cgroup *g, const struct cgroup_joiner *who, int fds[CGROUP_JOIN_MAX], unsigned *ret_count,
+                     struct err *e)
 {
     assert(geteuid() == 0 && who->uid != 0);
     gid_t own = getegid();
     unsigned count = 0;
+    if (cgroup_kept_join(g, fds, ret_count))
+        return 0;
     become(who->uid, who->gid);
     int r = cgroup_open_tasks(g, fds, &count, e);
     if (r == 0 && g->in_v2 && !g->parent)
@@ -164,34 +166,16 @@ int cgroup_open_join(const struct cgroup *g, const struct cgroup_joiner *who, in
         return r;
     }
     *ret_count = count + g->in_v2;
+    cgroup_keep_join(g, fds, *ret_count);
     return 0;
-}
-
-/* Limits memory in the hierarchy that does; 0 where none does. */
-static int limit_memory(const struct cgroup *g, uint64_t bytes)
-{
-    const struct cgroup_v1_tree *v1 = cgroup_tree_v1(g->tree, CGROUP_MEMORY);
-    if (v1)
-        return cgroup_write_number(v1->fd, g->name, "memory.limit_in_bytes", bytes, NULL);
-    if (g->tree->v2.controllers & CGROUP_BIT(CGROUP_MEMORY))
-        return cgroup_write_number(g->tree->v2.fd, g->name, "memory.max", bytes, NULL);
-    return 0;
-}
-
-static uint64_t memory_in_use(const struct cgroup *g)
-{
-    const struct cgroup_v1_tree *v1 = cgroup_tree_v1(g->tree, CGROUP_MEMORY);
-    return v1 ? cgroup_read_number(v1->fd, g->name, "memory.usage_in_bytes")
-              : cgroup_read_number(g->tree->v2.fd, g->name, "memory.current");
 }
 
 int cgroup_park(struct cgroup *g, const struct cgroup_usage *used)
 {
-    const struct cgroup_v1_tree *pids = cgroup_tree_v1(g->tree, CGROUP_PIDS);
     bool event = cgroup_oom_fd_tell(g); /* one that nobody has read yet */
     uint64_t denied = used->pids_denied;
     if (g->forkless) /* what was refused during the kill was left out there */
-        denied = cgroup_read_key(pids ? pids->fd : g->tree->v2.fd, g->name, "pids.events", "max");
+        denied = cgroup_get_key(g, CGROUP_KEPT_PIDS_EVENTS, "max");
     /* these counters can't be set back; they seldom move */
     if (event || used->oom_kills || denied)
         return -EBUSY;
@@ -199,36 +183,26 @@ int cgroup_park(struct cgroup *g, const struct cgroup_usage *used)
     if (counts_here && g->peak_fd < 0)
         return -EOPNOTSUPP;
     g->cpu_before_ns += used->cpu_ns;
-    return limit_memory(g, memory_in_use(g) + PARKED_BYTES);
-}
-
-static int set_pids(const struct cgroup *g, uint32_t pids)
-{
-    const struct cgroup_v1_tree *v1 = cgroup_tree_v1(g->tree, CGROUP_PIDS);
-    if (v1)
-        return cgroup_write_number(v1->fd, g->name, "pids.max", pids, NULL);
-    if (g->tree->v2.controllers & CGROUP_BIT(CGROUP_PIDS))
-        return cgroup_write_number(g->tree->v2.fd, g->name, "pids.max", pids, NULL);
-    return 0;
+    return cgroup_set(g, CGROUP_KEPT_LIMIT, cgroup_get_number(g, CGROUP_KEPT_BYTES) + PARKED_BYTES);
 }
 
 static int reset_peak(const struct cgroup *g)
 {
-    const struct cgroup_v1_tree *v1 = cgroup_tree_v1(g->tree, CGROUP_MEMORY);
-    if (v1)
-        return cgroup_write(v1->fd, g->name, "memory.max_usage_in_bytes", "0", NULL);
-    return g->peak_fd < 0 || pwrite(g->peak_fd, "0", 1, 0) == 1 ? 0 : -errno;
+    if (g->peak_fd < 0)
+        return cgroup_set(g, CGROUP_KEPT_PEAK, 0);
+    return pwrite(g->peak_fd, "0", 1, 0) == 1 ? 0 : -errno;
 }
 
 int cgroup_renew(struct cgroup *g, const struct cgroup_limits *limits)
 {
+    cgroup_keep(g); /* its second user may be followed by many */
     int r = cgroup_freeze(g, false, NULL);
     if (r == 0 && limits->memory_bytes)
-        r = limit_memory(g, limits->memory_bytes);
+        r = cgroup_set(g, CGROUP_KEPT_LIMIT, limits->memory_bytes);
     if (r == 0)
         r = reset_peak(g);
     if (r == 0 && g->forkless)
-        r = set_pids(g, limits->pids);
+        r = cgroup_set(g, CGROUP_KEPT_PIDS_LIMIT, limits->pids);
     if (r == 0)
         g->forkless = false;
     return r;

@@ -44,11 +44,8 @@ uint64_t cgroup_read_number(int fd, const char *group, const char *file)
     return str_to_u64(str_cut(str_from(text), '\n', &rest, NULL), &value) ? value : 0;
 }
 
-uint64_t cgroup_read_key(int fd, const char *group, const char *file, const char *key)
+uint64_t cgroup_find_key(const char *text, const char *key)
 {
-    char text[8192];
-    if (cgroup_read(fd, group, file, text, sizeof(text)) < 0)
-        return 0;
     struct str rest = str_from(text);
     while (rest.n) {
         struct str line = str_cut(rest, '\n', &rest, NULL);
@@ -57,6 +54,12 @@ uint64_t cgroup_read_key(int fd, const char *group, const char *file, const char
             return str_to_u64(line, &value) ? value : 0;
     }
     return 0;
+}
+
+uint64_t cgroup_read_key(int fd, const char *group, const char *file, const char *key)
+{
+    char text[8192];
+    return cgroup_read(fd, group, file, text, sizeof(text)) < 0 ? 0 : cgroup_find_key(text, key);
 }
 
 const char *cgroup_v2_name(const struct cgroup *g, char out[CGROUP_V2_NAME_MAX])

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the cgroup files share: cgroup.c (life cycle), cgroup_child.c (groups for forked children), cgroup_procs.c (who is in a group; kill, freeze),
- * cgroup_cpus.c, cgroup_file.c, cgroup_find.c (where hierarchies are mounted), cgroup_sweep.c, cgroup_survey.c, cgroup_v1.c and cgroup_v2.c.
+ * cgroup_kept.c, cgroup_cpus.c, cgroup_file.c, cgroup_find.c (where hierarchies are mounted), cgroup_sweep.c, cgroup_survey.c, cgroup_v1.c and cgroup_v2.c.
  */
 #ifndef FAASD_OS_CGROUP_INTERNAL_H
 #define FAASD_OS_CGROUP_INTERNAL_H
 
+#include "base/list.h"
 #include "os/cgroup.h"
 
 #include <stddef.h>
@@ -59,6 +60,31 @@ struct cgroup_tree {
     unsigned v1_count;
     struct cgroup_v1_tree v1[CGROUP_CONTROLLERS];
     struct cgroup_v2_tree v2;
+    struct list kept; /* struct cgroup_files.link, the newest first */
+    unsigned kept_count;
+};
+
+/* Attributes that a group may keep open. */
+enum cgroup_kept {
+    CGROUP_KEPT_LIMIT,
+    CGROUP_KEPT_BYTES,
+    CGROUP_KEPT_PEAK,
+    CGROUP_KEPT_OOM,
+    CGROUP_KEPT_PIDS_LIMIT,
+    CGROUP_KEPT_PIDS_NOW,
+    CGROUP_KEPT_PIDS_EVENTS,
+    CGROUP_KEPT_EVENTS,
+    CGROUP_KEPT_CPU,
+    CGROUP_KEPT_THREADS,
+    CGROUP_KEPT
+};
+
+struct cgroup_files {
+    struct cgroup *group;
+    struct list link;     /* struct cgroup_tree.kept */
+    int fds[CGROUP_KEPT]; /* -1: no hierarchy of the group's has it */
+    int join[CGROUP_JOIN_MAX];
+    unsigned join_count; /* 0: not asked for yet */
 };
 
 struct cgroup {
@@ -76,7 +102,8 @@ struct cgroup {
     uint64_t cpu_before_ns; /* used by those that had the group before */
     int oom_fd;             /* eventfd (v1) or memory.events (v2); -1 until asked for */
     uint64_t oom_seen;      /* oom_kill counter when last told */
-    bool oom_told;          /* the limit was hit: holds even where our kill was faster than the kernel's */
+    struct cgroup_files *kept; /* owned; NULL: each file is opened when it is needed */
+    bool oom_told;             /* the limit was hit: holds even where our kill was faster than the kernel's */
 };
 
 /* Attributes of one group: `fd` is the tree's directory. */
@@ -88,6 +115,7 @@ int cgroup_read(int fd, const char *group, const char *file, char *out, size_t c
 uint64_t cgroup_read_number(int fd, const char *group, const char *file); /* 0 when it can't be read */
 /* The number behind `key` in a flat keyed file ("oom_kill 3"); 0 when absent. */
 uint64_t cgroup_read_key(int fd, const char *group, const char *file, const char *key);
+uint64_t cgroup_find_key(const char *text, const char *key); /* the same in what was read */
 bool cgroup_has_file(int fd, const char *group, const char *file);
 /* How the group's directory is called beneath tree->v2.fd: its name, or `out`. */
 const char *cgroup_v2_name(const struct cgroup *g, char out[CGROUP_V2_NAME_MAX]);
@@ -109,6 +137,17 @@ int cgroup_v2_open(struct cgroup_v2_tree *t, const struct cgroup_hierarchy *h, c
 void cgroup_v2_close(struct cgroup_v2_tree *t, const char *name, bool remove);
 int cgroup_v2_create(struct cgroup *g, const struct cgroup_limits *limits, struct err *e);
 void cgroup_v2_read_usage(const struct cgroup *g, struct cgroup_usage *usage);
+
+/* The same for those attributes that may be kept open, in whatever hierarchy limits by them. Where none does: -ENOENT, 0, and cgroup_set has nothing to do. */
+int cgroup_get(const struct cgroup *g, enum cgroup_kept a, char *out, size_t cap);
+uint64_t cgroup_get_number(const struct cgroup *g, enum cgroup_kept a);
+uint64_t cgroup_get_key(const struct cgroup *g, enum cgroup_kept a, const char *key);
+int cgroup_set(const struct cgroup *g, enum cgroup_kept a, uint64_t value);
+void cgroup_keep(struct cgroup *g); /* from now on: as far as there are descriptors */
+void cgroup_let_go(struct cgroup *g);
+/* Copies of the files by which a child joins are kept, or given out. False: there are none. */
+void cgroup_keep_join(struct cgroup *g, const int *fds, unsigned count);
+bool cgroup_kept_join(const struct cgroup *g, int fds[CGROUP_JOIN_MAX], unsigned *ret_count);
 
 void cgroup_discard(struct cgroup *g); /* one that nobody was ever in */
 /* Kills who is listed in GROUP/FILE, until a look finds nobody or `rounds` are over. threads: the file lists threads. True when it is empty. */

@@ -12,21 +12,17 @@
 #include <sys/pidfd.h>
 
 enum {
-    LIST_MAX = 128,      /* looked at in one round; the next round sees the others */
-    LIST_BYTES = 2048,   /* LIST_MAX numbers of up to 7 digits: at least that many fit, more are cut off */
-    KILL_ROUNDS = 2,     /* of one cgroup_kill by list: its caller comes again while somebody is left */
+    LIST_MAX = 128,          /* looked at in one round; the next round sees the others */
+    LIST_BYTES = 2048,       /* LIST_MAX numbers of up to 7 digits: at least that many fit, more are cut off */
+    KILL_ROUNDS = 2,         /* of one cgroup_kill by list: its caller comes again while somebody is left */
+    READ_WHOLE_BYTES = 1024, /* one read's: an answer that leaves room for one more number was all there was */
+    NUMBER_BYTES = 16,
     STATUS_BYTES = 4096, /* /proc/PID/status, whose Tgid stands at its top */
 };
 
-/* The first numbers of a list of processes or threads. 0 also when it can't be read: then nobody is to be found there. */
-static unsigned read_list(int fd, const char *group, const char *file, pid_t *pids, unsigned max)
+static unsigned parse_list(struct str rest, pid_t *pids, unsigned max)
 {
-    char path[CGROUP_ATTRIBUTE_MAX], text[LIST_BYTES];
-    cgroup_attribute_path(path, group, file);
-    scoped_fd list = openat(fd, path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = list < 0 ? -1 : fd_read_full(list, text, sizeof(text));
     unsigned count = 0;
-    struct str rest = {.p = text, .n = n > 0 ? (size_t)n : 0};
     while (rest.n && count < max) {
         bool whole;
         uint64_t pid;
@@ -35,6 +31,31 @@ static unsigned read_list(int fd, const char *group, const char *file, pid_t *pi
             pids[count++] = (pid_t)pid;
     }
     return count;
+}
+
+/* The first numbers of a list of processes or threads. 0 also when it can't be read: then nobody is to be found there. */
+static unsigned read_list(int fd, const char *group, const char *file, pid_t *pids, unsigned max)
+{
+    char path[CGROUP_ATTRIBUTE_MAX], text[LIST_BYTES];
+    cgroup_attribute_path(path, group, file);
+    scoped_fd list = openat(fd, path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = list < 0 ? -1 : read(list, text, READ_WHOLE_BYTES);
+    if (n > READ_WHOLE_BYTES - NUMBER_BYTES) { /* the kernel gives as many lines as there is room for */
+        ssize_t more = fd_read_full(list, text + n, sizeof(text) - (size_t)n);
+        n += more > 0 ? more : 0;
+    }
+    return parse_list((struct str){.p = text, .n = n > 0 ? (size_t)n : 0}, pids, max);
+}
+
+/* The same of the unified hierarchy of a child's group. */
+static unsigned read_threads(const struct cgroup *g, pid_t *pids, unsigned max)
+{
+    char text[LIST_BYTES];
+    int n = g->kept ? cgroup_get(g, CGROUP_KEPT_THREADS, text, sizeof(text)) : 0;
+    if (n > 0 && n <= READ_WHOLE_BYTES - NUMBER_BYTES)
+        return parse_list((struct str){.p = text, .n = (size_t)n}, pids, max);
+    char name[CGROUP_V2_NAME_MAX];
+    return read_list(g->tree->v2.fd, cgroup_v2_name(g, name), "cgroup.threads", pids, max);
 }
 
 static bool contains(const pid_t *pids, unsigned count, pid_t pid)
@@ -131,13 +152,12 @@ int cgroup_kill(struct cgroup *g, struct err *e)
  * first thread, nothing to look up. */
 static unsigned list_one(const struct cgroup *g, unsigned index, pid_t known, pid_t *pids, unsigned max)
 {
-    char name[CGROUP_V2_NAME_MAX];
     pid_t threads[LIST_MAX];
     if (index < g->tree->v1_count)
         return read_list(g->tree->v1[index].fd, g->name, "cgroup.procs", pids, max);
     if (!g->parent)
         return read_list(g->tree->v2.fd, g->name, "cgroup.procs", pids, max);
-    unsigned found = read_list(g->tree->v2.fd, cgroup_v2_name(g, name), "cgroup.threads", threads, LIST_MAX);
+    unsigned found = read_threads(g, threads, LIST_MAX);
     unsigned count = 0;
     for (unsigned i = 0; i < found && count < max; i++) {
         pid_t leader = threads[i] == known ? known : leader_of(threads[i]);
@@ -179,14 +199,34 @@ bool cgroup_holds(const struct cgroup *g, pid_t pid, pid_t *ret_others, unsigned
     return everywhere;
 }
 
+/* Processes and threads, zombies included, by the counter where a hierarchy has one: "0\n". Else, and where it had to be opened first, "". */
+static const char *count_all(const struct cgroup *g, char text[NUMBER_BYTES])
+{
+    text[0] = '\0';
+    if (g->kept)
+        cgroup_get(g, CGROUP_KEPT_PIDS_NOW, text, NUMBER_BYTES);
+    return text;
+}
+
+bool cgroup_has_one(const struct cgroup *g)
+{
+    char text[NUMBER_BYTES];
+    return strcmp(count_all(g, text), "1\n") == 0;
+}
+
 bool cgroup_is_empty(const struct cgroup *g)
 {
     pid_t one;
-    char name[CGROUP_V2_NAME_MAX];
-    for (unsigned i = 0; i < g->tree->v1_count; i++)
-        if (g->in_v1[i] && read_list(g->tree->v1[i].fd, g->name, "cgroup.procs", &one, 1) > 0)
+    char text[NUMBER_BYTES];
+    bool none_counted = strcmp(count_all(g, text), "0\n") == 0; /* then no list has to be made in that hierarchy */
+    if (g->in_v2 && cgroup_get_key(g, CGROUP_KEPT_EVENTS, "populated") != 0)
+        return false;
+    for (unsigned i = 0; i < g->tree->v1_count; i++) {
+        bool counted = none_counted && g->tree->v1[i].controllers & CGROUP_BIT(CGROUP_PIDS);
+        if (g->in_v1[i] && !counted && read_list(g->tree->v1[i].fd, g->name, "cgroup.procs", &one, 1) > 0)
             return false;
-    return !g->in_v2 || cgroup_read_key(g->tree->v2.fd, cgroup_v2_name(g, name), "cgroup.events", "populated") == 0;
+    }
+    return true;
 }
 
 int cgroup_freeze(struct cgroup *g, bool frozen, struct err *e)

@@ -125,13 +125,13 @@ int cgroup_v1_oom_open(const struct cgroup *g, const struct cgroup_v1_tree *t)
 void cgroup_v1_read_usage(const struct cgroup *g, const struct cgroup_v1_tree *t, struct cgroup_usage *usage)
 {
     if (t->controllers & CGROUP_BIT(CGROUP_MEMORY)) {
-        usage->memory_peak_bytes = cgroup_read_number(t->fd, g->name, "memory.max_usage_in_bytes");
-        usage->oom_kills = (uint32_t)cgroup_read_key(t->fd, g->name, "memory.oom_control", "oom_kill");
+        usage->memory_peak_bytes = cgroup_get_number(g, CGROUP_KEPT_PEAK);
+        usage->oom_kills = (uint32_t)cgroup_get_key(g, CGROUP_KEPT_OOM, "oom_kill");
         if (usage->oom_kills || g->oom_told)
             usage->shmem_bytes = cgroup_read_key(t->fd, g->name, "memory.stat", "shmem");
     }
     if (t->controllers & CGROUP_BIT(CGROUP_PIDS))
-        usage->pids_denied = (uint32_t)cgroup_read_key(t->fd, g->name, "pids.events", "max");
+        usage->pids_denied = (uint32_t)cgroup_get_key(g, CGROUP_KEPT_PIDS_EVENTS, "max");
     if (t->controllers & CGROUP_BIT(CGROUP_CPUACCT))
         usage->cpu_ns = cgroup_read_number(t->fd, g->name, "cpuacct.usage");
 }

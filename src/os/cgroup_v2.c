@@ -242,15 +242,13 @@ void cgroup_v2_read_usage(const struct cgroup *g, struct cgroup_usage *usage)
         usage->memory_peak_bytes = read_peak(g); /* since 5.19 */
         if (usage->memory_peak_bytes == 0)
             usage->memory_peak_bytes = cgroup_read_number(t->fd, g->name, "memory.current");
-        usage->oom_kills = (uint32_t)cgroup_read_key(t->fd, g->name, "memory.events", "oom_kill");
+        usage->oom_kills = (uint32_t)cgroup_get_key(g, CGROUP_KEPT_OOM, "oom_kill");
         if (usage->oom_kills)
             usage->shmem_bytes = cgroup_read_key(t->fd, g->name, "memory.stat", "shmem");
     }
     if (t->controllers & CGROUP_BIT(CGROUP_PIDS))
-        usage->pids_denied = (uint32_t)cgroup_read_key(t->fd, g->name, "pids.events", "max");
-    char name[CGROUP_V2_NAME_MAX];
-    uint64_t us =
-        cgroup_read_key(t->fd, cgroup_v2_name(g, name), "cpu.stat", "usage_usec"); /* there without any controller */
+        usage->pids_denied = (uint32_t)cgroup_get_key(g, CGROUP_KEPT_PIDS_EVENTS, "max");
+    uint64_t us = cgroup_get_key(g, CGROUP_KEPT_CPU, "usage_usec"); /* there without any controller */
     if (us)
         usage->cpu_ns = us * 1000;
 }

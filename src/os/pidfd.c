@@ -75,6 +75,14 @@ bool pidfd_read_status(int pidfd, pid_t pid, int *ret_status)
            status_of_reaped(pidfd, ret_status);
 }
 
+#define PIDFD_GET_PID_NAMESPACE_V0 _IO(0xff, 5)
+
+int pidfd_open_pid_namespace(int pidfd)
+{
+    int fd = ioctl(pidfd, PIDFD_GET_PID_NAMESPACE_V0, 0);
+    return fd < 0 ? -errno : fd;
+}
+
 /* waitid tells code and status apart; waitpid's macros want them packed as the kernel's wait4 does. */
 static int status_pack(const siginfo_t *info)
 {

@@ -14,4 +14,7 @@ int pidfd_reap(int pidfd, bool block, int *ret_status);
 /* The wait status of a dead process that is another's to wait for. False when nobody knows it any more: before Linux 6.15, once it was waited for. */
 bool pidfd_read_status(int pidfd, pid_t pid, int *ret_status);
 
+/* Its pid namespace, opened. -errno; -ENOTTY before Linux 6.11. */
+int pidfd_open_pid_namespace(int pidfd);
+
 #endif

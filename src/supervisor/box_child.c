@@ -147,6 +147,7 @@ static struct box *child_new(struct box *template, uint64_t id, struct err *e)
     x->supervisor = template->supervisor;
     x->state = BOX_PREPARED;
     x->is_child = true;
+    x->tmp_fd = -1; /* its template's sandbox keeps it */
     x->status = MESSAGE_STATUS_UNKNOWN;
     x->id = id;
     x->kind = template->kind;
@@ -236,8 +237,10 @@ int boxes_adopt(struct boxes *b, const struct message_adopt *m)
     struct claim claim = {.pid = m->pid,
                           .pidfd = pidfd,
                           .init = x->parent->sandbox.pid,
+                          .init_pidfd = x->parent->sandbox.pidfd,
                           .host_uid = x->host_uid,
-                          .group = x->sandbox.group};
+                          .group = x->sandbox.group,
+                          .namespace = &x->parent->as_template->namespace};
     if (r == 0)
         r = claim_check(&claim, &e);
     bool ended = r == -ESRCH && pidfd >= 0 && cgroup_verify_member(x->sandbox.group, m->pid, &e) == 0;

@@ -4,8 +4,13 @@
 #define FAASD_SUPERVISOR_BOX_INTERNAL_H
 
 #include "supervisor/box.h"
+#include "supervisor/claim.h"
 
-enum { BOX_LOOK_FIRST_MS = 1, BOX_LOOK_MAX_MS = 1000 };
+enum {
+    BOX_LOOK_FIRST_MS = 1,
+    BOX_LOOK_ALONE_MS = 20, /* a killed process takes some ms to die on a busy host */
+    BOX_LOOK_MAX_MS = 1000,
+};
 
 /* What the check from outside needs, kept until it has been made. */
 struct box_trial {
@@ -23,6 +28,7 @@ struct box_template {
     char cpuset[64];
     char function[SETTINGS_NAME_MAX];
     struct list children; /* struct box.sibling */
+    struct claim_namespace namespace;
     /* Groups of children that have ended, for the next ones. Owned. */
     struct cgroup *spares[MESSAGE_SLOTS_MAX];
     unsigned spare_count;

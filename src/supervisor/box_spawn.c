@@ -118,6 +118,17 @@ static void send_spawned(struct box *x)
     channel_send(&x->supervisor->channel, &m.header, fds, m.fd_count);
 }
 
+/* v2's kernel kills the whole group at its limit, and with the last process goes the tmpfs: before anybody has read how much of the memory it was, unless it is
+ * held. v1 tells of the limit before it kills one task. */
+static void hold_tmp(struct box *x)
+{
+    if (x->kind != MESSAGE_SPAWN_FUNCTION || !cgroup_tree_is_v2(x->supervisor->groups))
+        return;
+    char path[48];
+    fmt_to(path, sizeof(path), "/proc/%d/root/tmp", x->sandbox.pid);
+    x->tmp_fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC); /* without it the answer says less */
+}
+
 /* The set-up is complete. */
 static void on_complete(struct box *x)
 {
@@ -141,6 +152,7 @@ static void on_complete(struct box *x)
     ev_timer_stop(s->loop, &x->timer);
     if (!x->told && x->known)
         send_spawned(x);
+    hold_tmp(x);
 }
 
 void box_read_setup(struct box *x)
@@ -256,6 +268,7 @@ static struct box *box_new(struct boxes *b, const struct message_spawn *m, struc
     }
     x->supervisor = s;
     x->state = BOX_SETTING_UP;
+    x->tmp_fd = -1;
     x->id = m->header.id;
     x->kind = m->kind;
     x->staging = m->staging;

@@ -21,7 +21,11 @@ static int read_proc(pid_t pid, const char *file, char *out, size_t cap)
 {
     char path[48];
     fmt_to(path, sizeof(path), "/proc/%d/%s", pid, file);
-    return (int)fd_read_file_at(AT_FDCWD, path, out, cap, NULL);
+    scoped_fd fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, out, cap - 1); /* these files come whole in one read */
+    int error = errno;
+    out[n > 0 ? n : 0] = '\0';
+    return n < 0 ? -error : (int)n;
 }
 
 /* Clock ticks since boot, 0 when it is gone. Fields are counted from the end of the name, which may hold anything (proc(5)). */
@@ -55,17 +59,31 @@ static int check_place(const struct claim *c, struct err *e)
     return 0;
 }
 
-static int check_namespace(const struct claim *c, struct err *e)
+/* By pidfd where the kernel has that: a tenth of what the way through /proc costs. */
+static int look_at_namespace(pid_t pid, int pidfd, struct claim_namespace *ret_namespace, struct err *e)
 {
     char path[48];
-    struct stat own, wanted;
-    fmt_to(path, sizeof(path), "/proc/%d/ns/pid", c->init);
-    if (stat(path, &wanted) < 0)
+    struct stat st;
+    scoped_fd fd = pidfd_open_pid_namespace(pidfd);
+    fmt_to(path, sizeof(path), "/proc/%d/ns/pid", pid);
+    if (fd < 0 && fd != -ENOTTY && fd != -EINVAL)
+        return err_set(e, -fd, "look at the pid namespace of process %d", pid);
+    if ((fd < 0 ? stat(path, &st) : fstat(fd, &st)) < 0)
         return err_set(e, errno, "look at '%s'", path);
-    fmt_to(path, sizeof(path), "/proc/%d/ns/pid", c->pid);
-    if (stat(path, &own) < 0)
-        return err_set(e, errno == ENOENT ? ESRCH : errno, "look at '%s'", path);
-    if (own.st_dev != wanted.st_dev || own.st_ino != wanted.st_ino)
+    *ret_namespace = (struct claim_namespace){st.st_dev, st.st_ino};
+    return 0;
+}
+
+static int check_namespace(const struct claim *c, struct err *e)
+{
+    struct claim_namespace own;
+    int r = c->namespace->inode ? 0 : look_at_namespace(c->init, c->init_pidfd, c->namespace, e);
+    if (r < 0)
+        return r;
+    r = look_at_namespace(c->pid, c->pidfd, &own, e);
+    if (r < 0)
+        return r == -ENOENT ? -ESRCH : r;
+    if (own.device != c->namespace->device || own.inode != c->namespace->inode)
         return deny(e, c, "is not in the template's pid namespace");
     return c->pid == c->init ? deny(e, c, "is the template's init") : 0;
 }

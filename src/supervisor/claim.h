@@ -9,12 +9,19 @@
 #include "base/err.h"
 #include "os/cgroup.h"
 
+struct claim_namespace {
+    dev_t device;
+    ino_t inode; /* 0: not looked at yet */
+};
+
 struct claim {
     pid_t pid;
-    int pidfd;                  /* of pid, opened before the check */
-    pid_t init;                 /* of the template's sandbox, not waited for yet, so that its number is its own */
-    uint32_t host_uid;          /* of the template's sandbox */
-    const struct cgroup *group; /* made for this child */
+    int pidfd;  /* of pid, opened before the check */
+    pid_t init; /* of the template's sandbox, not waited for yet, so that its number is its own */
+    int init_pidfd;
+    uint32_t host_uid;                 /* of the template's sandbox */
+    const struct cgroup *group;        /* made for this child */
+    struct claim_namespace *namespace; /* init's pid namespace: looked at once, it stays the same as long as init */
 };
 
 /* It is in each of its groups, and nobody else is who was there before it (it may have started processes meanwhile, with its first request); it is

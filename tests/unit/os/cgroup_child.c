@@ -99,7 +99,7 @@ struct join {
     unsigned count;
 };
 
-static struct join open_join(const struct cgroup *g)
+static struct join open_join(struct cgroup *g)
 {
     struct join j;
     struct err e;
@@ -433,6 +433,108 @@ static void a_parked_group_gives_nobody_room(void **state)
     remove_group(template);
 }
 
+/* Puts `g` into the state of one that is given to its next child. */
+static bool use_again(struct cgroup *template, struct cgroup *g)
+{
+    struct cgroup_usage used;
+    int pidfd;
+    start_member(template, g, do_nothing, &pidfd);
+    assert_int_equal(reap(pidfd), 0);
+    cgroup_read_usage(g, &used);
+    if (cgroup_park(g, &used) < 0)
+        return false;
+    assert_int_equal(cgroup_renew(g, &limits), 0);
+    return true;
+}
+
+static bool has_file(const struct cgroup *g, unsigned index)
+{
+    return index < g->tree->v1_count ? g->in_v1[index] : g->in_v2;
+}
+
+static void a_group_that_is_used_again_keeps_its_files(void **state)
+{
+    (void)state;
+    need_tree();
+    struct cgroup *template = make_template(), *g = make_child(template, "child");
+    bool again = use_again(template, g);
+    assert_int_equal(g->kept != NULL, again);
+    for (unsigned round = 0; round < 3 && again; round++) {
+        int pidfd;
+        unsigned others, files = 0;
+        pid_t other[4];
+        assert_true(cgroup_is_empty(g));
+        assert_false(cgroup_has_one(g));
+        pid_t pid = start_member(template, g, sleep_for_ever, &pidfd);
+        for (unsigned i = 0; i <= tree->v1_count; i++)
+            files += has_file(g, i);
+        assert_int_equal(g->kept->join_count, files);
+        assert_false(cgroup_is_empty(g));
+        assert_true(cgroup_holds(g, pid, other, 4, &others));
+        assert_int_equal(others, 0);
+        assert_int_equal(cgroup_has_one(g), cgroup_tree_has(tree, CGROUP_PIDS));
+        if (round == 1)
+            cgroup_let_go(g); /* as when other groups need the descriptors: everything goes on without them */
+        assert_false(cgroup_is_empty(g));
+        kill_until_empty(g);
+        assert_int_equal(reap(pidfd), SIGKILL);
+        assert_true(cgroup_is_empty(g));
+        assert_int_equal(cgroup_renew(g, &limits), 0);
+    }
+    remove_group(g);
+    remove_group(template);
+    assert_int_equal(tree->kept_count, 0);
+}
+
+/* As a hostile template may leave one. */
+static void a_process_in_one_hierarchy_alone_is_seen(void **state)
+{
+    (void)state;
+    need_tree();
+    struct cgroup *template = make_template(), *g = make_child(template, "child");
+    bool again = use_again(template, g);
+    for (unsigned i = 0; i < tree->v1_count && again; i++) {
+        if (!g->in_v1[i])
+            continue;
+        char text[16];
+        int pidfd;
+        pid_t pid = ns_clone(0, -1, &pidfd);
+        if (pid == 0)
+            sleep_for_ever();
+        fmt_to(text, sizeof(text), "%d", pid);
+        assert_int_equal(cgroup_write(tree->v1[i].fd, g->name, "tasks", text, NULL), 0);
+        assert_false(cgroup_is_empty(g));
+        kill_until_empty(g);
+        assert_int_equal(reap(pidfd), SIGKILL);
+        assert_int_equal(cgroup_renew(g, &limits), 0);
+    }
+    remove_group(g);
+    remove_group(template);
+}
+
+static void files_are_kept_for_so_many_groups_alone(void **state)
+{
+    (void)state;
+    need_tree();
+    enum { MORE = 70 };
+    struct cgroup *template = make_template(), *g[MORE];
+    for (unsigned i = 0; i < MORE; i++) {
+        char name[16];
+        fmt_to(name, sizeof(name), "child-%u", i);
+        g[i] = make_child(template, name);
+        cgroup_keep(g[i]);
+        assert_non_null(g[i]->kept);
+    }
+    assert_true(tree->kept_count < MORE);
+    assert_null(g[0]->kept); /* the oldest have lost them */
+    assert_non_null(g[MORE - 1]->kept);
+    assert_true(use_again(template, g[0]) == (g[0]->kept != NULL));
+    for (unsigned i = 0; i < MORE; i++)
+        remove_group(g[i]);
+    assert_int_equal(tree->kept_count, 0);
+    remove_group(template);
+}
+
 static void forks_refused_by_the_kill_are_not_the_functions(void **state)
 {
     (void)state;
@@ -549,7 +651,9 @@ static void lists_of_processors_are_counted(void **state)
         cmocka_unit_test(a_child_that_forks_can_not_outrun_its_kill),                                                  \
         cmocka_unit_test(a_frozen_child_stands_still_until_it_is_thawed_or_killed),                                    \
         cmocka_unit_test(a_renewed_group_counts_from_nothing), cmocka_unit_test(a_parked_group_gives_nobody_room),     \
-        cmocka_unit_test(a_sweep_finds_children_too)
+        cmocka_unit_test(a_group_that_is_used_again_keeps_its_files),                                                  \
+        cmocka_unit_test(a_process_in_one_hierarchy_alone_is_seen),                                                    \
+        cmocka_unit_test(files_are_kept_for_so_many_groups_alone), cmocka_unit_test(a_sweep_finds_children_too)
 
 int main(void)
 {
