@@ -50,6 +50,16 @@ def write(directory, name, text):
     return directory
 
 
+def descendants(pid):
+    found = [pid]
+    for parent in found:
+        try:
+            found += [int(p) for p in pathlib.Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
+        except OSError:
+            pass
+    return found
+
+
 def wrk(host, port, path, connections, seconds, script=LUA):
     done = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script, f"http://{host}:{port}{path}"], capture_output=True, text=True)
     found = re.search(r"^RESULT (.*)$", done.stdout, re.MULTILINE)
@@ -164,6 +174,26 @@ class Bench:
         for number in range(len(self.sources)):
             self.daemon.cli("rm", f"warm{number}")
         return {name: {c: {k: statistics.median(r[k] for r in taken[name, c]) for k in ("rps", "p50_us", "p99_us")} for c in (1, 16)} for name in targets}
+
+    # -- many at once --
+
+    def many(self, count):
+        """Proportional memory (PSS) of `count` idle Python instances, templates and their inits included, per instance."""
+        self.note(f"  memory of {count} forked python instances")
+        self.deploy("many", self.sources["python"], "--memory", "32M", "--tmp", "1M", "--min-warm", str(count), "--max-concurrency", str(count))
+        self.daemon.invoke("many", b"{}")
+        wait_until(lambda: self.idle_children("many") >= count, f"{count} instances", 180)
+        pss = sum(self.proportional_kib(pid) for root in self.daemon.sandbox_pids() for pid in descendants(root))
+        templates = sum(i["state"] == "template" for i in self.daemon.instances("many"))
+        self.daemon.cli("rm", "many")
+        return {"instances": count, "templates": templates, "pss_kib_each": pss / count}
+
+    @staticmethod
+    def proportional_kib(pid):
+        try:
+            return int(re.search(r"^Pss:\s+(\d+)", pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE).group(1))
+        except (OSError, AttributeError):
+            return 0  # it has ended
 
     # -- fresh for every request, for long --
 
