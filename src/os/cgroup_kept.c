@@ -17,20 +17,20 @@
 enum { KEPT_GROUPS_MAX = 64 };
 
 static const struct {
-    enum cgroup_controller controller; /* CGROUP_CONTROLLERS: of the unified hierarchy, whoever limits */
     const char *v1, *v2;
+    enum cgroup_controller controller; /* CGROUP_CONTROLLERS: of the unified hierarchy, whoever limits */
     int flags;
 } attributes[CGROUP_KEPT] = {
-    [CGROUP_KEPT_LIMIT] = {CGROUP_MEMORY, "memory.limit_in_bytes", "memory.max", O_WRONLY},
-    [CGROUP_KEPT_BYTES] = {CGROUP_MEMORY, "memory.usage_in_bytes", "memory.current", O_RDONLY},
-    [CGROUP_KEPT_PEAK] = {CGROUP_MEMORY, "memory.max_usage_in_bytes", NULL, O_RDWR}, /* v2: cgroup.peak_fd */
-    [CGROUP_KEPT_OOM] = {CGROUP_MEMORY, "memory.oom_control", "memory.events", O_RDONLY},
-    [CGROUP_KEPT_PIDS_LIMIT] = {CGROUP_PIDS, "pids.max", "pids.max", O_WRONLY},
-    [CGROUP_KEPT_PIDS_NOW] = {CGROUP_PIDS, "pids.current", "pids.current", O_RDONLY},
-    [CGROUP_KEPT_PIDS_EVENTS] = {CGROUP_PIDS, "pids.events", "pids.events", O_RDONLY},
-    [CGROUP_KEPT_EVENTS] = {CGROUP_CONTROLLERS, NULL, "cgroup.events", O_RDONLY},
-    [CGROUP_KEPT_CPU] = {CGROUP_CONTROLLERS, NULL, "cpu.stat", O_RDONLY},
-    [CGROUP_KEPT_THREADS] = {CGROUP_CONTROLLERS, NULL, "cgroup.threads", O_RDONLY},
+    [CGROUP_KEPT_LIMIT] = {"memory.limit_in_bytes", "memory.max", CGROUP_MEMORY, O_WRONLY},
+    [CGROUP_KEPT_BYTES] = {"memory.usage_in_bytes", "memory.current", CGROUP_MEMORY, O_RDONLY},
+    [CGROUP_KEPT_PEAK] = {"memory.max_usage_in_bytes", NULL, CGROUP_MEMORY, O_RDWR}, /* v2: cgroup.peak_fd */
+    [CGROUP_KEPT_OOM] = {"memory.oom_control", "memory.events", CGROUP_MEMORY, O_RDONLY},
+    [CGROUP_KEPT_PIDS_LIMIT] = {"pids.max", "pids.max", CGROUP_PIDS, O_WRONLY},
+    [CGROUP_KEPT_PIDS_NOW] = {"pids.current", "pids.current", CGROUP_PIDS, O_RDONLY},
+    [CGROUP_KEPT_PIDS_EVENTS] = {"pids.events", "pids.events", CGROUP_PIDS, O_RDONLY},
+    [CGROUP_KEPT_EVENTS] = {NULL, "cgroup.events", CGROUP_CONTROLLERS, O_RDONLY},
+    [CGROUP_KEPT_CPU] = {NULL, "cpu.stat", CGROUP_CONTROLLERS, O_RDONLY},
+    [CGROUP_KEPT_THREADS] = {NULL, "cgroup.threads", CGROUP_CONTROLLERS, O_RDONLY},
 };
 
 /* Where attribute `a` of the group stands; -ENOENT where no hierarchy of its has it. */

@@ -4,10 +4,12 @@
 Every wait is on something observable, with a deadline that is generous because it is never reached when faasd works.
 """
 
+import ctypes
 import http.client
 import json
 import os
 import pathlib
+import platform
 import re
 import shutil
 import signal
@@ -22,15 +24,26 @@ BUILD = pathlib.Path(os.environ.get("FAASD_BUILD", REPO / "build")).resolve()
 FAASD = BUILD / "faasd"
 PROBE = BUILD / "probe"
 HELLO = BUILD / "examples" / "hello"
+# What tests deploy and start: tests/integration/programs/NAME.c.
+PROGRAMS = BUILD / "programs"
 EXAMPLES = REPO / "examples"
 # How many times slower than a machine of its own an emulated one is: bounds of time, and nothing else, are multiplied by it.
 SLOW = float(os.environ.get("FAASD_TEST_SLOW", "1"))
 DEADLINE = 30.0 * SLOW
+# What depends on the kernel: Landlock's scopes keep children of one template apart, below ABI 6 each has one at a time (landlock_create_ruleset(2)); a process that is
+# nobody's child tells its wait status by its pidfd since 6.15.
+SEPARABLE = ctypes.CDLL(None).syscall(444, None, 0, 1) >= 6
+TELLS_EXIT = tuple(map(int, re.match(r"(\d+)\.(\d+)", platform.release()).groups())) >= (6, 15)
 
 
 def within(seconds):
     """A bound of time, as this machine needs it."""
     return seconds * SLOW
+
+
+def brief(seconds):
+    """A limit that a test waits for to pass: what keeps it must keep it here as well, but a multiple would be waited out in full."""
+    return min(within(seconds), seconds + 2)
 
 
 def wait_until(condition, what, deadline=DEADLINE):

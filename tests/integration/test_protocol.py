@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from harness import BUILD, HELLO, REPO
+from harness import HELLO, PROGRAMS, REPO
 
 VERSION = (REPO / "VERSION").read_text().strip()
 TEXT = (REPO / "docs" / "PROTOCOL.md").read_text()
@@ -128,16 +128,8 @@ def test_hello_is_the_template_of_the_document(start, monkeypatch):
     assert process.wait(10) == 0
 
 
-def test_a_worker_that_cannot_start_says_so_as_the_document_does(start, tmp_path):
-    source = tmp_path / "init.c"
-    source.write_text('''#include <faasd/function.h>
-static int load(void) { return faasd_init_fail("NoModel", "open %s: there is no file", "model.bin"); }
-static int handle(const struct faasd_event *e, struct faasd_reply *r) { (void)e; return faasd_reply_text(r, ""); }
-FAASD_FUNCTION_WITH_INIT(load, handle)
-''')
-    program = tmp_path / "init"
-    subprocess.run(["cc", f"-I{REPO}/include", "-o", program, source, BUILD / "libfaasd.a"], check=True)
-    process, connection = start(program)
+def test_a_worker_that_cannot_start_says_so_as_the_document_does(start):
+    process, connection = start(PROGRAMS / "no_model")
     assert read_frame(connection) == hex_frame("init-error")
     assert process.wait(10) == 1
 

@@ -8,14 +8,13 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 
 import pytest
 
-from harness import BUILD, Faasd, wait_until, within
+from harness import PROGRAMS, Faasd, brief, wait_until, within
 
 CLIENTS = pathlib.Path(__file__).parent / "runtime_clients"
 sys.path.insert(0, str(CLIENTS / "replay"))
@@ -26,7 +25,7 @@ REPORT = {"do": "report"}
 
 @pytest.fixture(scope="module")
 def faasd():
-    with Faasd({"init_timeout": f"{within(2):.0f}s"}) as daemon:
+    with Faasd({"init_timeout": f"{brief(2):.0f}s"}) as daemon:
         yield daemon
         assert daemon.process.poll() is None, f"faasd died: {daemon.log_text()}"
 
@@ -38,7 +37,7 @@ def deploy(faasd, name, client, *options, check=True):
 @pytest.fixture(scope="module")
 def puppet(faasd):
     """Does what its event says. One instance, so that each request meets what the last one left."""
-    deploy(faasd, "puppet", "puppet", "--max-concurrency", "1", "--memory", "64M", "--timeout", f"{within(2):.0f}s")
+    deploy(faasd, "puppet", "puppet", "--max-concurrency", "1", "--memory", "64M", "--timeout", f"{brief(2):.0f}s")
     return faasd
 
 
@@ -114,12 +113,10 @@ def test_what_next_tells_about_the_event(faasd):
 
 
 @pytest.fixture(scope="module")
-def libcurl(faasd):
-    program = BUILD / "libcurl_client" / "bootstrap"
-    program.parent.mkdir(exist_ok=True)
-    subprocess.run([os.environ.get("CC", "gcc"), "-O1", "-Wall", "-Werror", "-D_GNU_SOURCE", "-o", program,
-                    CLIENTS / "libcurl" / "bootstrap.c", "-lcurl"], check=True)
-    faasd.deploy("libcurl", program, "--runtime", "provided", "--max-concurrency", "1")
+def libcurl(faasd, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("libcurl")
+    shutil.copy(PROGRAMS / "curl_runtime", directory / "bootstrap")
+    faasd.deploy("libcurl", directory, "--runtime", "provided", "--max-concurrency", "1")
     return faasd
 
 
@@ -453,7 +450,7 @@ def test_a_start_slower_than_init_timeout_serves_within_the_request(faasd):
     try:
         shutil.copytree(CLIENTS / "puppet", directory, dirs_exist_ok=True)
         text = (directory / "bootstrap").read_text()
-        (directory / "bootstrap").write_text(text.replace("at_start()\nwhile", f"time.sleep({within(2) + 1})\nat_start()\nwhile"))
+        (directory / "bootstrap").write_text(text.replace("at_start()\nwhile", f"time.sleep({brief(2) + 1})\nat_start()\nwhile"))
         faasd.deploy("lateinit", directory, "--runtime", "provided", "--timeout", f"{within(20):.0f}s", "--max-concurrency", "1")
         first = report(faasd, "lateinit")
         assert first["memory"]["served"] == 1

@@ -762,7 +762,7 @@ def test_async_handlers_fork(template):
 
 @pytest.mark.parametrize("send", [
     lambda w: w.connection.sendall(struct.pack("<IHHQ", 40, 5, 0, 0) + bytes(40)),  # no descriptor
-    lambda w: w.fork(payload=bytes(39)), lambda w: w.fork(payload=struct.pack("<II32s", SAME_ROOT, 1, bytes(32))), lambda w: w.send_invoke({}),
+    lambda w: w.fork(payload=bytes(39)), lambda w: w.fork(payload=struct.pack("<II32s", SAME_ROOT, 1, bytes(32))), lambda w: (w.fork(), w.send_invoke({})),
     lambda w: w.connection.sendmsg([struct.pack("<IHHQII32s", 40, 5, 0, 0, SAME_ROOT, 0, bytes(32))], [(socket.SOL_SOCKET, socket.SCM_RIGHTS,
         struct.pack("i", 0))]),
     lambda w: w.fork(join=[0] * 8), lambda w: (w.connection.sendall(b"\x28\0"), w.connection.shutdown(socket.SHUT_WR)),
@@ -775,6 +775,12 @@ def test_a_template_ends_on_anything_but_a_whole_order(template, send):
         pass
     assert worker.wait() == 1
     assert "faasd: Broken: " in worker.log()
+
+
+def test_a_template_whose_first_frame_is_a_request_serves_by_itself(template):
+    worker = template(COUNTER)
+    assert [worker.call()[0], worker.call("x" * 200000)[0]] == [1, 2]
+    assert worker.close() == 0
 
 
 def test_a_fork_that_the_kernel_refuses_is_told(template):
