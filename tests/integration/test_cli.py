@@ -261,7 +261,8 @@ def test_a_failing_function_exits_1_with_its_reason_on_stderr(faasd):
     assert done.returncode == 1 and done.out == ""
     assert "FunctionError" in done.err and "3" in done.err and "why" in done.err
     hint = re.search(r"faasd logs fail --id (\S+)", done.err)
-    assert faasd.cli("logs", "fail", "--id", hint.group(1)).out.rstrip().endswith("why")
+    lines = faasd.cli("logs", "fail", "--id", hint.group(1)).out.splitlines()
+    assert lines[-2].endswith("why") and lines[-1].endswith("FunctionError: the program exited with status 3")
 
 
 def test_a_functions_own_404_is_its_reply(faasd, tmp_path):

@@ -112,8 +112,7 @@ def test_errors_leave_the_next_request_unharmed(faasd, deploy, way):
                 os.wait()
             return event
         """, "--template", way, "--timeout", f"{brief(2):.0f}s", "--memory", "96M")
-    # A forked worker is nobody's child any more.
-    exited, killed = ("status 3", "SIGSEGV") if TELLS_EXIT or way == "off" else ("the worker ended", "the worker ended")
+    exited, killed = ("status 3", "SIGSEGV") if TELLS_EXIT or way == "off" else ("the worker ", "the worker ")
     for event, status, kind, words in [
         ("raise", 500, "ValueError", "no such customer"), ("exit", 500, "Runtime.ExitError", "sys.exit(3)"), ("_exit", 502, "FunctionCrashed", exited),
         ("signal", 502, "FunctionCrashed", killed), ("hang", 504, "Timeout", f"{brief(2):.0f}s"), ("bytes", 500, "Runtime.MarshalError", "bytes"), ("long", 502,

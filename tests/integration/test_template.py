@@ -175,7 +175,7 @@ def crash(faasd, name, body):
 
 
 def test_a_crash_that_could_be_a_search_changes_the_layout(faasd):
-    faasd.deploy("searched", TURNCOAT, "--runtime", "native", "--isolation", "fork", "--max-concurrency", "2")
+    faasd.deploy("searched", TURNCOAT, "--runtime", "native", "--isolation", "fork", "--max-concurrency", "1")
     layouts = {faasd.invoke("searched").body for _ in range(4)}
     assert len(layouts) == 1, "children share their template's layout"
     for _ in range(3):
@@ -186,7 +186,7 @@ def test_a_crash_that_could_be_a_search_changes_the_layout(faasd):
 
 
 def test_an_exit_costs_its_child_alone(faasd):
-    faasd.deploy("exiting", TURNCOAT, "--runtime", "native", "--isolation", "fork", "--max-concurrency", "2")
+    faasd.deploy("exiting", TURNCOAT, "--runtime", "native", "--isolation", "fork", "--max-concurrency", "1")
     reply = faasd.invoke("exiting", b"exit")
     assert (reply.status, reply.error) == (502, "FunctionCrashed")
     assert ("exited with status 3" in reply.json()["errorMessage"]) == TELLS_EXIT
