@@ -173,7 +173,7 @@ def bare_output(*arguments):
 
 
 def test_P11_a_program_deaf_to_signals_ends_at_its_deadline(faasd):
-    faasd.deploy("deaf-program", PROBE, "--timeout", "1s")
+    faasd.deploy("deaf-program", PROBE, "--runtime", "exec", "--timeout", "1s")
     began = time.monotonic()
     reply = faasd.invoke("deaf-program", b"P11 for-ever")
     record("P11", "ignore every signal", "Timeout", reply)
@@ -182,7 +182,7 @@ def test_P11_a_program_deaf_to_signals_ends_at_its_deadline(faasd):
 
 
 def test_R13_a_program_that_sleeps_ends_at_its_deadline(faasd):
-    faasd.deploy("sleeper", PROBE, "--timeout", "1s")
+    faasd.deploy("sleeper", PROBE, "--runtime", "exec", "--timeout", "1s")
     began = time.monotonic()
     reply = faasd.invoke("sleeper", b"R13")
     record("R13", "sleep for ever", "Timeout", reply)
