@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * GET /v1/functions/NAME/logs: NDJSON, from disk, then with ?follow=1 line by line as they come. A follower is registered before the disk is
- * read; the store hands lines and answers over in the order in which it worked, so what comes before the answer is in the answer.
+ * read. Lines that come before the disk has answered are kept: those that it had not seen when it was read follow its answer.
  */
 #include "gateway/api.h"
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "codec/json.h"
 #include "gateway/store.h"
@@ -13,7 +14,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOG_READERS_MAX = 64 }; /* at a time: each may hold max_bytes of the store's answer or a stream */
+enum {
+    LOG_READERS_MAX = 64,      /* at a time: each may hold max_bytes of the store's answer or a stream */
+    EARLY_LINES_MAX = 1 << 20, /* bytes of lines that came while the disk was read */
+};
+
+/* Before each early line. */
+struct early_head {
+    uint64_t at;
+    uint64_t size;
+};
 
 struct log_reader {
     struct store_follower follower; /* first; registered while `following` */
@@ -21,6 +31,8 @@ struct log_reader {
     struct exchange *x; /* ended here */
     bool following;
     bool streaming; /* the disk has answered, lines go out */
+    struct buf early; /* until then: early_head and the line, again and again */
+    bool missed;      /* a line found no room there */
 };
 
 static unsigned reader_count;
@@ -30,6 +42,7 @@ static void reader_free(struct log_reader *l)
     if (l->following)
         store_unfollow(l->x->gateway->store, &l->follower);
     reader_count--;
+    buf_fini(&l->early);
     free(l);
 }
 
@@ -59,11 +72,40 @@ static bool is_wanted(const struct log_reader *l, struct str line)
     return wanted;
 }
 
-static void on_line(struct store_follower *f, struct str ndjson)
+static void keep_line(struct log_reader *l, struct str ndjson, uint64_t at)
+{
+    const struct early_head head = {.at = at, .size = ndjson.n};
+    if (l->missed || buf_reserve(&l->early, sizeof(head) + ndjson.n) < 0) {
+        l->missed = true;
+        return;
+    }
+    buf_add(&l->early, &head, sizeof(head));
+    buf_add_str(&l->early, ndjson);
+}
+
+/* What came after `end`. -errno: the client doesn't take it, or a line is missing. */
+static int write_early(struct log_reader *l, uint64_t end)
+{
+    struct early_head head;
+    int r = 0;
+    for (size_t at = 0; r == 0 && at < l->early.len; at += sizeof(head) + head.size) {
+        memcpy(&head, l->early.data + at, sizeof(head));
+        if (head.at > end)
+            r = exchange_stream_write(l->x, (struct str){l->early.data + at + sizeof(head), head.size});
+    }
+    buf_fini(&l->early);
+    return r < 0 ? r : l->missed ? -EMSGSIZE : 0;
+}
+
+static void on_line(struct store_follower *f, struct str ndjson, uint64_t at)
 {
     struct log_reader *l = (struct log_reader *)f;
-    if (!l->streaming || !is_wanted(l, ndjson))
+    if (!is_wanted(l, ndjson))
         return;
+    if (!l->streaming) {
+        keep_line(l, ndjson, at);
+        return;
+    }
     if (l->query.until_ms && clock_real_ms() > l->query.until_ms) {
         end_stream(l);
         return;
@@ -73,7 +115,7 @@ static void on_line(struct store_follower *f, struct str ndjson)
         end_stream(l);
 }
 
-static void on_log(void *owner, const struct err *e, struct str ndjson)
+static void on_log(void *owner, const struct err *e, struct str ndjson, uint64_t end)
 {
     struct log_reader *l = owner;
     struct exchange *x = l->x;
@@ -93,7 +135,8 @@ static void on_log(void *owner, const struct err *e, struct str ndjson)
     l->streaming = true;
     x->owner = l;
     x->on_stream_gone = on_stream_gone;
-    if (exchange_stream_write(x, ndjson) < 0 || exchange_client_is_done(x) || x->gateway->draining)
+    if (exchange_stream_write(x, ndjson) < 0 || write_early(l, end) < 0 || exchange_client_is_done(x) ||
+        x->gateway->draining)
         end_stream(l);
 }
 
@@ -145,6 +188,7 @@ void api_logs(struct exchange *x, struct str name)
     memcpy(q.function, f->name, sizeof(q.function));
     l->query = q;
     l->x = x;
+    buf_init(&l->early, EARLY_LINES_MAX);
     if (str_is(x->request->method, "GET") && http1_query_find(x->request->query, "follow", &follow) &&
         str_is(follow, "1")) {
         memcpy(l->follower.function, f->name, sizeof(l->follower.function));

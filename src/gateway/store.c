@@ -109,7 +109,7 @@ static void call_back(struct store_job *j)
         j->callback.on_names(j->owner, &j->error, buf_str(&j->out));
         break;
     case STORE_JOB_READ_LOG:
-        j->callback.on_log(j->owner, &j->error, buf_str(&j->out));
+        j->callback.on_log(j->owner, &j->error, buf_str(&j->out), j->log_end);
         break;
     case STORE_JOB_REFUSED:
         break;
@@ -243,7 +243,7 @@ static void count_dropped(struct store *s, const char *function)
         d->count++;
 }
 
-static void tell_followers(struct store *s, const char *function, const struct store_line *line)
+static void tell_followers(struct store *s, const char *function, const struct store_line *line, uint64_t at)
 {
     bool printed = false;
     for (struct store_follower *f = s->followers; f; f = s->follower_next) {
@@ -256,7 +256,7 @@ static void tell_followers(struct store *s, const char *function, const struct s
                 return;
             printed = true;
         }
-        f->on_line(f, buf_str(&s->follower_line));
+        f->on_line(f, buf_str(&s->follower_line), at);
     }
 }
 
@@ -278,7 +278,8 @@ void store_log_line(struct store *s, const char *function, uint64_t instance, co
                             {(void *)function, r.name_size},
                             {(void *)request_id, r.request_size},
                             {(void *)kept.p, kept.n}};
-    if (!store_ring_put(&s->lines, parts, 4)) {
+    bool fits = store_ring_put(&s->lines, parts, 4);
+    if (!fits) {
         count_dropped(s, function);
     } else if (dropped) {
         *dropped = s->dropped[--s->dropped_count];
@@ -290,7 +291,7 @@ void store_log_line(struct store *s, const char *function, uint64_t instance, co
                                   .request = {request_id, r.request_size},
                                   .text = kept,
                                   .cut = r.cut};
-        tell_followers(s, function, &line);
+        tell_followers(s, function, &line, fits ? store_ring_written(&s->lines) : UINT64_MAX);
     }
 }
 

@@ -81,13 +81,15 @@ struct store_log_query {
     uint64_t since_ms, until_ms; /* real time; 0 = unbounded */
     uint32_t lines;              /* at most; 0 = all */
 };
-typedef void store_on_log(void *owner, const struct err *e, struct str ndjson);
+/* `end`: how far the log had come when it was read; a follower's line with a greater `at` is not in the answer. */
+typedef void store_on_log(void *owner, const struct err *e, struct str ndjson, uint64_t end);
 void store_read_log(struct store *s, const struct store_log_query *q, store_on_log *on_done, void *owner);
 
-/* Followers get each new line of a function as NDJSON on the loop as it arrives. on_line may unfollow. */
+/* Followers get each new line of a function as NDJSON on the loop as it arrives. on_line may unfollow. `at` grows from line to line; UINT64_MAX: the line found the
+ * ring full and will be in no answer. */
 struct store_follower {
     char function[SETTINGS_NAME_MAX];
-    void (*on_line)(struct store_follower *f, struct str ndjson);
+    void (*on_line)(struct store_follower *f, struct str ndjson, uint64_t at);
     struct store_follower *next; /* the store's list */
 };
 void store_follow(struct store *s, struct store_follower *f);

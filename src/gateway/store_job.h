@@ -46,6 +46,7 @@ struct store_job {
     unsigned keep;                  /* PUT */
     uint64_t staging;               /* DIGEST */
     struct store_log_query query;   /* READ_LOG */
+    uint64_t log_end;               /* READ_LOG: position in the ring of lines */
     struct err error;               /* the outcome */
     struct store_tree tree;         /* DIGEST */
     struct buf out;                 /* ORPHANS, READ_LOG */

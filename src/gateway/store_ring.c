@@ -126,6 +126,16 @@ size_t store_ring_used(const struct store_ring *r)
     return (size_t)(atomic_load(&r->head) - tail);
 }
 
+uint64_t store_ring_written(const struct store_ring *r)
+{
+    return atomic_load(&r->head);
+}
+
+uint64_t store_ring_read(const struct store_ring *r)
+{
+    return atomic_load(&r->tail);
+}
+
 bool store_queue_put(struct store_queue *q, void *item)
 {
     uint32_t head = atomic_load_explicit(&q->head, memory_order_relaxed);

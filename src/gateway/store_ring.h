@@ -30,6 +30,9 @@ bool store_ring_put(struct store_ring *r, const struct iovec *parts, unsigned co
 bool store_ring_peek(struct store_ring *r, const char **ret_bytes, size_t *ret_size);
 void store_ring_pop(struct store_ring *r);
 size_t store_ring_used(const struct store_ring *r); /* bytes, from either side */
+/* Where the last record that was put, or popped, ended. */
+uint64_t store_ring_written(const struct store_ring *r);
+uint64_t store_ring_read(const struct store_ring *r);
 
 enum { STORE_QUEUE_SLOTS = 256 };
 

@@ -161,6 +161,7 @@ static void run_job(struct store *s, struct store_job *j)
         list_orphans(s, j);
         break;
     case STORE_JOB_READ_LOG:
+        j->log_end = store_ring_read(&s->lines);
         store_log_read(s->log, &j->query, &j->out, &j->error);
         break;
     case STORE_JOB_REFUSED:

@@ -2,6 +2,7 @@
 /* The store from the loop's side, with its real thread, database and files in a directory of its own. */
 #include "gateway/store.h"
 
+#include "base/clock.h"
 #include "base/fdio.h"
 #include "gateway/store_ring.h"
 #include "gateway/store_sql.h"
@@ -79,7 +80,7 @@ static void reopen(bool start)
 struct answer {
     unsigned calls;
     struct err error;
-    char text[1 << 16];
+    char text[1 << 19];
     size_t n;
     bool published;
 };
@@ -103,6 +104,14 @@ static void on_done(void *owner, const struct err *e)
 static void on_text(void *owner, const struct err *e, struct str text)
 {
     take(owner, e, text.p, text.n);
+}
+
+static uint64_t log_end;
+
+static void on_log(void *owner, const struct err *e, struct str ndjson, uint64_t end)
+{
+    log_end = end;
+    take(owner, e, ndjson.p, ndjson.n);
 }
 
 static void on_digest(void *owner, const struct err *e, const struct store_tree *tree)
@@ -141,7 +150,7 @@ static struct answer *read_back(const struct store_log_query *q)
 {
     static struct answer a;
     a.calls = 0;
-    store_read_log(gateway.store, q, on_text, &a);
+    store_read_log(gateway.store, q, on_log, &a);
     return wait_for(&a);
 }
 
@@ -422,9 +431,10 @@ static void every_line_of_a_flood_is_written_or_counted(void **state)
 static struct store_follower follower, second;
 static unsigned followed;
 
-static void on_line(struct store_follower *f, struct str ndjson)
+static void on_line(struct store_follower *f, struct str ndjson, uint64_t at)
 {
     followed++;
+    assert_true(at > 0 && at < UINT64_MAX);
     assert_true(ndjson.p[0] == '{' && ndjson.p[ndjson.n - 1] == '\n');
     store_unfollow(gateway.store, f);
     if (f == &second)
@@ -449,6 +459,46 @@ static void followers_hear_their_function_and_may_leave(void **state)
     store_follow(gateway.store, &second);
     store_log_line(gateway.store, "f", 1, "", STR_LITERAL("x"));
     assert_int_equal(followed, 2);
+}
+
+enum { HEARD_MAX = 4096 };
+static uint64_t heard[HEARD_MAX];
+
+static void on_heard(struct store_follower *f, struct str ndjson, uint64_t at)
+{
+    (void)f;
+    (void)ndjson;
+    assert_true(followed < HEARD_MAX);
+    heard[followed++] = at;
+}
+
+/* Whenever the disk is read: each line is either in the answer or heard with a place after its end. */
+static void a_line_is_in_the_answer_or_comes_after_it(void **state)
+{
+    (void)state;
+    static struct answer a;
+    unsigned later = 0;
+    follower = (struct store_follower){.function = "f", .on_line = on_heard};
+    store_follow(gateway.store, &follower);
+    followed = 0;
+    while (followed + 1 < HEARD_MAX) {
+        a.calls = 0;
+        store_read_log(gateway.store, &(struct store_log_query){.function = "f"}, on_log, &a);
+        while (!a.calls && followed + 1 < HEARD_MAX) {
+            store_log_line(gateway.store, "f", 1, "", STR_LITERAL("x"));
+            /* Not so fast that all of them are there before the thread has woken up. */
+            for (uint64_t next = clock_mono_ns() + 20000; !a.calls && clock_mono_ns() < next;)
+                ev_run(gateway.loop, EVRUN_NOWAIT);
+        }
+        wait_for(&a);
+        unsigned after = 0;
+        for (unsigned i = 0; i < followed; i++)
+            after += heard[i] > log_end;
+        assert_int_equal(count_lines(a.text) + after, followed);
+        later += after;
+    }
+    store_unfollow(gateway.store, &follower);
+    assert_true(later > 0); /* or nothing came while the disk was read */
 }
 
 static void new_limits_are_taken_over(void **state)
@@ -490,6 +540,7 @@ int main(void)
         STORE_TEST(a_long_line_is_cut_and_says_so),
         STORE_TEST(every_line_of_a_flood_is_written_or_counted),
         STORE_TEST(followers_hear_their_function_and_may_leave),
+        STORE_TEST(a_line_is_in_the_answer_or_comes_after_it),
         STORE_TEST(new_limits_are_taken_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
