@@ -111,6 +111,13 @@ static void call_back(struct store_job *j)
     case STORE_JOB_READ_LOG:
         j->callback.on_log(j->owner, &j->error, buf_str(&j->out), j->log_end);
         break;
+    case STORE_JOB_TASK: {
+        struct store_task *t = j->owner;
+        if (j->kind == STORE_JOB_REFUSED)
+            t->error = j->error;
+        t->done(t);
+        break;
+    }
     case STORE_JOB_REFUSED:
         break;
     }
@@ -218,6 +225,18 @@ void store_read_log(struct store *s, const struct store_log_query *q, store_on_l
     j->query = *q;
     buf_init(&j->out, STORE_LOG_READ_MAX);
     submit(s, j);
+}
+
+void store_submit(struct store *s, struct store_task *t)
+{
+    t->error = (struct err){0};
+    submit(s, job_new(s, STORE_JOB_TASK, t, 0));
+}
+
+struct store_db *store_database(struct store *s)
+{
+    assert(!s->started);
+    return store_sql_db(s->sql);
 }
 
 /* ---- lines ---- */

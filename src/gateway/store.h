@@ -64,6 +64,18 @@ struct store_program {
 };
 void store_find_program(struct store *s, const struct store_program *p, store_on_done *on_done, void *owner);
 
+/* Work of another module on the store's thread, with statements of its own on the same database. Embedded in a struct of the owner's, which stays until `done`. */
+struct store_db;
+struct store_task {
+    void (*run)(struct store_task *t, struct store_db *db); /* on the store's thread; says in `error` how it went */
+    void (*done)(
+        struct store_task *t); /* on the loop, never from inside store_submit(). EAGAIN or ENOMEM: it never ran */
+    struct err error;
+};
+void store_submit(struct store *s, struct store_task *t);
+/* Before store_start, on the calling thread: to prepare statements and to load. */
+struct store_db *store_database(struct store *s);
+
 /* Names of versions/ directories that no row refers to, for the collector: one NUL-terminated name after another. */
 typedef void store_on_names(void *owner, const struct err *e, struct str names);
 void store_list_orphans(struct store *s, store_on_names *on_done, void *owner);

@@ -26,13 +26,14 @@ enum store_job_kind {
     STORE_JOB_PROGRAM,
     STORE_JOB_ORPHANS,
     STORE_JOB_READ_LOG,
+    STORE_JOB_TASK,
     STORE_JOB_REFUSED
 };
 
 /* Owned by the loop, then by the thread, then by the loop again: never by both. */
 struct store_job {
     enum store_job_kind kind;
-    void *owner;
+    void *owner; /* TASK: the task */
     union {
         store_on_done *on_done;     /* PUT, DELETE, PROGRAM */
         store_on_digest *on_digest; /* DIGEST */

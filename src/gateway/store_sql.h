@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The table of revisions: SQLite in WAL mode with synchronous=FULL, so that a committed deploy survives a power cut. One thread at a time. Errors are errnos: ENOSPC
- * for a full disk, EIO for a broken or damaged one, EEXIST for a row that is there already.
- */
+/* The table of revisions, and the format of the database that it shares with other modules' tables (gateway/store_db.h). One thread at a time. */
 #ifndef FAASD_GATEWAY_STORE_SQL_H
 #define FAASD_GATEWAY_STORE_SQL_H
 
 #include "gateway/store.h"
+#include "gateway/store_db.h"
 
 struct store_sql;
 
 /* Opens or makes DIR/faasd.db and brings it to this program's format. */
 int store_sql_open(struct store_sql **ret_sql, const char *dir, struct err *e);
 void store_sql_close(struct store_sql *q);
+struct store_db *
+store_sql_db(struct store_sql *q); /* borrowed: for the other modules' statements, on the same thread */
 
 int store_sql_load(struct store_sql *q, int (*on_revision)(const struct store_revision *r, void *context),
                    void *context, struct err *e);

@@ -164,6 +164,11 @@ static void run_job(struct store *s, struct store_job *j)
         j->log_end = store_ring_read(&s->lines);
         store_log_read(s->log, &j->query, &j->out, &j->error);
         break;
+    case STORE_JOB_TASK: {
+        struct store_task *t = j->owner;
+        t->run(t, store_sql_db(s->sql));
+        break;
+    }
     case STORE_JOB_REFUSED:
         break;
     }

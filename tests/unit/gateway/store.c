@@ -8,6 +8,7 @@
 #include "gateway/store_sql.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <sqlite3.h>
 #include <stdarg.h>
@@ -501,6 +502,46 @@ static void a_line_is_in_the_answer_or_comes_after_it(void **state)
     assert_true(later > 0); /* or nothing came while the disk was read */
 }
 
+/* ---- other modules' work ---- */
+
+static const pthread_t *loop_thread;
+static unsigned tasks_done;
+static const char *const COUNT = "SELECT count(*) FROM revisions";
+
+static void run_task(struct store_task *t, struct store_db *db)
+{
+    struct sqlite3_stmt *s = NULL;
+    bool failed;
+    assert_false(pthread_equal(pthread_self(), *loop_thread));
+    if (store_db_prepare(db, &COUNT, 1, &s, &t->error) == 0 && store_db_next(s, &failed))
+        err_say(&t->error, EEXIST, "%lu rows", (unsigned long)store_db_number(s, 0));
+    store_db_finalize(&s, 1);
+}
+
+static void on_task(struct store_task *t)
+{
+    tasks_done++;
+    assert_int_equal(t->error.code, EEXIST);
+    assert_string_equal(t->error.text, "2 rows");
+    ev_break(gateway.loop, EVBREAK_ALL);
+}
+
+static void tasks_see_the_database_on_the_stores_thread(void **state)
+{
+    (void)state;
+    static struct store_task task = {.run = run_task, .done = on_task};
+    const pthread_t self = pthread_self();
+    loop_thread = &self;
+    tasks_done = 0;
+    assert_int_equal(put_number("f", 1, CODE_A, 5), 0);
+    assert_int_equal(put_number("f", 2, CODE_B, 5), 0);
+    store_submit(gateway.store, &task);
+    assert_int_equal(tasks_done, 0);
+    while (!tasks_done)
+        ev_run(gateway.loop, 0);
+    assert_int_equal(tasks_done, 1);
+}
+
 static void new_limits_are_taken_over(void **state)
 {
     (void)state;
@@ -541,6 +582,7 @@ int main(void)
         STORE_TEST(every_line_of_a_flood_is_written_or_counted),
         STORE_TEST(followers_hear_their_function_and_may_leave),
         STORE_TEST(a_line_is_in_the_answer_or_comes_after_it),
+        STORE_TEST(tasks_see_the_database_on_the_stores_thread),
         STORE_TEST(new_limits_are_taken_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/store_db.h"
+
+#include "base/fdio.h"
+#include "base/fmt.h"
+#include "codec/config.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    APPLICATION_ID = 0x66616173, /* "faas": what file(1) and a curious person see */
+};
+
+enum { BEGIN, COMMIT, ROLLBACK, STATEMENTS };
+static const char *const STATEMENT_TEXT[STATEMENTS] = {
+    [BEGIN] = "BEGIN IMMEDIATE", [COMMIT] = "COMMIT", [ROLLBACK] = "ROLLBACK"};
+
+struct store_db {
+    sqlite3 *handle;
+    sqlite3_stmt *statements[STATEMENTS];
+};
+
+static int errno_of(sqlite3 *handle)
+{
+    switch (sqlite3_errcode(handle)) {
+    case SQLITE_FULL:
+        return ENOSPC;
+    case SQLITE_NOMEM:
+        return ENOMEM;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return EBUSY;
+    case SQLITE_CONSTRAINT:
+        return EEXIST;
+    case SQLITE_READONLY:
+        return EROFS;
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN: {
+        int cause = sqlite3_system_errno(handle);
+        return cause == ENOSPC || cause == EDQUOT || cause == EACCES ? cause : EIO;
+    }
+    default:
+        return EIO;
+    }
+}
+
+int store_db_fail(struct store_db *db, struct err *e, const char *what)
+{
+    return err_say(e, errno_of(db->handle), "%s: SQLite: %s", what, sqlite3_errmsg(db->handle));
+}
+
+/* ---- opening ---- */
+
+static int run(struct store_db *db, const char *sql, struct err *e)
+{
+    if (sqlite3_exec(db->handle, sql, NULL, NULL, NULL) != SQLITE_OK)
+        return store_db_fail(db, e, "prepare the database");
+    return 0;
+}
+
+static int read_format(struct store_db *db, int *ret_format, struct err *e)
+{
+    sqlite3_stmt *s = NULL;
+    int r = 0;
+    if (sqlite3_prepare_v2(db->handle, "PRAGMA user_version", -1, &s, NULL) != SQLITE_OK ||
+        sqlite3_step(s) != SQLITE_ROW)
+        r = store_db_fail(db, e, "read the database's format");
+    else
+        *ret_format = sqlite3_column_int(s, 0);
+    sqlite3_finalize(s);
+    return r;
+}
+
+static int migrate(struct store_db *db, const struct store_db_format *to, struct err *e)
+{
+    int format = 0;
+    int r = read_format(db, &format, e);
+    if (r < 0)
+        return r;
+    if (format < 0 || format > to->count)
+        return err_say(e, EPROTO,
+                       "the database has format %d, this program knows up to %d: it was written by a newer faasd",
+                       format, to->count);
+    if (format == to->count)
+        return 0;
+    char tail[128];
+    fmt_to(tail, sizeof(tail), "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;", APPLICATION_ID,
+           to->count);
+    r = run(db, "BEGIN EXCLUSIVE", e);
+    for (int i = format; r == 0 && i < to->count; i++)
+        r = run(db, to->steps[i], e);
+    if (r == 0)
+        r = run(db, tail, e);
+    if (r < 0)
+        sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+    return r;
+}
+
+static const char PRAGMAS[] = "PRAGMA journal_mode = WAL;"
+                              "PRAGMA synchronous = FULL;"
+                              "PRAGMA mmap_size = 0;"
+                              "PRAGMA temp_store = MEMORY;"
+                              "PRAGMA trusted_schema = OFF;"
+                              "PRAGMA journal_size_limit = 1048576;";
+
+/* A new file's name must be as durable as what is committed to it. */
+static int sync_dir(const char *dir, struct err *e)
+{
+    scoped_fd fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) < 0)
+        return err_set(e, errno, "sync '%s'", dir);
+    return 0;
+}
+
+static int open_at(struct store_db *db, const char *dir, const char *path, const struct store_db_format *format,
+                   struct err *e)
+{
+    char cache[64];
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
+    if (sqlite3_open_v2(path, &db->handle, flags, NULL) != SQLITE_OK)
+        return db->handle ? store_db_fail(db, e, "open the database") : err_set(e, ENOMEM, "open the database");
+    sqlite3_extended_result_codes(db->handle, 0);
+    sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    /* 120 KiB of small blocks kept ready would be resident for a handful of statements a day. */
+    sqlite3_db_config(db->handle, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0);
+    sqlite3_busy_timeout(db->handle, 2000);
+    fmt_to(cache, sizeof(cache), "PRAGMA cache_size = -%d;", format->cache_kib);
+    int r = run(db, PRAGMAS, e);
+    if (r == 0)
+        r = run(db, cache, e);
+    if (r == 0)
+        r = migrate(db, format, e);
+    if (r == 0)
+        r = store_db_prepare(db, STATEMENT_TEXT, STATEMENTS, db->statements, e);
+    return r == 0 ? sync_dir(dir, e) : r;
+}
+
+int store_db_open(struct store_db **ret_db, const char *dir, const struct store_db_format *format, struct err *e)
+{
+    char path[CONFIG_PATH_MAX + 32];
+    struct store_db *db = calloc(1, sizeof(*db));
+    if (!db)
+        return err_set(e, ENOMEM, "open the database");
+    fmt_to(path, sizeof(path), "%s/%s", dir, format->name);
+    int r = open_at(db, dir, path, format, e);
+    if (r < 0) {
+        store_db_close(db);
+        return err_wrap(e, "'%s'", path);
+    }
+    *ret_db = db;
+    return 0;
+}
+
+void store_db_close(struct store_db *db)
+{
+    if (!db)
+        return;
+    store_db_finalize(db->statements, STATEMENTS);
+    sqlite3_close(db->handle);
+    free(db);
+}
+
+int store_db_prepare(struct store_db *db, const char *const *texts, int count, struct sqlite3_stmt **statements,
+                     struct err *e)
+{
+    for (int i = 0; i < count; i++)
+        if (sqlite3_prepare_v3(db->handle, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &statements[i], NULL) != SQLITE_OK)
+            return store_db_fail(db, e, "prepare the database");
+    return 0;
+}
+
+void store_db_finalize(struct sqlite3_stmt **statements, int count)
+{
+    for (int i = 0; i < count; i++) {
+        sqlite3_finalize(statements[i]);
+        statements[i] = NULL;
+    }
+}
+
+/* ---- transactions ---- */
+
+bool store_db_begin(struct store_db *db)
+{
+    return store_db_finish(db->statements[BEGIN]);
+}
+
+bool store_db_commit(struct store_db *db)
+{
+    return store_db_finish(db->statements[COMMIT]);
+}
+
+void store_db_rollback(struct store_db *db)
+{
+    store_db_finish(db->statements[ROLLBACK]);
+}
+
+/* ---- statements ---- */
+
+bool store_db_bind_text(struct sqlite3_stmt *s, int index, struct str text)
+{
+    return sqlite3_bind_text64(s, index, text.n ? text.p : "", text.n, SQLITE_STATIC, SQLITE_UTF8) == SQLITE_OK;
+}
+
+bool store_db_bind_blob(struct sqlite3_stmt *s, int index, struct str bytes)
+{
+    return sqlite3_bind_blob64(s, index, bytes.n ? bytes.p : "", bytes.n, SQLITE_STATIC) == SQLITE_OK;
+}
+
+bool store_db_bind_number(struct sqlite3_stmt *s, int index, uint64_t value)
+{
+    assert(value <= INT64_MAX);
+    return sqlite3_bind_int64(s, index, (sqlite3_int64)value) == SQLITE_OK;
+}
+
+bool store_db_next(struct sqlite3_stmt *s, bool *ret_failed)
+{
+    int step = sqlite3_step(s);
+    *ret_failed = step != SQLITE_ROW && step != SQLITE_DONE;
+    return step == SQLITE_ROW;
+}
+
+void store_db_reset(struct sqlite3_stmt *s)
+{
+    sqlite3_reset(s);
+    sqlite3_clear_bindings(s);
+}
+
+bool store_db_finish(struct sqlite3_stmt *s)
+{
+    int step = sqlite3_step(s);
+    store_db_reset(s);
+    return step == SQLITE_DONE;
+}
+
+const char *store_db_text(struct sqlite3_stmt *s, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(s, column);
+    return text ? text : "";
+}
+
+struct str store_db_bytes(struct sqlite3_stmt *s, int column)
+{
+    const char *bytes = sqlite3_column_blob(s, column);
+    int n = sqlite3_column_bytes(s, column);
+    return bytes && n > 0 ? (struct str){bytes, (size_t)n} : (struct str){"", 0};
+}
+
+uint64_t store_db_number(struct sqlite3_stmt *s, int column)
+{
+    sqlite3_int64 value = sqlite3_column_int64(s, column);
+    return value > 0 ? (uint64_t)value : 0;
+}
