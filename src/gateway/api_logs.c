@@ -30,7 +30,7 @@ struct log_reader {
     struct store_log_query query;
     struct exchange *x; /* ended here */
     bool following;
-    bool streaming; /* the disk has answered, lines go out */
+    bool streaming;   /* the disk has answered, lines go out */
     struct buf early; /* until then: early_head and the line, again and again */
     bool missed;      /* a line found no room there */
 };

@@ -78,6 +78,8 @@ void exchange_reply(struct exchange *x, const struct reply *r)
             {.iov_base = (char *)r->body.p, .iov_len = r->body.n},
         };
         conn_write(x->conn, parts, body && !slot_of(x)->head_only && r->body.n ? 4 : 3);
+    } else if (x->on_reply) {
+        x->on_reply(x, r);
     }
     exchange_finish(x);
 }
@@ -116,8 +118,11 @@ void exchange_error_full(struct exchange *x, int status, const char *type, struc
         body.len = 0; /* out of memory: the status and X-Faasd-Error still say it */
     int n = snprintf(lines, sizeof(lines), "X-Faasd-Error: %s\r\n%s", type, fields ? fields : "");
     assert(n > 0 && (size_t)n < sizeof(lines));
-    struct reply r = {
-        .status = status, .content_type = "application/json", .fields = {lines, (size_t)n}, .body = buf_str(&body)};
+    struct reply r = {.status = status,
+                      .content_type = "application/json",
+                      .fields = {lines, (size_t)n},
+                      .body = buf_str(&body),
+                      .error_type = type};
     exchange_reply(x, &r);
     if (body.cap > CONN_BODY_FIRST)
         buf_fini(&body);

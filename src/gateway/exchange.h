@@ -14,6 +14,7 @@
 #include "gateway/gateway.h"
 
 struct exchange;
+struct reply;
 
 /* For routes that take the body piece by piece (deploy). on_body returns how many bytes it took: fewer pauses reading until
  * exchange_body_resume(). on_end: the body is complete. on_gone: the client left or sent nonsense before that; the exchange still has
@@ -37,6 +38,9 @@ struct exchange {
     const struct exchange_sink *sink;           /* NULL: the body is buffered */
     void *owner;                                /* the handler's, for its sink or stream */
     void (*on_stream_gone)(struct exchange *x); /* set by a streaming handler: the client left; end the stream */
+    /* Of a request that no connection brought (front_make_exchange): gets the reply, whose parts are borrowed for the call. `context` is its maker's. */
+    void (*on_reply)(struct exchange *x, const struct reply *r);
+    void *context;
     bool ended;
 };
 
@@ -46,6 +50,7 @@ struct reply {
     struct str fields;        /* further header lines, each ended by CRLF, already checked; borrowed for the call */
     struct str body;          /* borrowed for the call: what the socket does not take at once is copied */
     bool close;               /* close the connection afterwards */
+    const char *error_type;   /* one of faasd's own errors: what X-Faasd-Error says; NULL: none */
 };
 
 /* Content-Length, Date-less, X-Request-Id are added here; body bytes are left out for HEAD, 204 and 304. */

@@ -217,6 +217,43 @@ unsigned front_busy_count(const struct front *f)
     return f->conns.open_exchanges + f->conns.flushing;
 }
 
+struct exchange *front_make_exchange(struct front *f, const struct front_request *r)
+{
+    struct exchange_slot *s = conn_table_take_slot(&f->conns);
+    if (!s)
+        return NULL;
+    s->input = malloc(r->head.n);
+    s->input_cap = r->head.n;
+    s->x.conn = NULL;
+    if (!s->input) {
+        slot_bury(s);
+        return NULL;
+    }
+    memcpy(s->input, r->head.p, r->head.n);
+    const struct http1_limits limits = {.head_bytes = r->head.n + 1, .fields = HTTP1_FIELDS_MAX};
+    struct http1_progress progress = {0};
+    struct http1_refusal refusal;
+    size_t head_n;
+    enum http1_outcome outcome =
+        http1_parse_request(&s->request, &progress, s->input, r->head.n, &limits, &head_n, &refusal);
+    if (outcome != HTTP1_DONE) {
+        slot_bury(s);
+        return NULL;
+    }
+    struct exchange *x = &s->x;
+    x->gateway = f->gateway;
+    x->request = &s->request;
+    x->body = r->body;
+    x->listener = r->listener;
+    x->started_ns = clock_mono_ns();
+    x->peer = s->peer;
+    x->on_reply = r->on_reply;
+    x->context = r->context;
+    str_copy(str_from(r->id), x->id, sizeof(x->id));
+    f->conns.open_exchanges++;
+    return x;
+}
+
 unsigned front_connection_count(const struct front *f)
 {
     return f->conns.conn_count;
