@@ -120,9 +120,11 @@ $(BUILD)/programs/%: tests/integration/programs/%.c $(BUILD)/libfaasd.a Makefile
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu17 -D_GNU_SOURCE -O1 $(WARN) -fPIE -pie -Iinclude -o $@ $< $(BUILD)/libfaasd.a -lpthread $(PROGRAM_LIBS)
 
-.PHONY: check check-unit check-integration check-escape check-guest check-asan check-ric lint fuzz bench
+.PHONY: check check-build check-unit check-integration check-escape check-guest check-asan check-ric lint fuzz bench
 check: ## installs what tests need, builds and runs every test
 	$(Q)scripts/setup test && $(MAKE) --no-print-directory all && scripts/check
+
+check-build: all $(UNIT_BIN) $(BUILD)/probe $(PROGRAMS) ## what the tests start, without running them
 
 check-unit: $(UNIT_BIN) ## unit tests
 	$(Q)set -e; for t in $(UNIT_BIN); do $$t; done
