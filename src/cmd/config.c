@@ -2,6 +2,7 @@
 #include "cmd/changes.h"
 #include "cmd/client.h"
 #include "cmd/cmd.h"
+#include "cmd/config_show.h"
 #include "cmd/settings_flags.h"
 
 #include <stdio.h>
@@ -43,11 +44,14 @@ int cmd_config(int argc, char **argv)
 {
     struct client_target target = {0};
     struct settings_flags flags;
-    bool json = false;
+    struct config_show show = {.target = &target};
     if (settings_flags_init(&flags) < 0)
         return CMD_FAILED;
-    const struct option table[] = {
-        {.name = "json", .kind = OPTION_BOOL, .target = &json}, CLIENT_OPTIONS(&target), {0}};
+    const struct option table[] = {{.name = "json", .kind = OPTION_BOOL, .target = &show.json},
+                                   {.name = "daemon", .kind = OPTION_BOOL, .target = &show.daemon},
+                                   {.name = "config", .kind = OPTION_TEXT, .target = &show.config},
+                                   CLIENT_OPTIONS(&target),
+                                   {0}};
     struct options o = {.command = "config",
                         .tables = {table, flags.table},
                         .operands_min = 1,
@@ -55,11 +59,11 @@ int cmd_config(int argc, char **argv)
                         .operands_text = "a function's NAME"};
     int status = options_parse(&o, argc, argv);
     if (status == OPTIONS_GO_ON && settings_flags_are_given(&flags))
-        status = client_check_name("config", str_from(o.operands[0])) ? change(&target, o.operands[0], &flags, json)
-                                                                      : CMD_USAGE;
+        status = client_check_name("config", str_from(o.operands[0]))
+                     ? change(&target, o.operands[0], &flags, show.json)
+                     : CMD_USAGE;
     else if (status == OPTIONS_GO_ON && strcmp(o.operands[0], "show") == 0)
-        status = options_refuse(
-            "config", "`faasd config show` is not built yet; `faasd describe NAME` prints a function's settings");
+        status = config_show(&show);
     else if (status == OPTIONS_GO_ON)
         status = options_refuse("config", "nothing to change: give a setting, as in `faasd config %s --memory 256M`",
                                 o.operands[0]);

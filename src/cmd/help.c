@@ -54,9 +54,13 @@ static const struct help HELPS[] = {
      "  --unset-env K     remove one\n"
      "  --json            print the daemon's reply as JSON\n",
      true, true},
-    {"config", "change settings without an upload", "config NAME [options]",
+    {"config", "change settings without an upload; show the configuration",
+     "config NAME [options] | config show [--daemon] [--config FILE]",
      "Changes only what is given, as a new version of the function. Prints what\n"
      "changed.\n"
+     "`config show` prints each key of the configuration with its value and where\n"
+     "that came from (flag, FAASD_KEY, file, default): of a daemon that would be\n"
+     "started here and now, or with --daemon of the running one.\n"
      "\n"
      "  --env K=V, --env K, --env-file FILE, --unset-env K   as in `faasd deploy`\n"
      "  --json            print the daemon's reply as JSON\n",

@@ -3,6 +3,7 @@
 
 #include "codec/config_key.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
@@ -118,6 +119,7 @@ const struct config_row config_rows[] = {
     BOOL_ROW("grants.timeout_zero", grant_timeout_zero),
 };
 const unsigned config_row_count = sizeof(config_rows) / sizeof(config_rows[0]);
+static_assert(sizeof(config_rows) / sizeof(config_rows[0]) <= CONFIG_ROWS_MAX, "one origin each");
 
 static const char *const ETC_DEFAULT[] = {
     "alternatives", "ssl/certs", "ssl/openssl.cnf", "ca-certificates", "ld.so.cache", "ld.so.conf",
@@ -257,6 +259,11 @@ int config_check(const struct config *c, struct err *e)
 {
     if (c->magic != CONFIG_MAGIC || c->size != sizeof(*c))
         return err_say(e, EINVAL, "not a configuration of this program");
+    if (c->file_count > CONFIG_FILES_NAMED_MAX)
+        return err_say(e, EINVAL, "more files than there is room for");
+    for (uint32_t i = 0; i < c->file_count; i++)
+        if (!memchr(c->files[i], '\0', sizeof(c->files[i])))
+            return err_say(e, EINVAL, "a file's name has no end");
     int r = 0;
     for (unsigned i = 0; r == 0 && i < config_row_count; i++) {
         const struct config_row *row = &config_rows[i];

@@ -16,7 +16,9 @@ enum {
     CONFIG_GRANTS_MAX = 32,
     CONFIG_ETC_MAX = 64,
     CONFIG_RUNTIMES_MAX = 32,
-    CONFIG_MAGIC = 0x66616132, /* "faa2": raise the digit when the struct changes meaning */
+    CONFIG_ROWS_MAX = 128,       /* keys */
+    CONFIG_FILES_NAMED_MAX = 16, /* of conf.d: what comes from one beyond is said to come from the last */
+    CONFIG_MAGIC = 0x66616133,   /* "faa3": raise the digit when the struct changes meaning */
 };
 
 /* grants.mounts: ["/data", "/srv/www:rw"]: a function may mount this path or one beneath it. */
@@ -105,7 +107,14 @@ struct config {
     bool grant_network_host;
     bool grant_cpuset;
     bool grant_timeout_zero;
+
+    /* for people: where each key's value came from, by the key's row: enum config_origin, or CONFIG_FROM_FILE plus the file's index */
+    uint32_t file_count;
+    uint8_t origins[CONFIG_ROWS_MAX];
+    char files[CONFIG_FILES_NAMED_MAX][64]; /* "config.json", "conf.d/10-limits.json": the path's end */
 };
+
+enum config_origin { CONFIG_FROM_DEFAULT, CONFIG_FROM_FLAG, CONFIG_FROM_ENVIRONMENT, CONFIG_FROM_FILE };
 
 /* Defaults, from the host where they depend on it (cores, RAM, NOFILE). */
 void config_init(struct config *c);
@@ -116,6 +125,13 @@ int config_read_json(struct config *c, struct str json, const char *path, struct
 /* config.json at `path` (absent is fine unless must_exist) and conf.d/ files named *.json beside it in name order; refuses a file or directory that
  * others than root (or the caller's uid) may write. */
 int config_read_files(struct config *c, const char *path, bool must_exist, struct err *e);
+
+/* After the files: FAASD_KEY of the environment ("FAASD_MEMORY_BUDGET=2G", "FAASD_DEFAULTS_MEMORY=64M", "FAASD_LISTEN=127.0.0.1:80,unix:/run/x"), for every key
+ * that is no list, and for `listen`. Other names are not ours to judge. -EINVAL. */
+int config_read_environment(struct config *c, char *const *environment, struct err *e);
+
+/* Over all that was read: the --listen arguments replace every address. -EINVAL. */
+int config_set_listen_flags(struct config *c, const char *const *texts, unsigned count, struct err *e);
 
 /* After the files: what stands in `runtimes` must exist and be safe to execute (a refusal names the key), and what /usr/bin has is added behind. Looks
  * at the host's files and nothing else. -errno with a sentence. */
@@ -141,5 +157,7 @@ size_t config_restart_keys(const struct config *before, const struct config *aft
 
 /* The whole as JSON. */
 int config_print_json(const struct config *c, struct buf *out);
+/* Each key with where it came from: {"memory_budget":{"value":"2G","from":"FAASD_MEMORY_BUDGET"},"defaults.memory":{"value":"128M","from":"default"}, ...}. */
+int config_print_origins(const struct config *c, struct buf *out);
 
 #endif

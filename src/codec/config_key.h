@@ -30,6 +30,10 @@ int config_add_etc(struct config *c, const char *text, struct err *e);
 int config_add_grant_mount(struct config *c, const char *text, struct err *e);
 int config_add_grant_device(struct config *c, const char *text, struct err *e);
 
+/* The variable that sets a row: "FAASD_DEFAULTS_MEMORY". */
+enum { CONFIG_VARIABLE_MAX = 96 };
+void config_variable_name(const struct config_row *row, char out[CONFIG_VARIABLE_MAX]);
+
 int config_check_runtimes(const struct config *c, struct err *e);
 
 /* Absolute, without empty, "." or ".." components. */

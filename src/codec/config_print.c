@@ -31,6 +31,16 @@ static void put_runtimes(const struct config *c, const char *key, struct json_wr
     json_put_object_end(w);
 }
 
+static void put_value(const struct config *c, const struct config_row *row, const char *key, struct json_writer *w)
+{
+    if (row->shape == CONFIG_SCALAR)
+        scalar_put_json(&row->scalar, c, key, w);
+    else if (row->shape == CONFIG_RUNTIMES)
+        put_runtimes(c, key, w);
+    else
+        put_list(c, row->shape, key, w);
+}
+
 int config_print_json(const struct config *c, struct buf *out)
 {
     struct json_writer w;
@@ -50,15 +60,35 @@ int config_print_json(const struct config *c, struct buf *out)
             json_put_object(&w, name);
         }
         open_group = group;
-        if (row->shape == CONFIG_SCALAR)
-            scalar_put_json(&row->scalar, c, key, &w);
-        else if (row->shape == CONFIG_RUNTIMES)
-            put_runtimes(c, key, &w);
-        else
-            put_list(c, row->shape, key, &w);
+        put_value(c, row, key, &w);
     }
     if (open_group.n)
         json_put_object_end(&w);
+    json_put_object_end(&w);
+    return json_writer_end(&w);
+}
+
+int config_print_origins(const struct config *c, struct buf *out)
+{
+    char variable[CONFIG_VARIABLE_MAX];
+    struct json_writer w;
+    json_writer_init(&w, out);
+    json_put_object(&w, NULL);
+    for (unsigned i = 0; i < config_row_count; i++) {
+        const struct config_row *row = &config_rows[i];
+        unsigned origin = c->origins[i];
+        const char *from = "default";
+        if (origin == CONFIG_FROM_FLAG)
+            from = "flag";
+        else if (origin == CONFIG_FROM_ENVIRONMENT)
+            config_variable_name(row, variable);
+        else if (origin >= CONFIG_FROM_FILE && origin - CONFIG_FROM_FILE < c->file_count)
+            from = c->files[origin - CONFIG_FROM_FILE];
+        json_put_object(&w, row->scalar.name);
+        put_value(c, row, "value", &w);
+        json_put_text(&w, "from", origin == CONFIG_FROM_ENVIRONMENT ? variable : from);
+        json_put_object_end(&w);
+    }
     json_put_object_end(&w);
     return json_writer_end(&w);
 }

@@ -116,6 +116,23 @@ static int read_runtimes(struct config *c, const struct json *value, struct err 
     return 0;
 }
 
+/* What is read from now on came from this file. */
+static void name_file(struct config *c, const char *path)
+{
+    size_t n = strlen(path);
+    if (c->file_count == CONFIG_FILES_NAMED_MAX)
+        return;
+    char *out = c->files[c->file_count++];
+    const char *end = strrchr(path, '/');
+    while (end > path && end[-1] != '/')
+        end--; /* with the directory's name: "conf.d/10-limits.json" */
+    if (end && strncmp(end, "conf.d/", 7) != 0)
+        end = strrchr(path, '/') + 1;
+    end = end ? end : path;
+    n = strlen(end);
+    str_copy(n < 64 ? str_from(end) : str_from(end + n - 63), out, 64);
+}
+
 static int read_row(struct config *c, const char *name, const struct json *value, struct err *e)
 {
     const struct config_row *row = find_row(name);
@@ -128,6 +145,7 @@ static int read_row(struct config *c, const char *name, const struct json *value
         r = read_runtimes(c, value, e);
     else
         r = read_list(c, row->shape, value, e);
+    c->origins[row - config_rows] = (uint8_t)(CONFIG_FROM_FILE + c->file_count - 1);
     return r < 0 ? err_wrap(e, "%s", name) : 0;
 }
 
@@ -187,6 +205,7 @@ int config_read_json(struct config *c, struct str json, const char *path, struct
     int r = json_parse(json, JSON_COMMENTS, &doc, e);
     if (r < 0)
         return err_wrap(e, "%s", path);
+    name_file(c, path);
     r = read_root(c, doc, path, e);
     json_free(doc);
     if (r == 0 && config_check(c, e) < 0)

@@ -8,6 +8,7 @@
 
 void api_health(struct exchange *x, struct str name);
 void api_system(struct exchange *x, struct str name);
+void api_config(struct exchange *x, struct str name);
 void api_functions_list(struct exchange *x, struct str name);
 void api_functions_describe(struct exchange *x, struct str name);
 void api_logs(struct exchange *x, struct str name);

@@ -114,3 +114,12 @@ void api_system(struct exchange *x, struct str name)
     json_put_object_end(&w);
     api_reply_json(x, &body, json_writer_end(&w));
 }
+
+void api_config(struct exchange *x, struct str name)
+{
+    struct buf body;
+    (void)name;
+    buf_init(&body, 0);
+    int r = config_print_origins(x->gateway->config, &body);
+    api_reply_json(x, &body, r);
+}

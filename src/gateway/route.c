@@ -33,6 +33,7 @@ static const struct route function_route = {.run = run_function};
 static const struct route table[] = {
     {"GET", "/healthz", api_health, ROUTE_BODY_REQUEST, false},
     {"GET", "/v1/system", api_system, ROUTE_BODY_REQUEST, false},
+    {"GET", "/v1/config", api_config, ROUTE_BODY_REQUEST, false},
     {"GET", "/v1/functions", api_functions_list, ROUTE_BODY_REQUEST, false},
     {"GET", "/v1/functions/*", api_functions_describe, ROUTE_BODY_REQUEST, false},
     {"PUT", "/v1/functions/*", deploy_put, ROUTE_BODY_ARCHIVE, true},

@@ -76,11 +76,11 @@ static int read_all(const struct supervisor_options *o, struct config *c, struct
     config_init(c);
     int r = config_read_files(c, o->paths.config, o->config_must_exist, e);
     if (r == 0)
+        r = config_read_environment(c, environ, e);
+    if (r == 0)
         r = config_find_runtimes(c, e);
     if (r == 0 && o->listen_count > 0)
-        c->listen_count = 0;
-    for (unsigned i = 0; r == 0 && i < o->listen_count; i++)
-        r = config_add_listen(c, o->listen[i], e);
+        r = config_set_listen_flags(c, o->listen, o->listen_count, e);
     if (o->no_tcp)
         c->listen_count = 0;
     c->transient = o->transient;

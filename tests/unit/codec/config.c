@@ -95,7 +95,8 @@ static void every_key_prints_and_reads_back(void **state)
         fail_msg("%s", e.text);
     assert_int_equal(config_print_json(&again, &second), 0);
     assert_true(str_equal(buf_str(&first), buf_str(&second)));
-    assert_memory_equal(&c, &again, sizeof(c));
+    assert_memory_equal(&c, &again,
+                        offsetof(struct config, file_count)); /* what follows tells where a value came from */
     buf_fini(&first);
     buf_fini(&second);
 }

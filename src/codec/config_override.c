@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What stands over the configuration's files: variables of the environment, then flags. */
+#include "codec/config_key.h"
+
+#include <errno.h>
+#include <string.h>
+
+void config_variable_name(const struct config_row *row, char out[CONFIG_VARIABLE_MAX])
+{
+    static const char prefix[] = "FAASD_";
+    size_t n = sizeof(prefix) - 1;
+    memcpy(out, prefix, n);
+    for (const char *p = row->scalar.name; *p && n + 1 < CONFIG_VARIABLE_MAX; p++)
+        out[n++] = (char)(*p == '.' ? '_' : *p >= 'a' && *p <= 'z' ? *p - 'a' + 'A' : *p);
+    out[n] = '\0';
+}
+
+static const char *find_variable(char *const *environment, const char *name)
+{
+    size_t n = strlen(name);
+    for (; *environment; environment++)
+        if (strncmp(*environment, name, n) == 0 && (*environment)[n] == '=')
+            return *environment + n + 1;
+    return NULL;
+}
+
+static void clear_listen(struct config *c)
+{
+    memset(c->listen, 0, sizeof(c->listen));
+    c->listen_count = 0;
+}
+
+static int read_listen(struct config *c, const char *value, struct err *e)
+{
+    char address[CONFIG_PATH_MAX];
+    struct str rest = str_from(value);
+    int r = 0;
+    clear_listen(c);
+    while (r == 0 && rest.n) {
+        struct str at = str_trim(str_cut(rest, ',', &rest, NULL));
+        r = str_copy(at, address, sizeof(address)) ? config_add_listen(c, address, e)
+                                                   : err_say(e, EINVAL, "an address is too long");
+    }
+    return r;
+}
+
+int config_read_environment(struct config *c, char *const *environment, struct err *e)
+{
+    char name[CONFIG_VARIABLE_MAX];
+    for (unsigned i = 0; i < config_row_count; i++) {
+        const struct config_row *row = &config_rows[i];
+        config_variable_name(row, name);
+        const char *value = find_variable(environment, name);
+        if (!value || (row->shape != CONFIG_SCALAR && row->shape != CONFIG_LISTEN))
+            continue;
+        int r = row->shape == CONFIG_LISTEN ? read_listen(c, value, e)
+                                            : scalar_read_text(&row->scalar, c, str_from(value), e);
+        if (r < 0)
+            return err_wrap(e, "the environment's %s", name);
+        c->origins[i] = CONFIG_FROM_ENVIRONMENT;
+    }
+    return config_check(c, e);
+}
+
+int config_set_listen_flags(struct config *c, const char *const *texts, unsigned count, struct err *e)
+{
+    int r = 0;
+    clear_listen(c);
+    for (unsigned i = 0; r == 0 && i < count; i++)
+        r = config_add_listen(c, texts[i], e);
+    for (unsigned i = 0; i < config_row_count; i++)
+        if (config_rows[i].shape == CONFIG_LISTEN)
+            c->origins[i] = CONFIG_FROM_FLAG;
+    return r;
+}
