@@ -129,6 +129,7 @@ static size_t size_of(uint32_t type)
     case MESSAGE_USAGE_IS:
         return sizeof(struct message_exited);
     case MESSAGE_DRAIN:
+    case MESSAGE_PING:
     case MESSAGE_CONFIG:
     case MESSAGE_ADOPTED:
         return sizeof(struct message_plain);
@@ -154,7 +155,9 @@ static void dispatch(struct link *l, struct received *m)
 {
     const struct message_header *h = &m->message.header;
     struct link_waiter *w = h->id ? find(l, h->id) : NULL;
-    if (h->type == MESSAGE_DRAIN && m->fd_count == 0 && l->events) {
+    if (h->type == MESSAGE_PING && m->fd_count == 0) {
+        link_send_plain(l, NULL, MESSAGE_PONG);
+    } else if (h->type == MESSAGE_DRAIN && m->fd_count == 0 && l->events) {
         l->events->on_drain(l->gateway);
     } else if (h->type == MESSAGE_CONFIG && m->fd_count <= 1 && l->events) {
         l->events->on_config(l->gateway, m->fd_count ? m->fds[0] : -EMFILE);

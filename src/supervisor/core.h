@@ -21,6 +21,7 @@
 #include "supervisor/request.h"
 #include "supervisor/state.h"
 #include "supervisor/trees.h"
+#include "supervisor/watchdog.h"
 
 #include <ev.h>
 
@@ -46,6 +47,7 @@ struct supervisor {
     struct trees trees;
     ev_signal on_term, on_int, on_hup;
     ev_timer drain_timer;
+    struct watchdog watchdog;
 };
 
 /* What the parts report, in supervisor.c. */

@@ -23,9 +23,10 @@ static int fill_standard_fds(struct err *e)
     return 0;
 }
 
-static int close_inherited(int keep_fd, struct err *e)
+static int close_inherited(const struct hygiene_fds *keep, struct err *e)
 {
-    unsigned first = STDERR_FILENO + 1;
+    int keep_fd = keep->ready_fd;
+    unsigned first = STDERR_FILENO + 1 + keep->activated;
     int r = 0;
     if (keep_fd >= (int)first) {
         if (fcntl(keep_fd, F_SETFD, FD_CLOEXEC) < 0)
@@ -60,11 +61,11 @@ static int reset_signals(struct err *e)
     return 0;
 }
 
-int hygiene_apply(int keep_fd, struct err *e)
+int hygiene_apply(const struct hygiene_fds *keep, struct err *e)
 {
     int r = fill_standard_fds(e);
     if (r == 0)
-        r = close_inherited(keep_fd, e);
+        r = close_inherited(keep, e);
     if (r == 0)
         r = reset_signals(e);
     if (r == 0)

@@ -5,9 +5,14 @@
 
 #include "sandbox/feature.h"
 
-/* Descriptors 0-2 exist, of the others only keep_fd (-1 = none); signals, umask, working directory and limits are known. Whatever
+struct hygiene_fds {
+    int ready_fd;       /* -1 = none; never among the activated ones */
+    unsigned activated; /* sockets of the service manager, from descriptor 3 on */
+};
+
+/* Descriptors 0-2 exist, of the others only those named; signals, umask, working directory and limits are known. Whatever
  * started us may have left any of them odd. */
-int hygiene_apply(int keep_fd, struct err *e);
+int hygiene_apply(const struct hygiene_fds *keep, struct err *e);
 
 /* Logs what is missing and what is lost. -ENOTSUP when a required feature is, or another one without allow_degraded. */
 int hygiene_demand_features(const struct feature_set *f, bool allow_degraded, struct err *e);

@@ -95,38 +95,74 @@ static int open_unix(struct listeners *l, const struct sock_unix *u, uint32_t ki
     return 0;
 }
 
-static int open_all(struct listeners *l, const struct config *c, const struct accounts *a,
-                    const struct supervisor_paths *p, struct err *e)
+/* Its file, if it has one, is the service manager's: no inode is kept, so it stays when we go. */
+static void adopt(struct listeners *l, struct activated *a)
 {
-    struct sock_unix u = {.uid = geteuid(), .gid = a->invoke_gid, .mode = c->invoke_mode};
+    static const uint32_t kinds[] = {[ACTIVATION_CONTROL] = GATEWAY_LISTENER_CONTROL,
+                                     [ACTIVATION_INVOKE] = GATEWAY_LISTENER_INVOKE,
+                                     [ACTIVATION_MORE] = GATEWAY_LISTENER_INVOKE};
+    struct listener *at = &l->at[l->count++];
+    at->fd = fd_take(&a->fd);
+    at->kind = kinds[a->role];
+    if (a->role == ACTIVATION_TCP)
+        at->kind = a->is_loopback ? GATEWAY_LISTENER_LOOPBACK : GATEWAY_LISTENER_REMOTE;
+    str_copy(str_from(a->name), at->name, sizeof(at->name));
+}
+
+/* How many sockets of that role the service manager had made. */
+static unsigned adopt_all(struct listeners *l, enum activation_role role)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < l->activated_count; i++)
+        if (l->activated[i].role == role) {
+            adopt(l, &l->activated[i]);
+            count++;
+        }
+    return count;
+}
+
+static int open_configured(struct listeners *l, const struct config *c, struct sock_unix *u, struct err *e)
+{
+    bool has_tcp = adopt_all(l, ACTIVATION_TCP) > 0;
+    adopt_all(l, ACTIVATION_MORE);
     for (uint32_t i = 0; i < c->listen_count; i++) {
         const char *text = c->listen[i];
-        int r;
+        int r = 0;
         if (strncmp(text, "unix:", 5) == 0) {
-            u.path = text + 5;
-            r = open_unix(l, &u, GATEWAY_LISTENER_INVOKE, e);
-        } else {
+            u->path = text + 5;
+            r = open_unix(l, u, GATEWAY_LISTENER_INVOKE, e);
+        } else if (!has_tcp) {
             r = open_tcp(l, text, c->listen_count > 1, e);
         }
         if (r < 0)
             return r;
     }
+    return 0;
+}
+
+static int open_all(struct listeners *l, const struct config *c, const struct accounts *a,
+                    const struct supervisor_paths *p, struct err *e)
+{
     char path[CONFIG_PATH_MAX + 16];
+    struct sock_unix u = {.uid = geteuid(), .gid = a->invoke_gid, .mode = c->invoke_mode};
+    int r = open_configured(l, c, &u, e);
     u.path = path;
     fmt_to(path, sizeof(path), "%s/invoke.sock", p->run);
-    int r = open_unix(l, &u, GATEWAY_LISTENER_INVOKE, e);
+    if (r == 0 && !adopt_all(l, ACTIVATION_INVOKE))
+        r = open_unix(l, &u, GATEWAY_LISTENER_INVOKE, e);
     if (r < 0)
         return r;
     fmt_to(path, sizeof(path), "%s/control.sock", p->run);
     u.gid = a->control_gid;
     u.mode = a->has_control_group ? 0660 : 0600;
-    return open_unix(l, &u, GATEWAY_LISTENER_CONTROL, e);
+    return adopt_all(l, ACTIVATION_CONTROL) ? 0 : open_unix(l, &u, GATEWAY_LISTENER_CONTROL, e);
 }
 
 int listeners_open(struct listeners *l, const struct config *c, const struct accounts *a,
                    const struct supervisor_paths *p, struct err *e)
 {
-    *l = (struct listeners){.at = calloc(LISTENERS_MAX, sizeof(struct listener))};
+    l->count = 0;
+    l->at = calloc(LISTENERS_MAX, sizeof(struct listener));
     if (!l->at)
         return err_set(e, ENOMEM, "make room for the listeners");
     int r = open_all(l, c, a, p, e);
@@ -170,7 +206,7 @@ void listeners_print(const struct listeners *l, char *out, size_t cap)
         } else if (is_last) {
             invoke = at->name;
         } else {
-            n = fmt_at(out, cap, n, "%s%s%s", between, at->inode ? "unix:" : "", at->name);
+            n = fmt_at(out, cap, n, "%s%s%s", between, at->name[0] == '/' ? "unix:" : "", at->name);
             between = ",";
         }
     }

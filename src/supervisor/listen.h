@@ -3,6 +3,7 @@
 #ifndef FAASD_SUPERVISOR_LISTEN_H
 #define FAASD_SUPERVISOR_LISTEN_H
 
+#include "supervisor/activation.h"
 #include "supervisor/state.h"
 
 #include <sys/types.h>
@@ -19,9 +20,12 @@ struct listener {
 struct listeners {
     unsigned count;
     struct listener *at; /* owned, LISTENERS_MAX of them */
+    unsigned activated_count;
+    struct activated activated[ACTIVATION_MAX]; /* what listeners_open() puts in place of what it would make; its descriptors are taken over there */
 };
 
-/* Everything the configuration names, invoke.sock and control.sock. A taken port is reported with its holder. Nothing is left behind on failure. */
+/* Everything the configuration names, invoke.sock and control.sock. A taken port is reported with its holder. Nothing is left behind on failure. `l` is zero but
+ * for what is activated. */
 int listeners_open(struct listeners *l, const struct config *c, const struct accounts *a,
                    const struct supervisor_paths *p, struct err *e);
 void listeners_close(struct listeners *l); /* and removes the Unix sockets that are still ours */

@@ -32,6 +32,7 @@ enum message_type {
     MESSAGE_ADOPT, /* message_adopt: the child is in its groups; answered by MESSAGE_ADOPTED, or it is killed and EXITED follows */
     MESSAGE_FREEZE, /* message_plain: nothing of the instance runs until THAW or KILL. Nothing where the host can't. No answer */
     MESSAGE_THAW, /* message_plain. No answer */
+    MESSAGE_PONG, /* message_plain, id 0: the answer to PING */
     /* supervisor -> gateway */
     MESSAGE_SPAWNED = 64, /* message_spawned + fds */
     MESSAGE_SPAWN_FAILED, /* message_failed: no such instance (any more); `text` is for the person who deployed. Ends the id: no EXITED follows. */
@@ -40,6 +41,7 @@ enum message_type {
     MESSAGE_DONE,         /* message_failed; code 0 = done */
     MESSAGE_DRAIN,        /* message_plain: finish what runs, refuse the rest, then exit 0 */
     MESSAGE_CONFIG,       /* message_plain + fd: memfd with a new struct config */
+    MESSAGE_PING,         /* message_plain, id 0: does the loop still turn? */
     MESSAGE_ADOPTED,      /* message_plain: it is the process it claims to be, alone in its groups, with its limits */
 };
 

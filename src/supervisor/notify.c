@@ -35,3 +35,8 @@ void notify_stopping(void)
 {
     tell("STOPPING=1");
 }
+
+void notify_alive(void)
+{
+    tell("WATCHDOG=1");
+}

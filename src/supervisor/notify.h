@@ -6,5 +6,6 @@
 void notify_ready(void);
 void notify_reloading(void); /* to be followed by notify_ready */
 void notify_stopping(void);
+void notify_alive(void); /* for its watchdog */
 
 #endif

@@ -245,6 +245,7 @@ static size_t size_of(uint32_t type)
     case MESSAGE_USAGE:
     case MESSAGE_FREEZE:
     case MESSAGE_THAW:
+    case MESSAGE_PONG:
         return sizeof(struct message_plain);
     case MESSAGE_SPAWN:
         return sizeof(struct message_spawn);
@@ -270,7 +271,7 @@ enum request_verdict request_check(const union request *r, size_t size, const st
         return bad(e, "message of an unknown type");
     if (size != wanted || r->header.size != wanted)
         return bad(e, "message of a wrong size");
-    if (r->header.id == 0 && r->header.type != MESSAGE_HELLO)
+    if (r->header.id == 0 && r->header.type != MESSAGE_HELLO && r->header.type != MESSAGE_PONG)
         return bad(e, "message without an id");
     switch (r->header.type) {
     case MESSAGE_SPAWN:

@@ -120,6 +120,7 @@ static void on_hello(struct supervisor *s)
     }
     set_phase(s, SUPERVISOR_SERVING);
     announce(s);
+    watchdog_start(&s->watchdog);
 }
 
 void supervisor_on_request(struct supervisor *s, union request *r, size_t size)
@@ -157,6 +158,9 @@ void supervisor_on_request(struct supervisor *s, union request *r, size_t size)
         break;
     case MESSAGE_KILL:
         boxes_kill(&s->boxes, r->header.id);
+        break;
+    case MESSAGE_PONG:
+        watchdog_on_answer(&s->watchdog);
         break;
     case MESSAGE_USAGE:
         boxes_usage(&s->boxes, r->header.id);
@@ -308,6 +312,8 @@ static int open_all(struct supervisor *s, struct err *e)
     if (r == 0)
         r = state_sweep_staging(&s->state, e);
     if (r >= 0)
+        r = activation_take(s->listeners.activated, &s->listeners.activated_count, e);
+    if (r == 0)
         r = listeners_open(&s->listeners, &s->config, &s->accounts, &o->paths, e);
     if (r == 0)
         r = boxes_init(&s->boxes, s, e);
@@ -335,6 +341,7 @@ static int init(struct supervisor *s, const struct supervisor_options *o, struct
     channel_init(&s->channel, s);
     trees_init(&s->trees, s);
     gateway_process_init(&s->gateway, s);
+    watchdog_init(&s->watchdog, s);
     /* not the default loop: that one would reap every child on SIGCHLD, and children here are waited for by their pidfds */
     s->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
     if (!s->loop)
@@ -353,6 +360,7 @@ static int init(struct supervisor *s, const struct supervisor_options *o, struct
 static void fini(struct supervisor *s)
 {
     gateway_process_close(&s->gateway);
+    watchdog_fini(&s->watchdog);
     trees_fini(&s->trees);
     listeners_close(&s->listeners);
     if (s->base)
@@ -390,7 +398,9 @@ int supervisor_main(const struct supervisor_options *o)
     log_set_role("supervisor");
     if (o->quiet)
         log_set_quiet();
-    if (hygiene_apply(o->ready_fd, &e) < 0) {
+    int activated = activation_count(&e);
+    const struct hygiene_fds keep = {.ready_fd = o->ready_fd, .activated = activated > 0 ? (unsigned)activated : 0};
+    if (activated < 0 || hygiene_apply(&keep, &e) < 0) {
         log_error("%s", e.text);
         return 1;
     }

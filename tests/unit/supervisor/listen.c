@@ -46,7 +46,7 @@ static void all_listeners_are_made_and_their_files_removed(void **state)
 {
     (void)state;
     struct config c = on_any_port();
-    struct listeners l;
+    struct listeners l = {0};
     struct err e;
     c.listen_count = 2;
     snprintf(c.listen[1], sizeof(c.listen[1]), "unix:%s/extra.sock", scratch);
@@ -74,7 +74,7 @@ static void a_taken_port_is_reported_with_its_holder(void **state)
 {
     (void)state;
     struct config c = on_any_port();
-    struct listeners first, second;
+    struct listeners first = {0}, second = {0};
     struct err e;
     assert_int_equal(listeners_open(&first, &c, &ACCOUNTS, &paths, &e), 0);
     strcpy(c.listen[0], first.at[0].name);
@@ -89,7 +89,7 @@ static void a_stale_socket_is_replaced_and_a_live_one_is_not(void **state)
 {
     (void)state;
     struct config c = on_any_port();
-    struct listeners l;
+    struct listeners l = {0};
     struct err e;
     char path[128];
     snprintf(path, sizeof(path), "%s/control.sock", scratch);
@@ -108,7 +108,7 @@ static void what_is_no_socket_stays(void **state)
 {
     (void)state;
     struct config c = on_any_port();
-    struct listeners l;
+    struct listeners l = {0};
     struct err e;
     char path[128];
     snprintf(path, sizeof(path), "%s/invoke.sock", scratch);
@@ -125,7 +125,7 @@ static void a_socket_that_was_replaced_is_not_removed_at_the_end(void **state)
 {
     (void)state;
     struct config c = on_any_port();
-    struct listeners l;
+    struct listeners l = {0};
     struct err e;
     assert_int_equal(listeners_open(&l, &c, &ACCOUNTS, &paths, &e), 0);
     char path[128];
