@@ -160,9 +160,15 @@ bench: all ## measured numbers beside the floors
 	$(Q)scripts/bench
 
 ## Installing
-.PHONY: install clean help
-install: all ## to PREFIX (default /usr/local); never over a program that isn't ours
-	$(Q)scripts/install '$(DESTDIR)' '$(PREFIX)' '$(BUILD)'
+.PHONY: install uninstall purge clean help
+install: all ## to PREFIX (default /usr/local) beneath DESTDIR; never over what isn't ours
+	$(Q)scripts/install install '$(DESTDIR)' '$(PREFIX)' '$(BUILD)'
+
+uninstall: ## removes what install wrote and nobody changed; functions and their data stay
+	$(Q)scripts/install uninstall '$(DESTDIR)' '$(PREFIX)' '$(BUILD)'
+
+purge: ## uninstall, and the functions and their data too
+	$(Q)scripts/install purge '$(DESTDIR)' '$(PREFIX)' '$(BUILD)'
 
 clean: ## removes build/
 	$(Q)rm -rf $(BUILD)

@@ -96,18 +96,6 @@ def test_a_mistyped_address_is_a_mistake_of_usage(tmp_path):
     assert done.returncode == USAGE and "write 8080" in done.err
 
 
-def test_install_replaces_its_own_program_and_no_other(tmp_path):
-    program = tmp_path / "usr/local/bin/faasd"
-    root = pathlib.Path(__file__).parents[2]
-    install = [root / "scripts/install", tmp_path, "/usr/local", FAASD.parent]
-    for _ in range(2):
-        subprocess.run(install, check=True, cwd=root, capture_output=True)
-    program.write_text("#!/bin/sh\necho faasd 0.18\n")
-    refused = subprocess.run(install, cwd=root, capture_output=True, text=True)
-    assert refused.returncode == 1 and "isn't ours" in refused.stderr
-    assert program.read_text().endswith("0.18\n")
-
-
 def test_without_a_daemon_it_exits_69_and_says_what_to_do(tmp_path):
     done = plain("ls", "--root", tmp_path)
     assert done.returncode == UNREACHABLE and "faasd serve" in done.err
