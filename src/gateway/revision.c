@@ -163,6 +163,11 @@ struct version *revision_load(const struct config *c, const struct store_revisio
     if (result == 0 && (!str_copy(str_from(r->revision), v->revision, sizeof(v->revision)) ||
                         !str_copy(str_from(r->code), v->code, sizeof(v->code)) || !take_entry(v, r->handler)))
         result = err_say(e, EINVAL, "a stored text is too long");
+    /* A digest of all that is loaded: one flipped bit, and it is not what was deployed. */
+    char revision[MESSAGE_DIGEST_MAX];
+    store_digest_revision(v->code, v->settings.handler, r->settings, revision);
+    if (result == 0 && strcmp(revision, v->revision) != 0)
+        result = err_say(e, EUCLEAN, "its row in the database is damaged: deploy it again");
     if (result < 0) {
         version_put(v);
         return NULL;

@@ -3,11 +3,14 @@
 
 #include "base/fdio.h"
 #include "base/fmt.h"
+#include "base/log.h"
 #include "codec/config.h"
+#include "gateway/store_salvage.h"
 
 #include <assert.h>
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -22,6 +25,7 @@ static const char *const STATEMENT_TEXT[STATEMENTS] = {
 struct store_db {
     sqlite3 *handle;
     sqlite3_stmt *statements[STATEMENTS];
+    bool salvaged;
 };
 
 static int errno_of(sqlite3 *handle)
@@ -43,6 +47,9 @@ static int errno_of(sqlite3 *handle)
         int cause = sqlite3_system_errno(handle);
         return cause == ENOSPC || cause == EDQUOT || cause == EACCES ? cause : EIO;
     }
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return EUCLEAN;
     default:
         return EIO;
     }
@@ -75,7 +82,28 @@ static int read_format(struct store_db *db, int *ret_format, struct err *e)
     return r;
 }
 
-static int migrate(struct store_db *db, const struct store_db_format *to, struct err *e)
+/* A whole copy, complete under its name or not there. */
+static int keep_old(struct store_db *db, const char *path, int format, struct err *e)
+{
+    char kept[CONFIG_PATH_MAX + 64], fresh[sizeof(kept) + 8], text[sizeof(fresh) + 32];
+    fmt_to(kept, sizeof(kept), "%s.format-%d", path, format);
+    fmt_to(fresh, sizeof(fresh), "%s.new", kept);
+    if (unlink(fresh) < 0 && errno != ENOENT)
+        return err_set(e, errno, "remove '%s'", fresh);
+    sqlite3_stmt *s = NULL;
+    fmt_to(text, sizeof(text), "VACUUM INTO ?1");
+    bool done = sqlite3_prepare_v2(db->handle, text, -1, &s, NULL) == SQLITE_OK &&
+                sqlite3_bind_text(s, 1, fresh, -1, SQLITE_STATIC) == SQLITE_OK && sqlite3_step(s) == SQLITE_DONE;
+    sqlite3_finalize(s);
+    if (!done)
+        return store_db_fail(db, e, "keep a copy of the former format");
+    scoped_fd fd = open(fresh, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) < 0 || rename(fresh, kept) < 0)
+        return err_set(e, errno, "keep '%s'", kept);
+    return 0;
+}
+
+static int migrate(struct store_db *db, const char *path, const struct store_db_format *to, struct err *e)
 {
     int format = 0;
     int r = read_format(db, &format, e);
@@ -87,6 +115,9 @@ static int migrate(struct store_db *db, const struct store_db_format *to, struct
                        format, to->count);
     if (format == to->count)
         return 0;
+    r = format > 0 ? keep_old(db, path, format, e) : 0;
+    if (r < 0)
+        return r;
     char tail[128];
     fmt_to(tail, sizeof(tail), "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;", APPLICATION_ID,
            to->count);
@@ -132,11 +163,41 @@ static int open_at(struct store_db *db, const char *dir, const char *path, const
     int r = run(db, PRAGMAS, e);
     if (r == 0)
         r = run(db, cache, e);
+    if (r == 0 && format->salvage)
+        r = store_salvage_check(db->handle, e);
     if (r == 0)
-        r = migrate(db, format, e);
+        r = migrate(db, path, format, e);
     if (r == 0)
         r = store_db_prepare(db, STATEMENT_TEXT, STATEMENTS, db->statements, e);
     return r == 0 ? sync_dir(dir, e) : r;
+}
+
+static void close_handle(struct store_db *db)
+{
+    store_db_finalize(db->statements, STATEMENTS);
+    sqlite3_close(db->handle);
+    db->handle = NULL;
+}
+
+/* e: what is wrong with it. */
+static int salvage(struct store_db *db, const char *dir, const char *path, const struct store_db_format *format,
+                   struct err *e)
+{
+    char aside[CONFIG_PATH_MAX + 64];
+    struct err damage = *e;
+    uint64_t rows = 0;
+    close_handle(db);
+    int r = store_salvage_set_aside(path, aside, sizeof(aside), e);
+    if (r == 0)
+        r = open_at(db, dir, path, format, e);
+    if (r == 0)
+        r = store_salvage_copy(db->handle, aside, &rows, e);
+    if (r == 0)
+        log_error("the database '%s' is damaged (%s): %lu rows of it could be read and are used; it is kept as '%s'. "
+                  "Restore a "
+                  "backup, or deploy again what is missing and remove that file: until then no code is thrown away",
+                  path, damage.text, (unsigned long)rows, aside);
+    return r;
 }
 
 int store_db_open(struct store_db **ret_db, const char *dir, const struct store_db_format *format, struct err *e)
@@ -147,6 +208,9 @@ int store_db_open(struct store_db **ret_db, const char *dir, const struct store_
         return err_set(e, ENOMEM, "open the database");
     fmt_to(path, sizeof(path), "%s/%s", dir, format->name);
     int r = open_at(db, dir, path, format, e);
+    if (r == -EUCLEAN && format->salvage)
+        r = salvage(db, dir, path, format, e);
+    db->salvaged = store_salvage_is_due(path);
     if (r < 0) {
         store_db_close(db);
         return err_wrap(e, "'%s'", path);
@@ -155,12 +219,16 @@ int store_db_open(struct store_db **ret_db, const char *dir, const struct store_
     return 0;
 }
 
+bool store_db_is_salvaged(const struct store_db *db)
+{
+    return db->salvaged;
+}
+
 void store_db_close(struct store_db *db)
 {
     if (!db)
         return;
-    store_db_finalize(db->statements, STATEMENTS);
-    sqlite3_close(db->handle);
+    close_handle(db);
     free(db);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One SQLite database in WAL mode with synchronous=FULL, so that what was committed survives a power cut; what the modules that keep rows in it (store_*.c, each
- * with the statements of its own tables) share. One thread at a time. Errors are errnos: ENOSPC for a full disk, EIO for a broken or damaged one, EEXIST for a row that is
- * there already.
+ * with the statements of its own tables) share. One thread at a time. Errors are errnos: ENOSPC for a full disk, EIO for a broken one, EUCLEAN for a damaged file, EEXIST
+ * for a row that is there already.
  */
 #ifndef FAASD_GATEWAY_STORE_DB_H
 #define FAASD_GATEWAY_STORE_DB_H
@@ -22,10 +22,15 @@ struct store_db_format {
         steps; /* entry N brings a database from format N to N + 1; PRAGMA user_version holds the format. Never changed once released. */
     int count;
     int cache_kib;
+    bool
+        salvage; /* checked when it is opened (reads all of it), and what is damaged is replaced by what can be read of it */
 };
 
-/* Opens or makes DIR/NAME and brings it to this program's format, all or nothing. EPROTO: a newer program wrote it. */
+/* Opens or makes DIR/NAME and brings it to this program's format, all or nothing; one of an older format is kept beside it first, as NAME.format-N.
+ * EPROTO: a newer program wrote it. Logs what was salvaged. */
 int store_db_open(struct store_db **ret_db, const char *dir, const struct store_db_format *format, struct err *e);
+/* Rows are probably missing: a damaged file of this database stands beside it. What only rows tell to be in use must not be thrown away. */
+bool store_db_is_salvaged(const struct store_db *db);
 /* After every statement was finalized. NULL is fine. */
 void store_db_close(struct store_db *db);
 

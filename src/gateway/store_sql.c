@@ -24,7 +24,7 @@ static const char *const STEPS[] = {
 
 /* The cache is small because rows are read once, at start. */
 static const struct store_db_format FORMAT = {
-    .name = "faasd.db", .steps = STEPS, .count = sizeof(STEPS) / sizeof(STEPS[0]), .cache_kib = 128};
+    .name = "faasd.db", .steps = STEPS, .count = sizeof(STEPS) / sizeof(STEPS[0]), .cache_kib = 128, .salvage = true};
 
 enum statement { UNSET_CURRENT, INSERT, FORGET_OLD, DELETE_FUNCTION, HAS_CODE, HAS_FUNCTION, LOAD, STATEMENTS };
 

@@ -125,6 +125,8 @@ static bool looks_like_digest(const char *name)
 
 static void list_orphans(struct store *s, struct store_job *j)
 {
+    if (store_db_is_salvaged(store_sql_db(s->sql)))
+        return; /* a tree whose row is lost is all that is left of its function */
     int copy = s->versions_dirfd < 0 ? -1 : openat(s->versions_dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *d = copy >= 0 ? fdopendir(copy) : NULL;
     if (!d) {

@@ -281,7 +281,7 @@ static void a_database_of_a_newer_faasd_is_refused(void **state)
     assert_non_null(strstr(e.text, "newer faasd"));
 }
 
-static void a_file_that_is_no_database_is_refused(void **state)
+static void a_file_that_is_no_database_is_set_aside_and_no_tree_is_thrown_away(void **state)
 {
     (void)state;
     char path[128];
@@ -293,8 +293,23 @@ static void a_file_that_is_no_database_is_refused(void **state)
     for (int i = 0; i < 100; i++)
         assert_int_equal(fd_write_full(fd, "this is not a database at all, is it? ", 38), 0);
     close(fd);
-    assert_null(store_open(&gateway, db_dir, log_dir, &e));
-    assert_non_null(strstr(e.text, "faasd.db"));
+    gateway.store = store_open(&gateway, db_dir, log_dir, &e);
+    assert_non_null(gateway.store);
+    assert_int_equal(store_start(gateway.store, &e), 0);
+    strcat(path, ".damaged");
+    assert_int_equal(access(path, R_OK), 0);
+    int versions = open(boot.versions_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    mkdirat(versions, CODE_A, 0755);
+    close(versions);
+    static struct answer a;
+    a.calls = 0;
+    store_list_orphans(gateway.store, on_text, &a);
+    assert_int_equal(wait_for(&a)->n, 0);
+    unlink(path);
+    reopen(true);
+    a.calls = 0;
+    store_list_orphans(gateway.store, on_text, &a);
+    assert_string_equal(wait_for(&a)->text, CODE_A);
 }
 
 /* ---- trees ---- */
@@ -573,7 +588,7 @@ int main(void)
         STORE_TEST(the_logs_of_unknown_functions_go_at_start),
         STORE_TEST(orphans_are_trees_without_a_row),
         STORE_TEST(a_database_of_a_newer_faasd_is_refused),
-        STORE_TEST(a_file_that_is_no_database_is_refused),
+        STORE_TEST(a_file_that_is_no_database_is_set_aside_and_no_tree_is_thrown_away),
         STORE_TEST(a_staged_tree_is_hashed),
         STORE_TEST(more_jobs_than_fit_are_refused_but_all_are_answered),
         STORE_TEST(closing_finishes_what_was_handed_over),
