@@ -164,7 +164,9 @@ int store_salvage_copy(struct sqlite3 *to, const char *aside, uint64_t *ret_rows
     bool opened = sqlite3_open_v2(aside, &from, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW,
                                   NULL) == SQLITE_OK;
     if (opened && sqlite3_exec(to, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK) {
-        sqlite3_exec(from, "PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF", NULL, NULL, NULL);
+        /* With writable_schema SQLite reads a file that is shorter than its header says (lockBtree), instead of refusing all of it. */
+        sqlite3_exec(from, "PRAGMA writable_schema = ON; PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF",
+                     NULL, NULL, NULL);
         for (unsigned i = 0; i < tables.count; i++)
             *ret_rows += copy_table(to, from, tables.at[i]);
         if (sqlite3_exec(to, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)

@@ -133,10 +133,11 @@ static void one_cut_at_any_page_is_found_and_what_is_left_of_it_used(void **stat
         write_file(bytes, cut);
         assert_int_equal(load(&salvaged), 0);
         assert_true(salvaged && access(aside, R_OK) == 0);
-        assert_int_equal(changed, 0);
+        /* Half a page reads as zeros: what such a row says is not what was deployed, and its digest tells that (gateway/revision.c). */
+        assert_true(changed == 0 || cut % PAGE);
         best = loaded > best ? loaded : best;
     }
-    assert_true(best > FUNCTIONS / 4); /* or nothing was ever read back */
+    assert_true(best > FUNCTIONS / 2); /* or nothing was ever read back */
     /* Nothing at all is a first start. */
     write_file(bytes, 0);
     assert_int_equal(load(&salvaged), 0);
