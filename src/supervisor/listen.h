@@ -21,7 +21,8 @@ struct listeners {
     unsigned count;
     struct listener *at; /* owned, LISTENERS_MAX of them */
     unsigned activated_count;
-    struct activated activated[ACTIVATION_MAX]; /* what listeners_open() puts in place of what it would make; its descriptors are taken over there */
+    struct activated activated
+        [ACTIVATION_MAX]; /* what listeners_open() puts in place of what it would make; its descriptors are taken over there */
 };
 
 /* Everything the configuration names, invoke.sock and control.sock. A taken port is reported with its holder. Nothing is left behind on failure. `l` is zero but

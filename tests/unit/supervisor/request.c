@@ -85,15 +85,17 @@ static void only_types_that_a_gateway_sends_are_known(void **state)
     for (uint32_t type = 0; type < 300; type++) {
         union request r = {.plain = {.header = {.type = type, .size = sizeof(struct message_plain), .id = 1}}};
         bool known = type == MESSAGE_HELLO || type == MESSAGE_KILL || type == MESSAGE_USAGE || type == MESSAGE_FREEZE ||
-                     type == MESSAGE_THAW;
+                     type == MESSAGE_THAW || type == MESSAGE_PONG;
         assert_int_equal(request_check(&r, sizeof(struct message_plain), &c, &e), known ? REQUEST_OK : REQUEST_BAD);
     }
 }
 
-static void only_a_greeting_goes_without_an_id(void **state)
+static void only_a_greeting_and_an_answer_go_without_an_id(void **state)
 {
     (void)state;
     union request r = {.plain = {.header = {.type = MESSAGE_HELLO, .size = sizeof(struct message_plain)}}};
+    assert_int_equal(judge(&r), REQUEST_OK);
+    r.header.type = MESSAGE_PONG;
     assert_int_equal(judge(&r), REQUEST_OK);
     r.header.type = MESSAGE_KILL;
     assert_int_equal(judge(&r), REQUEST_BAD);
@@ -426,7 +428,7 @@ int main(void)
         cmocka_unit_test(a_plain_spawn_is_accepted),
         cmocka_unit_test(every_wrong_size_is_bad),
         cmocka_unit_test(only_types_that_a_gateway_sends_are_known),
-        cmocka_unit_test(only_a_greeting_goes_without_an_id),
+        cmocka_unit_test(only_a_greeting_and_an_answer_go_without_an_id),
         cmocka_unit_test(values_out_of_range_are_bad),
         cmocka_unit_test(strings_without_an_end_or_of_a_wrong_pattern_are_bad),
         cmocka_unit_test(a_path_that_is_not_normal_is_bad),
