@@ -29,6 +29,8 @@ static const struct command COMMANDS[] = {
     {"logs", cmd_logs},
     {"check", cmd_check},
     {"stats", cmd_stats},
+    {"backup", cmd_backup},
+    {"restore", cmd_restore},
     {"version", cmd_version},
     {"help", cmd_help},
     {"--version", cmd_version},

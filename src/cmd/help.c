@@ -165,6 +165,24 @@ static const struct help HELPS[] = {
      "\n"
      "  --json            the daemon's reply as JSON\n",
      false, true},
+    {"backup", "all functions and what they need, as one file", "backup FILE [--with-key] [--json]",
+     "Databases (functions, versions, queued calls) as of one moment each, and the\n"
+     "code they name, as a tar archive; FILE.gz is compressed. Reads the state\n"
+     "directory itself: as root, while faasd serves or not. Logs are left out.\n"
+     "\n"
+     "  --with-key        the keys too, without which secrets and tokens' signing\n"
+     "                    keys can't be opened: keep the file as you keep them\n"
+     "  --root DIR        of whose state\n"
+     "  --json            what was written, as JSON\n",
+     false, false},
+    {"restore", "what backup wrote, into an empty state directory", "restore FILE [--json]",
+     "Checks all of it (databases, each tree of code against its digest) before\n"
+     "anything is put into place, and never writes over a state directory that\n"
+     "holds something. Stop faasd first.\n"
+     "\n"
+     "  --root DIR        whose state directory to make\n"
+     "  --json            what was restored, as JSON\n",
+     false, false},
     {"version", "the version of this program", "version [--json]", "  --json            the same as one JSON object\n",
      false, false},
     {"help", "this overview, or one command's text", "help [COMMAND]", "", false, false},

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""backup and restore: under load, checked, all or nothing."""
+
+import io
+import os
+import pathlib
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import threading
+
+import pytest
+
+from harness import FAASD, HELLO, Faasd
+
+
+@pytest.fixture
+def place():
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="faasd-test-"))
+    os.chmod(directory, 0o755)
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def faasd(*args):
+    done = subprocess.run([str(FAASD), *map(str, args)], capture_output=True, text=True)
+    return done
+
+
+def deployed(daemon):
+    return {f["name"]: (f["revision"], f["number"]) for f in (daemon.describe(name["name"]) for name in daemon.system()["functions"])}
+
+
+@pytest.fixture
+def backed_up(place):
+    """A root with two functions, stopped, its backup, and what was deployed."""
+    root = place / "first"
+    root.mkdir()
+    with Faasd(root=root) as daemon:
+        daemon.deploy("hello", HELLO, "--runtime", "native", "--memory", "32M")
+        daemon.deploy_script("script", "#!/bin/sh\necho one\n")
+        daemon.deploy_script("script", "#!/bin/sh\necho two\n")
+        known = deployed(daemon)
+    done = faasd("backup", place / "all.tar", "--root", root)
+    assert done.returncode == 0, done.stderr
+    assert "2 functions, 3 trees" in done.stdout and "--with-key" in done.stdout
+    return root, place / "all.tar", known
+
+
+def test_what_was_deployed_is_there_again(backed_up, place):
+    _, archive, known = backed_up
+    second = place / "second"
+    second.mkdir()
+    done = faasd("restore", archive, "--root", second)
+    assert done.returncode == 0, done.stderr
+    assert "2 functions, 3 trees" in done.stdout
+    with Faasd(root=second) as daemon:
+        assert deployed(daemon) == known
+        assert daemon.invoke("hello", b'{"name":"x"}').status == 200
+        assert daemon.invoke("script").body == b"two\n"
+        daemon.deploy_script("script", "#!/bin/sh\necho three\n")
+        assert daemon.invoke("script").body == b"three\n"
+
+
+def test_one_taken_under_load_is_whole(place):
+    root, second = place / "first", place / "second"
+    root.mkdir()
+    second.mkdir()
+    stop, failed = threading.Event(), []
+
+    def deploy(number):
+        version = 0
+        while not stop.is_set():
+            version += 1
+            done = daemon.deploy_script(f"busy{number}", f"#!/bin/sh\necho {version}\n", check=False)
+            if done.returncode != 0:
+                failed.append(done.err)
+                return
+
+    with Faasd(root=root, config={"versions_kept": 1}) as daemon:
+        threads = [threading.Thread(target=deploy, args=(n,)) for n in range(3)]
+        for thread in threads:
+            thread.start()
+        try:
+            archives = []
+            for number in range(5):
+                archives.append(place / f"{number}.tar.gz")
+                done = faasd("backup", archives[-1], "--root", root)
+                assert done.returncode == 0, done.stderr
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+    assert not failed
+    assert faasd("restore", archives[-1], "--root", second).returncode == 0
+    with Faasd(root=second) as daemon:
+        for name in deployed(daemon):
+            assert daemon.invoke(name).status == 200
+    assert not [p for p in place.iterdir() if ".faasd-" in p.name], "nothing is left beside the archives"
+
+
+def test_a_state_directory_that_holds_something_is_never_written_over(backed_up):
+    root, archive, known = backed_up
+    done = faasd("restore", archive, "--root", root)
+    assert done.returncode == 1 and "is not empty" in done.stderr
+    with Faasd(root=root) as daemon:
+        assert deployed(daemon) == known
+
+
+def rewrite(archive, change):
+    """The archive again, with each member's (name, bytes) passed through `change`; None leaves it out."""
+    with tarfile.open(archive) as old:
+        members = [(m, old.extractfile(m).read() if m.isfile() else None) for m in old]
+    with tarfile.open(archive, "w") as new:
+        for member, content in members:
+            changed = change(member.name, content)
+            if content is not None and changed is None:
+                continue
+            if changed is not None:
+                member.size = len(changed)
+            new.addfile(member, io.BytesIO(changed) if changed is not None else None)
+
+
+def refused(archive, place):
+    target = place / "target"
+    target.mkdir()
+    done = faasd("restore", archive, "--root", target)
+    assert done.returncode == 1
+    assert list(target.iterdir()) == [], "nothing is left of what was refused"
+    return done.stderr
+
+
+@pytest.mark.parametrize("name, change, said", [
+    ("code", lambda n, c: c + b"#" if n.endswith("/run") else c, "is not what was deployed"),
+    ("tree", lambda n, c: None if n.startswith("versions/") else c, "the backup is damaged"),
+    ("database", lambda n, c: c[: len(c) // 2] if n == "db/faasd.db" else c, "faasd.db"),
+    ("garbage", lambda n, c: b"x" * len(c) if n == "db/faasd.db" else c, "faasd.db"),
+    ("newer", lambda n, c: c.replace(b"faasd-backup 1", b"faasd-backup 2") if n == "BACKUP" else c, "newer faasd"),
+    ("no mark", lambda n, c: None if n == "BACKUP" else c, "no backup of faasd"),
+])
+def test_a_damaged_one_is_refused_whole(backed_up, place, name, change, said):
+    _, archive, _ = backed_up
+    rewrite(archive, change)
+    assert said in refused(archive, place)
+
+
+def test_what_is_no_archive_is_refused(place):
+    (place / "text").write_text("hello")
+    assert "tar" in refused(place / "text", place)
+
+
+def test_a_backup_of_nothing_says_so(place):
+    done = faasd("backup", place / "x.tar", "--root", place)
+    assert done.returncode == 1 and "is no state directory of faasd" in done.stderr
+    assert not (place / "x.tar").exists()
+
+
+def test_a_full_disk_leaves_no_half_archive(backed_up):
+    root, _, _ = backed_up
+    with tempfile.TemporaryDirectory(prefix="faasd-full-") as full:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", full], check=True)
+        try:
+            done = faasd("backup", f"{full}/all.tar", "--root", root)
+            assert done.returncode == 1 and done.stderr.startswith("faasd backup: ")
+            assert os.listdir(full) == []
+        finally:
+            subprocess.run(["umount", full], check=True)
+
+
+def test_an_ordinary_user_is_denied_with_the_reason(backed_up, place):
+    root, _, _ = backed_up
+    os.chmod(place, 0o777)
+    done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(FAASD), "backup", str(place / "mine.tar"), "--root", str(root)],
+                          capture_output=True, text=True)
+    assert done.returncode in (1, 4) and "be root" in done.stderr
