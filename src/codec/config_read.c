@@ -119,7 +119,6 @@ static int read_runtimes(struct config *c, const struct json *value, struct err 
 /* What is read from now on came from this file. */
 static void name_file(struct config *c, const char *path)
 {
-    size_t n = strlen(path);
     if (c->file_count == CONFIG_FILES_NAMED_MAX)
         return;
     char *out = c->files[c->file_count++];
@@ -129,7 +128,7 @@ static void name_file(struct config *c, const char *path)
     if (end && strncmp(end, "conf.d/", 7) != 0)
         end = strrchr(path, '/') + 1;
     end = end ? end : path;
-    n = strlen(end);
+    size_t n = strlen(end);
     str_copy(n < 64 ? str_from(end) : str_from(end + n - 63), out, 64);
 }
 
