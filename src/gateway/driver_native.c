@@ -212,6 +212,8 @@ static bool is_repeatable(const struct instance *i)
 static void on_closed(void *owner)
 {
     struct instance *i = owner;
+    if (i->native.unread)
+        instance_hand_back(i);
     bool ends = i->state == INSTANCE_ENDING || i->state == INSTANCE_JUDGING;
     if (is_repeatable(i) && i->state == INSTANCE_BUSY)
         instance_give_up(i, INSTANCE_CRASHED, CLOSED); /* whether it ended or only closed its socket: init tells */
@@ -243,6 +245,8 @@ static void on_worker_exited(void *owner, const struct init_done *done)
 {
     struct instance *i = owner;
     if (is_repeatable(i)) {
+        if (i->state == INSTANCE_BUSY)
+            native_channel_drain(&i->native);
         instance_worker_ended(i, done);
         return;
     }
@@ -251,6 +255,7 @@ static void on_worker_exited(void *owner, const struct init_done *done)
     instance_worker_closed(i, CLOSED);
 }
 
+/* Init is gone and its pid namespace with it; what the worker sent last is heard at EXITED, when its socket is closed for certain. */
 static void on_lost(void *owner, const char *why)
 {
     instance_worker_closed(owner, why);
@@ -351,8 +356,10 @@ static void deliver(struct instance *i, struct invocation *inv)
         .event = event_bytes(inv, &i->version->settings),
         .reply_max = sizeof(struct faasd_reply_head) + FIELDS_OUT_MAX + i->gateway->config->reply_bytes_max,
     };
-    if (native_channel_invoke(&i->native, &request) < 0)
+    if (native_channel_invoke(&i->native, &request) < 0) {
+        instance_hand_back(i);
         on_closed(i);
+    }
 }
 
 static void init(struct instance *i)

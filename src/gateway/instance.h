@@ -46,7 +46,7 @@ enum instance_state {
 };
 
 enum { INSTANCE_RESET_MS = 5000, INSTANCE_JUDGE_MS = 2000, INSTANCE_STOP_MS = 2000, INSTANCE_EOF_GRACE_MS = 50 };
-enum { INSTANCE_FAULT_TYPE_MAX = 129 };
+enum { INSTANCE_FAULT_TYPE_MAX = 129, INSTANCE_START_TEXT_MAX = ERR_TEXT_MAX + 64 };
 
 /* Why it is being stopped, or its process ended; decides what its request is told. The first reason stands. */
 enum instance_doom {
@@ -121,6 +121,7 @@ struct instance {
     uint32_t oom_seen, pids_seen; /* of earlier requests, so that a failure is blamed on its own */
     struct buf fault_bytes;       /* owned: what `fault` points into */
     struct instance_fault fault;  /* what a failed initialisation said; type.n 0 = nothing */
+    bool out_of_memory;           /* GONE: that is why it never became ready */
 
     struct line_reader log;      /* init's and a worker's stdout and stderr */
     struct exec_channel channel; /* init's control socket */
@@ -152,6 +153,9 @@ void instance_stop(struct instance *i, enum instance_doom why, const char *forma
     __attribute__((format(printf, 3, 4)));
 
 /* For drivers. */
+/* Its process has ended without having read the whole of the request at hand: another instance gets it. Nothing when there is none, when it is late already, or
+ * when it came back too often (then it is answered as after any other crash). The instance is given up by the caller. */
+void instance_hand_back(struct instance *i);
 void instance_ready(struct instance *i); /* STARTING or CLOSING -> IDLE */
 void instance_replied(
     struct instance *i,
@@ -179,6 +183,16 @@ static inline bool instance_is_child(const struct instance *i)
 {
     return i->forked.template_ready_ns != 0;
 }
+
+/* GONE without ever having been ready: why, as those are told who waited for it (CONTRACT 4). Points into itself and into the instance. */
+struct instance_start_failure {
+    struct invocation_failure failure;
+    char type[INSTANCE_FAULT_TYPE_MAX];
+    char message[INSTANCE_START_TEXT_MAX];
+};
+void instance_explain_start(const struct instance *i, struct instance_start_failure *ret);
+/* The same: a fork that was lost without a word says nothing about the function. Its template was killed from outside, broke, or the child was. */
+bool instance_is_lost_fork(const struct instance *i);
 
 const char *instance_state_name(enum instance_state s);
 /* Each request gets an instance, or a process in one, that has seen no other. exec starts a process for each request as it is. */

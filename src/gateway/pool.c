@@ -127,12 +127,23 @@ struct policy_view pool_look(const struct pool *p)
     return v;
 }
 
-/* When the oldest waiting request has waited long enough; 0 = nobody waits. */
+/* Where all there is of the function are starts, the oldest requests, one for each, are waiting for those: a start ends within init_timeout, and they are told what
+ * went wrong with it rather than how long they have waited. The two limits are the same by default. */
+static unsigned count_waiting_for_starts(const struct pool *p)
+{
+    unsigned starting = p->counts[INSTANCE_SPAWNING] + p->counts[INSTANCE_STARTING];
+    return starting == pool_total(p) ? starting : 0;
+}
+
+/* When the oldest request that waits for its turn has waited long enough; 0 = there is none. */
 static uint64_t queue_due_ms(const struct pool *p)
 {
-    const struct list *oldest = list_first(&p->queue);
-    if (!oldest)
+    unsigned skipped = count_waiting_for_starts(p);
+    if (p->queued <= skipped)
         return 0;
+    struct list *oldest = list_first(&p->queue);
+    while (skipped--)
+        oldest = oldest->next;
     uint64_t waited = (clock_mono_ns() - LIST_ENTRY(oldest, struct invocation, queue_link)->queued_ns) / 1000000;
     uint64_t limit = p->pools->gateway->config->queue_timeout_ms;
     return pool_now_ms() + (waited < limit ? limit - waited : 0);
@@ -164,7 +175,31 @@ struct invocation *pool_dequeue(struct pool *p)
     return inv;
 }
 
+/* A worker that ends whenever it is asked something would get it for ever. */
+enum { RETURNS_MAX = 8 };
+
+bool pool_take_back(struct pool *p, struct invocation *inv)
+{
+    if (!p->function->current || p->pools->gateway->draining || inv->returns == RETURNS_MAX)
+        return false;
+    inv->returns++;
+    inv->delivered_ns = 0;
+    inv->init_ns = 0;
+    list_push_front(&p->queue, &inv->queue_link);
+    p->queued++;
+    pools_note_change(p);
+    return true;
+}
+
 /* ---- carrying it out ---- */
+
+/* Who waits while an instance is idle was given back by another one. */
+static void hand_out(struct pool *p)
+{
+    struct list *front;
+    while (p->queued && (front = list_first(&p->idle)))
+        instance_deliver(LIST_ENTRY(front, struct instance, link), pool_dequeue(p));
+}
 
 static void start_wanted(struct pool *p, const struct policy_decision *d)
 {
@@ -198,6 +233,7 @@ void pool_evaluate(struct pool *p)
     if (!p->function->current)
         return;
     struct policy_view v;
+    hand_out(p);
     pool_plan_spell(p);
     for (;;) {
         v = pool_look(p);
@@ -217,7 +253,7 @@ static void end_overdue(struct pool *p)
 {
     const struct config *c = p->pools->gateway->config;
     char limit[UNITS_TEXT_MAX];
-    while (p->queued && queue_due_ms(p) <= pool_now_ms()) {
+    for (uint64_t due; (due = queue_due_ms(p)) != 0 && due <= pool_now_ms();) {
         struct invocation *inv = pool_dequeue(p);
         units_format_time(c->queue_timeout_ms, limit);
         if (p->backoff_until_ms && pool_total(p) == 0)
@@ -297,12 +333,15 @@ void pool_on_instance_ready(struct pool *p, struct instance *i)
         instance_stop(i, INSTANCE_RETIRED, "a newer version serves");
         return;
     }
+    p->doubts_forks = false;
     if (i->used)
         p->used_ms = i->idle_since_ms;
     else
         pool_note_start(p, i);
     struct invocation *inv = pool_dequeue(p);
     if (inv) {
+        if (!i->used && p->queued)
+            pools_note_change(p); /* those behind it wait for more than a start now */
         instance_deliver(i, inv);
         return;
     }
@@ -350,21 +389,12 @@ bool pool_on_process_lost(struct pool *p, struct instance *i)
 static void fail_queue(struct pool *p, const struct instance *i)
 {
     struct invocation *inv;
-    char type[INSTANCE_FAULT_TYPE_MAX];
-    bool said = i->fault.type.n && str_copy(i->fault.type, type, sizeof(type));
-    struct invocation_failure f = {.outcome = INVOCATION_FUNCTION_ERROR,
-                                   .status = 500,
-                                   .type = type,
-                                   .message = i->fault.message,
-                                   .trace = i->fault.trace};
+    struct instance_start_failure why;
+    instance_explain_start(i, &why);
     while ((inv = pool_dequeue(p))) {
-        if (said) {
-            invocation_end_failure(inv, &f);
-            continue;
-        }
-        invocation_log(inv, "FunctionCrashed", str_from(i->doom_text));
-        invocation_fail(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", "the function could not be started: %s",
-                        i->doom_text);
+        if (why.failure.type != why.type) /* what it said itself stands in its log already */
+            invocation_log(inv, why.failure.type, why.failure.message);
+        invocation_end_failure(inv, &why.failure);
     }
 }
 
@@ -398,7 +428,9 @@ void pool_on_instance_gone(struct pool *p, struct instance *i, bool failed_start
                      (unsigned long)i->waiter.id, p->failures, (unsigned long)backoff, i->doom_text);
     }
     forget(p, i);
-    if (counted && failed_start && pool_total(p) == 0)
+    if (counted && failed_start && instance_is_lost_fork(i))
+        p->doubts_forks = true;
+    else if (counted && failed_start && pool_total(p) == 0)
         fail_queue(p, i);
     pool_evaluate(p);
     function_put(f);

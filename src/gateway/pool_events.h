@@ -18,6 +18,9 @@ void pool_on_template_open(struct pool *p, struct instance *i);
 void pool_drop_template(struct pool *p,
                         struct instance *i); /* it will not be one; nothing for one that was not to be */
 void pool_thaw(struct instance *i);          /* before it is given work */
+/* The instance that it was delivered to has not read it, and is none that serves any more: the next one gets it, ahead of all that wait. False: it has come back
+ * too often, or the gateway drains; it stays the caller's. */
+bool pool_take_back(struct pool *p, struct invocation *inv);
 /* Every process of it is dead; `failed_start`: it never became ready, reason in i->doom_text. The instance is freed by the pool after this loop turn. */
 void pool_on_instance_gone(struct pool *p, struct instance *i, bool failed_start);
 

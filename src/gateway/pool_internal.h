@@ -55,8 +55,9 @@ struct pool {
     struct history history;    /* of its idle times */
     struct history_plan plan;  /* of the present spell, when `planned` */
     bool planned;
-    uint64_t lead_ms;        /* how long its last start took */
-    bool makes_spares;       /* the current version's instances are made ahead of need */
+    uint64_t lead_ms;  /* how long its last start took */
+    bool doubts_forks; /* the last fork was lost: who waits is served by instances of their own, until one is ready */
+    bool makes_spares; /* the current version's instances are made ahead of need */
     bool short_of_memory;    /* the last decision was held back by the host's budget */
     uint64_t memory_bytes;   /* its part of pools.memory_bytes */
     uint64_t kept_bytes;     /* its part of pools.kept_bytes */
