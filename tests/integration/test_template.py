@@ -220,14 +220,18 @@ def turncoat(faasd):
     switch.unlink(missing_ok=True)
 
 
-@pytest.mark.parametrize("how", ["exit", "abort", "hang", "garbage", "ready", "lie", "nothing"])
+# A fork that is lost is made up for by an instance of its own; one that hangs is told as that.
+ANSWERS = {"exit": {200}, "abort": {200}, "hang": {200, 504}, "garbage": {200}, "ready": {200}, "lie": {200, 500, 502}, "nothing": {200}}
+
+
+@pytest.mark.parametrize("how", ANSWERS)
 def test_a_hostile_template_is_replaced(turncoat, how):
     faasd, switch = turncoat
-    wait_until(lambda: faasd.invoke("turncoat").status == 200, "it serves before")
+    wait_until(lambda: faasd.invoke("turncoat").status == 200 and templates(faasd, "turncoat"), "it serves before, and forks")
     before = templates(faasd, "turncoat")[0]
     switch.write_text(how)
     statuses = [faasd.invoke("turncoat").status for _ in range(4)]
-    assert set(statuses) <= {200, 500, 502}, statuses  # what was forked before serves, the rest is answered
+    assert set(statuses) <= ANSWERS[how], statuses
     wait_until(lambda: before["id"] not in [i["id"] for i in faasd.instances("turncoat")], "that template is gone")
     assert not is_alive(before["pid"])
     switch.unlink()
