@@ -45,7 +45,7 @@ enum instance_state {
     INSTANCE_GONE,
 };
 
-enum { INSTANCE_RESET_MS = 5000, INSTANCE_JUDGE_MS = 2000, INSTANCE_STOP_MS = 2000, INSTANCE_EOF_GRACE_MS = 50 };
+enum { INSTANCE_RESET_MS = 5000, INSTANCE_JUDGE_MS = 2000, INSTANCE_STOP_MS = 2000, INSTANCE_EOF_GRACE_MS = 200 };
 enum { INSTANCE_FAULT_TYPE_MAX = 129, INSTANCE_START_TEXT_MAX = ERR_TEXT_MAX + 64 };
 
 /* Why it is being stopped, or its process ended; decides what its request is told. The first reason stands. */

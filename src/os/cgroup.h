@@ -74,6 +74,8 @@ void cgroup_settle(struct cgroup *g);
 int cgroup_attach(struct cgroup *g, int pid, struct err *e);
 /* Whether every line of /proc/PID/cgroup that this group limits or kills by names it. -EPERM with the one that does not. */
 int cgroup_verify_member(const struct cgroup *g, int pid, struct err *e);
+/* The same of a process that ends, or is dead and not waited for yet: v2 and the unified hierarchy still name its group, v1 names the root for all of them. */
+int cgroup_verify_dead(const struct cgroup *g, int pid, struct err *e);
 
 /* Readable (POLLIN for an eventfd, POLLPRI for memory.events) when the OOM killer struck: v1 kills one task only, so the owner answers with cgroup_kill. *ret_priority says which. -1: none. */
 int cgroup_oom_fd(struct cgroup *g, bool *ret_priority);

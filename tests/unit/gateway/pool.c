@@ -531,7 +531,7 @@ static void a_process_that_does_not_end_takes_its_sandbox_along(void **state)
     pass(0.1);
     fd_close(&p.control); /* init is gone */
     turn();
-    pass(0.1);
+    pass(0.25);
     expect_kill(&p);
     assert_int_equal(answers[0].status, 504);
 }
