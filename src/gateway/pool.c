@@ -103,14 +103,16 @@ static void look_for_spares(const struct pool *p, struct policy_view *v)
 struct policy_view pool_look(const struct pool *p)
 {
     const struct settings *s = &p->function->current->settings;
+    unsigned old =
+        p->counts[INSTANCE_IDLE] ? pool_count_old(p) : 0; /* they hold their places, and are to be replaced */
     struct policy_view v = {
         .starting = p->counts[INSTANCE_SPAWNING] + p->counts[INSTANCE_STARTING] + p->counts[INSTANCE_CLOSING] +
                     p->counts[INSTANCE_ENDING],
-        .idle = p->counts[INSTANCE_IDLE],
+        .idle = p->counts[INSTANCE_IDLE] - old,
         .busy = p->counts[INSTANCE_BUSY] + p->counts[INSTANCE_JUDGING],
         .queued = p->queued,
         .min_warm = s->min_warm,
-        .max_concurrency = s->max_concurrency,
+        .max_concurrency = s->max_concurrency > old ? s->max_concurrency - old : 0,
         .queue_max = s->queue,
         .host_free = UINT32_MAX,
         .now_ms = pool_now_ms(),
@@ -118,9 +120,8 @@ struct policy_view pool_look(const struct pool *p)
         .backoff_until_ms = p->backoff_until_ms,
         .draining = p->pools->gateway->draining,
     };
-    const struct list *oldest = list_last(&p->idle);
-    if (oldest)
-        v.idle_oldest_ms = LIST_ENTRY(oldest, struct instance, link)->idle_since_ms;
+    if (v.idle)
+        v.idle_oldest_ms = pool_find_oldest_idle(p)->idle_since_ms;
     pool_look_at_history(p, &v);
     if (p->makes_spares)
         look_for_spares(p, &v);
@@ -150,7 +151,7 @@ static uint64_t queue_due_ms(const struct pool *p)
 }
 
 /* A timer that already fires earlier is left alone: it looks again then. So a busy function touches no timer here. */
-static void arm_wake(struct pool *p, uint64_t at_ms)
+void pool_arm_wake(struct pool *p, uint64_t at_ms)
 {
     struct ev_loop *loop = p->pools->gateway->loop;
     if (at_ms == 0)
@@ -213,21 +214,6 @@ static void start_wanted(struct pool *p, const struct policy_decision *d)
     }
 }
 
-/* A template goes as an idle instance does: when nobody lives by it and nothing was asked for keep_warm. */
-static void look_at_templates(struct pool *p, const struct policy_view *v)
-{
-    LIST_EACH (&p->templates, link) {
-        struct template *t = LIST_ENTRY(link, struct template, link);
-        if (!template_is_idle(t) || p->queued || v->min_warm)
-            continue;
-        uint64_t due = (t->used_ms > p->used_ms ? t->used_ms : p->used_ms) + v->keep_warm_ms;
-        if (due <= pool_now_ms())
-            template_retire(t, "idle for keep_warm");
-        else
-            arm_wake(p, due);
-    }
-}
-
 void pool_evaluate(struct pool *p)
 {
     if (!p->function->current)
@@ -240,13 +226,13 @@ void pool_evaluate(struct pool *p)
         struct policy_decision d = policy_decide(&v);
         if (d.start)
             start_wanted(p, &d);
-        arm_wake(p, d.wake_ms);
+        pool_arm_wake(p, d.wake_ms);
         if (!d.stop_oldest_idle)
             break;
-        instance_stop(LIST_ENTRY(list_last(&p->idle), struct instance, link), INSTANCE_RETIRED, "idle for keep_warm");
+        instance_stop(pool_find_oldest_idle(p), INSTANCE_RETIRED, "idle for keep_warm");
     }
-    look_at_templates(p, &v);
-    arm_wake(p, queue_due_ms(p));
+    pool_look_at_templates(p, &v);
+    pool_arm_wake(p, queue_due_ms(p));
 }
 
 static void end_overdue(struct pool *p)
@@ -353,8 +339,10 @@ void pool_on_instance_ready(struct pool *p, struct instance *i)
         list_push_back(&p->idle, &i->link);
     list_push_front(&p->pools->idle, &i->host_idle_link);
     freezer_watch(&p->pools->freezer, i);
+    if (pool_replaces_old(p, i))
+        pools_note_change(p);
     bool has_plan = p->history.count >= HISTORY_IDLES_MIN && p->history.quiet_since_ms;
-    arm_wake(p, i->idle_since_ms + (has_plan ? HISTORY_SPELL_MS : i->version->settings.keep_warm_ms));
+    pool_arm_wake(p, i->idle_since_ms + (has_plan ? HISTORY_SPELL_MS : i->version->settings.keep_warm_ms));
 }
 
 void pool_on_instance_served(struct pool *p, struct instance *i)

@@ -14,6 +14,7 @@ bool pool_on_process_lost(struct pool *p, struct instance *i);
 bool pool_wants_again(struct pool *p, const struct instance *i); /* is it worth a new process? */
 /* A worker that may be a template is ready and can be forked: is there room for a child beside it? Otherwise it serves. */
 bool pool_may_open_template(struct pool *p, struct instance *i);
+void pool_on_template_retired(struct pool *p); /* children of it are to be replaced */
 void pool_on_template_open(struct pool *p, struct instance *i);
 void pool_drop_template(struct pool *p,
                         struct instance *i); /* it will not be one; nothing for one that was not to be */

@@ -4,6 +4,7 @@
  *   pools.c        the host: budgets over all functions, who makes room for whom, the graveyard
  *   pool.c         one function: its queue, its idle instances, what follows from a change of an instance's state
  *   pool_version.c what becomes of instances when another version is the current one
+ *   pool_template.c when templates go, and the idle children of one that retires
  *   pool_history.c when the function is left alone, and what its earlier idle times say about that
  *   pool_start.c   what is started: an instance of its own, a template, a child of one; trials
  *   pool_report.c  counts and lists for people
@@ -92,7 +93,17 @@ unsigned pool_total(const struct pool *p);
 /* Carries the policy out, until it asks for nothing more. */
 void pool_evaluate(struct pool *p);
 struct policy_view pool_look(const struct pool *p);
-struct invocation *pool_dequeue(struct pool *p); /* the oldest that waits, the caller's now; NULL = none */
+void pool_arm_wake(struct pool *p, uint64_t at_ms); /* boottime; 0 = never */
+struct invocation *pool_dequeue(struct pool *p);    /* the oldest that waits, the caller's now; NULL = none */
+
+/* ---- pool_template.c ---- */
+
+/* Idle children of templates that retire: none of those that the policy sees as idle. */
+unsigned pool_count_old(const struct pool *p);
+struct instance *pool_find_oldest_idle(const struct pool *p); /* of all others, the least recently used; NULL = none */
+/* `i` has become idle: it is to give way to others, or others to it. */
+bool pool_replaces_old(const struct pool *p, const struct instance *i);
+void pool_look_at_templates(struct pool *p, const struct policy_view *v);
 
 /* ---- pool_history.c ---- */
 

@@ -439,6 +439,83 @@ static void a_template_is_replaced_after_so_many_forks(void **state)
     peer_close(&next);
 }
 
+static void idle_children_of_a_retired_template_go_when_their_successor_is_ready(void **state)
+{
+    (void)state;
+    publish_reusing();
+    request("");
+    struct peer t = start_template();
+    struct peer a = fork_child(&t);
+    struct peer b = fork_child(&t); /* the spare */
+    serve(&a);
+    request("");
+    take_request(&a);
+    exited(&a, SIGSEGV); /* b is idle, and all there is */
+    assert_int_equal(answers[1].status, 502);
+    struct peer next = start_template();
+    request("");
+    serve(&b); /* meanwhile it serves */
+    assert_int_equal(answers[2].status, 200);
+    struct peer c = fork_child(&next);
+    expect_kill(&b);
+    expect_kill(&t); /* its last child is gone */
+    request("");
+    assert_true(has_work(&c));
+    peer_close(&t);
+    peer_close(&b);
+    peer_close(&c);
+    peer_close(&next);
+}
+
+static void the_only_child_of_a_retired_template_stays_where_there_is_room_for_one(void **state)
+{
+    (void)state;
+    config.template_forks_max = 1;
+    struct settings s = reusing();
+    s.max_concurrency = 1;
+    s.keep_warm_ms = 100;
+    publish(&s);
+    request("");
+    struct peer t = start_template();
+    struct peer a = fork_child(&t);
+    serve(&a);
+    template_retire(LIST_ENTRY(list_first(&function->pool->templates), struct template, link), "test");
+    expect_silence();
+    request("");
+    serve(&a);
+    assert_int_equal(answers[1].status, 200);
+    pass(0.2); /* and goes after keep_warm like any other */
+    expect_kill(&a);
+    expect_kill(&t);
+    expect_silence();
+}
+
+static void min_warm_replaces_the_children_of_a_retired_template_one_by_one(void **state)
+{
+    (void)state;
+    struct settings s = reusing();
+    s.min_warm = s.max_concurrency = 2;
+    publish(&s);
+    struct peer t = start_template();
+    struct peer old[2], fresh[2];
+    old[0] = fork_child(&t);
+    old[1] = fork_child(&t);
+    template_retire(LIST_ENTRY(list_first(&function->pool->templates), struct template, link), "test");
+    turn();
+    union heard m = expect(MESSAGE_KILL); /* one makes room */
+    int first = m.header.id == old[1].id;
+    exited(&old[first], SIGKILL);
+    struct peer next = start_template();
+    fresh[0] = fork_child(&next);
+    expect_kill(&old[!first]);
+    fresh[1] = fork_child(&next);
+    expect_kill(&t);
+    expect_silence();
+    peer_close(&fresh[0]);
+    peer_close(&fresh[1]);
+    peer_close(&next);
+}
+
 static void a_child_that_says_why_it_failed_tells_whoever_waits(void **state)
 {
     (void)state;
@@ -683,6 +760,9 @@ int main(void)
         TEST(crashes_that_could_be_a_search_rotate_the_template_and_others_do_not),
         TEST(a_template_is_replaced_after_so_many_forks),
         TEST(a_child_that_says_why_it_failed_tells_whoever_waits),
+        TEST(idle_children_of_a_retired_template_go_when_their_successor_is_ready),
+        TEST(the_only_child_of_a_retired_template_stays_where_there_is_room_for_one),
+        TEST(min_warm_replaces_the_children_of_a_retired_template_one_by_one),
         TEST(slots_are_given_back_when_a_child_is_gone),
         TEST(a_trial_ends_when_the_template_and_one_child_are_ready),
         TEST(a_trial_whose_child_fails_says_why_and_leaves_nothing),
