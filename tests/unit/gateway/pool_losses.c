@@ -202,6 +202,20 @@ static void one_for_which_nobody_was_there_to_send_it_to_as_well(void **state)
     peer_close(&b);
 }
 
+static void an_answer_that_is_heard_after_the_end_is_given(void **state)
+{
+    (void)state;
+    publish_reusing(1);
+    request("");
+    struct peer a = ready_worker();
+    fd_close(&a.control); /* init is dead: its end is seen first */
+    turn();
+    serve(&a);
+    answer_is(0, 200, "");
+    exited(&a, SIGKILL);
+    assert_int_equal(answer_count, 1);
+}
+
 static void one_that_was_read_is_not_given_to_another(void **state)
 {
     (void)state;
@@ -317,6 +331,7 @@ int main(void)
         TEST(what_can_t_be_started_without_a_template_either_is_told),
         TEST(a_request_that_was_not_read_goes_to_another_instance),
         TEST(one_for_which_nobody_was_there_to_send_it_to_as_well),
+        TEST(an_answer_that_is_heard_after_the_end_is_given),
         TEST(one_that_was_read_is_not_given_to_another),
         TEST(one_that_waited_too_long_is_not_either),
         TEST(a_worker_that_never_reads_does_not_get_it_for_ever),
