@@ -74,6 +74,7 @@ static void send_kill(struct instance *i)
 {
     i->kill_sent = true;
     link_send_plain(i->gateway->link, &i->waiter, MESSAGE_KILL);
+    pool_on_instance_killed(i);
 }
 
 void instance_doom(struct instance *i, enum instance_doom why, const char *text)
@@ -89,10 +90,10 @@ static void stop(struct instance *i, enum instance_doom why, const char *text)
     instance_doom(i, why, text);
     if (i->state == INSTANCE_GONE)
         return;
+    if (!i->kill_sent)
+        send_kill(i); /* first, so that who has waited for its memory is asked before its own pool */
     if (i->state != INSTANCE_STOPPING)
         instance_set_state(i, INSTANCE_STOPPING);
-    if (!i->kill_sent)
-        send_kill(i);
     instance_arm(i, INSTANCE_STOP_MS);
 }
 

@@ -118,10 +118,12 @@ struct instance {
     enum instance_doom doom;
     char doom_text[ERR_TEXT_MAX];
     bool kill_sent;
+    bool holds_memory;            /* of the host's budget */
     uint32_t oom_seen, pids_seen; /* of earlier requests, so that a failure is blamed on its own */
     struct buf fault_bytes;       /* owned: what `fault` points into */
     struct instance_fault fault;  /* what a failed initialisation said; type.n 0 = nothing */
     bool out_of_memory;           /* GONE: that is why it never became ready */
+    bool killed_outside;          /* GONE: it was not ready yet, and neither faasd nor a limit killed it */
 
     struct line_reader log;      /* init's and a worker's stdout and stderr */
     struct exec_channel channel; /* init's control socket */
@@ -191,7 +193,8 @@ struct instance_start_failure {
     char message[INSTANCE_START_TEXT_MAX];
 };
 void instance_explain_start(const struct instance *i, struct instance_start_failure *ret);
-/* The same: a fork that was lost without a word says nothing about the function. Its template was killed from outside, broke, or the child was. */
+/* The same: a fork that was lost without a word says nothing about the function. Its template was killed from outside, broke, or the child was. Nor does a
+ * SIGKILL that is nobody's (killed_outside): the host's own OOM killer, or a person. */
 bool instance_is_lost_fork(const struct instance *i);
 
 const char *instance_state_name(enum instance_state s);

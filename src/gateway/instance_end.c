@@ -51,6 +51,9 @@ static void describe_end(const struct instance *i, const struct message_exited *
     } else if (instance_is_child(i) && tells_status(m)) {
         verdict_print_status(m->status, status);
         snprintf(out, ERR_TEXT_MAX, "the worker %s", status);
+    } else if (!instance_is_child(i) && !m->killed && WIFSIGNALED(m->status)) {
+        verdict_print_status(m->status, status); /* says more than that its sockets were closed */
+        snprintf(out, ERR_TEXT_MAX, "the sandbox %s", status);
     } else if (i->doom != INSTANCE_NOT_DOOMED) {
         snprintf(out, ERR_TEXT_MAX, "%s", i->doom_text);
     } else if (instance_is_child(i)) {
@@ -140,12 +143,28 @@ static void go(struct instance *i, bool failed_start, const struct err *why)
     pool_on_instance_gone(i->pool, i, failed_start);
 }
 
+static bool is_sigkill(int wait_status)
+{
+    return WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL;
+}
+
+/* Nobody inside can kill init; a worker could kill itself, and is started again no more often for that. */
+static bool was_killed_outside(const struct instance *i, const struct message_exited *m)
+{
+    if (m->oom_kills || instance_is_child(i) || i->kill_sent || i->fault.type.n)
+        return false;
+    if (i->failed.head.type == INIT_WORKER_EXITED)
+        return !(i->failed.flags & INIT_DONE_EXEC_FAILED) && is_sigkill(i->failed.status);
+    return is_sigkill(m->status);
+}
+
 /* Why it never became ready, as the deployer and those who waited for it are told. */
 static void explain_failed_start(struct instance *i, const struct message_exited *m)
 {
     char how[ERR_TEXT_MAX];
     char tail[LINE_READER_TAIL];
     i->out_of_memory = m->oom_kills > 0;
+    i->killed_outside = was_killed_outside(i, m);
     if (i->out_of_memory) {
         struct verdict_facts facts = collect_facts(i, m, tail);
         verdict_print_memory(&facts, "out of memory while starting", i->doom_text, sizeof(i->doom_text));

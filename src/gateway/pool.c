@@ -9,11 +9,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-static bool holds_memory(enum instance_state s)
-{
-    return s != INSTANCE_STOPPING && s != INSTANCE_GONE;
-}
-
 unsigned pool_total(const struct pool *p)
 {
     unsigned total = 0;
@@ -36,6 +31,7 @@ struct pool *pool_new(struct pools *pools, struct function *f)
     list_init(&p->others);
     list_init(&p->templates);
     list_init(&p->changed_link);
+    list_init(&p->hungry_link);
     list_init(&p->queue);
     ev_timer_init(&p->wake, on_wake, 0., 0.);
     p->wake.data = p;
@@ -49,6 +45,7 @@ void pool_free(struct pool *p)
     assert(list_is_empty(&p->idle) && list_is_empty(&p->trials) && list_is_empty(&p->others) && p->queued == 0);
     assert(p->memory_bytes == 0 && p->promised_bytes == 0);
     list_remove(&p->changed_link);
+    list_remove(&p->hungry_link);
     ev_timer_stop(p->pools->gateway->loop, &p->wake);
     free(p);
 }
@@ -64,12 +61,11 @@ void pool_on_instance_state(struct pool *p, struct instance *i, enum instance_st
         p->counts[before]--;
         p->counts[i->state]++;
     }
-    if (holds_memory(before) && !holds_memory(i->state)) {
+    if (i->state == INSTANCE_GONE)
         pools_give_memory(p, i);
-        /* What was used up or given up is replaced at once. A loss is counted first, when it is gone: its successor may have to wait. */
-        if (i->doom == INSTANCE_RETIRED)
-            pools_note_change(p);
-    }
+    /* What was used up or given up is replaced at once. A loss is counted first, when it is gone: its successor may have to wait. */
+    if (i->state == INSTANCE_STOPPING && i->doom == INSTANCE_RETIRED)
+        pools_note_change(p);
     if (i->counted && (before == INSTANCE_BUSY || before == INSTANCE_JUDGING) && !p->queued && pool_is_quiet(p))
         pool_note_quiet(p);
     p->stopping += (i->state == INSTANCE_STOPPING);
@@ -80,6 +76,11 @@ void pool_on_instance_state(struct pool *p, struct instance *i, enum instance_st
         list_remove(&i->link);
         list_push_front(i->state == INSTANCE_IDLE && !i->counted ? &p->trials : &p->others, &i->link);
     }
+}
+
+void pool_on_instance_killed(struct instance *i)
+{
+    pools_give_memory(i->pool, i);
 }
 
 /* ---- what the policy sees ---- */
@@ -209,6 +210,7 @@ static void start_wanted(struct pool *p, const struct policy_decision *d)
         bool ahead = k >= d->start - d->ahead;
         enum pool_start r = pool_start_one(p, ahead);
         p->short_of_memory = r == POOL_NO_ROOM && !ahead;
+        pools_set_hungry(p, p->short_of_memory);
         if (r != POOL_STARTED)
             return;
     }
@@ -226,6 +228,8 @@ void pool_evaluate(struct pool *p)
         struct policy_decision d = policy_decide(&v);
         if (d.start)
             start_wanted(p, &d);
+        else
+            pools_set_hungry(p, false);
         pool_arm_wake(p, d.wake_ms);
         if (!d.stop_oldest_idle)
             break;
@@ -320,10 +324,15 @@ void pool_on_instance_ready(struct pool *p, struct instance *i)
         return;
     }
     p->doubts_forks = false;
+    p->starts_lost = 0;
     if (i->used)
         p->used_ms = i->idle_since_ms;
     else
         pool_note_start(p, i);
+    if (p->queued && pools_should_yield(i)) {
+        instance_stop(i, INSTANCE_RETIRED, "the host's memory_budget is needed by a function that has waited longer");
+        return;
+    }
     struct invocation *inv = pool_dequeue(p);
     if (inv) {
         if (!i->used && p->queued)
@@ -339,6 +348,7 @@ void pool_on_instance_ready(struct pool *p, struct instance *i)
         list_push_back(&p->idle, &i->link);
     list_push_front(&p->pools->idle, &i->host_idle_link);
     freezer_watch(&p->pools->freezer, i);
+    pools_wake_hungry(p->pools); /* it may be given up */
     if (pool_replaces_old(p, i))
         pools_note_change(p);
     bool has_plan = p->history.count >= HISTORY_IDLES_MIN && p->history.quiet_since_ms;
@@ -386,6 +396,9 @@ static void fail_queue(struct pool *p, const struct instance *i)
     }
 }
 
+/* A start that somebody killed is made again for those who wait: so often, in case it was the function's own doing. */
+enum { STARTS_LOST_MAX = 3 };
+
 /* Its number is given back in the graveyard; here it leaves every list that others look into. */
 static void forget(struct pool *p, struct instance *i)
 {
@@ -418,6 +431,8 @@ void pool_on_instance_gone(struct pool *p, struct instance *i, bool failed_start
     forget(p, i);
     if (counted && failed_start && instance_is_lost_fork(i))
         p->doubts_forks = true;
+    else if (counted && failed_start && i->killed_outside && p->starts_lost < STARTS_LOST_MAX)
+        p->starts_lost++;
     else if (counted && failed_start && pool_total(p) == 0)
         fail_queue(p, i);
     pool_evaluate(p);

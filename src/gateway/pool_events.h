@@ -7,6 +7,8 @@
 
 /* on_state: `i` went from `before` to its present state; counts move. */
 void pool_on_instance_state(struct pool *p, struct instance *i, enum instance_state before);
+/* KILL was sent: the supervisor does not count it any more. One that ends by itself it counts until EXITED. */
+void pool_on_instance_killed(struct instance *i);
 void pool_on_instance_ready(struct pool *p, struct instance *i);  /* IDLE now: give it work or a place to wait */
 void pool_on_instance_served(struct pool *p, struct instance *i); /* a request was answered well: no crash loop */
 /* Its process was lost with a request, the sandbox lives. False: too often in a row, the sandbox is to go too, so that the backoff holds its successor back. */

@@ -304,6 +304,97 @@ static void a_start_that_takes_longer_than_queue_timeout_serves_what_waited_for_
     peer_close(&a);
 }
 
+static void a_start_that_somebody_killed_is_made_again(void **state)
+{
+    (void)state;
+    publish_reusing(1);
+    request("");
+    for (unsigned k = 0; k < 3; k++) {
+        struct peer a = start_worker();
+        exited(&a, SIGKILL);
+        assert_int_equal(answer_count, 0);
+    }
+    struct peer a = start_worker(); /* it may be the function's own doing */
+    exited(&a, SIGKILL);
+    answer_is(0, 502, "FunctionCrashed");
+}
+
+/* ---- memory that others hold ---- */
+
+static void two_functions_in_a_budget_for_one(void)
+{
+    config.memory_budget_bytes = 64 * (uint64_t)MIB;
+    publish_reusing(1);
+    turn_to_other_function();
+    publish_reusing(1);
+}
+
+static void whoever_waits_for_memory_is_asked_when_some_is_given_back(void **state)
+{
+    (void)state;
+    two_functions_in_a_budget_for_one();
+    function = functions[0];
+    request("");
+    struct peer a = ready_worker();
+    take_request(&a);
+    function = functions[1];
+    request("");
+    expect_silence();
+    peer_close(&a);
+    expect_silence(); /* the supervisor counts it until it is dead */
+    exited(&a, SIGSEGV);
+    answer_is(0, 502, "FunctionCrashed");
+    struct peer b = ready_worker();
+    serve(&b);
+    answer_is(1, 200, "");
+    peer_close(&b);
+}
+
+static void whoever_waits_for_memory_gets_that_of_an_instance_that_is_idle(void **state)
+{
+    (void)state;
+    two_functions_in_a_budget_for_one();
+    function = functions[0];
+    request("");
+    struct peer a = ready_worker();
+    function = functions[1];
+    request("");
+    expect_silence();
+    serve(&a);
+    expect_kill(&a);
+    struct peer b = ready_worker();
+    serve(&b);
+    answer_is(1, 200, "");
+    peer_close(&b);
+}
+
+static void a_queue_that_is_never_empty_does_not_keep_others_waiting_for_ever(void **state)
+{
+    (void)state;
+    two_functions_in_a_budget_for_one();
+    function = functions[0];
+    request("");
+    struct peer a = ready_worker();
+    function = functions[1];
+    request("");
+    function = functions[0];
+    request("");
+    serve(&a);
+    assert_true(has_work(&a)); /* not at once */
+    pass(0.6);
+    request("");
+    serve(&a);
+    expect_kill(&a);
+    struct peer b = ready_worker();
+    serve(&b);
+    assert_int_equal(answer_count, 3);
+    expect_kill(&b); /* and back */
+    a = ready_worker();
+    serve(&a);
+    assert_int_equal(answer_count, 4);
+    peer_close(&a);
+}
+
 static void memory_that_runs_out_in_a_start_is_told_as_that(void **state)
 {
     (void)state;
@@ -338,6 +429,10 @@ int main(void)
         TEST(one_that_comes_back_when_its_function_is_removed_is_told_so),
         TEST(an_init_timeout_is_a_timeout),
         TEST(a_start_that_takes_longer_than_queue_timeout_serves_what_waited_for_it),
+        TEST(a_start_that_somebody_killed_is_made_again),
+        TEST(whoever_waits_for_memory_is_asked_when_some_is_given_back),
+        TEST(whoever_waits_for_memory_gets_that_of_an_instance_that_is_idle),
+        TEST(a_queue_that_is_never_empty_does_not_keep_others_waiting_for_ever),
         TEST(memory_that_runs_out_in_a_start_is_told_as_that),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
