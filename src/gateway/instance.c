@@ -139,6 +139,7 @@ void instance_worker_closed(struct instance *i, const char *how)
         template_on_lost(i->template, how);
         return;
     }
+    i->ended_first = !i->kill_sent;
     enum instance_doom why = i->state == INSTANCE_STARTING ? INSTANCE_START_FAILED : INSTANCE_CRASHED;
     if (instance_is_child(i) && i->state == INSTANCE_STARTING) {
         stop(i, why, how); /* the supervisor does not know it yet: nobody would say more */

@@ -118,6 +118,7 @@ struct instance {
     enum instance_doom doom;
     char doom_text[ERR_TEXT_MAX];
     bool kill_sent;
+    bool ended_first;             /* its socket's end was seen before KILL was sent */
     bool holds_memory;            /* of the host's budget */
     uint32_t oom_seen, pids_seen; /* of earlier requests, so that a failure is blamed on its own */
     struct buf fault_bytes;       /* owned: what `fault` points into */

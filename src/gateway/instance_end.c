@@ -151,7 +151,7 @@ static bool is_sigkill(int wait_status)
 /* Nobody inside can kill init; a worker could kill itself, and is started again no more often for that. */
 static bool was_killed_outside(const struct instance *i, const struct message_exited *m)
 {
-    if (m->oom_kills || instance_is_child(i) || i->kill_sent || i->fault.type.n)
+    if (m->oom_kills || instance_is_child(i) || (i->kill_sent && !i->ended_first) || i->fault.type.n)
         return false;
     if (i->failed.head.type == INIT_WORKER_EXITED)
         return !(i->failed.flags & INIT_DONE_EXEC_FAILED) && is_sigkill(i->failed.status);
