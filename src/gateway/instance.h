@@ -46,7 +46,7 @@ enum instance_state {
 };
 
 enum { INSTANCE_RESET_MS = 5000, INSTANCE_JUDGE_MS = 2000, INSTANCE_STOP_MS = 2000, INSTANCE_EOF_GRACE_MS = 200 };
-enum { INSTANCE_FAULT_TYPE_MAX = 129, INSTANCE_START_TEXT_MAX = ERR_TEXT_MAX + 64 };
+enum { INSTANCE_FAULT_TYPE_MAX = 129 };
 
 /* Why it is being stopped, or its process ended; decides what its request is told. The first reason stands. */
 enum instance_doom {
@@ -186,17 +186,6 @@ static inline bool instance_is_child(const struct instance *i)
 {
     return i->forked.template_ready_ns != 0;
 }
-
-/* GONE without ever having been ready: why, as those are told who waited for it (CONTRACT 4). Points into itself and into the instance. */
-struct instance_start_failure {
-    struct invocation_failure failure;
-    char type[INSTANCE_FAULT_TYPE_MAX];
-    char message[INSTANCE_START_TEXT_MAX];
-};
-void instance_explain_start(const struct instance *i, struct instance_start_failure *ret);
-/* The same: a fork that was lost without a word says nothing about the function. Its template was killed from outside, broke, or the child was. Nor does a
- * SIGKILL that is nobody's (killed_outside): the host's own OOM killer, or a person. */
-bool instance_is_lost_fork(const struct instance *i);
 
 const char *instance_state_name(enum instance_state s);
 /* Each request gets an instance, or a process in one, that has seen no other. exec starts a process for each request as it is. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How an instance, or the process in it, ends: what the supervisor tells about it, and what its request is told. */
+#include "gateway/instance_failure.h"
 #include "gateway/instance_internal.h"
 
 #include "base/units.h"

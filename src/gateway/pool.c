@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "gateway/event.h"
+#include "gateway/instance_failure.h"
 #include "gateway/runtime.h"
 
 #include <assert.h>
