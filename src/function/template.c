@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* ---- may this process be forked? ---- */
@@ -112,13 +113,19 @@ const char *faasd_template_answer(char text[TEMPLATE_TEXT_MAX])
 
 /* ---- the template ---- */
 
+/* The last child in each; those without a slot share one place. */
+enum { SLOTS = 32 };
+static pid_t slot_children[SLOTS + 1];
+/* They were still ending when their slot came again. faasd gives it to another when it has seen them dead, so there is hardly ever one. */
+static pid_t late[SLOTS];
+
 /* What init may have left that is no part of the program's state, put right once instead of in each child. Handlers stay: they are code of the program
- * (collectors of garbage live on SIGSEGV). Nobody waits for children: the kernel reaps them, without waking this process for each. *ret_child_end: what a child
- * shall do with SIGCHLD. */
+ * (collectors of garbage live on SIGSEGV). SIGCHLD wakes nobody: children are waited for when their slot comes again. *ret_child_end: what a child shall do
+ * with it. */
 static void settle(struct sigaction *ret_child_end)
 {
     static const struct itimerval never;
-    const struct sigaction nobody_waits = {.sa_handler = SIG_IGN};
+    const struct sigaction stay_asleep = {.sa_handler = SIG_DFL};
     struct sigaction now;
     setitimer(ITIMER_REAL, &never, NULL); /* and with it alarm(2) */
     setitimer(ITIMER_VIRTUAL, &never, NULL);
@@ -127,7 +134,7 @@ static void settle(struct sigaction *ret_child_end)
     for (int number = 1; number <= SIGRTMAX; number++)
         if (number != SIGPIPE && sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
             signal(number, SIG_DFL);
-    sigaction(SIGCHLD, &nobody_waits, ret_child_end);
+    sigaction(SIGCHLD, &stay_asleep, ret_child_end);
 }
 
 union order_control {
@@ -240,6 +247,26 @@ static void make_child_fail(int fd)
     faasd_channel_send_error(fd, 0, "ForkFailed", text, -1);
 }
 
+static bool is_waited_for(pid_t pid)
+{
+    return pid <= 0 || waitpid(pid, NULL, WNOHANG) != 0;
+}
+
+/* Until it is waited for a dead child's status can be read by who looks for it from outside. That has happened when its slot is given to another. */
+static void wait_for_last_of(pid_t *place)
+{
+    pid_t *room = &late[0];
+    for (unsigned i = 0; i < SLOTS; i++) {
+        if (is_waited_for(late[i]))
+            late[i] = 0;
+        if (late[i] == 0)
+            room = &late[i];
+    }
+    if (!is_waited_for(*place))
+        *room = *place;
+    *place = 0;
+}
+
 /* `have` bytes of the first order are in *frame. */
 static enum template_outcome fork_on_order(int fd, struct fork_frame *frame, size_t have, struct fork_order *o)
 {
@@ -248,12 +275,15 @@ static enum template_outcome fork_on_order(int fd, struct fork_frame *frame, siz
     faasd_child_prepare();
     settle(&child_end);
     while ((r = read_order(fd, frame, have, o)) > 0) {
+        pid_t *place = &slot_children[o->body.slot < SLOTS ? o->body.slot : SLOTS];
+        wait_for_last_of(place);
         fflush(NULL); /* or a child would print it again */
         pid_t pid = fork();
         if (pid == 0)
             return begin_child(o, &child_end);
         if (pid < 0)
             make_child_fail(o->fds[0]);
+        *place = pid;
         close_all(o);
         have = 0;
     }

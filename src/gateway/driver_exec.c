@@ -33,7 +33,10 @@ static void on_worker_exited(void *owner, const struct init_done *done)
 
 static void on_lost(void *owner, const char *why)
 {
-    instance_worker_closed(owner, why);
+    struct instance *i = owner;
+    if (i->channel.unread)
+        instance_hand_back(i);
+    instance_worker_closed(i, why);
 }
 
 static void on_flood(void *owner)
@@ -159,6 +162,8 @@ static void deliver(struct instance *i, struct invocation *inv)
     };
     r = exec_channel_exec(&i->channel, &o);
     fd_close(&stdin_fd);
+    if (r == -EPIPE || r == -ECONNRESET)
+        instance_hand_back(i);
     if (r < 0)
         instance_stop(i, INSTANCE_CRASHED, "init does not take requests");
 }

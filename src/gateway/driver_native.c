@@ -129,11 +129,25 @@ static bool has_ended(const struct instance *i)
     return i->failed.head.type == INIT_WORKER_EXITED || i->doom != INSTANCE_NOT_DOOMED;
 }
 
+/* What it said before its end, heard after that was seen: init's socket, or the supervisor, can be faster. */
+static bool answers_late(const struct instance *i)
+{
+    return i->state == INSTANCE_STOPPING && i->invocation && i->doom == INSTANCE_CRASHED;
+}
+
+static struct invocation *take_invocation(struct instance *i)
+{
+    struct invocation *inv = i->invocation;
+    i->invocation = NULL;
+    line_reader_end(&i->log);
+    return inv;
+}
+
 static void on_reply(void *owner, const struct faasd_reply_head *head, struct str pairs, struct str body)
 {
     static char fields[FIELDS_OUT_MAX];
     struct instance *i = owner;
-    if (i->state != INSTANCE_BUSY)
+    if (i->state != INSTANCE_BUSY && !answers_late(i))
         return;
     size_t len;
     bool has_type;
@@ -152,6 +166,10 @@ static void on_reply(void *owner, const struct faasd_reply_head *head, struct st
         .fields = {fields, len},
         .body = body,
     };
+    if (i->state != INSTANCE_BUSY) {
+        invocation_end_reply(take_invocation(i), &reply);
+        return;
+    }
     struct invocation *inv = i->invocation;
     if (instance_is_single_use(i)) { /* nothing is gained by killing it first */
         invocation_end_reply(inv, &reply);
@@ -166,7 +184,7 @@ static void on_reply(void *owner, const struct faasd_reply_head *head, struct st
 static void on_error(void *owner, struct str type, struct str message, struct str trace, bool leaving)
 {
     struct instance *i = owner;
-    if (i->state != INSTANCE_BUSY)
+    if (i->state != INSTANCE_BUSY && !answers_late(i))
         return;
     const char *fault = check_error(type, trace);
     if (fault) {
@@ -177,6 +195,10 @@ static void on_error(void *owner, struct str type, struct str message, struct st
     str_copy(type, name, sizeof(name));
     struct invocation_failure f = {
         .outcome = INVOCATION_FUNCTION_ERROR, .status = 500, .type = name, .message = message, .trace = trace};
+    if (i->state != INSTANCE_BUSY) {
+        invocation_end_failure(take_invocation(i), &f);
+        return;
+    }
     struct invocation *inv = i->invocation;
     instance_replied(i, !leaving && !has_ended(i));
     invocation_end_failure(inv, &f);
@@ -212,6 +234,8 @@ static bool is_repeatable(const struct instance *i)
 static void on_closed(void *owner)
 {
     struct instance *i = owner;
+    if (i->native.unread)
+        instance_hand_back(i);
     bool ends = i->state == INSTANCE_ENDING || i->state == INSTANCE_JUDGING;
     if (is_repeatable(i) && i->state == INSTANCE_BUSY)
         instance_give_up(i, INSTANCE_CRASHED, CLOSED); /* whether it ended or only closed its socket: init tells */
@@ -243,6 +267,8 @@ static void on_worker_exited(void *owner, const struct init_done *done)
 {
     struct instance *i = owner;
     if (is_repeatable(i)) {
+        if (i->state == INSTANCE_BUSY)
+            native_channel_drain(&i->native);
         instance_worker_ended(i, done);
         return;
     }
@@ -251,6 +277,7 @@ static void on_worker_exited(void *owner, const struct init_done *done)
     instance_worker_closed(i, CLOSED);
 }
 
+/* Init is gone and its pid namespace with it; what the worker sent last is heard at EXITED, when its socket is closed for certain. */
 static void on_lost(void *owner, const char *why)
 {
     instance_worker_closed(owner, why);
@@ -351,8 +378,10 @@ static void deliver(struct instance *i, struct invocation *inv)
         .event = event_bytes(inv, &i->version->settings),
         .reply_max = sizeof(struct faasd_reply_head) + FIELDS_OUT_MAX + i->gateway->config->reply_bytes_max,
     };
-    if (native_channel_invoke(&i->native, &request) < 0)
+    if (native_channel_invoke(&i->native, &request) < 0) {
+        instance_hand_back(i);
         on_closed(i);
+    }
 }
 
 static void init(struct instance *i)

@@ -267,6 +267,7 @@ static bool receive(struct exec_channel *c)
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
     if (n <= 0) {
+        c->unread = n < 0 && errno == ECONNRESET; /* whoever closes a socket with a record in it resets it */
         lose(c, "init closed its control socket");
         return false;
     }
@@ -311,7 +312,7 @@ void exec_channel_init(struct exec_channel *c, struct gateway *g, const struct e
     c->control_fd = -1;
     c->out_fd = -1;
     c->request = 0;
-    c->worker_runs = false;
+    c->unread = c->worker_runs = false;
     ev_init(&c->control_watcher, on_control);
     ev_init(&c->out_watcher, on_out);
     buf_init(&c->out, 0);

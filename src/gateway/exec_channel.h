@@ -44,6 +44,7 @@ struct exec_channel {
     struct buf out;
     struct line_reader log; /* stderr of the program at hand */
     uint64_t request;       /* number of the program at hand */
+    bool unread;            /* on_lost: what was sent last had not been read when init ended */
     bool worker_runs;       /* START was sent and its WORKER_EXITED has not come */
     struct init_done done;  /* valid in FINISHING */
 };

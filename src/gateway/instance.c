@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/units.h"
 #include "gateway/instance_internal.h"
 #include "gateway/pool_events.h"
 
@@ -73,6 +74,7 @@ static void send_kill(struct instance *i)
 {
     i->kill_sent = true;
     link_send_plain(i->gateway->link, &i->waiter, MESSAGE_KILL);
+    pool_on_instance_killed(i);
 }
 
 void instance_doom(struct instance *i, enum instance_doom why, const char *text)
@@ -88,10 +90,10 @@ static void stop(struct instance *i, enum instance_doom why, const char *text)
     instance_doom(i, why, text);
     if (i->state == INSTANCE_GONE)
         return;
+    if (!i->kill_sent)
+        send_kill(i); /* first, so that who has waited for its memory is asked before its own pool */
     if (i->state != INSTANCE_STOPPING)
         instance_set_state(i, INSTANCE_STOPPING);
-    if (!i->kill_sent)
-        send_kill(i);
     instance_arm(i, INSTANCE_STOP_MS);
 }
 
@@ -137,12 +139,14 @@ void instance_worker_closed(struct instance *i, const char *how)
         template_on_lost(i->template, how);
         return;
     }
+    i->ended_first = !i->kill_sent;
     enum instance_doom why = i->state == INSTANCE_STARTING ? INSTANCE_START_FAILED : INSTANCE_CRASHED;
-    if (instance_is_child(i)) {
-        stop(i, why, how); /* there is no init that would have more to say */
+    if (instance_is_child(i) && i->state == INSTANCE_STARTING) {
+        stop(i, why, how); /* the supervisor does not know it yet: nobody would say more */
         return;
     }
-    /* Init tells the exit status a moment later and ends, and EXITED follows. A worker that only closed its socket and lives on is killed after the grace. */
+    /* Init, or for a child the supervisor, tells the exit status a moment later, and EXITED follows. A worker that only closed its socket and lives on is killed
+     * after the grace. */
     instance_doom(i, why, how);
     instance_set_state(i, INSTANCE_STOPPING);
     instance_arm(i, INSTANCE_EOF_GRACE_MS);
@@ -154,8 +158,9 @@ static void on_init_timeout(struct instance *i)
 {
     if (i->state == INSTANCE_STARTING && i->driver->on_init_timeout && i->driver->on_init_timeout(i))
         return;
-    instance_stop(i, INSTANCE_TIMED_OUT, "not ready after the limit 'init_timeout' (%lus)",
-                  (unsigned long)(i->gateway->config->init_timeout_ms / 1000));
+    char limit[UNITS_TEXT_MAX];
+    units_format_time(i->gateway->config->init_timeout_ms, limit);
+    instance_stop(i, INSTANCE_TIMED_OUT, "not ready after the limit 'init_timeout' (%s)", limit);
 }
 
 void instance_on_timer(struct ev_loop *loop, ev_timer *w, int events)
@@ -299,6 +304,16 @@ void instance_replied(struct instance *i, bool clean)
     line_reader_end(&i->log);
     pool_on_instance_served(i->pool, i);
     instance_after_request(i, clean);
+}
+
+void instance_hand_back(struct instance *i)
+{
+    struct invocation *inv = i->invocation;
+    bool late = i->doom != INSTANCE_NOT_DOOMED && i->doom != INSTANCE_CRASHED;
+    if (!inv || late || !pool_take_back(i->pool, inv))
+        return;
+    i->invocation = NULL;
+    line_reader_end(&i->log);
 }
 
 /* ---- a failed one ---- */

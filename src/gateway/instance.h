@@ -45,7 +45,7 @@ enum instance_state {
     INSTANCE_GONE,
 };
 
-enum { INSTANCE_RESET_MS = 5000, INSTANCE_JUDGE_MS = 2000, INSTANCE_STOP_MS = 2000, INSTANCE_EOF_GRACE_MS = 50 };
+enum { INSTANCE_RESET_MS = 5000, INSTANCE_JUDGE_MS = 2000, INSTANCE_STOP_MS = 2000, INSTANCE_EOF_GRACE_MS = 200 };
 enum { INSTANCE_FAULT_TYPE_MAX = 129 };
 
 /* Why it is being stopped, or its process ended; decides what its request is told. The first reason stands. */
@@ -118,9 +118,13 @@ struct instance {
     enum instance_doom doom;
     char doom_text[ERR_TEXT_MAX];
     bool kill_sent;
+    bool ended_first;             /* its socket's end was seen before KILL was sent */
+    bool holds_memory;            /* of the host's budget */
     uint32_t oom_seen, pids_seen; /* of earlier requests, so that a failure is blamed on its own */
     struct buf fault_bytes;       /* owned: what `fault` points into */
     struct instance_fault fault;  /* what a failed initialisation said; type.n 0 = nothing */
+    bool out_of_memory;           /* GONE: that is why it never became ready */
+    bool killed_outside;          /* GONE: it was not ready yet, and neither faasd nor a limit killed it */
 
     struct line_reader log;      /* init's and a worker's stdout and stderr */
     struct exec_channel channel; /* init's control socket */
@@ -152,6 +156,9 @@ void instance_stop(struct instance *i, enum instance_doom why, const char *forma
     __attribute__((format(printf, 3, 4)));
 
 /* For drivers. */
+/* Its process has ended without having read the whole of the request at hand: another instance gets it. Nothing when there is none, when it is late already, or
+ * when it came back too often (then it is answered as after any other crash). The instance is given up by the caller. */
+void instance_hand_back(struct instance *i);
 void instance_ready(struct instance *i); /* STARTING or CLOSING -> IDLE */
 void instance_replied(
     struct instance *i,

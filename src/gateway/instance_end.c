@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How an instance, or the process in it, ends: what the supervisor tells about it, and what its request is told. */
+#include "gateway/instance_failure.h"
 #include "gateway/instance_internal.h"
 
 #include "base/units.h"
@@ -51,6 +52,9 @@ static void describe_end(const struct instance *i, const struct message_exited *
     } else if (instance_is_child(i) && tells_status(m)) {
         verdict_print_status(m->status, status);
         snprintf(out, ERR_TEXT_MAX, "the worker %s", status);
+    } else if (!instance_is_child(i) && !m->killed && WIFSIGNALED(m->status)) {
+        verdict_print_status(m->status, status); /* says more than that its sockets were closed */
+        snprintf(out, ERR_TEXT_MAX, "the sandbox %s", status);
     } else if (i->doom != INSTANCE_NOT_DOOMED) {
         snprintf(out, ERR_TEXT_MAX, "%s", i->doom_text);
     } else if (instance_is_child(i)) {
@@ -140,15 +144,19 @@ static void go(struct instance *i, bool failed_start, const struct err *why)
     pool_on_instance_gone(i->pool, i, failed_start);
 }
 
-static void explain_out_of_memory(struct instance *i, const struct message_exited *m)
+static bool is_sigkill(int wait_status)
 {
-    char limit[UNITS_TEXT_MAX];
-    units_format_size(i->version->settings.memory_bytes, limit);
-    int n =
-        snprintf(i->doom_text, sizeof(i->doom_text), "out of memory while starting: the limit 'memory' is %s", limit);
-    if (m->shmem_bytes)
-        snprintf(i->doom_text + n, sizeof(i->doom_text) - (size_t)n, ", of which %.1fM was in /tmp and shared memory",
-                 (double)m->shmem_bytes / 1048576);
+    return WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL;
+}
+
+/* Nobody inside can kill init; a worker could kill itself, and is started again no more often for that. */
+static bool was_killed_outside(const struct instance *i, const struct message_exited *m)
+{
+    if (m->oom_kills || instance_is_child(i) || (i->kill_sent && !i->ended_first) || i->fault.type.n)
+        return false;
+    if (i->failed.head.type == INIT_WORKER_EXITED)
+        return !(i->failed.flags & INIT_DONE_EXEC_FAILED) && is_sigkill(i->failed.status);
+    return is_sigkill(m->status);
 }
 
 /* Why it never became ready, as the deployer and those who waited for it are told. */
@@ -156,12 +164,15 @@ static void explain_failed_start(struct instance *i, const struct message_exited
 {
     char how[ERR_TEXT_MAX];
     char tail[LINE_READER_TAIL];
-    if (m->oom_kills) {
-        explain_out_of_memory(i, m);
+    i->out_of_memory = m->oom_kills > 0;
+    i->killed_outside = was_killed_outside(i, m);
+    if (i->out_of_memory) {
+        struct verdict_facts facts = collect_facts(i, m, tail);
+        verdict_print_memory(&facts, "out of memory while starting", i->doom_text, sizeof(i->doom_text));
         return;
     }
-    if (i->fault.type.n)
-        return; /* it said so itself, and doom_text repeats it */
+    if (i->fault.type.n || i->doom == INSTANCE_TIMED_OUT)
+        return; /* doom_text says what it said itself, or which limit it was */
     describe_end(i, m, how);
     struct str said = line_reader_tail(&i->log, tail);
     if (said.n)
@@ -170,15 +181,43 @@ static void explain_failed_start(struct instance *i, const struct message_exited
         snprintf(i->doom_text, sizeof(i->doom_text), "%s", how);
 }
 
-/* What did not say itself why it failed: deploy answers with what stands before the colon. */
-static void print_failed_start(const struct instance *i, const struct message_exited *m, struct err *ret_why)
+bool instance_is_lost_fork(const struct instance *i)
 {
-    const char *type = m->oom_kills ? "OutOfMemory" : i->doom == INSTANCE_TIMED_OUT ? "Timeout" : "FunctionCrashed";
+    return instance_is_child(i) && i->fault.type.n == 0 && !i->out_of_memory && i->doom != INSTANCE_TIMED_OUT;
+}
+
+void instance_explain_start(const struct instance *i, struct instance_start_failure *ret)
+{
+    bool said = i->fault.type.n && !i->out_of_memory;
+    struct invocation_failure *f = &ret->failure;
+    *f = (struct invocation_failure){.outcome = INVOCATION_CRASHED, .status = 502, .type = "FunctionCrashed"};
+    if (said && str_copy(i->fault.type, ret->type, sizeof(ret->type))) {
+        *f = (struct invocation_failure){.outcome = INVOCATION_FUNCTION_ERROR,
+                                         .status = 500,
+                                         .type = ret->type,
+                                         .message = i->fault.message,
+                                         .trace = i->fault.trace};
+        return;
+    }
+    if (i->out_of_memory)
+        *f = (struct invocation_failure){.outcome = INVOCATION_OUT_OF_MEMORY, .status = 502, .type = "OutOfMemory"};
+    else if (i->doom == INSTANCE_TIMED_OUT)
+        *f = (struct invocation_failure){.outcome = INVOCATION_TIMED_OUT, .status = 504, .type = "Timeout"};
+    snprintf(ret->message, sizeof(ret->message), "%s%s",
+             i->out_of_memory ? "" : "the function could not be started: ", i->doom_text);
+    f->message = str_from(ret->message);
+}
+
+/* Deploy answers with what stands before the colon. */
+static void print_failed_start(const struct instance *i, struct err *ret_why)
+{
+    struct instance_start_failure f;
     const char *text = i->doom_text[0] ? i->doom_text : "it ended before it was ready";
-    if (i->fault.type.n && !m->oom_kills)
+    instance_explain_start(i, &f);
+    if (f.failure.type == f.type)
         err_say(ret_why, ECHILD, "%s", text);
     else
-        err_say(ret_why, ECHILD, "%s: %s", type, text);
+        err_say(ret_why, ECHILD, "%s: %s", f.failure.type, text);
 }
 
 /* The supervisor's message can overtake what the worker had sent before: a reply, or an error that says more than its end does. */
@@ -203,6 +242,8 @@ void instance_on_exited(struct instance *i, const struct message_exited *m)
     /* What init and the worker said with their last breath may still stand in the sockets. */
     exec_channel_drain(&i->channel);
     line_reader_drain(&i->log);
+    if (i->driver == &driver_native)
+        native_channel_drain(&i->native); /* closed for certain now: had the worker read its request? */
     if (failed_start)
         explain_failed_start(i, m);
     answer_invocation(i, m);
@@ -211,12 +252,13 @@ void instance_on_exited(struct instance *i, const struct message_exited *m)
     else if (instance_is_child(i) && crashed && !m->oom_kills)
         template_child_crashed(i, m->status);
     struct err why;
-    print_failed_start(i, m, &why);
+    print_failed_start(i, &why);
     go(i, failed_start, &why);
 }
 
 void instance_on_spawn_failed(struct instance *i, const struct message_failed *m)
 {
+    bool failed_start = i->doom != INSTANCE_RETIRED; /* our KILL may have crossed it */
     if (i->state != INSTANCE_STOPPING)
         instance_set_state(i, INSTANCE_STOPPING);
     instance_doom(i, INSTANCE_START_FAILED, m->error.text);
@@ -225,5 +267,5 @@ void instance_on_spawn_failed(struct instance *i, const struct message_failed *m
         i->invocation = NULL;
         invocation_fail(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", "%s", m->error.text);
     }
-    go(i, true, &m->error);
+    go(i, failed_start, &m->error);
 }

@@ -100,7 +100,8 @@ static_assert(offsetof(struct instance, waiter) == 0, "on_message recovers the i
 
 static void send_prepare(struct instance *i)
 {
-    struct message_prepare m = {.header.type = MESSAGE_PREPARE, .template = i->forked.template->instance->waiter.id};
+    struct message_prepare m = {
+        .header.type = MESSAGE_PREPARE, .template = i->forked.template->instance->waiter.id, .slot = i->forked.slot};
     link_send(i->gateway->link, &i->waiter, &m.header, sizeof(m));
 }
 

@@ -4,7 +4,8 @@
  * invocation_end_*(); after that the pointer is dead.
  *
  *   QUEUED     in its pool's queue; guarded by the pool's queue timer (queue_timeout)
- *   DELIVERED  an instance works on it; guarded by that instance's timer (the function's timeout)
+ *   DELIVERED  an instance works on it; guarded by that instance's timer (the function's timeout). One that ended before it had read the whole of it gives
+ *              it back: QUEUED again, its queue_timeout still counts from its arrival
  */
 #ifndef FAASD_GATEWAY_INVOCATION_H
 #define FAASD_GATEWAY_INVOCATION_H
@@ -38,6 +39,7 @@ struct invocation {
     uint64_t delivered_ns;     /* monotonic; 0 while queued */
     uint64_t init_ns;          /* of the instance, when this request waited for its start */
     enum invocation_start start;
+    unsigned returns;             /* how often it came back from an instance that had not read it */
     struct invocation *next_free; /* the free list */
 };
 

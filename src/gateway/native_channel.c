@@ -252,6 +252,8 @@ static bool receive(struct native_channel *c)
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
     if (n <= 0) {
+        c->unread =
+            n < 0 && errno == ECONNRESET; /* whoever closes a socket with bytes in it resets it (unix_release_sock) */
         ev_io_stop(c->gateway->loop, &c->reader);
         c->events->on_closed(c->owner);
         return false;

@@ -44,6 +44,7 @@ struct native_channel {
     size_t out_sent;  /* of it, by now */
     uint64_t request; /* id of the request at hand */
     size_t reply_max; /* whole payload of a REPLY */
+    bool unread;      /* on_closed: bytes that were sent to it had not been read when it ended */
 };
 
 void native_channel_init(struct native_channel *c, struct gateway *g, const struct native_channel_events *events,
@@ -57,7 +58,7 @@ int native_channel_take_log(struct native_channel *c); /* the pipe, the caller's
 void native_channel_drain(struct native_channel *c);
 void native_channel_fini(struct native_channel *c); /* may be initialised again */
 
-/* IDLE -> BUSY: one writev of head, fields and event. 0, or -errno: the worker is lost. */
+/* IDLE -> BUSY: one writev of head, fields and event. 0, or -errno: the worker is lost, and can't have got the whole of it. */
 struct native_request {
     uint64_t deadline_ms; /* wall clock, 0 = none */
     struct str fields;

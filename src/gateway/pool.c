@@ -4,15 +4,11 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "gateway/event.h"
+#include "gateway/instance_failure.h"
 #include "gateway/runtime.h"
 
 #include <assert.h>
 #include <stdlib.h>
-
-static bool holds_memory(enum instance_state s)
-{
-    return s != INSTANCE_STOPPING && s != INSTANCE_GONE;
-}
 
 unsigned pool_total(const struct pool *p)
 {
@@ -36,6 +32,7 @@ struct pool *pool_new(struct pools *pools, struct function *f)
     list_init(&p->others);
     list_init(&p->templates);
     list_init(&p->changed_link);
+    list_init(&p->hungry_link);
     list_init(&p->queue);
     ev_timer_init(&p->wake, on_wake, 0., 0.);
     p->wake.data = p;
@@ -49,6 +46,7 @@ void pool_free(struct pool *p)
     assert(list_is_empty(&p->idle) && list_is_empty(&p->trials) && list_is_empty(&p->others) && p->queued == 0);
     assert(p->memory_bytes == 0 && p->promised_bytes == 0);
     list_remove(&p->changed_link);
+    list_remove(&p->hungry_link);
     ev_timer_stop(p->pools->gateway->loop, &p->wake);
     free(p);
 }
@@ -64,12 +62,11 @@ void pool_on_instance_state(struct pool *p, struct instance *i, enum instance_st
         p->counts[before]--;
         p->counts[i->state]++;
     }
-    if (holds_memory(before) && !holds_memory(i->state)) {
+    if (i->state == INSTANCE_GONE)
         pools_give_memory(p, i);
-        /* What was used up or given up is replaced at once. A loss is counted first, when it is gone: its successor may have to wait. */
-        if (i->doom == INSTANCE_RETIRED)
-            pools_note_change(p);
-    }
+    /* What was used up or given up is replaced at once. A loss is counted first, when it is gone: its successor may have to wait. */
+    if (i->state == INSTANCE_STOPPING && i->doom == INSTANCE_RETIRED)
+        pools_note_change(p);
     if (i->counted && (before == INSTANCE_BUSY || before == INSTANCE_JUDGING) && !p->queued && pool_is_quiet(p))
         pool_note_quiet(p);
     p->stopping += (i->state == INSTANCE_STOPPING);
@@ -80,6 +77,11 @@ void pool_on_instance_state(struct pool *p, struct instance *i, enum instance_st
         list_remove(&i->link);
         list_push_front(i->state == INSTANCE_IDLE && !i->counted ? &p->trials : &p->others, &i->link);
     }
+}
+
+void pool_on_instance_killed(struct instance *i)
+{
+    pools_give_memory(i->pool, i);
 }
 
 /* ---- what the policy sees ---- */
@@ -103,14 +105,16 @@ static void look_for_spares(const struct pool *p, struct policy_view *v)
 struct policy_view pool_look(const struct pool *p)
 {
     const struct settings *s = &p->function->current->settings;
+    unsigned old =
+        p->counts[INSTANCE_IDLE] ? pool_count_old(p) : 0; /* they hold their places, and are to be replaced */
     struct policy_view v = {
         .starting = p->counts[INSTANCE_SPAWNING] + p->counts[INSTANCE_STARTING] + p->counts[INSTANCE_CLOSING] +
                     p->counts[INSTANCE_ENDING],
-        .idle = p->counts[INSTANCE_IDLE],
+        .idle = p->counts[INSTANCE_IDLE] - old,
         .busy = p->counts[INSTANCE_BUSY] + p->counts[INSTANCE_JUDGING],
         .queued = p->queued,
         .min_warm = s->min_warm,
-        .max_concurrency = s->max_concurrency,
+        .max_concurrency = s->max_concurrency > old ? s->max_concurrency - old : 0,
         .queue_max = s->queue,
         .host_free = UINT32_MAX,
         .now_ms = pool_now_ms(),
@@ -118,28 +122,38 @@ struct policy_view pool_look(const struct pool *p)
         .backoff_until_ms = p->backoff_until_ms,
         .draining = p->pools->gateway->draining,
     };
-    const struct list *oldest = list_last(&p->idle);
-    if (oldest)
-        v.idle_oldest_ms = LIST_ENTRY(oldest, struct instance, link)->idle_since_ms;
+    if (v.idle)
+        v.idle_oldest_ms = pool_find_oldest_idle(p)->idle_since_ms;
     pool_look_at_history(p, &v);
     if (p->makes_spares)
         look_for_spares(p, &v);
     return v;
 }
 
-/* When the oldest waiting request has waited long enough; 0 = nobody waits. */
+/* Where all there is of the function are starts, the oldest requests, one for each, are waiting for those: a start ends within init_timeout, and they are told what
+ * went wrong with it rather than how long they have waited. The two limits are the same by default. */
+static unsigned count_waiting_for_starts(const struct pool *p)
+{
+    unsigned starting = p->counts[INSTANCE_SPAWNING] + p->counts[INSTANCE_STARTING];
+    return starting == pool_total(p) ? starting : 0;
+}
+
+/* When the oldest request that waits for its turn has waited long enough; 0 = there is none. */
 static uint64_t queue_due_ms(const struct pool *p)
 {
-    const struct list *oldest = list_first(&p->queue);
-    if (!oldest)
+    unsigned skipped = count_waiting_for_starts(p);
+    if (p->queued <= skipped)
         return 0;
+    struct list *oldest = list_first(&p->queue);
+    while (skipped--)
+        oldest = oldest->next;
     uint64_t waited = (clock_mono_ns() - LIST_ENTRY(oldest, struct invocation, queue_link)->queued_ns) / 1000000;
     uint64_t limit = p->pools->gateway->config->queue_timeout_ms;
     return pool_now_ms() + (waited < limit ? limit - waited : 0);
 }
 
 /* A timer that already fires earlier is left alone: it looks again then. So a busy function touches no timer here. */
-static void arm_wake(struct pool *p, uint64_t at_ms)
+void pool_arm_wake(struct pool *p, uint64_t at_ms)
 {
     struct ev_loop *loop = p->pools->gateway->loop;
     if (at_ms == 0)
@@ -164,7 +178,31 @@ struct invocation *pool_dequeue(struct pool *p)
     return inv;
 }
 
+/* A worker that ends whenever it is asked something would get it for ever. */
+enum { RETURNS_MAX = 8 };
+
+bool pool_take_back(struct pool *p, struct invocation *inv)
+{
+    if (!p->function->current || p->pools->gateway->draining || inv->returns == RETURNS_MAX)
+        return false;
+    inv->returns++;
+    inv->delivered_ns = 0;
+    inv->init_ns = 0;
+    list_push_front(&p->queue, &inv->queue_link);
+    p->queued++;
+    pools_note_change(p);
+    return true;
+}
+
 /* ---- carrying it out ---- */
+
+/* Who waits while an instance is idle was given back by another one. */
+static void hand_out(struct pool *p)
+{
+    struct list *front;
+    while (p->queued && (front = list_first(&p->idle)))
+        instance_deliver(LIST_ENTRY(front, struct instance, link), pool_dequeue(p));
+}
 
 static void start_wanted(struct pool *p, const struct policy_decision *d)
 {
@@ -173,23 +211,9 @@ static void start_wanted(struct pool *p, const struct policy_decision *d)
         bool ahead = k >= d->start - d->ahead;
         enum pool_start r = pool_start_one(p, ahead);
         p->short_of_memory = r == POOL_NO_ROOM && !ahead;
+        pools_set_hungry(p, p->short_of_memory);
         if (r != POOL_STARTED)
             return;
-    }
-}
-
-/* A template goes as an idle instance does: when nobody lives by it and nothing was asked for keep_warm. */
-static void look_at_templates(struct pool *p, const struct policy_view *v)
-{
-    LIST_EACH (&p->templates, link) {
-        struct template *t = LIST_ENTRY(link, struct template, link);
-        if (!template_is_idle(t) || p->queued || v->min_warm)
-            continue;
-        uint64_t due = (t->used_ms > p->used_ms ? t->used_ms : p->used_ms) + v->keep_warm_ms;
-        if (due <= pool_now_ms())
-            template_retire(t, "idle for keep_warm");
-        else
-            arm_wake(p, due);
     }
 }
 
@@ -198,26 +222,29 @@ void pool_evaluate(struct pool *p)
     if (!p->function->current)
         return;
     struct policy_view v;
+    hand_out(p);
     pool_plan_spell(p);
     for (;;) {
         v = pool_look(p);
         struct policy_decision d = policy_decide(&v);
         if (d.start)
             start_wanted(p, &d);
-        arm_wake(p, d.wake_ms);
+        else
+            pools_set_hungry(p, false);
+        pool_arm_wake(p, d.wake_ms);
         if (!d.stop_oldest_idle)
             break;
-        instance_stop(LIST_ENTRY(list_last(&p->idle), struct instance, link), INSTANCE_RETIRED, "idle for keep_warm");
+        instance_stop(pool_find_oldest_idle(p), INSTANCE_RETIRED, "idle for keep_warm");
     }
-    look_at_templates(p, &v);
-    arm_wake(p, queue_due_ms(p));
+    pool_look_at_templates(p, &v);
+    pool_arm_wake(p, queue_due_ms(p));
 }
 
 static void end_overdue(struct pool *p)
 {
     const struct config *c = p->pools->gateway->config;
     char limit[UNITS_TEXT_MAX];
-    while (p->queued && queue_due_ms(p) <= pool_now_ms()) {
+    for (uint64_t due; (due = queue_due_ms(p)) != 0 && due <= pool_now_ms();) {
         struct invocation *inv = pool_dequeue(p);
         units_format_time(c->queue_timeout_ms, limit);
         if (p->backoff_until_ms && pool_total(p) == 0)
@@ -297,12 +324,20 @@ void pool_on_instance_ready(struct pool *p, struct instance *i)
         instance_stop(i, INSTANCE_RETIRED, "a newer version serves");
         return;
     }
+    p->doubts_forks = false;
+    p->starts_lost = 0;
     if (i->used)
         p->used_ms = i->idle_since_ms;
     else
         pool_note_start(p, i);
+    if (p->queued && pools_should_yield(i)) {
+        instance_stop(i, INSTANCE_RETIRED, "the host's memory_budget is needed by a function that has waited longer");
+        return;
+    }
     struct invocation *inv = pool_dequeue(p);
     if (inv) {
+        if (!i->used && p->queued)
+            pools_note_change(p); /* those behind it wait for more than a start now */
         instance_deliver(i, inv);
         return;
     }
@@ -314,8 +349,11 @@ void pool_on_instance_ready(struct pool *p, struct instance *i)
         list_push_back(&p->idle, &i->link);
     list_push_front(&p->pools->idle, &i->host_idle_link);
     freezer_watch(&p->pools->freezer, i);
+    pools_wake_hungry(p->pools); /* it may be given up */
+    if (pool_replaces_old(p, i))
+        pools_note_change(p);
     bool has_plan = p->history.count >= HISTORY_IDLES_MIN && p->history.quiet_since_ms;
-    arm_wake(p, i->idle_since_ms + (has_plan ? HISTORY_SPELL_MS : i->version->settings.keep_warm_ms));
+    pool_arm_wake(p, i->idle_since_ms + (has_plan ? HISTORY_SPELL_MS : i->version->settings.keep_warm_ms));
 }
 
 void pool_on_instance_served(struct pool *p, struct instance *i)
@@ -350,23 +388,17 @@ bool pool_on_process_lost(struct pool *p, struct instance *i)
 static void fail_queue(struct pool *p, const struct instance *i)
 {
     struct invocation *inv;
-    char type[INSTANCE_FAULT_TYPE_MAX];
-    bool said = i->fault.type.n && str_copy(i->fault.type, type, sizeof(type));
-    struct invocation_failure f = {.outcome = INVOCATION_FUNCTION_ERROR,
-                                   .status = 500,
-                                   .type = type,
-                                   .message = i->fault.message,
-                                   .trace = i->fault.trace};
+    struct instance_start_failure why;
+    instance_explain_start(i, &why);
     while ((inv = pool_dequeue(p))) {
-        if (said) {
-            invocation_end_failure(inv, &f);
-            continue;
-        }
-        invocation_log(inv, "FunctionCrashed", str_from(i->doom_text));
-        invocation_fail(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", "the function could not be started: %s",
-                        i->doom_text);
+        if (why.failure.type != why.type) /* what it said itself stands in its log already */
+            invocation_log(inv, why.failure.type, why.failure.message);
+        invocation_end_failure(inv, &why.failure);
     }
 }
+
+/* A start that somebody killed is made again for those who wait: so often, in case it was the function's own doing. */
+enum { STARTS_LOST_MAX = 3 };
 
 /* Its number is given back in the graveyard; here it leaves every list that others look into. */
 static void forget(struct pool *p, struct instance *i)
@@ -398,7 +430,11 @@ void pool_on_instance_gone(struct pool *p, struct instance *i, bool failed_start
                      (unsigned long)i->waiter.id, p->failures, (unsigned long)backoff, i->doom_text);
     }
     forget(p, i);
-    if (counted && failed_start && pool_total(p) == 0)
+    if (counted && failed_start && instance_is_lost_fork(i))
+        p->doubts_forks = true;
+    else if (counted && failed_start && i->killed_outside && p->starts_lost < STARTS_LOST_MAX)
+        p->starts_lost++;
+    else if (counted && failed_start && pool_total(p) == 0)
         fail_queue(p, i);
     pool_evaluate(p);
     function_put(f);

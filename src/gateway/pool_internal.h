@@ -4,6 +4,7 @@
  *   pools.c        the host: budgets over all functions, who makes room for whom, the graveyard
  *   pool.c         one function: its queue, its idle instances, what follows from a change of an instance's state
  *   pool_version.c what becomes of instances when another version is the current one
+ *   pool_template.c when templates go, and the idle children of one that retires
  *   pool_history.c when the function is left alone, and what its earlier idle times say about that
  *   pool_start.c   what is started: an instance of its own, a template, a child of one; trials
  *   pool_report.c  counts and lists for people
@@ -24,13 +25,14 @@ struct pools {
     struct list idle;      /* struct instance.host_idle_link, most recently used first: who makes room for others */
     struct list templates; /* struct template.host_link: open or retiring */
     struct list changed;   /* struct pool.changed_link: to be looked at before the loop blocks */
+    struct list hungry;    /* struct pool.hungry_link: requests wait for memory that others hold, the longest first */
     struct list graveyard; /* struct instance.link */
     ev_prepare turn_end;
     struct freezer freezer;
-    uint64_t memory_bytes;   /* limits of all that are neither stopping nor gone */
+    uint64_t memory_bytes;   /* limits of all that were neither killed nor are gone: what the supervisor counts */
     uint64_t kept_bytes;     /* of the budget, what functions have reserved and do not hold */
     uint64_t promised_bytes; /* all that current versions have reserved */
-    unsigned instances;      /* neither stopping nor gone, counted */
+    unsigned instances;      /* the same, counted */
     unsigned alive;          /* all that are not gone */
     bool separable;          /* children of one template can be kept apart (Landlock ABI 6) */
 };
@@ -43,6 +45,7 @@ struct pool {
     struct list others;        /* every other state, and older versions */
     struct list templates;     /* struct template.link: hoped for, open, retiring, of any version */
     struct list changed_link;  /* struct pools.changed */
+    struct list hungry_link;   /* struct pools.hungry */
     unsigned counts[INSTANCE_GONE + 1]; /* of counted instances, by state */
     unsigned stopping;                  /* counted or not */
     struct list queue;                  /* struct invocation.queue_link, oldest first */
@@ -55,8 +58,10 @@ struct pool {
     struct history history;    /* of its idle times */
     struct history_plan plan;  /* of the present spell, when `planned` */
     bool planned;
-    uint64_t lead_ms;        /* how long its last start took */
-    bool makes_spares;       /* the current version's instances are made ahead of need */
+    uint64_t lead_ms;     /* how long its last start took */
+    unsigned starts_lost; /* in a row, to kills from outside, with requests left waiting for the next one */
+    bool doubts_forks; /* the last fork was lost: who waits is served by instances of their own, until one is ready */
+    bool makes_spares; /* the current version's instances are made ahead of need */
     bool short_of_memory;    /* the last decision was held back by the host's budget */
     uint64_t memory_bytes;   /* its part of pools.memory_bytes */
     uint64_t kept_bytes;     /* its part of pools.kept_bytes */
@@ -75,12 +80,18 @@ static inline uint64_t pool_now_ms(void)
 enum { POOLS_SPARE_AFTER_MS = 10000 };
 bool pools_make_room(struct pools *p, const struct pool *for_pool, const struct version *v, bool ahead);
 /* An instance of `p` takes up its memory, or gives it back. */
-void pools_take_memory(struct pool *p, const struct instance *i);
-void pools_give_memory(struct pool *p, const struct instance *i);
+void pools_take_memory(struct pool *p, struct instance *i);
+void pools_give_memory(struct pool *p, struct instance *i); /* once, then nothing */
 /* The current version changed: so did what it has reserved. */
 void pools_settle_reserve(struct pool *p);
 /* Could `v` reserve what it asks for? 0, or -EINVAL with a sentence for the deployer. */
 int pools_check_reserve(const struct pool *p, const struct version *v, struct err *e);
+/* The host's budget kept it from starting what a request waits for, or does no more. */
+void pools_set_hungry(struct pool *p, bool hungry);
+void pools_wake_hungry(struct pools *p); /* something was given back, or can be given up */
+/* `i` could serve its own queue, which is never empty: somebody else has waited for its memory for POOLS_YIELD_AFTER_MS, and longer than they. */
+enum { POOLS_YIELD_AFTER_MS = 500 };
+bool pools_should_yield(const struct instance *i);
 /* Looked at before the loop blocks. */
 void pools_note_change(struct pool *p);
 
@@ -91,7 +102,17 @@ unsigned pool_total(const struct pool *p);
 /* Carries the policy out, until it asks for nothing more. */
 void pool_evaluate(struct pool *p);
 struct policy_view pool_look(const struct pool *p);
-struct invocation *pool_dequeue(struct pool *p); /* the oldest that waits, the caller's now; NULL = none */
+void pool_arm_wake(struct pool *p, uint64_t at_ms); /* boottime; 0 = never */
+struct invocation *pool_dequeue(struct pool *p);    /* the oldest that waits, the caller's now; NULL = none */
+
+/* ---- pool_template.c ---- */
+
+/* Idle children of templates that retire: none of those that the policy sees as idle. */
+unsigned pool_count_old(const struct pool *p);
+struct instance *pool_find_oldest_idle(const struct pool *p); /* of all others, the least recently used; NULL = none */
+/* `i` has become idle: it is to give way to others, or others to it. */
+bool pool_replaces_old(const struct pool *p, const struct instance *i);
+void pool_look_at_templates(struct pool *p, const struct policy_view *v);
 
 /* ---- pool_history.c ---- */
 

@@ -19,7 +19,7 @@ void pool_count(const struct pool *p, struct pool_counts *ret_counts)
         v = pool_look(p);
     *ret_counts = (struct pool_counts){
         .starting = v.starting,
-        .idle = v.idle,
+        .idle = p->function->current ? p->counts[INSTANCE_IDLE] : 0,
         .busy = v.busy,
         .stopping = p->stopping,
         .queued = p->queued,

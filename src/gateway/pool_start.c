@@ -79,7 +79,7 @@ enum pool_start pool_start_one(struct pool *p, bool ahead)
 {
     struct version *v = p->function->current;
     struct instance_options o = {.function = p->function, .version = v};
-    if (may_fork(v)) {
+    if (may_fork(v) && (ahead || !p->doubts_forks)) {
         struct choice c = choose_template(p);
         if (!c.open && c.waits)
             return POOL_START_WAITS;

@@ -49,6 +49,7 @@ struct pools *pools_new(struct gateway *g)
     list_init(&p->idle);
     list_init(&p->templates);
     list_init(&p->changed);
+    list_init(&p->hungry);
     list_init(&p->graveyard);
     freezer_init(&p->freezer, g);
     p->separable = landlock_abi() >= TEMPLATE_LANDLOCK_ABI;
@@ -68,6 +69,22 @@ void pools_free(struct pools *p)
     free(p);
 }
 
+/* ---- who waits for memory ---- */
+
+void pools_set_hungry(struct pool *p, bool hungry)
+{
+    if (hungry && list_is_empty(&p->hungry_link))
+        list_push_back(&p->pools->hungry, &p->hungry_link);
+    else if (!hungry)
+        list_remove(&p->hungry_link);
+}
+
+void pools_wake_hungry(struct pools *p)
+{
+    LIST_EACH (&p->hungry, link)
+        pools_note_change(LIST_ENTRY(link, struct pool, hungry_link));
+}
+
 /* ---- memory ---- */
 
 /* What it has reserved and does not hold is kept free for it. */
@@ -78,8 +95,9 @@ static void settle_kept(struct pool *p)
     p->kept_bytes = kept;
 }
 
-void pools_take_memory(struct pool *p, const struct instance *i)
+void pools_take_memory(struct pool *p, struct instance *i)
 {
+    i->holds_memory = true;
     uint64_t bytes = i->version->settings.memory_bytes;
     p->memory_bytes += bytes;
     p->pools->memory_bytes += bytes;
@@ -87,13 +105,17 @@ void pools_take_memory(struct pool *p, const struct instance *i)
     settle_kept(p);
 }
 
-void pools_give_memory(struct pool *p, const struct instance *i)
+void pools_give_memory(struct pool *p, struct instance *i)
 {
+    if (!i->holds_memory)
+        return;
+    i->holds_memory = false;
     uint64_t bytes = i->version->settings.memory_bytes;
     p->memory_bytes -= bytes;
     p->pools->memory_bytes -= bytes;
     p->pools->instances--;
     settle_kept(p);
+    pools_wake_hungry(p->pools);
 }
 
 static uint64_t reserve_of(const struct version *v)
@@ -191,4 +213,24 @@ bool pools_make_room(struct pools *p, const struct pool *for_pool, const struct 
                       for_pool->function->name);
     }
     return true;
+}
+
+static uint64_t oldest_ns(const struct pool *p)
+{
+    const struct list *oldest = list_first(&p->queue);
+    return oldest ? LIST_ENTRY(oldest, struct invocation, queue_link)->queued_ns : UINT64_MAX;
+}
+
+bool pools_should_yield(const struct instance *i)
+{
+    const struct pool *p = i->pool;
+    const struct list *first = list_first(&p->pools->hungry);
+    if (!first)
+        return false;
+    const struct pool *other = LIST_ENTRY(first, struct pool, hungry_link);
+    uint64_t since_ns = oldest_ns(other);
+    if (other == p || since_ns == UINT64_MAX || since_ns >= oldest_ns(p))
+        return false;
+    return clock_mono_ns() - since_ns > POOLS_YIELD_AFTER_MS * UINT64_C(1000000) &&
+           pool_total(p) > i->version->settings.min_warm && frees_something(i);
 }

@@ -6,6 +6,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "gateway/instance.h"
+#include "gateway/pool_events.h"
 
 #include <assert.h>
 #include <signal.h>
@@ -106,10 +107,13 @@ static void end_if_childless(struct template *t, const char *why)
 
 void template_retire(struct template *t, const char *why)
 {
-    if (!t->retiring)
+    bool retires = !t->retiring;
+    t->retiring = true;
+    if (retires) {
         log_info("a template takes no more forks: %s fn=%s inst=%lu forks=%u children=%u", why,
                  t->instance->function->name, (unsigned long)t->instance->waiter.id, t->forks, t->child_count);
-    t->retiring = true;
+        pool_on_template_retired(t->instance->pool);
+    }
     end_if_childless(t, why);
 }
 
@@ -129,11 +133,12 @@ void template_kill(struct template *t, const char *why)
     stop_children(t, INSTANCE_CRASHED, "the template that it was forked from broke the protocol");
 }
 
-static void stop_idle_children(struct template *t)
+/* Children for which no FORK was sent yet. */
+static void stop_unborn_children(struct template *t)
 {
     LIST_EACH (&t->children, link) {
         struct instance *i = LIST_ENTRY(link, struct instance, forked.link);
-        if (i->state == INSTANCE_SPAWNING || i->state == INSTANCE_IDLE)
+        if (i->state == INSTANCE_SPAWNING)
             instance_stop(i, INSTANCE_RETIRED, "its template is gone");
     }
 }
@@ -141,7 +146,7 @@ static void stop_idle_children(struct template *t)
 void template_on_lost(struct template *t, const char *how)
 {
     template_retire(t, how);
-    stop_idle_children(t);
+    stop_unborn_children(t);
 }
 
 /* ---- children ---- */

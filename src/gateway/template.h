@@ -5,7 +5,7 @@
  *
  *   HOPED FOR  its instance is SPAWNING or STARTING: whether it can be forked is not known   the instance's timer
  *   OPEN       INSTANCE_TEMPLATE: takes forks                                              none: the pool's covers keep_warm
- *   RETIRING   takes no more; stopped when its last child is gone                          none: each child's state has one
+ *   RETIRING   takes no more; stopped when its last child is gone                          none: each child's state has one, idle ones are replaced (pool_template.c)
  *
  * A child (struct template_child, in struct instance) holds its slot from PREPARE to EXITED: until then a process may still write to the slot's /tmp.
  *

@@ -69,16 +69,28 @@ static void tell_log(const struct invocation *inv, const char *type, const struc
         invocation_log(inv, type, (struct str){t->bytes, t->len});
 }
 
+static void add_memory(struct text *t, const char *what, const struct verdict_facts *facts)
+{
+    char limit[UNITS_TEXT_MAX];
+    units_format_size(facts->version->settings.memory_bytes, limit);
+    add(t, "%s: the limit 'memory' is %s", what, limit);
+    if (facts->memory_peak_bytes)
+        add(t, ", the peak was %.1fM", (double)facts->memory_peak_bytes / 1048576);
+    if (facts->shmem_bytes)
+        add(t, ", of which %.1fM in /tmp and shared memory", (double)facts->shmem_bytes / 1048576);
+}
+
+void verdict_print_memory(const struct verdict_facts *facts, const char *what, char *out, size_t cap)
+{
+    struct text t = {.len = 0};
+    add_memory(&t, what, facts);
+    snprintf(out, cap, "%s", t.bytes);
+}
+
 void verdict_out_of_memory(struct invocation *inv, const struct verdict_facts *facts)
 {
     struct text t = {.len = 0};
-    char limit[UNITS_TEXT_MAX];
-    units_format_size(facts->version->settings.memory_bytes, limit);
-    add(&t, "out of memory: the limit 'memory' is %s", limit);
-    if (facts->memory_peak_bytes)
-        add(&t, ", the peak was %.1fM", (double)facts->memory_peak_bytes / 1048576);
-    if (facts->shmem_bytes)
-        add(&t, ", of which %.1fM in /tmp and shared memory", (double)facts->shmem_bytes / 1048576);
+    add_memory(&t, "out of memory", facts);
     invocation_log(inv, "OutOfMemory", (struct str){t.bytes, t.len});
     end_with(inv, INVOCATION_OUT_OF_MEMORY, 502, "OutOfMemory", &t);
 }

@@ -310,6 +310,18 @@ int cgroup_verify_member(const struct cgroup *g, int pid, struct err *e)
     return 0;
 }
 
+int cgroup_verify_dead(const struct cgroup *g, int pid, struct err *e)
+{
+    char path[48], text[8192];
+    fmt_to(path, sizeof(path), "/proc/%d/cgroup", pid);
+    ssize_t n = fd_read_file_at(AT_FDCWD, path, text, sizeof(text), e);
+    if (n < 0)
+        return (int)n;
+    if (g->in_v2 && !line_names_group(g, text, 0))
+        return err_say(e, EPERM, "process %d was not in cgroup '%s' of the unified hierarchy", pid, g->name);
+    return 0;
+}
+
 /* ---- out of memory ---- */
 
 int cgroup_oom_fd(struct cgroup *g, bool *ret_priority)

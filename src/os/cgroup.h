@@ -14,7 +14,8 @@
  * So on hybrid hosts, where the unified hierarchy limits nothing, a child's group is a threaded one beneath its template's: it can be frozen, and
  * cgroup.kill of the template's takes it along. It has no cgroup.kill of its own, so a child is killed through its lists, its pids limit set to 0 first.
  * On v2, where the limits are, only cgroup.procs will do, and children have to be forked ahead of need.
- * Making and removing a child's groups costs 350 us of processor time, most of it in the kernel's workers; having them again (cgroup_renew) 30 us.
+ * Making and removing a child's groups costs 350 us of processor time, most of it in the kernel's workers; having them again
+ * (cgroup_renew) costs two writes, three after a kill through its lists, to files that are open from a group's second child on (cgroup_kept.c).
  */
 #ifndef FAASD_OS_CGROUP_H
 #define FAASD_OS_CGROUP_H
@@ -68,12 +69,15 @@ int cgroup_clone_fd(const struct cgroup *g);
 /* v1 `tasks` files that the child writes "0" to while still single-threaded; opened for the child, close them after the clone with cgroup_close_tasks. */
 int cgroup_open_tasks(const struct cgroup *g, int fds[CGROUP_TASKS_MAX], unsigned *ret_count, struct err *e);
 void cgroup_close_tasks(int fds[CGROUP_TASKS_MAX], unsigned count);
-/* Closes what only the clone needed (cgroup_clone_fd is -1 from then on): a living group costs one descriptor, that of cgroup_oom_fd. */
+/* Closes what only the clone needed (cgroup_clone_fd is -1 from then on): a living group costs one descriptor, that of cgroup_oom_fd. A child's has on v2 that of
+ * memory.peak too, and from its second child on, as one of the 64 that were used last, its attributes and the files by which a child joins: up to 16 more. */
 void cgroup_settle(struct cgroup *g);
 /* Puts a process into the unified or v2 directory where CLONE_INTO_CGROUP could not: slow (an RCU grace period, 15 ms after a pause). */
 int cgroup_attach(struct cgroup *g, int pid, struct err *e);
 /* Whether every line of /proc/PID/cgroup that this group limits or kills by names it. -EPERM with the one that does not. */
 int cgroup_verify_member(const struct cgroup *g, int pid, struct err *e);
+/* The same of a process that ends, or is dead and not waited for yet: v2 and the unified hierarchy still name its group, v1 names the root for all of them. */
+int cgroup_verify_dead(const struct cgroup *g, int pid, struct err *e);
 
 /* Readable (POLLIN for an eventfd, POLLPRI for memory.events) when the OOM killer struck: v1 kills one task only, so the owner answers with cgroup_kill. *ret_priority says which. -1: none. */
 int cgroup_oom_fd(struct cgroup *g, bool *ret_priority);

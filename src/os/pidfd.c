@@ -22,6 +22,11 @@ int pidfd_kill(int pidfd)
     return 0;
 }
 
+bool pidfd_is_reaped(int pidfd)
+{
+    return pidfd_send_signal(pidfd, 0, NULL, 0) < 0 && errno == ESRCH;
+}
+
 bool pidfd_is_dead(int pidfd)
 {
     struct pollfd p = {.fd = pidfd, .events = POLLIN};
@@ -62,7 +67,7 @@ static bool status_of_zombie(int pidfd, pid_t pid, int *ret_status)
         !str_to_u64(str_cut(str_from(last + 1), '\n', &rest, NULL), &status) || status > 0xffff)
         return false;
     /* still not waited for: so the number was its own while we read */
-    if (pidfd_send_signal(pidfd, 0, NULL, 0) < 0)
+    if (pidfd_is_reaped(pidfd))
         return false;
     *ret_status = (int)status;
     return true;

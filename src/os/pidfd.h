@@ -6,8 +6,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-int pidfd_kill(int pidfd);     /* SIGKILL; 0 also when it is dead already, or -errno */
-bool pidfd_is_dead(int pidfd); /* exited, reaped or not */
+int pidfd_kill(int pidfd);       /* SIGKILL; 0 also when it is dead already, or -errno */
+bool pidfd_is_reaped(int pidfd); /* somebody has waited for it: its number may be another's */
+bool pidfd_is_dead(int pidfd);   /* exited, reaped or not */
 /* 1 and the wait status (as waitpid's) when it was reaped; 0 while it runs; or -errno. block: waits for the end. */
 int pidfd_reap(int pidfd, bool block, int *ret_status);
 

@@ -348,7 +348,8 @@ void boxes_kill(struct boxes *b, uint64_t id)
     struct box *x = boxes_find(b, id);
     if (!x)
         return;
-    x->killed = true;
+    /* A child that is dead already has ended by itself, though its parent may not have been looked at yet. */
+    x->killed = !(x->is_child && x->sandbox.pidfd >= 0 && pidfd_is_dead(x->sandbox.pidfd));
     box_kill(x);
     /* Dead in a moment: the gateway gave it up to make room for the next SPAWN, which may come before its pidfd tells. */
     stop_counting(x);

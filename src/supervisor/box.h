@@ -61,6 +61,7 @@ struct box {
     int tmp_fd;  /* v2, a function with a sandbox of its own: its /tmp, while the end may have to be told from it; -1 */
     bool counts; /* against instances_max and memory_budget: the present gateway's */
     bool is_child;
+    unsigned slot;  /* a child's */
     unsigned tries; /* of what the state's timer repeats */
     int status;     /* a child's wait status, or MESSAGE_STATUS_UNKNOWN */
     struct sandbox sandbox;

@@ -35,11 +35,11 @@ struct box_template *box_template_new(const struct message_spawn *m)
 int box_template_remove_spares(struct box *x)
 {
     struct box_template *t = x->as_template;
-    while (t->spare_count > 0) {
-        int r = cgroup_remove(t->spares[t->spare_count - 1]);
+    for (unsigned slot = 0; slot < MESSAGE_SLOTS_MAX; slot++) {
+        int r = t->spares[slot] ? cgroup_remove(t->spares[slot]) : 0;
         if (r < 0)
             return r;
-        t->spare_count--;
+        t->spares[slot] = NULL;
     }
     return 0;
 }
@@ -67,22 +67,32 @@ bool box_child_recycle(struct box *x, const struct cgroup_usage *used)
     if (!template || template->state != BOX_RUNNING)
         return false;
     struct box_template *t = template->as_template;
-    if (t->spare_count == MESSAGE_SLOTS_MAX || cgroup_park(x->sandbox.group, used) < 0)
+    if (t->spares[x->slot] || cgroup_park(x->sandbox.group, used) < 0)
         return false;
-    t->spares[t->spare_count++] = x->sandbox.group;
+    t->spares[x->slot] = x->sandbox.group;
     x->sandbox.group = NULL;
     return true;
 }
 
+/* A process leaves its groups a moment before it can be waited for, and one that its parent does not wait for (SIGCHLD ignored) is dead a moment before the
+ * kernel keeps its status: so the first look may come too early for it. */
+static bool is_settled(struct box *x)
+{
+    if (x->sandbox.pidfd < 0 || x->status != MESSAGE_STATUS_UNKNOWN ||
+        pidfd_read_status(x->sandbox.pidfd, x->sandbox.pid, &x->status))
+        return true;
+    return x->tries > (pidfd_is_dead(x->sandbox.pidfd) ? 0 : BOX_LOOK_DYING_TRIES);
+}
+
 void box_child_look(struct box *x)
 {
-    if (cgroup_is_empty(x->sandbox.group)) {
-        if (x->sandbox.pidfd >= 0 && x->status == MESSAGE_STATUS_UNKNOWN)
-            pidfd_read_status(x->sandbox.pidfd, x->sandbox.pid, &x->status);
+    bool is_empty = cgroup_is_empty(x->sandbox.group);
+    if (is_empty && is_settled(x)) {
         box_end(x, x->status);
         return;
     }
-    box_strike(x);
+    if (!is_empty)
+        box_strike(x);
     unsigned pause_ms = x->tries < 10 ? (unsigned)BOX_LOOK_FIRST_MS << x->tries : BOX_LOOK_MAX_MS;
     x->tries++;
     box_start_timer(x, pause_ms / 1000., 0.);
@@ -117,19 +127,17 @@ static struct cgroup_joiner joiner_of(const struct box *template)
     return (struct cgroup_joiner){.uid = template->host_uid, .gid = template->supervisor->code_owner};
 }
 
-static int take_group(struct box *template, struct cgroup **ret_group, struct err *e)
+static int take_group(struct box *template, unsigned slot, struct cgroup **ret_group, struct err *e)
 {
     struct box_template *t = template->as_template;
-    while (t->spare_count > 0) {
-        struct cgroup *g = t->spares[t->spare_count - 1];
-        bool renewed = cgroup_renew(g, &t->limits) == 0;
-        if (!renewed && cgroup_remove(g) < 0)
-            break; /* somebody is in it who should not be; it goes with the template */
-        t->spare_count--;
-        if (renewed) {
-            *ret_group = g;
-            return 0;
-        }
+    struct cgroup *g = t->spares[slot];
+    bool renewed = g && cgroup_renew(g, &t->limits) == 0;
+    /* one that can't be removed either has somebody in it who should not be: it goes with the template */
+    if (renewed || (g && cgroup_remove(g) == 0))
+        t->spares[slot] = NULL;
+    if (renewed) {
+        *ret_group = g;
+        return 0;
     }
     char name[CGROUP_NAME_MAX];
     fmt_to(name, sizeof(name), "%s-%llu", t->function, (unsigned long long)template->supervisor->boxes.next_serial++);
@@ -137,7 +145,7 @@ static int take_group(struct box *template, struct cgroup **ret_group, struct er
     return cgroup_create_child(template->sandbox.group, name, &t->limits, &who, ret_group, e);
 }
 
-static struct box *child_new(struct box *template, uint64_t id, struct err *e)
+static struct box *child_new(struct box *template, const struct message_prepare *m, struct err *e)
 {
     struct box *x = calloc(1, sizeof(*x));
     if (!x) {
@@ -149,12 +157,13 @@ static struct box *child_new(struct box *template, uint64_t id, struct err *e)
     x->is_child = true;
     x->tmp_fd = -1; /* its template's sandbox keeps it */
     x->status = MESSAGE_STATUS_UNKNOWN;
-    x->id = id;
+    x->id = m->header.id;
+    x->slot = m->slot;
     x->kind = template->kind;
     x->memory_bytes = template->as_template->limits.memory_bytes;
     x->host_uid = template->host_uid;
     x->sandbox = (struct sandbox){.pidfd = -1, .error_fd = -1, .control_fd = -1, .log_fd = -1, .worker_fd = -1};
-    if (take_group(template, &x->sandbox.group, e) < 0) {
+    if (take_group(template, m->slot, &x->sandbox.group, e) < 0) {
         free(x);
         return NULL;
     }
@@ -192,7 +201,7 @@ int boxes_prepare(struct boxes *b, const struct message_prepare *m)
     else if (check_template(template, &e) == 0 &&
              boxes_check_room(b, template->as_template->limits.memory_bytes, false, &e) == 0 &&
              cgroup_freeze(template->sandbox.group, false, &e) == 0)
-        x = child_new(template, m->header.id, &e);
+        x = child_new(template, m, &e);
     if (!x) {
         fail(b, m->header.id, &e);
         return 0;
@@ -243,7 +252,8 @@ int boxes_adopt(struct boxes *b, const struct message_adopt *m)
                           .namespace = &x->parent->as_template->namespace};
     if (r == 0)
         r = claim_check(&claim, &e);
-    bool ended = r == -ESRCH && pidfd >= 0 && cgroup_verify_member(x->sandbox.group, m->pid, &e) == 0;
+    struct err ignored;
+    bool ended = r < 0 && pidfd >= 0 && claim_check_dead(&claim, &ignored) == 0;
     if (r == 0 || ended) {
         x->sandbox.pid = m->pid;
         x->sandbox.pidfd = fd_take(&pidfd);
@@ -252,7 +262,7 @@ int boxes_adopt(struct boxes *b, const struct message_adopt *m)
         adopt(x);
         return 0;
     }
-    if (r != -ESRCH)
+    if (r != -ESRCH && !ended)
         log_error("a template's child is not what it is said to be: %s; its group is killed fn=%s template=%d", e.text,
                   x->parent->as_template->function, x->parent->sandbox.pid);
     box_kill(x);

@@ -10,6 +10,8 @@ enum {
     BOX_LOOK_FIRST_MS = 1,
     BOX_LOOK_ALONE_MS = 20, /* a killed process takes some ms to die on a busy host */
     BOX_LOOK_MAX_MS = 1000,
+    BOX_LOOK_DYING_TRIES =
+        7, /* 1 + 2 + ... + 64 ms: then a process that has left its groups and does not die is nobody's to wait for */
 };
 
 /* What the check from outside needs, kept until it has been made. */
@@ -29,9 +31,9 @@ struct box_template {
     char function[SETTINGS_NAME_MAX];
     struct list children; /* struct box.sibling */
     struct claim_namespace namespace;
-    /* Groups of children that have ended, for the next ones. Owned. */
+    /* By slot: the groups of the last child in it, for the next one. Owned; NULL: none. A dead child that its template has not waited for yet still counts in
+     * them, so nobody gets them before that. */
     struct cgroup *spares[MESSAGE_SLOTS_MAX];
-    unsigned spare_count;
 };
 void box_trial_free(struct box_trial *t); /* NULL is fine */
 

@@ -10,7 +10,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { STATUS_BYTES = 8192, STAT_BYTES = 1024, STAT_STARTTIME = 22, OTHERS_MAX = 256 };
+enum {
+    STATUS_BYTES = 8192,
+    STAT_BYTES = 1024,
+    STAT_FLAGS = 9,
+    STAT_STARTTIME = 22,
+    PF_EXITING = 4 /* linux/sched.h */,
+    OTHERS_MAX = 256
+};
 
 static int deny(struct err *e, const struct claim *c, const char *what)
 {
@@ -28,18 +35,24 @@ static int read_proc(pid_t pid, const char *file, char *out, size_t cap)
     return n < 0 ? -error : (int)n;
 }
 
-/* Clock ticks since boot, 0 when it is gone. Fields are counted from the end of the name, which may hold anything (proc(5)). */
-static uint64_t start_time(pid_t pid)
+/* Field `number` of /proc/PID/stat, 0 when it is gone. Fields are counted from the end of the name, which may hold anything (proc(5)). */
+static uint64_t read_stat(pid_t pid, int number)
 {
     char text[STAT_BYTES];
     const char *name_end = read_proc(pid, "stat", text, sizeof(text)) > 0 ? strrchr(text, ')') : NULL;
     if (!name_end)
         return 0;
     struct str rest = str_from(name_end + 1), field = {0};
-    for (int i = 2; i <= STAT_STARTTIME && (i == 2 || rest.n); i++)
+    for (int i = 2; i <= number && (i == 2 || rest.n); i++)
         field = str_cut(rest, ' ', &rest, NULL);
-    uint64_t ticks;
-    return str_to_u64(field, &ticks) ? ticks : 0;
+    uint64_t value;
+    return str_to_u64(field, &value) ? value : 0;
+}
+
+/* In clock ticks since boot. */
+static uint64_t start_time(pid_t pid)
+{
+    return read_stat(pid, STAT_STARTTIME);
 }
 
 static int check_place(const struct claim *c, struct err *e)
@@ -146,6 +159,22 @@ int claim_check(const struct claim *c, struct err *e)
         r = check_status(c, e);
     /* Alive now means that all of it was read from this process, not from a later one of the same number. */
     if (pidfd_is_dead(c->pidfd))
+        return err_set(e, ESRCH, "look at process %d", c->pid);
+    return r;
+}
+
+int claim_check_dead(const struct claim *c, struct err *e)
+{
+    char status[STATUS_BYTES];
+    int n = read_proc(c->pid, "status", status, sizeof(status));
+    if (n < 0)
+        return err_set(e, n == -ENOENT ? ESRCH : -n, "read the status of process %d", c->pid);
+    if (!ids_are(status_field(status, "Uid"), c->host_uid))
+        return deny(e, c, "has other ids than the template");
+    int r = cgroup_verify_dead(c->group, c->pid, e);
+    bool ends = read_stat(c->pid, STAT_FLAGS) & PF_EXITING;
+    /* Not waited for by now: so all of it was read from this process. */
+    if (r == 0 && (!ends || pidfd_is_reaped(c->pidfd)))
         return err_set(e, ESRCH, "look at process %d", c->pid);
     return r;
 }

@@ -27,5 +27,8 @@ struct claim {
 /* It is in each of its groups, and nobody else is who was there before it (it may have started processes meanwhile, with its first request); it is
  * in the template's pid namespace, has its id, no capability, no_new_privs and a filter. -EPERM with what is wrong, -ESRCH when it is dead. */
 int claim_check(const struct claim *c, struct err *e);
+/* It is ending or dead, nobody has waited for it yet, and it has the template's id, which no process of another sandbox has, and ends in the child's unified group
+ * (where there is one: v1 hierarchies forget who ends). Otherwise -EPERM, or -ESRCH when it does not end or nothing is left of it. */
+int claim_check_dead(const struct claim *c, struct err *e);
 
 #endif

@@ -105,6 +105,9 @@ struct message_spawned {
 struct message_prepare {
     struct message_header header; /* id: the child's */
     uint64_t template;            /* the instance it will be forked from */
+    uint32_t
+        slot; /* below MESSAGE_SLOTS_MAX: whose groups it gets are those of the slot's last child, which its template waits for before it forks */
+    uint32_t reserved;
 };
 
 struct message_adopt {
@@ -121,8 +124,8 @@ struct message_failed {
 
 struct message_exited {
     struct message_header header;
-    /* Wait status of init; of a child that was adopted, its own, MESSAGE_STATUS_UNKNOWN where the kernel keeps none (before 6.15, when the template has
-     * waited for it already) or nobody was adopted. */
+    /* Wait status of init; of a child whose ADOPT came, its own. MESSAGE_STATUS_UNKNOWN when none came, or the child was waited for before it could be read and
+     * the kernel keeps none (before 6.15): faasd's templates wait for a child only when its slot is used again. */
     int32_t status;
     uint32_t oom_kills;   /* 0: memory was not the reason */
     uint32_t pids_denied; /* forks refused at the pids limit */

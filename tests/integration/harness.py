@@ -9,7 +9,6 @@ import http.client
 import json
 import os
 import pathlib
-import platform
 import re
 import shutil
 import signal
@@ -30,10 +29,8 @@ EXAMPLES = REPO / "examples"
 # How many times slower than a machine of its own an emulated one is: bounds of time, and nothing else, are multiplied by it.
 SLOW = float(os.environ.get("FAASD_TEST_SLOW", "1"))
 DEADLINE = 30.0 * SLOW
-# What depends on the kernel: Landlock's scopes keep children of one template apart, below ABI 6 each has one at a time (landlock_create_ruleset(2)); a process that is
-# nobody's child tells its wait status by its pidfd since 6.15.
+# What depends on the kernel: Landlock's scopes keep children of one template apart, below ABI 6 each has one at a time (landlock_create_ruleset(2)).
 SEPARABLE = ctypes.CDLL(None).syscall(444, None, 0, 1) >= 6
-TELLS_EXIT = tuple(map(int, re.match(r"(\d+)\.(\d+)", platform.release()).groups())) >= (6, 15)
 
 
 def within(seconds):

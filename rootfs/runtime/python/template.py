@@ -133,11 +133,13 @@ def serve(worker):
     if is_request(receiver):
         receiver.detach()
         return
-    child_end = _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)  # the kernel reaps
+    child_end = _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # it wakes nobody
+    children = {}
     while True:
         order = read_order(receiver)
         if order is None:
             os._exit(0)
+        wait_for_last(children, order.slot)
         worker.forking = True
         try:
             pid = os.fork()
@@ -151,7 +153,19 @@ def serve(worker):
                 _signal.signal(_signal.SIGCHLD, child_end)
             child.become(worker, receiver, order)
             return
+        children[order.slot] = pid
         order.close()
+
+
+def wait_for_last(children, slot):
+    """Until it is waited for a dead child's status can be read by who looks for it from outside. That has happened when its slot is given to another. One that is
+    still ending then is kept by its own number."""
+    for place, pid in list(children.items()):
+        if (place == slot or place == ("late", pid)) and os.waitpid(pid, os.WNOHANG)[0]:
+            del children[place]
+    if slot in children:
+        pid = children.pop(slot)
+        children["late", pid] = pid
 
 
 def is_request(receiver):

@@ -467,6 +467,7 @@ static void after_a_crash_the_process_is_judged_and_started_again(void **state)
     publish(&s);
     request("");
     struct peer p = start_node();
+    take_request(&p);
     say_worker_exited(&p, 3 << 8);
     expect(MESSAGE_USAGE);
     assert_int_equal(answer_count, 0);
@@ -507,6 +508,7 @@ static void after_out_of_memory_the_sandbox_is_replaced(void **state)
     publish(&s);
     request("");
     struct peer p = start_node();
+    take_request(&p);
     say_worker_exited(&p, SIGKILL);
     expect(MESSAGE_USAGE);
     tell_usage(p.id, 1);
@@ -529,7 +531,7 @@ static void a_process_that_does_not_end_takes_its_sandbox_along(void **state)
     pass(0.1);
     fd_close(&p.control); /* init is gone */
     turn();
-    pass(0.1);
+    pass(0.25);
     expect_kill(&p);
     assert_int_equal(answers[0].status, 504);
 }
@@ -542,6 +544,7 @@ static void processes_lost_over_and_over_fall_under_the_backoff(void **state)
     request("");
     struct peer p = start_node();
     for (int i = 0; i < POLICY_FREE_FAILURES; i++) {
+        take_request(&p);
         say_worker_exited(&p, 1 << 8);
         expect(MESSAGE_USAGE);
         tell_usage(p.id, 0);
@@ -549,6 +552,7 @@ static void processes_lost_over_and_over_fall_under_the_backoff(void **state)
         say_ready(&p, NULL);
         request("");
     }
+    take_request(&p);
     say_worker_exited(&p, 1 << 8);
     expect(MESSAGE_USAGE);
     tell_usage(p.id, 0);

@@ -384,6 +384,14 @@ static void a_child_needs_a_template_and_a_process(void **state)
     r.prepare.template = 0;
     assert_int_equal(judge(&r), REQUEST_BAD);
     r.prepare.template = 7;
+    r.prepare.slot = MESSAGE_SLOTS_MAX - 1;
+    assert_int_equal(judge(&r), REQUEST_OK);
+    r.prepare.slot = MESSAGE_SLOTS_MAX;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r.prepare.slot = 0;
+    r.prepare.reserved = 1;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r.prepare.reserved = 0;
     r.header.id = 0;
     assert_int_equal(judge(&r), REQUEST_BAD);
     r = (union request){
