@@ -46,7 +46,7 @@ enum instance_state {
 };
 
 enum { INSTANCE_RESET_MS = 5000, INSTANCE_JUDGE_MS = 2000, INSTANCE_STOP_MS = 2000, INSTANCE_EOF_GRACE_MS = 50 };
-enum { INSTANCE_FAULT_TYPE_MAX = 129 };
+enum { INSTANCE_FAULT_TYPE_MAX = 129, INSTANCE_END_MAX = ERR_TEXT_MAX + LINE_READER_TAIL + 8 };
 
 /* Why it is being stopped, or its process ended; decides what its request is told. The first reason stands. */
 enum instance_doom {
@@ -86,7 +86,7 @@ extern const struct driver driver_exec;
 extern const struct driver driver_native;   /* native, python and node: frames */
 extern const struct driver driver_provided; /* the Lambda Runtime API */
 
-/* What a failed initialisation said about itself. */
+/* What a failed initialisation said about itself, or how it ended. */
 struct instance_fault {
     struct str type; /* one word shorter than INSTANCE_FAULT_TYPE_MAX; checked by whoever reports it */
     struct str message;
@@ -121,6 +121,7 @@ struct instance {
     uint32_t oom_seen, pids_seen; /* of earlier requests, so that a failure is blamed on its own */
     struct buf fault_bytes;       /* owned: what `fault` points into */
     struct instance_fault fault;  /* what a failed initialisation said; type.n 0 = nothing */
+    struct buf end; /* owned: why it never became ready when it did not say so itself, with the end of its log */
 
     struct line_reader log;      /* init's and a worker's stdout and stderr */
     struct exec_channel channel; /* init's control socket */

@@ -130,13 +130,13 @@ void instance_on_usage(struct instance *i, const struct message_exited *m)
 /* ---- the end of it all ---- */
 
 /* The supervisor holds nothing of it any more. */
-static void go(struct instance *i, bool failed_start, const struct err *why)
+static void go(struct instance *i, bool failed_start, const struct err *why, const struct instance_fault *said)
 {
     instance_set_state(i, INSTANCE_GONE);
     ev_timer_stop(i->gateway->loop, &i->timer);
     link_unregister(i->gateway->link, &i->waiter);
     if (i->on_trial)
-        instance_tell_trial(i, why);
+        instance_tell_trial(i, why, said);
     pool_on_instance_gone(i->pool, i, failed_start);
 }
 
@@ -151,34 +151,55 @@ static void explain_out_of_memory(struct instance *i, const struct message_exite
                  (double)m->shmem_bytes / 1048576);
 }
 
-/* Why it never became ready, as the deployer and those who waited for it are told. */
-static void explain_failed_start(struct instance *i, const struct message_exited *m)
+/* The last line of several is what an interpreter says in short. */
+static struct str last_line(struct str text)
+{
+    for (size_t k = text.n; k > 0; k--)
+        if (text.p[k - 1] == '\n')
+            return str_skip(text, k);
+    return text;
+}
+
+/* doom_text is for our own log, one line; `end` for the deployer and those who waited for it. */
+static void explain_end(struct instance *i, const struct message_exited *m)
 {
     char how[ERR_TEXT_MAX];
     char tail[LINE_READER_TAIL];
-    if (m->oom_kills) {
-        explain_out_of_memory(i, m);
-        return;
-    }
-    if (i->fault.type.n)
-        return; /* it said so itself, and doom_text repeats it */
     describe_end(i, m, how);
     struct str said = line_reader_tail(&i->log, tail);
+    struct str line = last_line(said);
     if (said.n)
-        snprintf(i->doom_text, sizeof(i->doom_text), "%.120s: %.*s", how, said.n < 120 ? (int)said.n : 120, said.p);
+        snprintf(i->doom_text, sizeof(i->doom_text), "%.120s: %.*s", how, line.n < 120 ? (int)line.n : 120, line.p);
     else
         snprintf(i->doom_text, sizeof(i->doom_text), "%s", how);
+    /* Without memory for it doom_text must do. */
+    if (said.n && buf_addf(&i->end, "%s:%s%.*s", how, line.n < said.n ? "\n" : " ", (int)said.n, said.p) < 0)
+        i->end.len = 0;
 }
 
-/* What did not say itself why it failed: deploy answers with what stands before the colon. */
-static void print_failed_start(const struct instance *i, const struct message_exited *m, struct err *ret_why)
+/* Why it never became ready. */
+static void explain_failed_start(struct instance *i, const struct message_exited *m)
+{
+    if (m->oom_kills)
+        explain_out_of_memory(i, m);
+    else if (i->fault.type.n == 0) /* else it said so itself, and doom_text repeats it */
+        explain_end(i, m);
+}
+
+/* In one line, behind the type of the error, and whole. */
+static void print_failed_start(const struct instance *i, const struct message_exited *m, struct err *ret_why,
+                               struct instance_fault *ret_said)
 {
     const char *type = m->oom_kills ? "OutOfMemory" : i->doom == INSTANCE_TIMED_OUT ? "Timeout" : "FunctionCrashed";
     const char *text = i->doom_text[0] ? i->doom_text : "it ended before it was ready";
-    if (i->fault.type.n && !m->oom_kills)
+    if (i->fault.type.n && !m->oom_kills) {
+        *ret_said = i->fault;
         err_say(ret_why, ECHILD, "%s", text);
-    else
-        err_say(ret_why, ECHILD, "%s: %s", type, text);
+        return;
+    }
+    *ret_said =
+        (struct instance_fault){.type = str_from(type), .message = i->end.len ? buf_str(&i->end) : str_from(text)};
+    err_say(ret_why, ECHILD, "%s: %s", type, text);
 }
 
 /* The supervisor's message can overtake what the worker had sent before: a reply, or an error that says more than its end does. */
@@ -211,8 +232,9 @@ void instance_on_exited(struct instance *i, const struct message_exited *m)
     else if (instance_is_child(i) && crashed && !m->oom_kills)
         template_child_crashed(i, m->status);
     struct err why;
-    print_failed_start(i, m, &why);
-    go(i, failed_start, &why);
+    struct instance_fault said;
+    print_failed_start(i, m, &why, &said);
+    go(i, failed_start, &why, &said);
 }
 
 void instance_on_spawn_failed(struct instance *i, const struct message_failed *m)
@@ -225,5 +247,5 @@ void instance_on_spawn_failed(struct instance *i, const struct message_failed *m
         i->invocation = NULL;
         invocation_fail(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", "%s", m->error.text);
     }
-    go(i, true, &m->error);
+    go(i, true, &m->error, NULL);
 }

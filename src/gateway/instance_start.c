@@ -132,6 +132,7 @@ static void init(struct instance *i, struct gateway *g, const struct instance_op
     i->waiter.on_message = on_message;
     link_register(g->link, &i->waiter);
     line_reader_init(&i->log, g, o->function->name, i->waiter.id);
+    buf_init(&i->end, INSTANCE_END_MAX);
     line_reader_init(&i->channel.log, g, o->function->name, i->waiter.id);
     i->driver->init(i);
 }
@@ -165,6 +166,7 @@ void instance_free(struct instance *i)
     exec_channel_fini(&i->channel);
     line_reader_fini(&i->log);
     buf_fini(&i->fault_bytes);
+    buf_fini(&i->end);
     version_put(i->version);
     function_put(i->function); /* may free the pool */
     free(i);

@@ -7,6 +7,7 @@
 #include "gateway/runtime.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static bool holds_memory(enum instance_state s)
@@ -346,25 +347,30 @@ bool pool_on_process_lost(struct pool *p, struct instance *i)
     return !i->counted || count_failure(p) == 0;
 }
 
+static const char FAILED_START[] = "the function could not be started: ";
+
 /* Nothing of this function lives or starts: whoever waits is told why, rather than left to wait for a start that fails again. */
 static void fail_queue(struct pool *p, const struct instance *i)
 {
     struct invocation *inv;
     char type[INSTANCE_FAULT_TYPE_MAX];
+    char ended[sizeof(FAILED_START) + INSTANCE_END_MAX];
     bool said = i->fault.type.n && str_copy(i->fault.type, type, sizeof(type));
     struct invocation_failure f = {.outcome = INVOCATION_FUNCTION_ERROR,
                                    .status = 500,
                                    .type = type,
                                    .message = i->fault.message,
                                    .trace = i->fault.trace};
+    if (!said) {
+        struct str how = i->end.len ? buf_str(&i->end) : str_from(i->doom_text);
+        snprintf(ended, sizeof(ended), "%s%.*s", FAILED_START, (int)how.n, how.p);
+        f = (struct invocation_failure){
+            .outcome = INVOCATION_CRASHED, .status = 502, .type = "FunctionCrashed", .message = str_from(ended)};
+    }
     while ((inv = pool_dequeue(p))) {
-        if (said) {
-            invocation_end_failure(inv, &f);
-            continue;
-        }
-        invocation_log(inv, "FunctionCrashed", str_from(i->doom_text));
-        invocation_fail(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", "the function could not be started: %s",
-                        i->doom_text);
+        if (!said)
+            invocation_log(inv, "FunctionCrashed", str_from(i->doom_text));
+        invocation_end_failure(inv, &f);
     }
 }
 

@@ -5,6 +5,7 @@
 const TYPE_MAX = 128;
 const MESSAGE_MAX = 32768;
 const TRACE_LINES_MAX = 100;
+const TRACE_HEAD_MAX = 20; // of a long message, which is told in full beside it
 const TRACE_LINE_MAX = 1000;
 const HERE = __dirname + '/';
 
@@ -38,10 +39,13 @@ function isError(value) {
   return value instanceof Error || (typeof value === 'object' && value !== null && typeof read(value, 'stack') === 'string');
 }
 
+// Its name and message, then the places, as `stack` has them; not those of this program and of node's loader that it went through.
 function traceOf(error) {
   const stack = read(error, 'stack');
   if (typeof stack !== 'string') return [];
-  const lines = stack.split('\n').filter((line) => !(line.startsWith('    at ') && line.includes(HERE)));
+  const lines = stack.split('\n').filter((line) => !(line.startsWith('    at ') && (line.includes(HERE) || line.includes('node:internal/modules/'))));
+  const places = lines.findIndex((line) => line.startsWith('    at '));
+  if (places > TRACE_HEAD_MAX) lines.splice(TRACE_HEAD_MAX, places - TRACE_HEAD_MAX, `... ${places - TRACE_HEAD_MAX} lines left out ...`);
   return lines.slice(0, TRACE_LINES_MAX).map((line) => line.slice(0, TRACE_LINE_MAX));
 }
 
