@@ -53,6 +53,17 @@ def test_so_are_those_of_node(faasd, tmp_path, file, text):
     assert f"/var/task/{file}:1:" in said and f"/var/task/{file}:2:1" in said.splitlines()[-1]
 
 
+@pytest.mark.parametrize("files,place", [
+    ({"app.py": b"x = 1\ny = '\0'\n"}, "/var/task/app.py, line 2"),
+    ({"app.py": b"import pkg.part\ndef handler(e): pass\n", "pkg/__init__.py": b"", "pkg/part.py": "x = 1\n".encode("utf-16-le")}, "/var/task/pkg/part.py, line 1"),
+])
+def test_a_python_file_with_a_nul_byte_is_named(faasd, tmp_path, files, place):
+    for name, data in files.items():
+        write(tmp_path / name, data)
+    said = refuse(faasd, "nul", tmp_path, "--runtime", "python", "--handler", "app.handler")
+    assert f"Runtime.UserCodeSyntaxError: Syntax error in module 'app': source code string cannot contain null bytes ({place}: is it UTF-16?" in said, said
+
+
 # ---- what only its log says ----
 
 WORKER = """#!/usr/bin/python3

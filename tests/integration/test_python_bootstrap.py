@@ -692,6 +692,37 @@ def test_randomness_is_fresh_in_every_child(template):
         assert len(set(column)) == 50
 
 
+@pytest.mark.parametrize("used_in_init", ["import uuid; first = uuid.uuid1(); node = uuid.getnode()", "from uuid import uuid1; first = uuid1()",
+                                          "import _uuid; first = _uuid.generate_time_safe()", "import uuid", "first = 1"])
+def test_time_based_uuids_of_children_differ_however_they_began(template, used_in_init):
+    """Made as fast as they can be, so that the clocks of several stand at the same tick or nearly so."""
+    worker = template(f"""
+        {used_in_init}
+        def handler(event):
+            import uuid
+            return [str(uuid.uuid1()) for _ in range(20)]
+        """)
+    children = [worker.fork(random=bytes(32)) for _ in range(50)]
+    for child in children:
+        child.send_invoke({})
+    made = [child.read().json() for child in children]
+    for child in children:
+        child.close()
+    assert len({text for of_one in made for text in of_one}) == 50 * 20
+    if "uuid1" in used_in_init:
+        assert len({text[-12:] for of_one in made for text in of_one}) == 50, "a node for each"
+
+
+def test_the_clocks_of_newer_uuids_are_set_back_as_well(template):
+    worker = template("""
+        import uuid
+        uuid._last_timestamp_v6, uuid._last_timestamp_v7, uuid._last_counter_v7 = 6, 7, 8
+        def handler(event):
+            return [uuid._last_timestamp_v6, uuid._last_timestamp_v7, uuid._last_counter_v7, uuid._last_timestamp]
+        """)
+    assert worker.fork().call() == [None, None, 0, None]
+
+
 def test_numpys_global_generator_is_fresh_as_well(template):
     worker = template({"app.py": "import numpy.random\ndef handler(event):\n    return numpy.random.seeds\n",
                        "numpy/__init__.py": "", "numpy/random.py": "seeds = []\ndef seed(values):\n    seeds.append(values)\n"})
