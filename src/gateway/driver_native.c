@@ -18,7 +18,7 @@
 enum {
     FIELDS_OUT_MAX = 65536, /* header lines of a reply */
     /* Request fields: the head is at most 64 KiB, plus "http." and two NULs for each of 128, plus our own. */
-    FIELDS_IN_MAX = 65536 + 128 * 8 + 512,
+    FIELDS_IN_MAX = 65536 + 128 * 8 + 512 + LAMBDA_CONTEXT_ARN_MAX + LAMBDA_CONTEXT_CLIENT_MAX,
 };
 
 /* ---- ready ---- */
@@ -334,6 +334,7 @@ static void add_pair(struct pairs *p, const char *prefix, struct str name, struc
 static void deliver(struct instance *i, struct invocation *inv)
 {
     static char bytes[FIELDS_IN_MAX];
+    static char context[LAMBDA_CONTEXT_CLIENT_MAX];
     const struct exchange *x = inv->exchange;
     const struct http1_request *q = x->request;
     struct pairs p = {.bytes = bytes, .len = 0};
@@ -341,6 +342,10 @@ static void deliver(struct instance *i, struct invocation *inv)
     add_pair(&p, "", STR_LITERAL("method"), q->method);
     add_pair(&p, "", STR_LITERAL("path"), inv->path);
     add_pair(&p, "", STR_LITERAL("query"), q->query);
+    add_pair(&p, "", STR_LITERAL("function_arn"), str_from(i->arn));
+    struct str client = lambda_context_read_client(q, context);
+    if (client.n)
+        add_pair(&p, "", STR_LITERAL("client_context"), client);
     for (unsigned k = 0; k < q->field_count; k++)
         add_pair(&p, "http.", q->fields[k].name, q->fields[k].value);
 

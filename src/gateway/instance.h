@@ -27,6 +27,7 @@
 
 #include "gateway/exec_channel.h"
 #include "gateway/invocation.h"
+#include "gateway/lambda_context.h"
 #include "gateway/link.h"
 #include "gateway/native_channel.h"
 #include "gateway/pool.h"
@@ -100,6 +101,7 @@ struct instance {
     struct version *version;   /* counted */
     struct gateway *gateway;
     const struct driver *driver;
+    char arn[LAMBDA_CONTEXT_ARN_MAX]; /* its function's name, as contexts tell it */
     enum instance_state state;
     struct list link;           /* struct pool.idle, .trials or .others */
     struct list host_idle_link; /* struct host.idle, while IDLE and counted */
