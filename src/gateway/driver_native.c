@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/fdio.h"
 #include "base/log.h"
+#include "base/units.h"
 #include "codec/json_check.h"
 #include "gateway/cgi.h"
 #include "gateway/event.h"
@@ -129,6 +130,14 @@ static bool has_ended(const struct instance *i)
     return i->failed.head.type == INIT_WORKER_EXITED || i->doom != INSTANCE_NOT_DOOMED;
 }
 
+static void refuse_long_reply(struct instance *i, size_t size)
+{
+    char limit[UNITS_TEXT_MAX];
+    units_format_size(i->gateway->config->reply_bytes_max, limit);
+    instance_give_up(i, INSTANCE_BAD_REPLY, "the reply has %zu bytes, longer than the limit 'reply_bytes' (%s)", size,
+                     limit);
+}
+
 static void on_reply(void *owner, const struct faasd_reply_head *head, struct str pairs, struct str body)
 {
     static char fields[FIELDS_OUT_MAX];
@@ -140,10 +149,12 @@ static void on_reply(void *owner, const struct faasd_reply_head *head, struct st
     const char *fault = build_fields(i->version, pairs, fields, &len, &has_type);
     if (!fault && (head->status < 200 || head->status > 599 || head->reserved))
         fault = "the reply's status is not a number from 200 to 599";
-    if (!fault && body.n > i->gateway->config->reply_bytes_max)
-        fault = "the reply is longer than the limit 'reply_bytes'";
     if (fault) {
         instance_give_up(i, INSTANCE_BAD_REPLY, "%s", fault);
+        return;
+    }
+    if (body.n > i->gateway->config->reply_bytes_max) {
+        refuse_long_reply(i, body.n);
         return;
     }
     struct invocation_reply reply = {

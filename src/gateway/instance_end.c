@@ -37,6 +37,15 @@ static bool tells_status(const struct message_exited *m)
     return !(m->killed && WIFSIGNALED(m->status) && WTERMSIG(m->status) == SIGKILL);
 }
 
+/* Of a process that owed something: an exit with status 0 would otherwise read as if all were well. */
+static void describe_worker(const struct instance *i, int wait_status, char out[ERR_TEXT_MAX])
+{
+    char status[VERDICT_STATUS_MAX];
+    verdict_print_status(wait_status, status);
+    const char *when = wait_status != 0 ? "" : i->ready_ns ? " before it answered" : " before it was ready";
+    snprintf(out, ERR_TEXT_MAX, "the worker %s%s", status, when);
+}
+
 /* How it ended, for people: its worker's status where init, or for a child the supervisor, could tell it. */
 static void describe_end(const struct instance *i, const struct message_exited *m, char out[ERR_TEXT_MAX])
 {
@@ -46,11 +55,9 @@ static void describe_end(const struct instance *i, const struct message_exited *
         snprintf(out, ERR_TEXT_MAX, "the handler '%.100s' can't be executed: %s", i->version->settings.handler,
                  name ? name : "?");
     } else if (i->failed.head.type == INIT_WORKER_EXITED) {
-        verdict_print_status(i->failed.status, status);
-        snprintf(out, ERR_TEXT_MAX, "the worker %s", status);
+        describe_worker(i, i->failed.status, out);
     } else if (instance_is_child(i) && tells_status(m)) {
-        verdict_print_status(m->status, status);
-        snprintf(out, ERR_TEXT_MAX, "the worker %s", status);
+        describe_worker(i, m->status, out);
     } else if (i->doom != INSTANCE_NOT_DOOMED) {
         snprintf(out, ERR_TEXT_MAX, "%s", i->doom_text);
     } else if (instance_is_child(i)) {
@@ -146,7 +153,7 @@ static void explain_out_of_memory(struct instance *i, const struct message_exite
     units_format_size(i->version->settings.memory_bytes, limit);
     int n =
         snprintf(i->doom_text, sizeof(i->doom_text), "out of memory while starting: the limit 'memory' is %s", limit);
-    if (m->shmem_bytes)
+    if (m->shmem_bytes >= VERDICT_SHMEM_TOLD)
         snprintf(i->doom_text + n, sizeof(i->doom_text) - (size_t)n, ", of which %.1fM was in /tmp and shared memory",
                  (double)m->shmem_bytes / 1048576);
 }

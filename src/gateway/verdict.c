@@ -77,7 +77,7 @@ void verdict_out_of_memory(struct invocation *inv, const struct verdict_facts *f
     add(&t, "out of memory: the limit 'memory' is %s", limit);
     if (facts->memory_peak_bytes)
         add(&t, ", the peak was %.1fM", (double)facts->memory_peak_bytes / 1048576);
-    if (facts->shmem_bytes)
+    if (facts->shmem_bytes >= VERDICT_SHMEM_TOLD)
         add(&t, ", of which %.1fM in /tmp and shared memory", (double)facts->shmem_bytes / 1048576);
     invocation_log(inv, "OutOfMemory", (struct str){t.bytes, t.len});
     end_with(inv, INVOCATION_OUT_OF_MEMORY, 502, "OutOfMemory", &t);

@@ -26,7 +26,10 @@ void verdict_out_of_memory(struct invocation *inv, const struct verdict_facts *f
 void verdict_bad_reply(struct invocation *inv, const char *fault);
 void verdict_timeout(struct invocation *inv, const struct verdict_facts *facts);
 
-enum { VERDICT_STATUS_MAX = 96 };
+enum {
+    VERDICT_STATUS_MAX = 96,
+    VERDICT_SHMEM_TOLD = 1 << 19 /* less of the memory in /tmp is not why it was used up */
+};
 /* "exited with status 3", "was killed by signal 11 (SIGSEGV)" */
 void verdict_print_status(int wait_status, char out[VERDICT_STATUS_MAX]);
 

@@ -30,8 +30,10 @@ def wait_for_log(faasd, name, request, text):
 
 ENDS = {
     "exits": ("import os\ndef handler(e, c):\n  if e: os._exit(3)", "FunctionCrashed", "the worker exited with status 3"),
+    "leaves": ("import os\ndef handler(e, c):\n  if e: os._exit(0)", "FunctionCrashed", "the worker exited with status 0 before it answered"),
     "hangs": ("import time\ndef handler(e, c):\n  if e: time.sleep(60)", "Timeout", "the limit 'timeout' is 1s"),
-    "too-long": ("def handler(e, c): return 'x' * (7 << 20) if e else None", "BadReply", "longer than the limit 'reply_bytes'"),
+    "too-long": ("def handler(e, c): return 'x' * (7 << 20) if e else None", "BadReply", "longer than the limit 'reply_bytes' (6M)"),
+    "bit-too-long": ("def handler(e, c): return 'x' * (6 << 20) if e else None", "BadReply", "the reply has 6291458 bytes, longer than the limit 'reply_bytes' (6M)"),
     "forged": (
         "import os, struct\ndef handler(e, c):\n  if e: os.write(220, struct.pack('<IHHQIIII2s', 18, 3, 0, 99, 200, 0, 2, 0, b'hi'))",
         "BadReply",

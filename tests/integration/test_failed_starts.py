@@ -115,7 +115,7 @@ def test_a_caller_that_waited_for_a_start_that_crashes_gets_the_end_of_the_log_t
     with Faasd({"grants": {"mounts": [str(shared)]}}) as faasd:
         faasd.deploy("later", write(tmp_path / "worker", LATER, 0o755), "--runtime", "native", "--mount", f"{shared}:/mnt")
         write(shared / "broken", "")
-        assert faasd.invoke("later").json()["errorMessage"] == "the worker exited with status 0"
+        assert faasd.invoke("later").json()["errorMessage"] == "the worker exited with status 0 before it answered"
         reply = faasd.invoke("later")
     said = reply.json()["errorMessage"]
     assert reply.status == 502 and reply.error == "FunctionCrashed", reply

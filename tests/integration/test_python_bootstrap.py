@@ -280,6 +280,33 @@ def test_the_log_tells_the_cause_as_well(serve):
     assert log.index("KeyError: 'key'") < log.index("direct cause") < log.index("[ERROR] RuntimeError: outer")
 
 
+@pytest.mark.parametrize("handler,kind,message", [
+    ("def handler():\n    pass", "TypeError", "handler() takes 0 positional arguments but 2 were given: a handler is called with (event, context), or"),
+    ("def handler(a, b, c):\n    pass", "TypeError", "missing 1 required positional argument: 'c': a handler is called with (event, context), or"),
+    ("def handler(a, b):\n    raise TypeError('an argument')", "TypeError", "an argument"),
+    ("def handler(event):\n    yield 1", "Runtime.MarshalError", "type generator is not JSON serializable: the handler has a `yield`"),
+    ("async def handler(event):\n    yield 1", "Runtime.MarshalError", "type async_generator is not JSON serializable: the handler has a `yield`"),
+])
+def test_a_handler_that_can_not_be_called_or_yields_says_what_one_looks_like(serve, handler, kind, message):
+    got, said, _ = serve(f"{handler}\n").invoke(1).error
+    assert got == kind and message in said
+    if message == "an argument":
+        assert said == message
+
+
+def test_an_exception_group_names_its_parts(serve):
+    worker = serve("""
+        class Group(Exception):  # as ExceptionGroup, which older Pythons don't have
+            def __init__(self, text, exceptions):
+                super().__init__(text)
+                self.exceptions = exceptions
+        def handler(event):
+            raise Group("many", (ValueError("a"), KeyError("b")) if event else [1])
+        """)
+    assert worker.invoke(1).error[1] == "many; ValueError: a; KeyError: 'b'"
+    assert worker.invoke(0).error[1] == "many"
+
+
 @pytest.mark.parametrize("statement,kind,words", [
     ("import sys; sys.exit(3)", "Runtime.ExitError", "sys.exit(3)"), ("exit(4)", "Runtime.ExitError", "sys.exit(4)"), ("raise SystemExit",
         "Runtime.ExitError", "sys.exit()"), ("raise KeyboardInterrupt",

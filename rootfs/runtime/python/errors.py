@@ -5,6 +5,7 @@ import sys
 
 TYPE_MAX = 128
 MESSAGE_MAX = 32 << 10
+PARTS_MAX = 10  # of an ExceptionGroup
 FRAMES_MAX = 100  # of a deep recursion the two ends are shown
 LINE_MAX = 500
 
@@ -44,11 +45,14 @@ class Report:
         if kind is SystemExit:
             return cls("Runtime.ExitError", f"the handler called sys.exit({exit_status(error)}) instead of returning", trace_of(error))
         message = text_of(error)
+        trace = trace_of(error)
+        if kind is TypeError and not trace and " argument" in message:
+            message += ": a handler is called with (event, context), or with the event alone when it has one parameter"
         if isinstance(error, ImportError):
             from _faasd import advice
 
             message += advice.for_import(error)
-        return cls(name_of(kind), message, trace_of(error), chain_of(error))
+        return cls(name_of(kind), message, trace, chain_of(error))
 
     def send(self, connection, request):
         connection.send_error(request, word(self.kind), encode(self.message[:MESSAGE_MAX]), self._packed_trace())
@@ -94,6 +98,9 @@ def name_of(kind):
 
 def text_of(error):
     try:
+        parts = getattr(error, "exceptions", None)  # of an ExceptionGroup
+        if isinstance(parts, tuple) and all(isinstance(part, BaseException) for part in parts[:PARTS_MAX]):
+            return "; ".join([str(error), *(f"{name_of(type(part))}: {part}" for part in parts[:PARTS_MAX])])
         return str(error)
     except BaseException:  # even a sys.exit() there must not take the answer away
         return f"<{name_of(type(error))} without a text: its __str__ failed>"
