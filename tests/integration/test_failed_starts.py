@@ -49,7 +49,7 @@ def test_what_is_longer_than_the_limit_is_cut_at_a_character_and_says_so(faasd, 
 ])
 def test_so_are_those_of_node(faasd, tmp_path, file, text):
     said = refuse(faasd, "node", write(tmp_path / file, text))
-    assert "TypeError: finding 0\n" in said and "finding 99 (TypeError)\n" in said
+    assert "TypeError: finding 0\n" in said and "finding 99\n    TypeError: finding 0\n" in said
     assert f"/var/task/{file}:1:" in said and f"/var/task/{file}:2:1" in said.splitlines()[-1]
 
 
@@ -62,6 +62,54 @@ def test_a_python_file_with_a_nul_byte_is_named(faasd, tmp_path, files, place):
         write(tmp_path / name, data)
     said = refuse(faasd, "nul", tmp_path, "--runtime", "python", "--handler", "app.handler")
     assert f"Runtime.UserCodeSyntaxError: Syntax error in module 'app': source code string cannot contain null bytes ({place}: is it UTF-16?" in said, said
+
+
+# ---- where it is wrong ----
+
+@pytest.mark.parametrize("files,words", [
+    ({"app.py": "def handler(e, c)\n    return 1\n"}, ["expected ':' (app.py, line 1)", '\n      File "/var/task/app.py", line 1\n        def handler(e, c)\n                         ^\n']),
+    ({"app.py": "import pkg.part\n", "pkg/__init__.py": "", "pkg/part.py": "x = 1\ny = (\n"}, ['\n      File "/var/task/pkg/part.py", line 2\n        y = (\n            ^\n']),
+    ({"app.mjs": "export const handler = (;\n"}, ["SyntaxError: Unexpected token ';' (/var/task/app.mjs:1)", "\n    export const handler = (;\n                            ^\n"]),
+    ({"app.mjs": "import './lib/a.mjs';\nexport const handler = 1;\n", "lib/a.mjs": "import { b } from './b.mjs';\n", "lib/b.mjs": "export const b = 1;\nexport const = 2;\n"},
+     ["(/var/task/lib/b.mjs:2)", "export const = 2;"]),
+    ({"app.cjs": "exports.handler = async () => {\n  return nope(;\n};\n"}, ["SyntaxError: Unexpected token ';' (/var/task/app.cjs:2)", "return nope(;"]),
+])
+def test_a_syntax_error_is_shown_in_its_place(faasd, tmp_path, files, words):
+    for name, text in files.items():
+        write(tmp_path / name, text)
+    said = refuse(faasd, "syntax", tmp_path, "--runtime", "python" if "app.py" in files else "node", "--handler", "app.handler", "--memory", "64M")
+    assert "Runtime.UserCodeSyntaxError" in said
+    for word in words:
+        assert word in said, said
+
+
+@pytest.mark.parametrize("files,words", [
+    ({"app.mjs": "import './util';\n", "util.mjs": ""}, "An import names the file with its extension: util.mjs"),
+    ({"app.mjs": "import data from './data.json';\n", "data.json": "{}"}, "import data from './FILE.json' with { type: 'json' }"),
+    ({"app.cjs": "module.exports = async () => 1;\n"}, "the module is a function itself. Write exports.handler = ..."),
+    ({"app.ts": "export const handler = 1;\n"}, "there is app.ts"),
+])
+def test_what_node_leaves_unsaid_is_said(faasd, tmp_path, files, words):
+    for name, text in files.items():
+        write(tmp_path / name, text)
+    assert words in refuse(faasd, "advice", tmp_path, "--runtime", "node", "--handler", "app.handler")
+
+
+@pytest.mark.parametrize("name,options,words", [
+    ("run.py", ["--handler", "run.py"], "; a Python module takes --runtime python --handler MODULE.FUNCTION"),
+    ("run.cjs", ["--handler", "run.cjs"], "; a JavaScript module takes --runtime node --handler FILE.EXPORT"),
+    ("run.ts", ["--handler", "run.ts"], "; compile TypeScript to JavaScript"),
+    ("run.py", ["--handler", "nope.handler"], "not among the uploaded files; MODULE.FUNCTION is for --runtime python"),
+])
+def test_a_source_file_that_was_meant_for_another_runtime_says_so(faasd, tmp_path, name, options, words):
+    write(tmp_path / "d" / name, "1\n")
+    assert words in refuse(faasd, "source", tmp_path / "d", *options)
+
+
+def test_the_type_of_an_error_is_named_once(faasd, tmp_path):
+    said = refuse(faasd, "once", write(tmp_path / "app.py", "raise ValueError('no')\n"))
+    assert said.count("ValueError: no") == 1 and "(ValueError)" not in said
+    assert "(BadRequest)" in refuse(faasd, "once", tmp_path, "--handler", "nope")
 
 
 # ---- what only its log says ----

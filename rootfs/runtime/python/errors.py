@@ -37,7 +37,7 @@ class Report:
 
     @classmethod
     def of_init(cls, error):
-        return cls(error.kind, error.message, trace_of(error.cause) if error.cause else ())
+        return cls(error.kind, error.message, [*trace_of(error.cause), *place_of(error.cause)] if error.cause else ())
 
     @classmethod
     def of_handler(cls, error):
@@ -118,6 +118,17 @@ def trace_of(error):
         frames.append((at.tb_frame.f_code.co_filename, at.tb_lineno, at.tb_frame.f_code.co_name))
         at = at.tb_next
     return format_frames(frames[first_of_the_user(frames) :])
+
+
+def place_of(error):
+    """Where the text is that could not be understood, which no frame shows."""
+    path = getattr(error, "filename", None)
+    if not isinstance(error, SyntaxError) or not isinstance(path, str):
+        return []
+    text = (error.text or "").rstrip()[:LINE_MAX] if isinstance(error.text, str) else ""
+    column = (error.offset or 0) - 1 - (len(text) - len(text.lstrip()))
+    mark = f"    {' ' * column}^\n" if text and 0 <= column < LINE_MAX else ""
+    return [f'  File "{path}", line {error.lineno}\n' + (f"    {text.strip()}\n{mark}" if text else "")]
 
 
 def first_of_the_user(frames):
