@@ -3,7 +3,7 @@
 
 import pytest
 
-from harness import Faasd, within
+from harness import Faasd, wait_until, within
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +169,19 @@ def test_a_caller_that_waited_for_a_start_that_crashes_gets_the_end_of_the_log_t
     assert reply.status == 502 and reply.error == "FunctionCrashed", reply
     assert said.startswith("the function could not be started: the worker exited with status 1:\nreason ")
     assert "\nreason 59: " in said and "Traceback (most recent call last):" in said and said.endswith("ValueError: the last line")
+
+
+# ---- what it says while it runs ----
+
+def test_of_a_long_log_the_newest_4_mib_are_read_back(faasd):
+    faasd.deploy_script("talker", "#!/bin/sh\nseq -f '%05.0f xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' 40000 >&2\n")
+    request = faasd.invoke("talker").headers["X-Request-Id"]
+
+    def read():
+        lines = faasd.control("GET", "/v1/functions/talker/logs").body.splitlines()
+        return lines if lines and b"40000 xxx" in lines[-1] else None
+
+    lines = wait_until(read, "the last line in the log")
+    assert 4 << 20 >= sum(map(len, lines)) + len(lines) > (4 << 20) - 1000
+    shown = faasd.cli("logs", "talker", "--id", request, "-n", "40000").out.splitlines()
+    assert len(shown) == len(lines) < 40000 and shown[-1].endswith("x" * 50)
