@@ -34,8 +34,9 @@ struct faasd_frame {   /* 16 bytes before every payload */
 /* Fields are pairs of NUL-terminated strings, name then value, one after another, fields_length bytes in all. */
 struct faasd_invoke_head {
     uint64_t deadline_ms; /* wall clock, milliseconds since the epoch; 0 = none */
-    uint32_t
-        fields_length; /* request_id, method, path, query, then one "header-name" in lower case per request header with the prefix "http." */
+    /* request_id, method, path, query, function_arn, client_context where there is one, then one "header-name" in lower case per request header with the
+     * prefix "http." */
+    uint32_t fields_length;
     uint32_t event_length;
 };
 

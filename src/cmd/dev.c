@@ -77,7 +77,7 @@ static void print_url(const struct dev *d)
     listener_find(&(struct client_target){.url = url}, listener, sizeof(listener));
     printf("serving '");
     output_text(stdout, str_from(d->path), false);
-    printf("' at http://%s/function/%s; Ctrl-C ends it\n", listener, d->name);
+    printf("' at http://%s/function/%s (Ctrl-C ends it)\n", listener, d->name);
     if (has_event(d))
         printf("try: curl -d @%s/event.json http://%s/function/%s\n", d->path, listener, d->name);
     else

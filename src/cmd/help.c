@@ -143,8 +143,8 @@ static const struct help HELPS[] = {
      "\n",
      false, true},
     {"logs", "what a function wrote to stdout and stderr", "logs NAME [-f] [options]",
-     "Prints time, request and message. Control characters are shown, never passed\n"
-     "on.\n"
+     "Prints time, request and message: of the lines that the options choose, the\n"
+     "newest 4 MiB. Control characters are shown, never passed on.\n"
      "\n"
      "  -f, --follow      go on with new lines\n"
      "  -n, --lines N     the newest N lines\n"

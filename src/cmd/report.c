@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { REPLY_MAX = 64 << 20 };
 
@@ -21,9 +22,21 @@ static void say_trace(const struct json *trace)
 {
     JSON_EACH(trace, line)
     {
-        fputs("\n    ", stderr);
-        say_text(json_text(line) ? json_text(line) : "");
+        struct str rest = str_from(json_text(line));
+        bool more = true;
+        while (rest.n && more) { /* Python's are several lines each, and end with a newline */
+            struct str one = str_cut(rest, '\n', &rest, &more);
+            fputs("\n    ", stderr);
+            output_text(stderr, one, false);
+        }
     }
+}
+
+/* Does the message begin with the type, or have it behind what was tried? */
+static bool names_type(const char *message, const char *type)
+{
+    const char *at = strstr(message, type);
+    return at && strncmp(at + strlen(type), ": ", 2) == 0;
 }
 
 int client_report(const char *command, const struct http1_response *reply, struct str body)
@@ -38,9 +51,11 @@ int client_report(const char *command, const struct http1_response *reply, struc
     fprintf(stderr, "faasd %s: ", command);
     if (type && message) {
         say_text(message);
-        fprintf(stderr, " (");
-        say_text(type);
-        fprintf(stderr, ")");
+        if (!names_type(message, type)) {
+            fprintf(stderr, " (");
+            say_text(type);
+            fprintf(stderr, ")");
+        }
     } else if (type) {
         say_text(type);
     } else {

@@ -178,18 +178,35 @@ static bool is_elf(struct str head)
 
 static const char PYTHON[] = "/usr/bin/python3";
 
-static bool is_python(const char *path)
-{
-    size_t n = strlen(path);
-    return n > 3 && strcmp(path + n - 3, ".py") == 0;
-}
-
 bool handler_is_likely(int tree, const char *path)
 {
     char bytes[LINE_MAX_BYTES];
     struct str head = {.p = bytes};
     scoped_fd fd = open_file(tree, path, bytes, &head.n);
     return fd >= 0 && (is_script(head) || is_elf(head));
+}
+
+static bool ends_with(const char *text, const char *suffix)
+{
+    size_t n = strlen(text), m = strlen(suffix);
+    return n > m && strcmp(text + n - m, suffix) == 0;
+}
+
+/* What a file of that name may have been meant for; "" where nothing can be guessed. */
+static const char *advise_source(const char *handler)
+{
+    if (ends_with(handler, ".py"))
+        return "; a Python module takes --runtime python --handler MODULE.FUNCTION";
+    if (ends_with(handler, ".js") || ends_with(handler, ".mjs") || ends_with(handler, ".cjs"))
+        return "; a JavaScript module takes --runtime node --handler FILE.EXPORT";
+    if (ends_with(handler, ".ts") || ends_with(handler, ".mts"))
+        return "; compile TypeScript to JavaScript and deploy that with --runtime node";
+    return "";
+}
+
+static const char *advise_missing(const char *handler)
+{
+    return strchr(handler, '.') ? "; MODULE.FUNCTION is for --runtime python, FILE.EXPORT for node" : "";
 }
 
 static int check(int tree, const char *handler, bool bare_python, struct err *e)
@@ -199,7 +216,8 @@ static int check(int tree, const char *handler, bool bare_python, struct err *e)
     if (archive_resolve(tree, handler, path, e) < 0 || path[0] == '/' || !path[0])
         return err_say(e, EINVAL, "the handler '%.*s' leads out of the function's own files", SHOWN, handler);
     if (faccessat(tree, path, F_OK, 0) < 0)
-        return err_say(e, EINVAL, "the handler '%.*s' is not among the uploaded files", SHOWN, handler);
+        return err_say(e, EINVAL, "the handler '%.*s' is not among the uploaded files%s", SHOWN, handler,
+                       advise_missing(handler));
     scoped_fd fd = open_file(tree, path, bytes, &head.n);
     if (fd < 0)
         return err_say(e, EINVAL, "the handler '%.*s' is not a regular file", SHOWN, handler);
@@ -208,10 +226,11 @@ static int check(int tree, const char *handler, bool bare_python, struct err *e)
         r = check_script(tree, handler, head, e);
     else if (is_elf(head))
         r = check_elf(tree, fd, head, handler, e);
-    else if (bare_python && is_python(handler) && access(PYTHON, X_OK) == 0)
+    else if (bare_python && ends_with(handler, ".py") && access(PYTHON, X_OK) == 0)
         r = 0; /* init gives it to that one (rootfs/init/payload.c) */
     else
-        r = err_say(e, EINVAL, "'%.*s' is no program: it starts with neither '#!' nor an ELF header", SHOWN, handler);
+        r = err_say(e, EINVAL, "'%.*s' is no program: it starts with neither '#!' nor an ELF header%s", SHOWN, handler,
+                    advise_source(handler));
     if (r == 0 && (fchmod(fd, 0755) < 0 || fsync(fd) < 0))
         r = err_set(e, errno, "set the mode of '%.*s'", SHOWN, handler);
     return r;

@@ -149,6 +149,14 @@ static void deploy_free(struct deploy *d)
     gateway_check_drained(g);
 }
 
+void deploy_fail_whole(struct deploy *d, int status, const char *type, struct str message, struct str trace)
+{
+    struct exchange *x = d->exchange;
+    d->exchange = NULL;
+    exchange_error_full(x, status, type, message, trace, NULL);
+    deploy_free(d);
+}
+
 void deploy_fail(struct deploy *d, int status, const char *type, const char *format, ...)
 {
     char text[4096];
@@ -156,12 +164,9 @@ void deploy_fail(struct deploy *d, int status, const char *type, const char *for
     va_start(ap, format);
     vsnprintf(text, sizeof(text), format, ap);
     va_end(ap);
-    struct exchange *x = d->exchange;
-    d->exchange = NULL;
     if (status >= 500)
-        log_warn("a deploy failed fn=%s req=%s: %s", d->name, x->id, text);
-    exchange_error_full(x, status, type, str_from(text), (struct str){0}, NULL);
-    deploy_free(d);
+        log_warn("a deploy failed fn=%s req=%s: %s", d->name, d->exchange->id, text);
+    deploy_fail_whole(d, status, type, str_from(text), (struct str){0});
 }
 
 void deploy_fail_host(struct deploy *d, const struct err *e, const char *what)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The second half: hash the tree, move it into place, try it, commit the row, serve it. */
 #include "gateway/deploy_job.h"
+#include "gateway/instance.h"
 #include "gateway/pool.h"
 #include "gateway/revision.h"
 #include "gateway/store.h"
@@ -43,35 +44,58 @@ static void store_it(struct deploy *d)
 
 /* ---- the trial ---- */
 
-enum { TYPE_MAX = 65 };
-
-/* A failed initialisation says "Runtime.ImportModuleError: ...": what stands before the colon is the error's type. Whatever else there is to say is BadRequest. */
-static const char *type_of_failure(const char *text, char out[TYPE_MAX])
+/* What fits, without half a UTF-8 character at its end. */
+static struct str cut_message(struct str message)
 {
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._";
-    size_t n = strspn(text, letters);
-    bool is_type = text[0] >= 'A' && text[0] <= 'Z' && strncmp(text + n, ": ", 2) == 0;
-    return is_type && str_copy((struct str){text, n}, out, TYPE_MAX) ? out : "BadRequest";
+    if (message.n <= DEPLOY_FAULT_MAX)
+        return message;
+    size_t n = DEPLOY_FAULT_MAX;
+    while (n && ((unsigned char)message.p[n] & 0xc0) == 0x80)
+        n--;
+    return (struct str){message.p, n};
 }
 
-/* What the unpacker found is probably why. */
-static void fail_trial(struct deploy *d, const struct err *e)
+/* `said` may be NULL. */
+static int print_failure(const struct deploy *d, const struct err *e, const struct instance_fault *said,
+                         struct buf *out)
 {
-    char type[TYPE_MAX];
+    struct str message = said ? cut_message(said->message) : str_from(e->text);
     struct str warnings = buf_str(&d->warnings);
+    int r = buf_add_text(out, "the function could not be started: ");
+    if (r == 0 && said)
+        r = buf_addf(out, "%.*s: ", (int)said->type.n, said->type.p);
+    if (r == 0)
+        r = buf_add_str(out, message);
+    if (r == 0 && said && message.n < said->message.n)
+        r = buf_addf(out, " ... (%zu of %zu bytes)", message.n, said->message.n);
     while (warnings.n && warnings.p[warnings.n - 1] == '\n')
         warnings.n--;
-    deploy_fail(d, 400, type_of_failure(e->text, type), "the function could not be started: %s%s%.*s", e->text,
-                warnings.n ? "\n" : "", (int)warnings.n, warnings.n ? warnings.p : "");
+    if (r == 0 && warnings.n) /* what the unpacker found is probably why */
+        r = buf_addf(out, "\n%.*s", (int)warnings.n, warnings.p);
+    return r;
 }
 
-static void on_tried(void *owner, const struct err *e)
+static void fail_trial(struct deploy *d, const struct err *e, const struct instance_fault *said)
+{
+    struct buf text;
+    char type[INSTANCE_FAULT_TYPE_MAX] = "BadRequest";
+    buf_init(&text, 0);
+    if (said)
+        str_copy(said->type, type, sizeof(type));
+    if (print_failure(d, e, said, &text) < 0)
+        deploy_fail(d, 400, type, "the function could not be started: %s", e->text);
+    else
+        deploy_fail_whole(d, 400, type, buf_str(&text), said ? said->trace : (struct str){0});
+    buf_fini(&text);
+}
+
+static void on_tried(void *owner, const struct err *e, const struct instance_fault *said)
 {
     struct deploy *d = owner;
     if (e->code == ENOSPC || e->code == EDQUOT || e->code == EAGAIN || e->code == ENOMEM)
         deploy_fail_host(d, e, "start the function");
     else if (e->code)
-        fail_trial(d, e);
+        fail_trial(d, e, said);
     else
         store_it(d);
 }

@@ -41,6 +41,7 @@ enum {
     DEPLOY_MAX = 32, /* at once, over all names: each holds an unpacker */
     DEPLOY_UNPACK_MEMORY = MESSAGE_HELPER_MEMORY_MAX,
     DEPLOY_ANSWER_MAX = 1 << 20, /* of the unpacker: the manifest is in it */
+    DEPLOY_FAULT_MAX = 16384,    /* bytes of what a function says about its failed start */
     DEPLOY_RUN_MAX_MS =
         24 * 3600 * 1000, /* of the unpacker; the timer of RECEIVING and UNPACKING is the one that counts */
 };
@@ -82,6 +83,8 @@ bool deploy_is_known(struct deploy *d); /* there is such a function, or the depl
 /* Ends it with one of faasd's errors; whatever was made is undone. `d` is gone afterwards. */
 void deploy_fail(struct deploy *d, int status, const char *type, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* The same with a message of any length and a trace: a JSON array, or empty. */
+void deploy_fail_whole(struct deploy *d, int status, const char *type, struct str message, struct str trace);
 /* The same for an error of the disk or the supervisor: 507, 503 or 500. */
 void deploy_fail_host(struct deploy *d, const struct err *e, const char *what);
 void deploy_succeed(struct deploy *d, bool unchanged);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/fdio.h"
 #include "base/log.h"
+#include "base/units.h"
 #include "codec/json_check.h"
 #include "gateway/cgi.h"
 #include "gateway/event.h"
@@ -18,7 +19,7 @@
 enum {
     FIELDS_OUT_MAX = 65536, /* header lines of a reply */
     /* Request fields: the head is at most 64 KiB, plus "http." and two NULs for each of 128, plus our own. */
-    FIELDS_IN_MAX = 65536 + 128 * 8 + 512,
+    FIELDS_IN_MAX = 65536 + 128 * 8 + 512 + LAMBDA_CONTEXT_ARN_MAX + LAMBDA_CONTEXT_CLIENT_MAX,
 };
 
 /* ---- ready ---- */
@@ -143,6 +144,14 @@ static struct invocation *take_invocation(struct instance *i)
     return inv;
 }
 
+static void refuse_long_reply(struct instance *i, size_t size)
+{
+    char limit[UNITS_TEXT_MAX];
+    units_format_size(i->gateway->config->reply_bytes_max, limit);
+    instance_give_up(i, INSTANCE_BAD_REPLY, "the reply has %zu bytes, longer than the limit 'reply_bytes' (%s)", size,
+                     limit);
+}
+
 static void on_reply(void *owner, const struct faasd_reply_head *head, struct str pairs, struct str body)
 {
     static char fields[FIELDS_OUT_MAX];
@@ -154,10 +163,12 @@ static void on_reply(void *owner, const struct faasd_reply_head *head, struct st
     const char *fault = build_fields(i->version, pairs, fields, &len, &has_type);
     if (!fault && (head->status < 200 || head->status > 599 || head->reserved))
         fault = "the reply's status is not a number from 200 to 599";
-    if (!fault && body.n > i->gateway->config->reply_bytes_max)
-        fault = "the reply is longer than the limit 'reply_bytes'";
     if (fault) {
         instance_give_up(i, INSTANCE_BAD_REPLY, "%s", fault);
+        return;
+    }
+    if (body.n > i->gateway->config->reply_bytes_max) {
+        refuse_long_reply(i, body.n);
         return;
     }
     struct invocation_reply reply = {
@@ -361,6 +372,7 @@ static void add_pair(struct pairs *p, const char *prefix, struct str name, struc
 static void deliver(struct instance *i, struct invocation *inv)
 {
     static char bytes[FIELDS_IN_MAX];
+    static char context[LAMBDA_CONTEXT_CLIENT_MAX];
     const struct exchange *x = inv->exchange;
     const struct http1_request *q = x->request;
     struct pairs p = {.bytes = bytes, .len = 0};
@@ -368,6 +380,10 @@ static void deliver(struct instance *i, struct invocation *inv)
     add_pair(&p, "", STR_LITERAL("method"), q->method);
     add_pair(&p, "", STR_LITERAL("path"), inv->path);
     add_pair(&p, "", STR_LITERAL("query"), q->query);
+    add_pair(&p, "", STR_LITERAL("function_arn"), str_from(i->arn));
+    struct str client = lambda_context_read_client(q, context);
+    if (client.n)
+        add_pair(&p, "", STR_LITERAL("client_context"), client);
     for (unsigned k = 0; k < q->field_count; k++)
         add_pair(&p, "http.", q->fields[k].name, q->fields[k].value);
 

@@ -32,7 +32,6 @@ struct provided {
     enum awaited awaits;
     bool init_failed; /* the last initialisation: the next one runs within a request */
     bool stopping;    /* the process is being killed on our own account, not the instance's: its end is no crash */
-    char arn[PROVIDED_EVENT_ARN_MAX];
 };
 
 static struct provided *provided_of(struct instance *i)
@@ -401,7 +400,7 @@ static void deliver(struct instance *i, struct invocation *inv)
     struct provided *p = provided_of(i);
     struct provided_event_space space;
     struct runtime_api_event e;
-    provided_event_build(inv, &i->version->settings, p->arn, &space, &e);
+    provided_event_build(inv, &i->version->settings, i->arn, &space, &e);
     if (!runtime_api_deliver(&p->api, &e)) {
         invocation_fail(inv, INVOCATION_REFUSED, 503, "NoCapacity", "out of memory");
         instance_replied(i, true);
@@ -421,7 +420,6 @@ static void init(struct instance *i)
     i->driver_state = p;
     if (!p)
         return; /* `start` says so */
-    provided_event_print_arn(i->function, &i->version->settings, p->arn);
     p->instance = i;
     handover_init(&p->handover, i->gateway, on_listener, i);
     ev_init(&p->timer, on_timer);

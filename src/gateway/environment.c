@@ -164,6 +164,7 @@ static bool is_platform_name(struct str name)
         "FAASD_FUNCTION_VERSION",
         "FAASD_MEMORY_MB",
         "FAASD_RUNTIME_NAME",
+        "FAASD_RUNTIME_ENTRY",
         "FAASD_TEMPLATE",
         "FAASD_IMPORTS",
         "FAASD_VENV",
@@ -184,7 +185,7 @@ static int add_entries(const struct entry *entries, size_t count)
     return 0;
 }
 
-static int add_platform(const struct function *f, const struct version *v)
+static int add_platform(const struct function *f, const struct version *v, const char *entry)
 {
     const struct settings *s = &v->settings;
     bool provided = s->runtime == SETTINGS_RUNTIME_PROVIDED;
@@ -211,6 +212,7 @@ static int add_platform(const struct function *f, const struct version *v)
         {"FAASD_FUNCTION_VERSION", n.version},
         {"FAASD_MEMORY_MB", n.memory_mib},
         {"FAASD_RUNTIME_NAME", settings_runtime_name(s)},
+        {"FAASD_RUNTIME_ENTRY", entry},
         {"FAASD_TEMPLATE", runtime_wants_template(s) ? "yes" : NULL},
         {"FAASD_IMPORTS", !python         ? NULL
                           : s->imports[0] ? s->imports
@@ -243,11 +245,11 @@ static int add_surroundings(const struct settings *s)
     return add_entries_unless_given(s, entries, sizeof(entries) / sizeof(entries[0]));
 }
 
-int environment_add_managed(const struct function *f, const struct version *v)
+int environment_add_managed(const struct function *f, const struct version *v, const char *entry)
 {
     int r = add_surroundings(&v->settings);
     if (r == 0)
-        r = add_platform(f, v);
+        r = add_platform(f, v, entry);
     return r < 0 ? r : add_own_entries(&v->settings, is_platform_name);
 }
 

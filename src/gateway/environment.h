@@ -14,8 +14,9 @@ int environment_add_common(const struct function *f, const struct version *v);
 /*
  * The same for python, node and provided, with the names that Lambda's runtimes have (docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html). Of those the
  * platform's stand (_HANDLER, LAMBDA_*, AWS_LAMBDA_*, what the bootstraps read of FAASD_*): an entry of the function by such a name is left out.
+ * `entry`: the interpreter's name in the configuration, or NULL.
  */
-int environment_add_managed(const struct function *f, const struct version *v);
+int environment_add_managed(const struct function *f, const struct version *v, const char *entry);
 /* The path of a version's handler as an argument of the command at hand. */
 int environment_add_handler(const struct version *v);
 /* Begins the command at hand for a version's handler: its path as argument 0, then the common environment. 0 or -E2BIG. */

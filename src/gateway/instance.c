@@ -203,12 +203,12 @@ void instance_on_timer(struct ev_loop *loop, ev_timer *w, int events)
 
 /* ---- ready ---- */
 
-void instance_tell_trial(struct instance *i, const struct err *e)
+void instance_tell_trial(struct instance *i, const struct err *e, const struct instance_fault *said)
 {
     pool_on_trial *on_trial = i->on_trial;
     i->on_trial = NULL;
     if (on_trial)
-        on_trial(i->trial_owner, e);
+        on_trial(i->trial_owner, e, said);
 }
 
 enum { TRIAL_KEEP_MS = 30000 };
@@ -223,7 +223,7 @@ void instance_ready(struct instance *i)
     instance_set_state(i, INSTANCE_IDLE);
     instance_arm(i, i->on_trial ? TRIAL_KEEP_MS : 0);
     if (i->on_trial)
-        instance_tell_trial(i, &(struct err){0});
+        instance_tell_trial(i, &(struct err){0}, NULL);
     else
         pool_on_instance_ready(i->pool, i);
 }

@@ -27,6 +27,7 @@
 
 #include "gateway/exec_channel.h"
 #include "gateway/invocation.h"
+#include "gateway/lambda_context.h"
 #include "gateway/link.h"
 #include "gateway/native_channel.h"
 #include "gateway/pool.h"
@@ -46,7 +47,7 @@ enum instance_state {
 };
 
 enum { INSTANCE_RESET_MS = 5000, INSTANCE_JUDGE_MS = 2000, INSTANCE_STOP_MS = 2000, INSTANCE_EOF_GRACE_MS = 200 };
-enum { INSTANCE_FAULT_TYPE_MAX = 129 };
+enum { INSTANCE_FAULT_TYPE_MAX = 129, INSTANCE_END_MAX = ERR_TEXT_MAX + LINE_READER_TAIL + 8 };
 
 /* Why it is being stopped, or its process ended; decides what its request is told. The first reason stands. */
 enum instance_doom {
@@ -86,7 +87,7 @@ extern const struct driver driver_exec;
 extern const struct driver driver_native;   /* native, python and node: frames */
 extern const struct driver driver_provided; /* the Lambda Runtime API */
 
-/* What a failed initialisation said about itself. */
+/* What a failed initialisation said about itself, or how it ended. */
 struct instance_fault {
     struct str type; /* one word shorter than INSTANCE_FAULT_TYPE_MAX; checked by whoever reports it */
     struct str message;
@@ -100,6 +101,7 @@ struct instance {
     struct version *version;   /* counted */
     struct gateway *gateway;
     const struct driver *driver;
+    char arn[LAMBDA_CONTEXT_ARN_MAX]; /* its function's name, as contexts tell it */
     enum instance_state state;
     struct list link;           /* struct pool.idle, .trials or .others */
     struct list host_idle_link; /* struct host.idle, while IDLE and counted */
@@ -125,6 +127,7 @@ struct instance {
     struct instance_fault fault;  /* what a failed initialisation said; type.n 0 = nothing */
     bool out_of_memory;           /* GONE: that is why it never became ready */
     bool killed_outside;          /* GONE: it was not ready yet, and neither faasd nor a limit killed it */
+    struct buf end; /* owned: why it never became ready when it did not say so itself, with the end of its log */
 
     struct line_reader log;      /* init's and a worker's stdout and stderr */
     struct exec_channel channel; /* init's control socket */

@@ -38,6 +38,15 @@ static bool tells_status(const struct message_exited *m)
     return !(m->killed && WIFSIGNALED(m->status) && WTERMSIG(m->status) == SIGKILL);
 }
 
+/* Of a process that owed something: an exit with status 0 would otherwise read as if all were well. */
+static void describe_worker(const struct instance *i, int wait_status, char out[ERR_TEXT_MAX])
+{
+    char status[VERDICT_STATUS_MAX];
+    verdict_print_status(wait_status, status);
+    const char *when = wait_status != 0 ? "" : i->ready_ns ? " before it answered" : " before it was ready";
+    snprintf(out, ERR_TEXT_MAX, "the worker %s%s", status, when);
+}
+
 /* How it ended, for people: its worker's status where init, or for a child the supervisor, could tell it. */
 static void describe_end(const struct instance *i, const struct message_exited *m, char out[ERR_TEXT_MAX])
 {
@@ -47,11 +56,9 @@ static void describe_end(const struct instance *i, const struct message_exited *
         snprintf(out, ERR_TEXT_MAX, "the handler '%.100s' can't be executed: %s", i->version->settings.handler,
                  name ? name : "?");
     } else if (i->failed.head.type == INIT_WORKER_EXITED) {
-        verdict_print_status(i->failed.status, status);
-        snprintf(out, ERR_TEXT_MAX, "the worker %s", status);
+        describe_worker(i, i->failed.status, out);
     } else if (instance_is_child(i) && tells_status(m)) {
-        verdict_print_status(m->status, status);
-        snprintf(out, ERR_TEXT_MAX, "the worker %s", status);
+        describe_worker(i, m->status, out);
     } else if (!instance_is_child(i) && !m->killed && WIFSIGNALED(m->status)) {
         verdict_print_status(m->status, status); /* says more than that its sockets were closed */
         snprintf(out, ERR_TEXT_MAX, "the sandbox %s", status);
@@ -134,13 +141,13 @@ void instance_on_usage(struct instance *i, const struct message_exited *m)
 /* ---- the end of it all ---- */
 
 /* The supervisor holds nothing of it any more. */
-static void go(struct instance *i, bool failed_start, const struct err *why)
+static void go(struct instance *i, bool failed_start, const struct err *why, const struct instance_fault *said)
 {
     instance_set_state(i, INSTANCE_GONE);
     ev_timer_stop(i->gateway->loop, &i->timer);
     link_unregister(i->gateway->link, &i->waiter);
     if (i->on_trial)
-        instance_tell_trial(i, why);
+        instance_tell_trial(i, why, said);
     pool_on_instance_gone(i->pool, i, failed_start);
 }
 
@@ -159,26 +166,44 @@ static bool was_killed_outside(const struct instance *i, const struct message_ex
     return is_sigkill(m->status);
 }
 
-/* Why it never became ready, as the deployer and those who waited for it are told. */
-static void explain_failed_start(struct instance *i, const struct message_exited *m)
+/* The last line of several is what an interpreter says in short. */
+static struct str last_line(struct str text)
+{
+    for (size_t k = text.n; k > 0; k--)
+        if (text.p[k - 1] == '\n')
+            return str_skip(text, k);
+    return text;
+}
+
+/* doom_text is for our own log, one line; `end` for the deployer and those who waited for it. */
+static void explain_end(struct instance *i, const struct message_exited *m)
 {
     char how[ERR_TEXT_MAX];
+    char tail[LINE_READER_TAIL];
+    describe_end(i, m, how);
+    struct str said = line_reader_tail(&i->log, tail);
+    struct str line = last_line(said);
+    if (said.n)
+        snprintf(i->doom_text, sizeof(i->doom_text), "%.120s: %.*s", how, line.n < 120 ? (int)line.n : 120, line.p);
+    else
+        snprintf(i->doom_text, sizeof(i->doom_text), "%s", how);
+    /* Without memory for it doom_text must do. */
+    if (said.n && buf_addf(&i->end, "%s:%s%.*s", how, line.n < said.n ? "\n" : " ", (int)said.n, said.p) < 0)
+        i->end.len = 0;
+}
+
+/* Why it never became ready. */
+static void explain_failed_start(struct instance *i, const struct message_exited *m)
+{
     char tail[LINE_READER_TAIL];
     i->out_of_memory = m->oom_kills > 0;
     i->killed_outside = was_killed_outside(i, m);
     if (i->out_of_memory) {
         struct verdict_facts facts = collect_facts(i, m, tail);
         verdict_print_memory(&facts, "out of memory while starting", i->doom_text, sizeof(i->doom_text));
-        return;
+    } else if (i->fault.type.n == 0 && i->doom != INSTANCE_TIMED_OUT) {
+        explain_end(i, m); /* otherwise doom_text says what it said itself, or which limit it was */
     }
-    if (i->fault.type.n || i->doom == INSTANCE_TIMED_OUT)
-        return; /* doom_text says what it said itself, or which limit it was */
-    describe_end(i, m, how);
-    struct str said = line_reader_tail(&i->log, tail);
-    if (said.n)
-        snprintf(i->doom_text, sizeof(i->doom_text), "%.120s: %.*s", how, said.n < 120 ? (int)said.n : 120, said.p);
-    else
-        snprintf(i->doom_text, sizeof(i->doom_text), "%s", how);
 }
 
 bool instance_is_lost_fork(const struct instance *i)
@@ -203,21 +228,26 @@ void instance_explain_start(const struct instance *i, struct instance_start_fail
         *f = (struct invocation_failure){.outcome = INVOCATION_OUT_OF_MEMORY, .status = 502, .type = "OutOfMemory"};
     else if (i->doom == INSTANCE_TIMED_OUT)
         *f = (struct invocation_failure){.outcome = INVOCATION_TIMED_OUT, .status = 504, .type = "Timeout"};
-    snprintf(ret->message, sizeof(ret->message), "%s%s",
-             i->out_of_memory ? "" : "the function could not be started: ", i->doom_text);
+    struct str how = i->end.len ? buf_str(&i->end) : str_from(i->doom_text);
+    snprintf(ret->message, sizeof(ret->message), "%s%.*s",
+             i->out_of_memory ? "" : "the function could not be started: ", (int)how.n, how.p);
     f->message = str_from(ret->message);
 }
 
-/* Deploy answers with what stands before the colon. */
-static void print_failed_start(const struct instance *i, struct err *ret_why)
+/* In one line, behind the type of the error, and whole. */
+static void print_failed_start(const struct instance *i, struct err *ret_why, struct instance_fault *ret_said)
 {
     struct instance_start_failure f;
     const char *text = i->doom_text[0] ? i->doom_text : "it ended before it was ready";
     instance_explain_start(i, &f);
-    if (f.failure.type == f.type)
+    if (f.failure.type == f.type) {
+        *ret_said = i->fault;
         err_say(ret_why, ECHILD, "%s", text);
-    else
-        err_say(ret_why, ECHILD, "%s: %s", f.failure.type, text);
+        return;
+    }
+    *ret_said = (struct instance_fault){.type = str_from(f.failure.type),
+                                        .message = i->end.len ? buf_str(&i->end) : str_from(text)};
+    err_say(ret_why, ECHILD, "%s: %s", f.failure.type, text);
 }
 
 /* The supervisor's message can overtake what the worker had sent before: a reply, or an error that says more than its end does. */
@@ -252,8 +282,9 @@ void instance_on_exited(struct instance *i, const struct message_exited *m)
     else if (instance_is_child(i) && crashed && !m->oom_kills)
         template_child_crashed(i, m->status);
     struct err why;
-    print_failed_start(i, &why);
-    go(i, failed_start, &why);
+    struct instance_fault said;
+    print_failed_start(i, &why, &said);
+    go(i, failed_start, &why, &said);
 }
 
 void instance_on_spawn_failed(struct instance *i, const struct message_failed *m)
@@ -267,5 +298,5 @@ void instance_on_spawn_failed(struct instance *i, const struct message_failed *m
         i->invocation = NULL;
         invocation_fail(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", "%s", m->error.text);
     }
-    go(i, failed_start, &m->error);
+    go(i, failed_start, &m->error, NULL);
 }

@@ -5,7 +5,7 @@
 
 #include "gateway/instance.h"
 
-enum { INSTANCE_FAILURE_TEXT_MAX = ERR_TEXT_MAX + 64 };
+enum { INSTANCE_FAILURE_TEXT_MAX = INSTANCE_END_MAX + 64 };
 
 /* As those are told who waited for it (CONTRACT 4). Points into itself and into the instance. */
 struct instance_start_failure {

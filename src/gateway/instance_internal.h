@@ -12,8 +12,8 @@ void instance_arm(struct instance *i, uint64_t ms);
 void instance_on_timer(struct ev_loop *loop, ev_timer *w, int events);
 /* The first reason stands. */
 void instance_doom(struct instance *i, enum instance_doom why, const char *text);
-/* A trial is told once how it went; e->code 0: well. */
-void instance_tell_trial(struct instance *i, const struct err *e);
+/* A trial is told once how it went; e->code 0: well. `said` as for pool_on_trial. */
+void instance_tell_trial(struct instance *i, const struct err *e, const struct instance_fault *said);
 /* The request at hand has ended, well or not: what becomes of the instance. */
 void instance_after_request(struct instance *i, bool clean);
 /* No process of its worker lives and nobody waits for an answer: the next one is started in the same sandbox. */

@@ -123,6 +123,7 @@ static void init(struct instance *i, struct gateway *g, const struct instance_op
     i->trial_owner = o->trial_owner;
     i->driver = driver_of(&o->version->settings);
     i->state = INSTANCE_SPAWNING;
+    lambda_context_print_arn(i->function, &i->version->settings, i->arn);
     i->spawned_ns = i->started_ns = clock_mono_ns();
     list_init(&i->link);
     list_init(&i->host_idle_link);
@@ -133,6 +134,7 @@ static void init(struct instance *i, struct gateway *g, const struct instance_op
     i->waiter.on_message = on_message;
     link_register(g->link, &i->waiter);
     line_reader_init(&i->log, g, o->function->name, i->waiter.id);
+    buf_init(&i->end, INSTANCE_END_MAX);
     line_reader_init(&i->channel.log, g, o->function->name, i->waiter.id);
     i->driver->init(i);
 }
@@ -166,6 +168,7 @@ void instance_free(struct instance *i)
     exec_channel_fini(&i->channel);
     line_reader_fini(&i->log);
     buf_fini(&i->fault_bytes);
+    buf_fini(&i->end);
     version_put(i->version);
     function_put(i->function); /* may free the pool */
     free(i);

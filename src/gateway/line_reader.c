@@ -147,5 +147,15 @@ struct str line_reader_tail(const struct line_reader *r, char out[LINE_READER_TA
         out[i] = r->tail[(from + i) % LINE_READER_TAIL];
     while (n && (out[n - 1] == '\n' || out[n - 1] == '\r'))
         n--;
-    return (struct str){out, n};
+    struct str tail = {out, n};
+    if (r->tail_total <= LINE_READER_TAIL)
+        return tail;
+    struct str rest;
+    bool found;
+    str_cut(tail, '\n', &rest, &found);
+    if (found)
+        return rest;
+    while (tail.n && ((unsigned char)tail.p[0] & 0xc0) == 0x80) /* the rest of a UTF-8 character */
+        tail = str_skip(tail, 1);
+    return tail;
 }

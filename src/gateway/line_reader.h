@@ -34,7 +34,8 @@ void line_reader_drain(struct line_reader *r);  /* reads what stands in the pipe
 void line_reader_end(struct line_reader *r);  /* hands the unfinished line over; lines belong to no request from here */
 void line_reader_fini(struct line_reader *r); /* closes */
 
-/* The tail in order, without trailing newlines; out has room for LINE_READER_TAIL. */
+/* The tail in order, without trailing newlines; out has room for LINE_READER_TAIL. When more was written than is kept it begins with a line's beginning, or, where one line is
+ * longer than all of it, with a character's. */
 struct str line_reader_tail(const struct line_reader *r, char out[LINE_READER_TAIL]);
 
 #endif

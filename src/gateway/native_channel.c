@@ -3,10 +3,12 @@
 
 #include "base/fdio.h"
 #include "base/id.h"
+#include "base/units.h"
 #include "os/sock.h"
 
 #include <assert.h>
 #include <endian.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -103,6 +105,16 @@ static const char *find_first_fault(const struct faasd_frame *f)
     return "a frame before READY";
 }
 
+/* Until the next call. */
+static const char *describe_long_reply(const struct native_channel *c, const struct faasd_frame *f)
+{
+    static char text[128];
+    char limit[UNITS_TEXT_MAX];
+    units_format_size(c->gateway->config->reply_bytes_max, limit);
+    snprintf(text, sizeof(text), "a reply of %u bytes, longer than the limit 'reply_bytes' (%s)", f->length, limit);
+    return text;
+}
+
 /* What is wrong with a frame's head in this state, or NULL. */
 static const char *find_fault(const struct native_channel *c, const struct faasd_frame *f)
 {
@@ -118,7 +130,7 @@ static const char *find_fault(const struct native_channel *c, const struct faasd
         return f->length <= WORKER_ERROR_MAX ? NULL : "an ERROR frame longer than 256 KiB";
     if (f->type != FAASD_FRAME_REPLY)
         return "a frame of an unknown type";
-    return f->length <= c->reply_max ? NULL : "a reply longer than the limit 'reply_bytes'";
+    return f->length <= c->reply_max ? NULL : describe_long_reply(c, f);
 }
 
 /* Looks at the bytes received so far. *ret_used: how many a complete frame took (0: not complete, or refused). True when the owner was told something. */

@@ -23,8 +23,10 @@ void pool_submit(struct pool *p, struct invocation *inv);
 void pool_version_changed(struct pool *p);
 
 /* Starts one instance of `v`, which need not be current yet, and calls back once: e->code 0 when it is ready (it then waits in the pool of `f` as an idle instance and is kept
- * if `v` becomes current), otherwise the reason, word for word. Where instances are forked: when the template is ready and one child of it, too. */
-typedef void pool_on_trial(void *owner, const struct err *e);
+ * if `v` becomes current), otherwise the reason. `said` is the same whole, with the words of the function itself or the end of its log (struct instance_fault, gateway/instance.h); NULL: there is no more
+ * than *e has. Both are borrowed for the call. Where instances are forked: when the template is ready and one child of it, too. */
+struct instance_fault;
+typedef void pool_on_trial(void *owner, const struct err *e, const struct instance_fault *said);
 void pool_trial(struct pool *p, struct version *v, pool_on_trial *on_done, void *owner);
 
 struct pool_counts {

@@ -108,7 +108,7 @@ static void try_child(struct pool *p, struct instance *i)
                                  .trial_owner = i->trial_owner};
     i->on_trial = NULL;
     if (!start(p, &o))
-        o.on_trial(o.trial_owner, &(struct err){.code = ENOMEM, .text = "out of memory"});
+        o.on_trial(o.trial_owner, &(struct err){.code = ENOMEM, .text = "out of memory"}, NULL);
 }
 
 void pool_on_template_open(struct pool *p, struct instance *i)
@@ -137,12 +137,12 @@ void pool_trial(struct pool *p, struct version *v, pool_on_trial *on_done, void 
     struct instance_options o = {.function = p->function, .version = v, .on_trial = on_done, .trial_owner = owner};
     struct err e;
     if (pools_check_reserve(p, v, &e) < 0) {
-        on_done(owner, &e);
+        on_done(owner, &e, NULL);
         return;
     }
     if (may_fork(v))
         o.slots = template_slots(&v->settings, p->pools->separable);
     pools_make_room(p->pools, p, v, false);
     if (!start(p, &o))
-        on_done(owner, &(struct err){.code = ENOMEM, .text = "out of memory"});
+        on_done(owner, &(struct err){.code = ENOMEM, .text = "out of memory"}, NULL);
 }

@@ -99,6 +99,7 @@ int runtime_begin_worker(const struct config *c, const struct function *f, const
 {
     enum settings_runtime family = v->settings.runtime;
     bool managed = family != SETTINGS_RUNTIME_NATIVE && family != SETTINGS_RUNTIME_EXEC;
+    const struct config_runtime *interpreter = runtime_find(c, &v->settings, NULL);
     struct err ignored = {0};
     e = e ? e : &ignored;
     e->code = 0;
@@ -106,7 +107,8 @@ int runtime_begin_worker(const struct config *c, const struct function *f, const
     if (r == 0)
         r = add_program(c, v, e);
     if (r == 0)
-        r = managed ? environment_add_managed(f, v) : environment_add_common(f, v);
+        r = managed ? environment_add_managed(f, v, interpreter ? interpreter->name : NULL)
+                    : environment_add_common(f, v);
     if (r == -E2BIG)
         err_say(e, E2BIG, "the environment of '%s' is too long for a program's (160K)", f->name);
     else if (r < 0 && !e->code)

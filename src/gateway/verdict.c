@@ -76,7 +76,7 @@ static void add_memory(struct text *t, const char *what, const struct verdict_fa
     add(t, "%s: the limit 'memory' is %s", what, limit);
     if (facts->memory_peak_bytes)
         add(t, ", the peak was %.1fM", (double)facts->memory_peak_bytes / 1048576);
-    if (facts->shmem_bytes)
+    if (facts->shmem_bytes >= VERDICT_SHMEM_TOLD)
         add(t, ", of which %.1fM in /tmp and shared memory", (double)facts->shmem_bytes / 1048576);
 }
 

@@ -29,7 +29,10 @@ void verdict_timeout(struct invocation *inv, const struct verdict_facts *facts);
 /* "WHAT: the limit 'memory' is 64M, the peak was 64.0M, of which 60.0M in /tmp and shared memory" */
 void verdict_print_memory(const struct verdict_facts *facts, const char *what, char *out, size_t cap);
 
-enum { VERDICT_STATUS_MAX = 96 };
+enum {
+    VERDICT_STATUS_MAX = 96,
+    VERDICT_SHMEM_TOLD = 1 << 19 /* less of the memory in /tmp is not why it was used up */
+};
 /* "exited with status 3", "was killed by signal 11 (SIGSEGV)" */
 void verdict_print_status(int wait_status, char out[VERDICT_STATUS_MAX]);
 

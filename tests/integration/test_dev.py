@@ -60,7 +60,7 @@ class Dev:
 
     @property
     def url(self):
-        return self.wait(r"at (http://\S+/function/[A-Za-z0-9_-]+);").group(1)
+        return self.wait(r"at (http://\S+/function/[A-Za-z0-9_-]+) ").group(1)
 
     def get(self, body=b"{}"):
         try:

@@ -257,6 +257,41 @@ def test_errors_of_every_style_reach_the_caller(start):
     assert re.search(r'T[\d:.]+Z\tr-1\tERROR\tInvoke Error \t\{"errorType":"TypeError","errorMessage":"sync","stack":\["TypeError: sync"', log)
 
 
+def test_what_is_behind_an_error_is_told_with_it(start):
+    w = start("""
+        exports.handler = async (event) => {
+          const inner = new TypeError('inner');
+          if (event === 'cause') throw new Error('outer', { cause: inner });
+          if (event === 'text') throw new Error('outer', { cause: 'just a text' });
+          if (event === 'many') throw new AggregateError([inner, new RangeError('two')], 'many');
+          if (event === 'circle') { inner.cause = inner; throw inner; }
+          if (event === 'object') throw { code: 5, why: 'no error' };
+        };""")
+    trace = w.fail("cause")["trace"]
+    assert trace[0] == "Error: outer" and trace[trace.index("caused by:") + 1] == "TypeError: inner" and "/index.js:3:" in trace[trace.index("caused by:") + 2]
+    assert w.fail("text")["trace"][-2:] == ["caused by:", "just a text"]
+    trace = w.fail("many")["trace"]
+    assert trace.count("caused by:") == 2 and "TypeError: inner" in trace and "RangeError: two" in trace
+    assert "caused by:" not in w.fail("circle")["trace"]
+    got = w.fail("object")
+    assert (got["errorType"], got["errorMessage"]) == ("object", '{"code":5,"why":"no error"}')
+    assert '"caused by:","TypeError: inner"' in w.end()[1]
+
+
+def test_a_long_message_leaves_room_for_the_places(start):
+    w = start("exports.handler = async () => { throw new Error(Array.from({ length: 500 }, (_, n) => `line ${n}`).join('\\n')); };")
+    got = w.fail("x")
+    assert got["errorMessage"].endswith("\nline 499")
+    assert got["trace"][0] == "Error: line 0" and got["trace"][20] == "... 480 lines left out ..." and "/index.js:" in got["trace"][21]
+
+
+def test_a_generator_is_no_reply(start):
+    for kind in ("function*", "async function*"):
+        got = start(f"exports.handler = {kind} () {{ yield 1; }};").fail("x")
+        assert got["errorType"] == "Runtime.MarshalError" and "it is a generator" in got["errorMessage"], kind
+    assert start("exports.handler = async () => new Map();").invoke() == {}
+
+
 def test_a_reply_that_is_no_json_is_a_marshal_error(start):
     w = start("""
         exports.handler = async (event) => {
@@ -401,6 +436,12 @@ def test_the_context_has_lambdas_names(start):
     again = w.invoke(deadline_ms=1)
     assert again["left"] == 0 and again["invokedFunctionArn"].endswith(":function:fn")
     assert w.invoke()["left"] > 1 << 50
+
+
+def test_console_dir_is_a_record_as_well(start):
+    w = start(handler("console.dir({ a: { b: { c: { d: 1 } } } }, { depth: 0 }); return 1;"))
+    w.invoke()
+    assert re.search(r"T[\d:.]+Z\tr-1\tINFO\t\{ a: \[Object\] \}\n", w.end()[1])
 
 
 def test_the_console_writes_lambdas_format(start):

@@ -280,6 +280,33 @@ def test_the_log_tells_the_cause_as_well(serve):
     assert log.index("KeyError: 'key'") < log.index("direct cause") < log.index("[ERROR] RuntimeError: outer")
 
 
+@pytest.mark.parametrize("handler,kind,message", [
+    ("def handler():\n    pass", "TypeError", "handler() takes 0 positional arguments but 2 were given: a handler is called with (event, context), or"),
+    ("def handler(a, b, c):\n    pass", "TypeError", "missing 1 required positional argument: 'c': a handler is called with (event, context), or"),
+    ("def handler(a, b):\n    raise TypeError('an argument')", "TypeError", "an argument"),
+    ("def handler(event):\n    yield 1", "Runtime.MarshalError", "type generator is not JSON serializable: the handler has a `yield`"),
+    ("async def handler(event):\n    yield 1", "Runtime.MarshalError", "type async_generator is not JSON serializable: the handler has a `yield`"),
+])
+def test_a_handler_that_can_not_be_called_or_yields_says_what_one_looks_like(serve, handler, kind, message):
+    got, said, _ = serve(f"{handler}\n").invoke(1).error
+    assert got == kind and message in said
+    if message == "an argument":
+        assert said == message
+
+
+def test_an_exception_group_names_its_parts(serve):
+    worker = serve("""
+        class Group(Exception):  # as ExceptionGroup, which older Pythons don't have
+            def __init__(self, text, exceptions):
+                super().__init__(text)
+                self.exceptions = exceptions
+        def handler(event):
+            raise Group("many", (ValueError("a"), KeyError("b")) if event else [1])
+        """)
+    assert worker.invoke(1).error[1] == "many; ValueError: a; KeyError: 'b'"
+    assert worker.invoke(0).error[1] == "many"
+
+
 @pytest.mark.parametrize("statement,kind,words", [
     ("import sys; sys.exit(3)", "Runtime.ExitError", "sys.exit(3)"), ("exit(4)", "Runtime.ExitError", "sys.exit(4)"), ("raise SystemExit",
         "Runtime.ExitError", "sys.exit()"), ("raise KeyboardInterrupt",
@@ -690,6 +717,37 @@ def test_randomness_is_fresh_in_every_child(template):
         child.close()
     for column in zip(*rows):
         assert len(set(column)) == 50
+
+
+@pytest.mark.parametrize("used_in_init", ["import uuid; first = uuid.uuid1(); node = uuid.getnode()", "from uuid import uuid1; first = uuid1()",
+                                          "import _uuid; first = _uuid.generate_time_safe()", "import uuid", "first = 1"])
+def test_time_based_uuids_of_children_differ_however_they_began(template, used_in_init):
+    """Made as fast as they can be, so that the clocks of several stand at the same tick or nearly so."""
+    worker = template(f"""
+        {used_in_init}
+        def handler(event):
+            import uuid
+            return [str(uuid.uuid1()) for _ in range(20)]
+        """)
+    children = [worker.fork(random=bytes(32)) for _ in range(50)]
+    for child in children:
+        child.send_invoke({})
+    made = [child.read().json() for child in children]
+    for child in children:
+        child.close()
+    assert len({text for of_one in made for text in of_one}) == 50 * 20
+    if "uuid1" in used_in_init:
+        assert len({text[-12:] for of_one in made for text in of_one}) == 50, "a node for each"
+
+
+def test_the_clocks_of_newer_uuids_are_set_back_as_well(template):
+    worker = template("""
+        import uuid
+        uuid._last_timestamp_v6, uuid._last_timestamp_v7, uuid._last_counter_v7 = 6, 7, 8
+        def handler(event):
+            return [uuid._last_timestamp_v6, uuid._last_timestamp_v7, uuid._last_counter_v7, uuid._last_timestamp]
+        """)
+    assert worker.fork().call() == [None, None, 0, None]
 
 
 def test_numpys_global_generator_is_fresh_as_well(template):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Interpreters: those found in /usr/bin and those of the configuration, by which names functions get them, and the environment they start in."""
 
+import base64
 import json
 import os
 import pathlib
@@ -34,6 +35,14 @@ while True:
 """
 
 
+# A Python of a version that no host has.
+PRETENDER = """#!/usr/bin/python3 -S
+import sys
+sys.version_info, sys.executable, bootstrap = (3, 98, 0, "final", 0), __file__, sys.argv[-1]
+exec(compile(open(bootstrap).read(), bootstrap, "exec"), {"__name__": "__main__", "__file__": bootstrap})
+"""
+
+
 @pytest.fixture(scope="module")
 def prefix():
     """An interpreter outside /usr, and not under /tmp, which sandboxes have of their own."""
@@ -43,6 +52,8 @@ def prefix():
     shutil.copy(HOST_PYTHON, top / "bin/python3.99")
     (top / "bin/python3").symlink_to("python3.99")
     (top / "marker").write_text("seen\n")
+    (top / "bin/python3.98").write_text(PRETENDER)
+    (top / "bin/python3.98").chmod(0o755)
     yield top
     shutil.rmtree(top)
 
@@ -62,7 +73,8 @@ def faasd(prefix, tmp_path_factory):
     for name in ("python", "python3", f"python3.{HOST_MINOR}", "node", "nodejs"):
         (traps / name).write_text("#!/bin/sh\necho trapped >&2\nexit 77\n")
         (traps / name).chmod(0o755)
-    daemon = Faasd({"runtimes": {"python3.99": f"{prefix}/bin/python3"}, "grants": {"mounts": ["/var/lib"]}},
+    runtimes = {f"python3.{HOST_MINOR}": f"{prefix}/bin/python3", "python3.99": f"{prefix}/bin/python3.99", "node99": "/usr/bin/node"}
+    daemon = Faasd({"runtimes": runtimes, "grants": {"mounts": ["/var/lib"]}},
                    env={"PATH": f"{traps}:{os.environ['PATH']}"})
     with daemon:
         yield daemon
@@ -74,7 +86,7 @@ def deploy(faasd, name, path, *options):
 
 # ---- names ----
 
-@pytest.mark.parametrize("runtime", ["python", "python3", f"python3.{HOST_MINOR}"])
+@pytest.mark.parametrize("runtime", ["python", "python3"])
 def test_the_hosts_python_has_these_names(faasd, code, runtime):
     answer = deploy(faasd, "names", code, "--runtime", runtime)
     assert answer["interpreter"] == HOST_PYTHON
@@ -118,7 +130,7 @@ def test_a_runtime_that_is_not_there_is_refused_with_what_is(faasd, code, runtim
 # ---- the configuration ----
 
 def test_an_interpreter_of_the_configuration_is_shown_read_only_with_its_prefix(faasd, code, prefix):
-    answer = deploy(faasd, "prefixed", code, "--runtime", "python3.99")
+    answer = deploy(faasd, "prefixed", code, "--runtime", f"python3.{HOST_MINOR}")
     assert answer["interpreter"] == f"{prefix}/bin/python3"
     reply = faasd.invoke("prefixed", json.dumps([f"{prefix}/marker", "/var/lib/dpkg", str(prefix)])).json()
     assert reply["executable"] == f"{prefix}/bin/python3"
@@ -126,6 +138,21 @@ def test_an_interpreter_of_the_configuration_is_shown_read_only_with_its_prefix(
     assert reply["writable"] == []
     deploy(faasd, "plain", code, "--runtime", "python")
     assert faasd.invoke("plain", json.dumps([str(prefix)])).json()["path"] == [], "only for functions that need it"
+
+
+@pytest.mark.parametrize("runtime,is_really,words", [
+    ("python3.99", f"CPython 3.{HOST_MINOR}.", "name a Python 3.99 in `runtimes` of the configuration"),
+    ("nodejs99.x", "node v", "name the right one in 'runtimes' of the configuration"),
+])
+def test_an_entry_that_is_another_version_is_refused_before_the_code_is_read(faasd, tmp_path, prefix, runtime, is_really, words):
+    """Of which nobody knows whether it is for this version."""
+    (tmp_path / "app.py").write_text("def handler(event) match syntax of tomorrow\n")
+    (tmp_path / "app.mjs").write_text("syntax of tomorrow\n")
+    done = faasd.deploy("other", tmp_path, "--runtime", runtime, "--handler", "app.handler", check=False)
+    assert done.returncode == 1 and "Runtime.InvalidRuntime" in done.err and words in done.err, done.err
+    program = f"{prefix}/bin/python3.99" if "python" in runtime else os.path.realpath("/usr/bin/node")
+    entry = runtime.replace("js", "").replace(".x", "")
+    assert f"the runtime {entry} is {program} on this host, and that is {is_really}" in done.err, done.err
 
 
 def check_config(tmp_path, config):
@@ -167,18 +194,19 @@ def test_a_prefix_that_others_may_write_is_refused(tmp_path, prefix):
 def test_a_reload_brings_a_new_one_and_a_bad_one_changes_nothing(prefix, code):
     with Faasd({}) as faasd:
         assert faasd.deploy("late", code, "--runtime", "python3.98", check=False).returncode == 1
-        faasd.write_config({"runtimes": {"python3.98": f"{prefix}/bin/python3.99"}})
+        assert deploy(faasd, "early", code, "--runtime", f"python3.{HOST_MINOR}")["interpreter"] == HOST_PYTHON
+        faasd.write_config({"runtimes": {"python3.98": f"{prefix}/bin/python3.98"}})
         faasd.process.send_signal(signal.SIGHUP)
         wait_until(lambda: faasd.deploy("late", code, "--runtime", "python3.98", check=False).returncode == 0, "the new interpreter")
         faasd.write_config({"runtimes": {"python3.98": f"{prefix}/bin/gone"}})
         faasd.process.send_signal(signal.SIGHUP)
         wait_until(lambda: "runtimes.python3.98: there is no" in faasd.log_text(), "the reason in the log")
         faasd.deploy("late", code, "--runtime", "python3.98", "--description", "again")
-        assert faasd.invoke("late", b"[]").json()["executable"] == f"{prefix}/bin/python3.99"
+        assert faasd.invoke("late", b"[]").json()["executable"] == f"{prefix}/bin/python3.98"
 
 
 def test_a_function_whose_interpreter_has_gone_says_so(prefix, code):
-    config = {"runtimes": {"python3.98": f"{prefix}/bin/python3"}}
+    config = {"runtimes": {"python3.98": f"{prefix}/bin/python3.98"}}
     with Faasd(config) as faasd:
         faasd.deploy("orphan", code, "--runtime", "python3.98")
         faasd.deploy("other", code, "--runtime", "python3")
@@ -234,6 +262,20 @@ def test_the_environment_of_the_managed_runtimes(faasd, code, runtime, handler):
     check_environment(env, name, handler)
     assert env["AWS_EXECUTION_ENV"].startswith("AWS_Lambda_")
     assert "AWS_LAMBDA_RUNTIME_API" not in env
+
+
+@pytest.mark.parametrize("runtime", ["python", "node"])
+def test_contexts_tell_the_functions_arn_and_the_callers_context(faasd, tmp_path, runtime):
+    (tmp_path / "app.py").write_text("def handler(event, context):\n    c = context.client_context\n    return [context.invoked_function_arn, c and c.custom]\n")
+    (tmp_path / "app.mjs").write_text("export const handler = async (e, c) => [c.invokedFunctionArn, c.clientContext?.custom ?? null];\n")
+    faasd.deploy("named", tmp_path, "--runtime", runtime, "--handler", "app.handler", "--env", "AWS_REGION=eu-west-1")
+    context = {"custom": {"key": "größer"}}
+    sent = base64.b64encode(json.dumps(context, ensure_ascii=False).encode()).decode()
+    arn = "arn:aws:lambda:eu-west-1:000000000000:function:named"
+    assert faasd.invoke("named", b"{}", headers={"X-Amz-Client-Context": sent}).json() == [arn, context["custom"]]
+    assert faasd.invoke("named", b"{}", headers={"X-Amz-Client-Context": "no base64 of JSON"}).json() == [arn, None]
+    faasd.cli("config", "named", "--unset-env", "AWS_REGION")
+    assert faasd.invoke("named", b"{}").json() == [arn.replace("eu-west-1", "us-east-1"), None]
 
 
 def provided(directory, entry="task"):

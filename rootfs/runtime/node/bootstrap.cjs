@@ -20,21 +20,29 @@ const worker = require('./worker.cjs');
 const OLDEST = 18;
 
 // "nodejs20.x", "node20": a name that promises a major version. "node" promises none.
-function checkVersion(name) {
-  const major = Number(process.versions.node.split('.')[0]);
-  if (major < OLDEST) throw new InitFailure('Runtime.InvalidRuntime', `this host's node is ${process.version}; functions need node ${OLDEST} or newer`);
+function keepsPromise(name) {
   const wanted = /^node(?:js)?(\d+)/.exec(name || '');
-  if (wanted && Number(wanted[1]) !== major)
-    throw new InitFailure(
-      'Runtime.InvalidRuntime',
-      `'${name}' is asked for and this host's node is ${process.version}; deploy with runtime node, or name another one under 'runtimes' in the configuration`);
+  return !wanted || wanted[1] === process.versions.node.split('.')[0];
+}
+
+// `entry`: the name under which the configuration has this node, if it has.
+function checkVersion(name, entry) {
+  const refuse = (why) => new InitFailure('Runtime.InvalidRuntime', why);
+  if (Number(process.versions.node.split('.')[0]) < OLDEST)
+    throw refuse(`this host's node is ${process.version}; functions need node ${OLDEST} or newer`);
+  if (!keepsPromise(entry))
+    throw refuse(`the runtime ${entry} is ${process.execPath} on this host, and that is node ${process.version}: ` +
+      "name the right one in 'runtimes' of the configuration, or deploy with another --runtime");
+  if (!keepsPromise(name))
+    throw refuse(`'${name}' is asked for and this host's node is ${process.version}; deploy with runtime node, ` +
+      "or name another one under 'runtimes' in the configuration");
 }
 
 async function main() {
   log.install();
   worker.install();
   try {
-    checkVersion(process.env.FAASD_RUNTIME_NAME);
+    checkVersion(process.env.FAASD_RUNTIME_NAME, process.env.FAASD_RUNTIME_ENTRY);
     worker.serve(await require('./handler.cjs').load(process.env._HANDLER, process.env.LAMBDA_TASK_ROOT || '/var/task'));
   } catch (error) {
     worker.failInit(error);

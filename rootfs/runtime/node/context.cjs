@@ -33,7 +33,7 @@ function readHeaders(words, at) {
 
 function readClientContext(json) {
   try {
-    return json ? JSON.parse(json) : undefined;
+    return json ? JSON.parse(Buffer.from(json, 'latin1').toString()) : undefined; // fields are bytes
   } catch {
     return undefined;
   }

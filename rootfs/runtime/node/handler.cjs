@@ -7,6 +7,7 @@ const path = require('path');
 const { createRequire } = require('module');
 const { InitFailure } = require('./failure.cjs');
 
+const CHECK_MS = 2000, CHECKED_MAX = 20; // when an ES module can't be parsed
 const EXTENSIONS = ['.js', '.mjs', '.cjs', ''];
 
 // {directory, module, names}: everything up to the last "/", up to the first "." behind it, and the rest.
@@ -93,7 +94,8 @@ function packageOf(name) {
 }
 
 function adviseMissing(name) {
-  if (!name || name.startsWith('.') || name.startsWith('/')) return '';
+  if (name.startsWith('/')) return adviseExtension(name);
+  if (!name || name.startsWith('.')) return '';
   const wanted = packageOf(name);
   if (wanted === 'aws-sdk' || wanted.startsWith('@aws-sdk/'))
     return `. It is part of AWS's managed runtime, not of this host: run npm install ${wanted} and deploy again`;
@@ -107,18 +109,67 @@ function isOfSource(error) {
   return !lines[0].startsWith('SyntaxError') || !lines.some((line) => /^ {4}at /.test(line) && !line.includes('node:') && !line.includes(__dirname));
 }
 
-function explain(error, root) {
+// Where the text is that could not be understood: "/var/task/index.js:2", and the lines that show it. V8 tells it of CommonJS in the stack.
+function placeInStack(error) {
+  const lines = String(error.stack).split('\n');
+  const place = /^(?:file:\/\/)?(\/.+:\d+)$/.exec(lines[0])?.[1];
+  return place ? { place, lines: [] } : null;
+}
+
+function checkSyntax(file) {
+  const { spawnSync } = require('child_process');
+  const done = spawnSync(process.execPath, ['--check', file], { encoding: 'utf8', timeout: CHECK_MS });
+  const lines = String(done.stderr).split('\n');
+  const end = lines.findIndex((line) => line.startsWith('SyntaxError'));
+  return end > 0 ? { place: lines[0].replace('file://', ''), lines: lines.slice(1, end).filter(Boolean) } : null;
+}
+
+// Of ES modules it tells nobody but who lets the error end the process: node is asked about each file that the first one leads to.
+function findBrokenFile(first) {
+  const files = new Set([first]);
+  for (const file of files) {
+    const found = checkSyntax(file);
+    if (found || files.size > CHECKED_MAX) return found;
+    for (const [, name] of fs.readFileSync(file, 'utf8').matchAll(/(?:\bfrom|\bimport)\s*\(?\s*['"](\.{1,2}\/[^'"]+)['"]/g)) {
+      const next = path.resolve(path.dirname(file), name);
+      if (isFile(next)) files.add(next);
+    }
+  }
+  return null;
+}
+
+function placeOf(error, file) {
+  try {
+    return placeInStack(error) || (file && findBrokenFile(file));
+  } catch {
+    return null; // the error itself says enough
+  }
+}
+
+function explainSyntax(error, file) {
+  const isImport = /import statement outside|Unexpected token 'export'|import\.meta/.test(error.message);
+  const advice = isImport ? '. Name the file .mjs, or put "type": "module" into package.json' : '';
+  const found = placeOf(error, file);
+  if (found?.lines.length) error.stack = [found.place, ...found.lines, String(error.stack)].join('\n');
+  return new InitFailure('Runtime.UserCodeSyntaxError', `${error}${found ? ` (${found.place})` : ''}${advice}`, error);
+}
+
+// An ES module names a file with its extension.
+function adviseExtension(name) {
+  const there = EXTENSIONS.find((extension) => extension && isFile(name + extension));
+  return there ? `. An import names the file with its extension: ${path.basename(name)}${there}` : '';
+}
+
+function explain(error, root, file) {
   const code = error?.code;
   if (error instanceof InitFailure) return error;
-  if (isOfSource(error)) {
-    const isImport = /import statement outside|Unexpected token 'export'|import\.meta/.test(error.message);
-    const advice = isImport ? '. Name the file .mjs, or put "type": "module" into package.json' : '';
-    return new InitFailure('Runtime.UserCodeSyntaxError', `${error}${advice}`, error);
-  }
+  if (isOfSource(error)) return explainSyntax(error, file);
   if (code === 'MODULE_NOT_FOUND' || code === 'ERR_MODULE_NOT_FOUND') {
     const firstLine = String(error).split('\n')[0];
     return new InitFailure('Runtime.ImportModuleError', firstLine + adviseMissing(missingName(error)), error);
   }
+  if (code === 'ERR_IMPORT_ASSERTION_TYPE_MISSING' || code === 'ERR_IMPORT_ATTRIBUTE_MISSING')
+    return new InitFailure('Runtime.ImportModuleError', `${error.message}: import data from './FILE.json' with { type: 'json' }`, error);
   if (code === 'ERR_DLOPEN_FAILED')
     return new InitFailure('Runtime.ImportModuleError', `${error}. It was built for another Node or processor: run npm rebuild with ` +
       `${process.version} on ${process.arch} in ${root === '/var/task' ? 'the directory that you deploy' : root}`, error);
@@ -137,6 +188,8 @@ function pick(exported, parsed, name) {
   let value = lookUp(exported, parsed.names);
   if (value === undefined && exported?.default !== undefined) value = lookUp(exported.default, parsed.names);
   if (typeof value === 'function') return value;
+  if (typeof exported === 'function' && value === undefined)
+    throw new InitFailure('Runtime.HandlerNotFound', `${name} is undefined: the module is a function itself. Write exports.${parsed.names[0]} = ...`);
   const exports = Object.keys(exported ?? {}).filter((key) => key !== 'default').slice(0, 10);
   throw new InitFailure(
     'Runtime.HandlerNotFound',
@@ -146,11 +199,13 @@ function pick(exported, parsed, name) {
 
 async function load(name, root) {
   const parsed = parseName(name);
+  let file;
   try {
     defineStreaming();
-    return pick(await loadFile(find(root, parsed)), parsed, name);
+    file = find(root, parsed);
+    return pick(await loadFile(file), parsed, name);
   } catch (error) {
-    throw explain(error, root);
+    throw explain(error, root, file);
   }
 }
 

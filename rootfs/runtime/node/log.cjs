@@ -4,7 +4,7 @@
 'use strict';
 
 const { writeSync } = require('fs');
-const { format } = require('util');
+const { format, inspect } = require('util');
 
 const OUT = 1, ERR = 2;
 const LEVELS = { log: ['INFO', OUT], info: ['INFO', OUT], debug: ['DEBUG', OUT], warn: ['WARN', ERR], error: ['ERROR', ERR] };
@@ -42,6 +42,7 @@ function trace(...args) {
 function install() {
   for (const [name, [level, fd]] of Object.entries(LEVELS)) console[name] = (...args) => write(fd, level, format(...args));
   console.trace = trace;
+  console.dir = (value, options) => write(OUT, 'INFO', inspect(value, { customInspect: false, ...options }));
 }
 
 // Of a failure; `what` as Lambda's runtime words it.

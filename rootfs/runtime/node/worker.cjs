@@ -12,6 +12,8 @@ const { makeContext } = require('./context.cjs');
 
 const JSON_FIELDS = 'content-type\0application/json\0';
 const NEVER_SETTLED = 'the handler waits for a promise that nothing will settle: the event loop is empty';
+const GENERATORS = ['[object Generator]', '[object AsyncGenerator]']; // as JSON they would be {}
+const GENERATOR = 'it is a generator (function*): collect what it yields and return that, or stream with awslambda.streamifyResponse()';
 const NO_TEMPLATE = 'node is multi-threaded and is started anew instead';
 const STREAMED = Symbol.for('faasd.streamed'); // of streaming.cjs, which few functions load
 const { parse, stringify } = JSON;
@@ -24,7 +26,10 @@ let isOver = false; // this process has said its last word
 // ---- an invocation ----
 
 function makeReply(result) {
-  if (typeof result === 'object' && result !== null && result[STREAMED]) return result[STREAMED];
+  if (typeof result === 'object' && result !== null) {
+    if (result[STREAMED]) return result[STREAMED];
+    if (GENERATORS.includes(Object.prototype.toString.call(result))) throw new TypeError(GENERATOR);
+  }
   return { status: 200, fields: JSON_FIELDS, body: stringify(result) ?? 'null' };
 }
 

@@ -27,6 +27,8 @@ LANDLOCK_VERSION = 1
 LANDLOCK_ABI_SCOPES = 6
 LANDLOCK_SCOPES = 3  # abstract sockets, signals
 
+UUID_CLOCKS = ("_last_timestamp", "_last_timestamp_v6", "_last_timestamp_v7")  # from Python 3.14 on there are three
+
 hooks = []  # of faasd.after_fork()
 
 
@@ -156,6 +158,8 @@ def reseed(random_bytes):
     call("random", "seed", number)
     call("_ssl", "RAND_add", seed, 0.0)
     call("numpy.random", "seed", list(unpack("=8I", seed)))
+    if hasattr(sys.modules.get("_uuid"), "generate_time_safe"):
+        del sys.modules["_uuid"].generate_time_safe  # libuuid's generator, whose clock may have been copied: for who imports uuid from here on
     if hasattr(sys.modules.get("uuid"), "_last_timestamp"):
         reseed_uuid(sys.modules["uuid"], seed)
     if hasattr(sys.modules.get("tempfile"), "_name_sequence"):
@@ -171,7 +175,11 @@ def call(module, name, *arguments):
 
 def reseed_uuid(uuid, seed):
     """uuid1() of two children in the same tick must differ: another node for each, and no generator of libuuid's, whose clock was copied."""
-    uuid._last_timestamp = None
+    for name in UUID_CLOCKS:
+        if hasattr(uuid, name):
+            setattr(uuid, name, None)
+    if hasattr(uuid, "_last_counter_v7"):
+        uuid._last_counter_v7 = 0
     uuid._generate_time_safe = None
     uuid._node = int.from_bytes(seed[:6], "big") | 1 << 40  # RFC 9562, 6.10: a random node is marked as a multicast address
 

@@ -5,6 +5,7 @@ import sys
 
 TYPE_MAX = 128
 MESSAGE_MAX = 32 << 10
+PARTS_MAX = 10  # of an ExceptionGroup
 FRAMES_MAX = 100  # of a deep recursion the two ends are shown
 LINE_MAX = 500
 
@@ -36,7 +37,7 @@ class Report:
 
     @classmethod
     def of_init(cls, error):
-        return cls(error.kind, error.message, trace_of(error.cause) if error.cause else ())
+        return cls(error.kind, error.message, [*trace_of(error.cause), *place_of(error.cause)] if error.cause else ())
 
     @classmethod
     def of_handler(cls, error):
@@ -44,11 +45,14 @@ class Report:
         if kind is SystemExit:
             return cls("Runtime.ExitError", f"the handler called sys.exit({exit_status(error)}) instead of returning", trace_of(error))
         message = text_of(error)
+        trace = trace_of(error)
+        if kind is TypeError and not trace and " argument" in message:
+            message += ": a handler is called with (event, context), or with the event alone when it has one parameter"
         if isinstance(error, ImportError):
             from _faasd import advice
 
             message += advice.for_import(error)
-        return cls(name_of(kind), message, trace_of(error), chain_of(error))
+        return cls(name_of(kind), message, trace, chain_of(error))
 
     def send(self, connection, request):
         connection.send_error(request, word(self.kind), encode(self.message[:MESSAGE_MAX]), self._packed_trace())
@@ -94,6 +98,9 @@ def name_of(kind):
 
 def text_of(error):
     try:
+        parts = getattr(error, "exceptions", None)  # of an ExceptionGroup
+        if isinstance(parts, tuple) and all(isinstance(part, BaseException) for part in parts[:PARTS_MAX]):
+            return "; ".join([str(error), *(f"{name_of(type(part))}: {part}" for part in parts[:PARTS_MAX])])
         return str(error)
     except BaseException:  # even a sys.exit() there must not take the answer away
         return f"<{name_of(type(error))} without a text: its __str__ failed>"
@@ -111,6 +118,17 @@ def trace_of(error):
         frames.append((at.tb_frame.f_code.co_filename, at.tb_lineno, at.tb_frame.f_code.co_name))
         at = at.tb_next
     return format_frames(frames[first_of_the_user(frames) :])
+
+
+def place_of(error):
+    """Where the text is that could not be understood, which no frame shows."""
+    path = getattr(error, "filename", None)
+    if not isinstance(error, SyntaxError) or not isinstance(path, str):
+        return []
+    text = (error.text or "").rstrip()[:LINE_MAX] if isinstance(error.text, str) else ""
+    column = (error.offset or 0) - 1 - (len(text) - len(text.lstrip()))
+    mark = f"    {' ' * column}^\n" if text and 0 <= column < LINE_MAX else ""
+    return [f'  File "{path}", line {error.lineno}\n' + (f"    {text.strip()}\n{mark}" if text else "")]
 
 
 def first_of_the_user(frames):

@@ -31,11 +31,30 @@ def import_module(module_name, handler):
         message = f"Unable to import module '{module_name}': {error}"
         raise errors.InitError("Runtime.ImportModuleError", message + advice.for_import(error, module_name, handler), error) from None
     except SyntaxError as error:
-        raise errors.InitError("Runtime.UserCodeSyntaxError", f"Syntax error in module '{module_name}': {error}", error) from None
+        raise errors.InitError("Runtime.UserCodeSyntaxError", f"Syntax error in module '{module_name}': {error}{place_of_nul(error)}", error) from None
     except SystemExit as error:
         raise errors.InitError("Runtime.ExitError", f"sys.exit({errors.exit_status(error)}) was called while '{module_name}' was imported", error) from None
     except BaseException as error:
+        place = place_of_nul(error)
+        if place:  # before Python 3.12 a ValueError
+            raise errors.InitError("Runtime.UserCodeSyntaxError", f"Syntax error in module '{module_name}': {error}{place}", error) from None
         raise errors.InitError(errors.name_of(type(error)), errors.text_of(error), error) from None
+
+
+def place_of_nul(error):
+    """Python doesn't say in which file a NUL byte stands. Nothing for any other error."""
+    if str(error) != "source code string cannot contain null bytes":
+        return ""
+    from _faasd import paths
+
+    try:
+        path = paths.last_file()
+        with open(path, "rb") as file:
+            before, nul, _ = file.read().partition(b"\0")
+    except (OSError, ValueError):
+        return ""
+    line = before.count(b"\n") + 1
+    return f" ({path}, line {line}: is it UTF-16? Python reads UTF-8)" if nul else ""
 
 
 def find(module, module_name, function_name):

@@ -23,8 +23,10 @@ class Finder:
     def __init__(self):
         self.seen = {}  # a set that keeps its order
         self.logging_found = False
+        self.last = ("", None)  # what was looked for last, and where: while a module is compiled, that one
 
     def find_spec(self, name, path=None, target=None):
+        self.last = (name, path)
         if path is None:
             self.note(name)
         if name == "logging" and not self.logging_found:
@@ -75,6 +77,16 @@ def set_up(here):
     sys.meta_path.insert(0, finder)
     sys.meta_path.append(OwnModule(here))
     return finder
+
+
+def last_file():
+    """Of the module that was looked for last."""
+    finder = next(f for f in sys.meta_path if isinstance(f, Finder))
+    name, path = finder.last
+    from _frozen_importlib_external import PathFinder
+
+    spec = PathFinder.find_spec(name, path)
+    return spec.origin if spec else ""
 
 
 def host_directories():

@@ -86,6 +86,8 @@ def write(value):
 def hint(value):
     if isinstance(value, (bytes, bytearray, memoryview)):
         return ": decode text with .decode(), send binary data as base64.b64encode(data).decode()"
+    if type(value).__name__ in ("generator", "async_generator"):
+        return ": the handler has a `yield`; collect what it yields and return that"
     return ""
 
 

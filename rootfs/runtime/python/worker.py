@@ -20,6 +20,7 @@ class Worker:
         self.forking = False  # the fork at hand is faasd's
 
     def load(self, here):
+        check_version()
         from _faasd import handler, paths
 
         self.finder = finder = paths.set_up(here)
@@ -148,6 +149,20 @@ def flush():
 def describe_interpreter():
     name = {"cpython": "CPython"}.get(sys.implementation.name, sys.implementation.name)
     return f"{name} {'.'.join(map(str, sys.version_info[:3]))}"
+
+
+def check_version():
+    """A configuration's "python3.12" is a promise, and any program may stand behind it. Before the function's code is read: its syntax may be of that version."""
+    entry = os.environ.get("FAASD_RUNTIME_ENTRY", "")
+    version = entry[len("python") :]
+    if "." not in version or version == f"{sys.version_info[0]}.{sys.version_info[1]}":
+        return
+    from _faasd import errors
+
+    raise errors.InitError(
+        "Runtime.InvalidRuntime",
+        f"the runtime {entry} is {sys.executable} on this host, and that is {describe_interpreter()}: name a Python {version} in `runtimes` of the configuration, or deploy with another --runtime",
+    )
 
 
 def connect():

@@ -76,11 +76,13 @@ static const struct native_channel_events EVENTS = {.on_ready = on_ready,
 
 static int setup_as(void **state, bool forked)
 {
+    static struct config config = {.reply_bytes_max = 262144};
     static struct bench b;
     int pair[2];
     memset(&b, 0, sizeof(b));
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
     b.gateway.loop = ev_default_loop(0);
+    b.gateway.config = &config;
     b.worker = pair[1];
     native_channel_init(&b.channel, &b.gateway, &EVENTS, &b);
     if (forked)

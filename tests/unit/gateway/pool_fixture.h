@@ -40,6 +40,7 @@ static struct exchange exchanges[ANSWERS_MAX]; /* as the connection's, they outl
 static unsigned exchange_count;
 static unsigned trials_done;
 static struct err trial_result;
+static char trial_said[4096]; /* type|message|trace */
 
 /* ---- what is replaced ---- */
 
@@ -402,9 +403,13 @@ static void request(const char *body)
     turn();
 }
 
-static inline void on_trial(void *owner, const struct err *e)
+static inline void on_trial(void *owner, const struct err *e, const struct instance_fault *said)
 {
     (void)owner;
+    trial_said[0] = '\0';
+    if (said)
+        snprintf(trial_said, sizeof(trial_said), "%.*s|%.*s|%.*s", (int)said->type.n, said->type.p,
+                 (int)said->message.n, said->message.p, (int)said->trace.n, said->trace.n ? said->trace.p : "");
     trials_done++;
     trial_result = *e;
 }

@@ -141,6 +141,7 @@ static void each_runtime_starts_its_own_program(void **state)
     assert_string_equal(
         arguments, "/usr/bin/node --max-old-space-size=128 --max-semi-space-size=2 /var/runtime/node/bootstrap.cjs");
     assert_value("FAASD_RUNTIME_NAME", "nodejs20.x");
+    assert_value("FAASD_RUNTIME_ENTRY", "node");
     set("runtime", "provided.al2023");
     start();
     assert_string_equal(arguments, "/var/task/bootstrap");
@@ -225,6 +226,7 @@ static void a_function_sets_what_is_its_own_and_not_what_is_the_platforms(void *
         "AWS_EXECUTION_ENV=elsewhere",
         "FAASD_VENV=/tmp",
         "FAASD_RUNTIME_NAME=x",
+        "FAASD_RUNTIME_ENTRY=x",
         "AWS_LAMBDA_LOG_GROUP_NAME=none",
         "LAMBDA_RUNTIME_DIR=/tmp",
     };

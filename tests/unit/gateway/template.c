@@ -608,6 +608,7 @@ static void a_trial_whose_child_fails_says_why_and_leaves_nothing(void **state)
     expect_kill(&child);
     assert_int_equal(trials_done, 1);
     assert_string_equal(trial_result.text, "ImportError: no!");
+    assert_string_equal(trial_said, "ImportError|no!|");
     pool_version_changed(function->pool); /* as a deploy that failed does */
     assert_int_equal(expect(MESSAGE_KILL).header.id, t.id);
     version_put(v);
@@ -625,6 +626,7 @@ static void a_trial_s_failed_initialisation_is_told_word_for_word(void **state)
     expect_kill(&w);
     assert_int_equal(trials_done, 1);
     assert_string_equal(trial_result.text, "ImportError: no!");
+    assert_string_equal(trial_said, "ImportError|no!|");
     version_put(v);
 }
 

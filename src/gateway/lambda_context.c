@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/lambda_context.h"
+
+#include "codec/base64.h"
+#include "codec/http1.h"
+#include "codec/json_check.h"
+#include "gateway/environment.h"
+
+#include <stdio.h>
+
+static bool may_be_a_field(struct str text)
+{
+    return http1_field_is_valid(STR_LITERAL("x"), text);
+}
+
+void lambda_context_print_arn(const struct function *f, const struct settings *s, char out[LAMBDA_CONTEXT_ARN_MAX])
+{
+    const char *region = environment_find(s, "AWS_REGION");
+    bool clean = region && region[0] && may_be_a_field(str_from(region));
+    snprintf(out, LAMBDA_CONTEXT_ARN_MAX, "arn:aws:lambda:%.32s:000000000000:function:%s", clean ? region : "us-east-1",
+             f->name);
+}
+
+struct str lambda_context_read_client(const struct http1_request *q, char out[LAMBDA_CONTEXT_CLIENT_MAX])
+{
+    size_t n;
+    const struct http1_field *given = http1_find_field(q->fields, q->field_count, "x-amz-client-context");
+    if (!given || !base64_decode(given->value, out, LAMBDA_CONTEXT_CLIENT_MAX, &n))
+        return (struct str){0};
+    struct str text = {out, n};
+    return json_check(text, NULL) && may_be_a_field(text) ? text : (struct str){0};
+}
