@@ -51,6 +51,8 @@ static void describe_worker(const struct instance *i, int wait_status, char out[
 static void describe_end(const struct instance *i, const struct message_exited *m, char out[ERR_TEXT_MAX])
 {
     char status[VERDICT_STATUS_MAX];
+    /* Init's own end by a signal says more than that its sockets were closed. */
+    bool by_signal = !instance_is_child(i) && !m->killed && WIFSIGNALED(m->status);
     if (i->failed.head.type == INIT_WORKER_EXITED && (i->failed.flags & INIT_DONE_EXEC_FAILED)) {
         const char *name = strerrorname_np(i->failed.error);
         snprintf(out, ERR_TEXT_MAX, "the handler '%.100s' can't be executed: %s", i->version->settings.handler,
@@ -59,10 +61,7 @@ static void describe_end(const struct instance *i, const struct message_exited *
         describe_worker(i, i->failed.status, out);
     } else if (instance_is_child(i) && tells_status(m)) {
         describe_worker(i, m->status, out);
-    } else if (!instance_is_child(i) && !m->killed && WIFSIGNALED(m->status)) {
-        verdict_print_status(m->status, status); /* says more than that its sockets were closed */
-        snprintf(out, ERR_TEXT_MAX, "the sandbox %s", status);
-    } else if (i->doom != INSTANCE_NOT_DOOMED) {
+    } else if (i->doom != INSTANCE_NOT_DOOMED && !by_signal) {
         snprintf(out, ERR_TEXT_MAX, "%s", i->doom_text);
     } else if (instance_is_child(i)) {
         snprintf(out, ERR_TEXT_MAX, "the worker ended");
@@ -175,35 +174,41 @@ static struct str last_line(struct str text)
     return text;
 }
 
-/* doom_text is for our own log, one line; `end` for the deployer and those who waited for it. */
-static void explain_end(struct instance *i, const struct message_exited *m)
+/* doom_text is for our own log, one line; `end` has all of it. Without memory for that, doom_text must do. */
+static void explain_end(struct instance *i, const char *how)
 {
-    char how[ERR_TEXT_MAX];
     char tail[LINE_READER_TAIL];
-    describe_end(i, m, how);
     struct str said = line_reader_tail(&i->log, tail);
     struct str line = last_line(said);
+    if (said.n && buf_addf(&i->end, "%s:%s%.*s", how, line.n < said.n ? "\n" : " ", (int)said.n, said.p) < 0)
+        i->end.len = 0;
+    if (i->doom == INSTANCE_TIMED_OUT)
+        return; /* doom_text says which limit it was */
     if (said.n)
         snprintf(i->doom_text, sizeof(i->doom_text), "%.120s: %.*s", how, line.n < 120 ? (int)line.n : 120, line.p);
     else
         snprintf(i->doom_text, sizeof(i->doom_text), "%s", how);
-    /* Without memory for it doom_text must do. */
-    if (said.n && buf_addf(&i->end, "%s:%s%.*s", how, line.n < said.n ? "\n" : " ", (int)said.n, said.p) < 0)
-        i->end.len = 0;
 }
 
-/* Why it never became ready. */
+/* Why it never became ready, as the deployer and those who waited for it are told. */
 static void explain_failed_start(struct instance *i, const struct message_exited *m)
 {
+    char how[ERR_TEXT_MAX];
     char tail[LINE_READER_TAIL];
     i->out_of_memory = m->oom_kills > 0;
     i->killed_outside = was_killed_outside(i, m);
     if (i->out_of_memory) {
         struct verdict_facts facts = collect_facts(i, m, tail);
         verdict_print_memory(&facts, "out of memory while starting", i->doom_text, sizeof(i->doom_text));
-    } else if (i->fault.type.n == 0 && i->doom != INSTANCE_TIMED_OUT) {
-        explain_end(i, m); /* otherwise doom_text says what it said itself, or which limit it was */
+        return;
     }
+    if (i->fault.type.n)
+        return; /* it said so itself, and doom_text repeats it */
+    if (i->doom == INSTANCE_TIMED_OUT)
+        snprintf(how, sizeof(how), "%s", i->doom_text);
+    else
+        describe_end(i, m, how);
+    explain_end(i, how);
 }
 
 bool instance_is_lost_fork(const struct instance *i)
@@ -214,6 +219,9 @@ bool instance_is_lost_fork(const struct instance *i)
 void instance_explain_start(const struct instance *i, struct instance_start_failure *ret)
 {
     bool said = i->fault.type.n && !i->out_of_memory;
+    const char *aim = i->out_of_memory ? "" : "the function could not be started: ";
+    struct str end = i->end.len ? buf_str(&i->end) : str_from(i->doom_text);
+    ret->line[0] = '\0';
     struct invocation_failure *f = &ret->failure;
     *f = (struct invocation_failure){.outcome = INVOCATION_CRASHED, .status = 502, .type = "FunctionCrashed"};
     if (said && str_copy(i->fault.type, ret->type, sizeof(ret->type))) {
@@ -228,13 +236,12 @@ void instance_explain_start(const struct instance *i, struct instance_start_fail
         *f = (struct invocation_failure){.outcome = INVOCATION_OUT_OF_MEMORY, .status = 502, .type = "OutOfMemory"};
     else if (i->doom == INSTANCE_TIMED_OUT)
         *f = (struct invocation_failure){.outcome = INVOCATION_TIMED_OUT, .status = 504, .type = "Timeout"};
-    struct str how = i->end.len ? buf_str(&i->end) : str_from(i->doom_text);
-    snprintf(ret->message, sizeof(ret->message), "%s%.*s",
-             i->out_of_memory ? "" : "the function could not be started: ", (int)how.n, how.p);
+    snprintf(ret->line, sizeof(ret->line), "%s%s", aim, i->doom_text);
+    snprintf(ret->message, sizeof(ret->message), "%s%.*s", aim, (int)end.n, end.p);
     f->message = str_from(ret->message);
 }
 
-/* In one line, behind the type of the error, and whole. */
+/* In one line, and whole. */
 static void print_failed_start(const struct instance *i, struct err *ret_why, struct instance_fault *ret_said)
 {
     struct instance_start_failure f;

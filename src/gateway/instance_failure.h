@@ -5,13 +5,14 @@
 
 #include "gateway/instance.h"
 
-enum { INSTANCE_FAILURE_TEXT_MAX = INSTANCE_END_MAX + 64 };
+enum { INSTANCE_FAILURE_LINE_MAX = ERR_TEXT_MAX + 64, INSTANCE_FAILURE_TEXT_MAX = INSTANCE_END_MAX + 64 };
 
 /* As those are told who waited for it (CONTRACT 4). Points into itself and into the instance. */
 struct instance_start_failure {
     struct invocation_failure failure;
     char type[INSTANCE_FAULT_TYPE_MAX];
-    char message[INSTANCE_FAILURE_TEXT_MAX];
+    char message[INSTANCE_FAILURE_TEXT_MAX]; /* with the end of its log */
+    char line[INSTANCE_FAILURE_LINE_MAX];    /* without: for that log itself. "" when it said itself why */
 };
 void instance_explain_start(const struct instance *i, struct instance_start_failure *ret);
 

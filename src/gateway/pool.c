@@ -8,7 +8,6 @@
 #include "gateway/runtime.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 unsigned pool_total(const struct pool *p)
@@ -393,7 +392,7 @@ static void fail_queue(struct pool *p, const struct instance *i)
     instance_explain_start(i, &why);
     while ((inv = pool_dequeue(p))) {
         if (why.failure.type != why.type) /* what it said itself stands in its log already */
-            invocation_log(inv, why.failure.type, str_from(i->doom_text));
+            invocation_log(inv, why.failure.type, str_from(why.line));
         invocation_end_failure(inv, &why.failure);
     }
 }

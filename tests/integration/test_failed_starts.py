@@ -152,7 +152,7 @@ if os.path.exists("/mnt/broken"):
     raise ValueError("the last line")
 connection = socket.socket(fileno=3)
 connection.sendall(struct.pack("<IHHQ", 0, 1, 0, 0))
-connection.recv(16)
+connection.recv(1 << 20)
 """
 
 
