@@ -49,7 +49,7 @@ static const struct scalar_choice AUTHS[] = {
 };
 
 /* Keys of CONTRACT 1 that a later release brings. */
-static const char *const NOT_BUILT[] = {"seccomp", "rootfs", "cors", "secret", "env_file", "instance_concurrency"};
+static const char *const NOT_BUILT[] = {"seccomp", "rootfs", "cors", "env_file", "instance_concurrency"};
 
 /* "json,boto3,xml.etree": what `import` takes, in this order. */
 static int check_imports(const char *text, struct err *e)
@@ -169,6 +169,8 @@ const struct settings_row settings_rows[SETTINGS_KEY_COUNT] = {
     [SETTINGS_KEY_MOUNT] =
         SHAPE_ROW(mount, SETTINGS_MOUNTS, "SRC:DST[:rw]: a host directory or file; repeatable; needs a grant"),
     [SETTINGS_KEY_DEVICE] = SHAPE_ROW(device, SETTINGS_DEVICES, "/dev/X: a host device; repeatable; needs a grant"),
+    [SETTINGS_KEY_SECRET] =
+        SHAPE_ROW(secret, SETTINGS_SECRETS, "NAME[=FILE]: a secret, as /run/secrets/FILE; repeatable"),
     [SETTINGS_KEY_AUTH] = ENUM_ROW(auth, AUTHS, "who may invoke: default, anonymous, token or admin"),
     [SETTINGS_KEY_DESCRIPTION] = TEXT_ROW(description, NULL, "a line for people"),
 };
@@ -221,24 +223,28 @@ void settings_init(struct settings *s, const struct settings_defaults *d)
 
 void settings_fini(struct settings *s)
 {
-    free(s->env);
-    s->env = NULL;
-    s->env_bytes = 0;
+    settings_drop_env(s);
+    settings_drop_secrets(s);
+}
+
+static int copy_block(char **to, const char *from, size_t n)
+{
+    *to = n ? malloc(n) : NULL;
+    if (*to)
+        memcpy(*to, from, n);
+    return *to || !n ? 0 : -ENOMEM;
 }
 
 int settings_copy(struct settings *to, const struct settings *from)
 {
     *to = *from;
-    to->env = NULL;
-    to->env_bytes = 0;
-    if (from->env_bytes) {
-        to->env = malloc(from->env_bytes);
-        if (!to->env)
-            return -ENOMEM;
-        memcpy(to->env, from->env, from->env_bytes);
-        to->env_bytes = from->env_bytes;
-    }
-    return 0;
+    int r = copy_block(&to->env, from->env, from->env_bytes);
+    to->secrets = NULL;
+    if (r == 0)
+        r = copy_block(&to->secrets, from->secrets, from->secrets_bytes);
+    if (r < 0)
+        settings_fini(to);
+    return r;
 }
 
 static int find_key(const char *name, struct err *e)
@@ -269,13 +275,16 @@ static void return_to_default(struct settings *s, const struct settings_defaults
         memset(s->runtime_name, 0, sizeof(s->runtime_name));
         break;
     case SETTINGS_ENV:
-        settings_fini(s);
+        settings_drop_env(s);
         break;
     case SETTINGS_MOUNTS:
         s->mount_count = 0;
         break;
     case SETTINGS_DEVICES:
         s->device_count = 0;
+        break;
+    case SETTINGS_SECRETS:
+        settings_drop_secrets(s);
         break;
     }
 }
@@ -353,6 +362,11 @@ static int read_key(struct settings *s, int key, const struct json *value, struc
         s->device_count = 0;
         r = read_list(s, value, settings_add_device, e);
         note_given(s, key, s->device_count > 0);
+        break;
+    case SETTINGS_SECRETS:
+        settings_drop_secrets(s);
+        r = read_list(s, value, settings_add_secret, e);
+        note_given(s, key, s->secrets_bytes > 0);
         break;
     }
     return r < 0 ? err_wrap(e, "%s", settings_rows[key].scalar.name) : 0;
@@ -437,6 +451,9 @@ int settings_set_text(struct settings *s, const char *key_name, struct str value
         break;
     case SETTINGS_DEVICES:
         r = settings_add_device(s, value, e);
+        break;
+    case SETTINGS_SECRETS:
+        r = settings_add_secret(s, value, e);
         break;
     }
     if (r < 0)

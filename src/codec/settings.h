@@ -23,6 +23,7 @@ enum {
     SETTINGS_TEXT_MAX = 256,
     SETTINGS_RUNTIME_MAX = 32, /* "python3.11" and a NUL */
     SETTINGS_IMPORTS_MAX = 1024,
+    SETTINGS_SECRETS_MAX = 16,
 };
 
 enum settings_runtime {
@@ -70,6 +71,7 @@ enum settings_key {
     SETTINGS_KEY_NETWORK,
     SETTINGS_KEY_MOUNT,
     SETTINGS_KEY_DEVICE,
+    SETTINGS_KEY_SECRET,
     SETTINGS_KEY_AUTH,
     SETTINGS_KEY_DESCRIPTION,
     SETTINGS_KEY_COUNT
@@ -117,6 +119,8 @@ struct settings {
     char devices[SETTINGS_DEVICES_MAX][64]; /* "/dev/X" */
     char *env;                              /* owned: NAME=VALUE\0 NAME=VALUE\0 ..., sorted by name; NULL when none */
     size_t env_bytes;
+    char *secrets; /* owned: NAME=FILE\0 NAME=FILE\0 ..., as given; NULL when none */
+    size_t secrets_bytes;
 };
 
 /* What a function gets where it says nothing; filled from the configuration (codec/config.h). */
@@ -126,7 +130,16 @@ struct settings_defaults {
     bool tmp_exec;
 };
 
-bool settings_name_is_valid(struct str name); /* a function's name */
+bool settings_name_is_valid(struct str name); /* a function's name, or a secret's */
+/* What a secret's file beneath /run/secrets may be called: 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot. */
+bool settings_file_is_valid(struct str file);
+
+/* The secret whose entry begins at *at of `secrets`, and moves *at behind it; begin at 0. False at the end. */
+struct settings_secret {
+    struct str name;
+    struct str file; /* of an entry that settings_secret_next() found, a NUL follows */
+};
+bool settings_secret_next(const struct settings *s, size_t *at, struct settings_secret *ret_secret);
 
 /* The family of a runtime's name: exec, native, python[3[.N]], node, nodeN, nodejs, nodejsN.x, provided[.al2|.al2023]. False: it is none. */
 bool settings_runtime_parse(struct str name, enum settings_runtime *ret_runtime);
@@ -153,7 +166,7 @@ int settings_read_json(struct settings *s, const struct settings_defaults *d, st
  * what is wrong between two keys that were both given counts. */
 int settings_check(const struct settings *s, bool more_follows, struct err *e);
 
-/* One key from text, as a flag gives it: "memory", "64M". env: "K=V". mount: "SRC:DST[:rw]". Booleans: "yes"/"no"/"true"/"false". */
+/* One key from text, as a flag gives it: "memory", "64M". env: "K=V". mount: "SRC:DST[:rw]". secret: "NAME[=FILE]". Booleans: "yes"/"no"/"true"/"false". */
 int settings_set_text(struct settings *s, const char *key, struct str value, struct err *e);
 
 /* The whole as JSON, keys in table order. given_only: only what was given, in canonical form (the stored form, and what the digest covers).

@@ -6,7 +6,14 @@
 #include "codec/scalar.h"
 #include "codec/settings.h"
 
-enum settings_shape { SETTINGS_SCALAR, SETTINGS_RUNTIME_SHAPE, SETTINGS_ENV, SETTINGS_MOUNTS, SETTINGS_DEVICES };
+enum settings_shape {
+    SETTINGS_SCALAR,
+    SETTINGS_RUNTIME_SHAPE,
+    SETTINGS_ENV,
+    SETTINGS_MOUNTS,
+    SETTINGS_DEVICES,
+    SETTINGS_SECRETS
+};
 
 struct settings_row {
     struct scalar scalar; /* of the others: the name alone */
@@ -26,9 +33,15 @@ const char *settings_env_entry(const struct settings *s, size_t at, size_t *ret_
 
 int settings_add_mount(struct settings *s, struct str text, struct err *e);  /* "SRC:DST[:rw]" */
 int settings_add_device(struct settings *s, struct str text, struct err *e); /* "/dev/X" */
+int settings_add_secret(struct settings *s, struct str text, struct err *e); /* "NAME[=FILE]" */
+
+void settings_drop_env(struct settings *s);
+void settings_drop_secrets(struct settings *s);
 
 /* "SRC:DST[:rw]" */
 int settings_print_mount(const struct settings_mount *m, struct buf *out);
+/* "NAME" or "NAME=FILE" */
+int settings_print_secret(const struct settings_secret *secret, struct buf *out);
 
 /* "python3.11": the family and the name. */
 int settings_set_runtime(struct settings *s, struct str name, struct err *e);

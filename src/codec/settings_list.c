@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The keys of settings that hold more than one value: env, mount, device. */
+/* The keys of settings that hold more than one value: env, mount, device, secret. */
 #include "codec/settings_key.h"
 
 #include <errno.h>
@@ -8,6 +8,13 @@
 
 /* Bytes of a name or value that a message shows. */
 enum { SHOWN_MAX = 64 };
+
+void settings_drop_env(struct settings *s)
+{
+    free(s->env);
+    s->env = NULL;
+    s->env_bytes = 0;
+}
 
 const char *settings_env_entry(const struct settings *s, size_t at, size_t *ret_name)
 {
@@ -68,7 +75,7 @@ int settings_env_change(struct settings *s, struct str name, struct str value, s
                        (int)SETTINGS_ENV_BYTES_MAX);
     size_t bytes = s->env_bytes - old + new;
     if (bytes == 0) {
-        settings_fini(s);
+        settings_drop_env(s);
         return 0;
     }
     char *env = malloc(bytes);
@@ -172,4 +179,85 @@ int settings_add_device(struct settings *s, struct str text, struct err *e)
             return err_say(e, EINVAL, "'%s' stands there twice", path);
     memcpy(s->devices[s->device_count++], path, text.n + 1);
     return 0;
+}
+
+/* ---- secrets ---- */
+
+void settings_drop_secrets(struct settings *s)
+{
+    free(s->secrets);
+    s->secrets = NULL;
+    s->secrets_bytes = 0;
+}
+
+bool settings_file_is_valid(struct str file)
+{
+    if (file.n == 0 || file.n >= SETTINGS_NAME_MAX || file.p[0] == '.')
+        return false;
+    for (size_t i = 0; i < file.n; i++)
+        if (file.p[i] != '.' && !settings_name_is_valid((struct str){&file.p[i], 1}))
+            return false;
+    return true;
+}
+
+bool settings_secret_next(const struct settings *s, size_t *at, struct settings_secret *ret_secret)
+{
+    if (*at >= s->secrets_bytes)
+        return false;
+    struct str entry = str_from(s->secrets + *at);
+    *at += entry.n + 1;
+    ret_secret->name = str_cut(entry, '=', &ret_secret->file, NULL);
+    return true;
+}
+
+static int check_secret(const struct settings *s, const struct settings_secret *new, struct err *e)
+{
+    struct settings_secret other;
+    unsigned count = 0;
+    /* What is no name may be a value that was given in a name's place: it is not repeated. */
+    if (!settings_name_is_valid(new->name))
+        return err_say(e, EINVAL,
+                       "that is no secret's name: 1 to 64 of A-Z a-z 0-9 _ -. The value goes to `faasd secret set`");
+    if (!settings_file_is_valid(new->file))
+        return err_say(e, EINVAL,
+                       "'%.*s=': that is no file name for /run/secrets: 1 to 64 of A-Z a-z 0-9 . _ -, no dot first",
+                       (int)new->name.n, new->name.p);
+    for (size_t at = 0; settings_secret_next(s, &at, &other); count++)
+        if (str_equal(other.file, new->file))
+            return err_say(e, EINVAL, "'%.*s' stands there twice", (int)new->file.n, new->file.p);
+    if (count == SETTINGS_SECRETS_MAX)
+        return err_say(e, EINVAL, "more than %d secrets", (int)SETTINGS_SECRETS_MAX);
+    return 0;
+}
+
+int settings_add_secret(struct settings *s, struct str text, struct err *e)
+{
+    bool renamed;
+    struct settings_secret new;
+    new.name = str_cut(text, '=', &new.file, &renamed);
+    if (!renamed)
+        new.file = new.name;
+    int r = check_secret(s, &new, e);
+    if (r < 0)
+        return r;
+    size_t bytes = new.name.n + 1 + new.file.n + 1;
+    char *grown = realloc(s->secrets, s->secrets_bytes + bytes);
+    if (!grown)
+        return err_set(e, ENOMEM, "keep the list of secrets");
+    char *entry = grown + s->secrets_bytes;
+    memcpy(entry, new.name.p, new.name.n);
+    entry[new.name.n] = '=';
+    memcpy(entry + new.name.n + 1, new.file.p, new.file.n);
+    entry[bytes - 1] = '\0';
+    s->secrets = grown;
+    s->secrets_bytes += bytes;
+    return 0;
+}
+
+int settings_print_secret(const struct settings_secret *secret, struct buf *out)
+{
+    int r = buf_add_str(out, secret->name);
+    if (r == 0 && !str_equal(secret->name, secret->file))
+        r = buf_addf(out, "=%.*s", (int)secret->file.n, secret->file.p);
+    return r;
 }

@@ -33,6 +33,22 @@ static void put_mounts(const struct settings *s, struct json_writer *w)
     buf_fini(&text);
 }
 
+static void put_secrets(const struct settings *s, struct json_writer *w)
+{
+    struct settings_secret secret;
+    struct buf text;
+    buf_init(&text, 0);
+    json_put_array(w, "secret");
+    for (size_t at = 0; settings_secret_next(s, &at, &secret);) {
+        text.len = 0;
+        if (settings_print_secret(&secret, &text) < 0)
+            w->error = w->error ? w->error : -ENOMEM;
+        json_put_str(w, NULL, buf_str(&text));
+    }
+    json_put_array_end(w);
+    buf_fini(&text);
+}
+
 static void put_key(const struct settings *s, int key, bool mask_env, struct json_writer *w)
 {
     const struct settings_row *row = &settings_rows[key];
@@ -54,6 +70,9 @@ static void put_key(const struct settings *s, int key, bool mask_env, struct jso
         for (uint32_t i = 0; i < s->device_count; i++)
             json_put_text(w, NULL, s->devices[i]);
         json_put_array_end(w);
+        break;
+    case SETTINGS_SECRETS:
+        put_secrets(s, w);
         break;
     }
 }
@@ -77,6 +96,17 @@ int settings_print_json(const struct settings *s, bool given_only, bool mask_env
     return json_writer_end(&w);
 }
 
+static int add_secrets(const struct settings *s, struct buf *out)
+{
+    struct settings_secret secret;
+    int r = 0;
+    for (size_t at = 0; r == 0 && settings_secret_next(s, &at, &secret);) {
+        r = at > secret.name.n + secret.file.n + 2 ? buf_add_text(out, ", ") : 0;
+        r = r < 0 ? r : settings_print_secret(&secret, out);
+    }
+    return r;
+}
+
 /* The value as people write it; "none" for what is empty. */
 static int add_value(const struct settings *s, int key, struct buf *out)
 {
@@ -93,6 +123,8 @@ static int add_value(const struct settings *s, int key, struct buf *out)
     }
     for (uint32_t i = 0; r == 0 && row->shape == SETTINGS_DEVICES && i < s->device_count; i++)
         r = buf_addf(out, "%s%s", i ? ", " : "", s->devices[i]);
+    if (r == 0 && row->shape == SETTINGS_SECRETS)
+        r = add_secrets(s, out);
     if (r == 0 && out->len == start)
         r = buf_add_text(out, "none");
     return r;

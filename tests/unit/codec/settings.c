@@ -97,7 +97,7 @@ static void every_key_is_read_and_printed_in_its_canonical_form(void **state)
               "\"imports\":\"json,xml.etree\",\"venv\":\".venv\",\"min_warm\":1,\"max_concurrency\":9,\"reserved\":2,"
               "\"keep_warm\":\"1m30s\",\"queue\":0,\"network\":\"host\",\"mount\":[\"/data:/mnt/d:rw\",\"/x:/"
               "y\"],\"device\":[\"/dev/"
-              "ttyS0\"],\"auth\":\"token\",\"$schema\":\"x\"}");
+              "ttyS0\"],\"secret\":[\"db\",\"tls=server.key\"],\"auth\":\"token\",\"$schema\":\"x\"}");
     expect_given(
         &s,
         "{\"runtime\":\"python3.11\",\"handler\":\"app."
@@ -108,7 +108,7 @@ static void every_key_is_read_and_printed_in_its_canonical_form(void **state)
         "\"imports\":\"json,xml.etree\",\"venv\":\".venv\",\"min_warm\":1,\"max_concurrency\":9,\"reserved\":2,"
         "\"keep_warm\":\"1m30s\",\"queue\":0,\"network\":\"host\",\"mount\":[\"/data:/mnt/d:rw\",\"/x:/"
         "y\"],\"device\":[\"/dev/"
-        "ttyS0\"],\"auth\":\"token\",\"description\":\"a line\"}");
+        "ttyS0\"],\"secret\":[\"db\",\"tls=server.key\"],\"auth\":\"token\",\"description\":\"a line\"}");
     assert_int_equal(s.cpus_milli, 500);
     assert_int_equal(s.keep_warm_ms, 90000);
     assert_true(s.mounts[0].writable && !s.mounts[1].writable);
@@ -134,12 +134,12 @@ static void keys_not_given_are_marked_as_defaults(void **state)
     (void)state;
     struct settings s;
     settings_init(&s, &defaults);
-    read_good(&s, "{\"memory\":\"64M\",\"env\":{\"K\":\"secret\"}}");
+    read_good(&s, "{\"memory\":\"64M\",\"env\":{\"K\":\"hush\"}}");
     char *text = print(&s, false, true);
     assert_non_null(strstr(text, "\"memory\":\"64M\""));
     assert_non_null(strstr(text, "\"timeout\":\"30s\""));
     assert_non_null(strstr(text, "\"env\":{\"K\":\"***\"}"));
-    assert_null(strstr(text, "secret"));
+    assert_null(strstr(text, "hush"));
     char *list = strstr(text, "\"defaults\":[");
     assert_non_null(list);
     assert_non_null(strstr(list, "\"timeout\""));
@@ -240,6 +240,18 @@ static void a_wrong_value_is_refused_with_its_key_and_line(void **state)
     refuse("{\"mount\": [\"/a:/b\",\"/c:/b/d\"]}", "overlap");
     refuse("{\"device\": [\"/etc/passwd\"]}", "not a device");
     refuse("{\"device\": [\"/dev/a\",\"/dev/a\"]}", "twice");
+    refuse("{\"secret\": \"db\"}", "an array of strings");
+    refuse("{\"secret\": [\"a b\"]}", "no secret's name");
+    refuse("{\"secret\": [\"\"]}", "no secret's name");
+    refuse("{\"secret\": [\"=db\"]}", "no secret's name");
+    refuse("{\"secret\": [\"db=\"]}", "'db=': that is no file name");
+    refuse("{\"secret\": [\"db=../x\"]}", "no file name");
+    refuse("{\"secret\": [\"db=.x\"]}", "no file name");
+    refuse("{\"secret\": [\"db=a/b\"]}", "no file name");
+    refuse("{\"secret\": [\"db\",\"other=db\"]}", "'db' stands there twice");
+    refuse("{\"secret\": "
+           "[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\",\"j\",\"k\",\"l\",\"m\",\"n\",\"o\",\"p\",\"q\"]}",
+           "more than 16");
     refuse("{\"min_warm\": 5}", "more than max_concurrency");
     refuse("{\"tmp\":\"65M\",\"memory\":\"64M\"}", "more than memory (64M)");
     refuse("[]", "an object, not an array");
@@ -257,7 +269,7 @@ static void an_unknown_key_is_refused_with_the_nearest_one(void **state)
 static void what_a_later_release_brings_is_refused_by_name(void **state)
 {
     (void)state;
-    refuse("{\"secret\": []}", "'secret' is not built yet");
+    refuse("{\"cors\": []}", "'cors' is not built yet");
     refuse("{\"payload\": \"http\"}", "'http' is not built yet");
     refuse("{\"network\": \"egress\"}", "'egress' is not built yet");
     refuse("{\"network\": \"bridge\"}", "'bridge' is not one of: none, host");
@@ -555,6 +567,51 @@ static void changes_are_listed_without_the_environments_values(void **state)
     settings_fini(&after);
 }
 
+static void secrets_have_a_name_and_a_file_and_are_copied(void **state)
+{
+    (void)state;
+    struct settings s, copy;
+    struct settings_secret secret;
+    struct err e;
+    struct buf out;
+    size_t at = 0;
+    settings_init(&s, &defaults);
+    assert_false(settings_secret_next(&s, &at, &secret));
+    assert_int_equal(settings_set_text(&s, "secret", STR_LITERAL("db"), &e), 0);
+    assert_int_equal(settings_set_text(&s, "secret", STR_LITERAL("tls=server.key"), &e), 0);
+    assert_int_equal(settings_set_text(&s, "secret", STR_LITERAL("x=db"), &e), -EINVAL);
+    assert_int_equal(settings_copy(&copy, &s), 0);
+    read_good(&s, "{\"secret\":null}");
+    expect_given(&s, "{}");
+    expect_given(&copy, "{\"secret\":[\"db\",\"tls=server.key\"]}");
+    assert_true(settings_secret_next(&copy, &at, &secret));
+    assert_true(str_is(secret.name, "db") && str_is(secret.file, "db"));
+    assert_true(settings_secret_next(&copy, &at, &secret));
+    assert_true(str_is(secret.name, "tls") && str_is(secret.file, "server.key"));
+    assert_false(settings_secret_next(&copy, &at, &secret));
+    buf_init(&out, 0);
+    assert_int_equal(settings_print_changes(&s, &copy, &out), 0);
+    assert_int_equal(buf_add(&out, "", 1), 0);
+    assert_string_equal(out.data, "secret none -> db, tls=server.key\n");
+    buf_fini(&out);
+    settings_fini(&copy);
+    settings_fini(&s);
+}
+
+/* Somebody who writes the value where the name belongs must not find it in a log afterwards. */
+static void what_is_no_secrets_name_is_not_repeated(void **state)
+{
+    (void)state;
+    struct settings s;
+    struct err e;
+    settings_init(&s, &defaults);
+    assert_int_equal(settings_set_text(&s, "secret", STR_LITERAL("hunter 2!"), &e), -EINVAL);
+    assert_null(strstr(e.text, "hunter"));
+    assert_int_equal(settings_set_text(&s, "secret", STR_LITERAL("db=hunter/2!"), &e), -EINVAL);
+    assert_null(strstr(e.text, "hunter"));
+    settings_fini(&s);
+}
+
 static void every_key_has_a_name_and_a_help_line(void **state)
 {
     (void)state;
@@ -608,6 +665,8 @@ int main(void)
         cmocka_unit_test(imports_are_modules_and_a_venv_lies_in_the_directory),
         cmocka_unit_test(a_flag_is_read_by_the_same_parser),
         cmocka_unit_test(changes_are_listed_without_the_environments_values),
+        cmocka_unit_test(secrets_have_a_name_and_a_file_and_are_copied),
+        cmocka_unit_test(what_is_no_secrets_name_is_not_repeated),
         cmocka_unit_test(every_key_has_a_name_and_a_help_line),
         cmocka_unit_test(the_published_schema_has_the_same_keys),
     };
