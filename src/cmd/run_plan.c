@@ -43,6 +43,9 @@ static struct sandbox_spec make_spec(const struct settings *s, const struct conf
             .source = s->mounts[i].source, .target = s->mounts[i].target, .writable = s->mounts[i].writable};
     for (unsigned i = 0; i < s->device_count; i++)
         spec.devices[i] = s->devices[i];
+    struct settings_secret secret;
+    for (size_t at = 0; settings_secret_next(s, &at, &secret);)
+        spec.secrets[spec.secret_count++] = (struct sandbox_secret){.file = secret.file.p};
     return spec;
 }
 

@@ -245,6 +245,23 @@ static int do_text(struct child *c, const struct step *s, struct err *e)
     return r < 0 ? err_set(e, -r, "write '%s'", path) : 0;
 }
 
+/* What this process has of it ends here; the page cache of the sandbox's own tmpfs is all that is left. */
+static int do_secret(struct child *c, const struct step *s, struct err *e)
+{
+    char path[CHILD_PATH_MAX];
+    const struct sandbox_secret *from = &c->secrets[s->slot];
+    int made = open(at(c, s, path), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0400);
+    scoped_fd fd = made;
+    if (fd < 0)
+        return err_set(e, errno, "make file '%s'", path);
+    int r = from->bytes ? fd_write_full(fd, from->bytes, from->size) : -ENODATA;
+    if (from->bytes)
+        explicit_bzero(from->bytes, from->size);
+    if (r == 0 && fchown(fd, PLAN_UID_INSIDE, PLAN_UID_INSIDE) < 0)
+        r = -errno;
+    return r < 0 ? err_set(e, -r, "write '%s'", path) : 0;
+}
+
 static int do_copy(struct child *c, const struct step *s, struct err *e)
 {
     char path[CHILD_PATH_MAX], chunk[COPY_CHUNK];
@@ -481,6 +498,7 @@ static const struct {
     [STEP_FILE] = {"file", do_file},
     [STEP_POINT] = {"mount point", do_point},
     [STEP_TEXT] = {"text", do_text},
+    [STEP_SECRET] = {"secret", do_secret},
     [STEP_COPY] = {"copy", do_copy},
     [STEP_SYMLINK] = {"link", do_symlink},
     [STEP_NODE] = {"device", do_node},

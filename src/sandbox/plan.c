@@ -18,7 +18,8 @@ enum {
     TMP_INODES_MIN = 1024,
     TMP_INODES_MAX = 65536,
     TMP_BYTES_PER_INODE = 4096,
-    TEXT_MAX = 1024
+    TEXT_MAX = 1024,
+    PAGE_BYTES = 4096,
 };
 
 struct plan_text {
@@ -93,7 +94,7 @@ bool plan_is_mount(enum step_op op)
 bool plan_makes_path(enum step_op op)
 {
     return op == STEP_DIR || op == STEP_FILE || op == STEP_POINT || op == STEP_TEXT || op == STEP_COPY ||
-           op == STEP_SYMLINK || op == STEP_NODE;
+           op == STEP_SYMLINK || op == STEP_NODE || op == STEP_SECRET;
 }
 
 bool plan_makes(const struct plan *p, const char *path)
@@ -299,6 +300,28 @@ static void add_slots(const struct builder *b)
     }
 }
 
+/* In memory of the sandbox's own: the child writes them when it is in its cgroup, so they are charged to its limit, and never swapped as nothing of it is. */
+static void add_secrets(const struct builder *b)
+{
+    static const char where[] = "/run/secrets";
+    const struct sandbox_spec *spec = b->spec;
+    struct plan *p = b->plan;
+    uint64_t bytes = PAGE_BYTES;
+    if (spec->secret_count == 0)
+        return;
+    for (unsigned i = 0; i < spec->secret_count; i++)
+        bytes += (spec->secrets[i].size + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    struct step *s = plan_add(p, STEP_TMPFS, where, "what the function was granted, gone with the sandbox");
+    s->number = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+    s->value =
+        plan_text(p, "size=%llu,nr_inodes=%u,mode=755,uid=0,gid=0", (unsigned long long)bytes, spec->secret_count + 1);
+    for (unsigned i = 0; i < spec->secret_count; i++)
+        plan_add(p, STEP_SECRET, plan_text(p, "%s/%s", where, spec->secrets[i].file),
+                 "opened by the supervisor, which has forgotten it by now; its id's alone (0400)")
+            ->slot = i;
+    plan_add(p, STEP_ATTRIBUTES, where, "no request leaves something there for the next")->number = MOUNT_ATTR_RDONLY;
+}
+
 /* Scripts written for Lambda's images begin with #!/bin/sh and expect the bash that Amazon Linux has there; the documentation's own bootstrap does. */
 static void add_shell(const struct builder *b)
 {
@@ -365,6 +388,7 @@ static void add_mounts(const struct builder *b)
     add_code(b);
     add_runtime(b);
     add_grants(b);
+    add_secrets(b);
     if (b->spec->network_host)
         add_attach(p, SLOT_RESOLV, "/etc/resolv.conf", "/etc/resolv.conf", "names resolve as on the host")->number =
             MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;

@@ -51,11 +51,12 @@ enum step_op {
     STEP_FILE,          /* path: an empty one, to mount on */
     STEP_POINT,         /* path: a directory or an empty file, as what is in `slot` is one */
     STEP_TEXT,          /* path, value: its contents, number: their length */
-    STEP_COPY,          /* path, value: a small file on the host */
-    STEP_SYMLINK,       /* path, value: target */
-    STEP_NODE,          /* path, value: device on the host, number: its dev_t */
-    STEP_BIND,          /* path, value: on the host, number: attributes; with all mounts beneath it */
-    STEP_REBIND,        /* path, from the same path of the base tree, as it is there */
+    STEP_SECRET, /* path, slot: which of the spec's secrets; readable by the instance's own id alone, its bytes wiped afterwards */
+    STEP_COPY,    /* path, value: a small file on the host */
+    STEP_SYMLINK, /* path, value: target */
+    STEP_NODE,    /* path, value: device on the host, number: its dev_t */
+    STEP_BIND,    /* path, value: on the host, number: attributes; with all mounts beneath it */
+    STEP_REBIND,  /* path, from the same path of the base tree, as it is there */
     STEP_ATTACH, /* path, the detached mount in `slot`; value: where it comes from, for people; number: its attributes */
     STEP_ATTRIBUTES, /* path, number */
     STEP_CLONE_ROOT, /* number: so many detached copies of all that is mounted now, for as many STEP_SLOTs */

@@ -30,6 +30,7 @@ static void add_dirs(struct plan *p)
         {"/home/faas", "empty"},
         {"/opt", "empty: where programs look for layers"},
         {"/run", "holds the next"},
+        {"/run/secrets", "for the sandbox's own"},
         {"/run/slots", "the roots of a template's children"},
         {"/staging", "where unpackers write"},
         {"/trash", "where deleters delete"},

@@ -82,6 +82,12 @@ int plan_check(const struct plan *base, const struct sandbox_spec *spec, struct 
 {
     if (spec->worker == SANDBOX_WORKER_LISTENER && spec->network_host)
         return err_say(e, EINVAL, "on the host's network its Runtime API would be open to every process of the host");
+    if (spec->secret_count > SETTINGS_SECRETS_MAX ||
+        (spec->secret_count > 0 && spec->kind != SANDBOX_FUNCTION && spec->kind != SANDBOX_SHELL))
+        return err_say(e, EINVAL, "too many secrets, or secrets for what is no function");
+    for (unsigned i = 0; i < spec->secret_count; i++)
+        if (!settings_file_is_valid(str_from(spec->secrets[i].file)))
+            return err_say(e, EINVAL, "'%s' is no name for a file of /run/secrets", spec->secrets[i].file);
     if (spec->mount_count > SETTINGS_MOUNTS_MAX || spec->device_count > SETTINGS_DEVICES_MAX)
         return err_say(e, EINVAL, "too many mounts or devices");
     for (unsigned i = 0; i < spec->mount_count; i++) {

@@ -282,6 +282,7 @@ int sandbox_spawn(struct sandbox_base *b, struct cgroup_tree *t, const struct sa
     s.child.fd[SLOT_INIT] = b->init_fd;
     s.child.fd[SLOT_MEMFD_NOEXEC] = b->memfd_noexec_fd;
     s.child.filter = &b->filters[filter_for(spec)];
+    s.child.secrets = spec->secrets;
     r = cgroup_create_clonable(t, spec->name, &spec->limits, &s.made.group, e);
     if (r == 0) {
         r = spawn_in_group(&s, t, e);

@@ -30,6 +30,13 @@ struct sandbox_mount {
     bool writable;
 };
 
+/* A file beneath /run/secrets. The bytes are in the caller's memory until sandbox_spawn() returns: the child has a copy of its own, which it wipes. */
+struct sandbox_secret {
+    const char *file;
+    uint8_t *bytes; /* NULL: only its place is described (sandbox_verify, sandbox_print_plan) */
+    size_t size;
+};
+
 /* What one sandbox is to be. Strings are borrowed for the call. */
 struct sandbox_spec {
     enum sandbox_kind kind;
@@ -45,9 +52,10 @@ struct sandbox_spec {
         slots; /* FUNCTION: a template with this many roots for its children, /run/slots/0 and on, each with a /tmp of its own */
     const char *runtime_prefix; /* a directory of the host shown read-only at the same path; NULL or "" = none */
     struct cgroup_limits limits;
-    unsigned mount_count, device_count;
+    unsigned mount_count, device_count, secret_count;
     struct sandbox_mount mounts[SETTINGS_MOUNTS_MAX];
     const char *devices[SETTINGS_DEVICES_MAX];
+    struct sandbox_secret secrets[SETTINGS_SECRETS_MAX]; /* FUNCTION, SHELL */
 };
 
 /* The parts that all sandboxes share, made once: the read-only base tree, the seccomp programs, the sealed memfd with init. */

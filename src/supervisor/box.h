@@ -92,8 +92,8 @@ struct boxes {
 int boxes_init(struct boxes *b, struct supervisor *s, struct err *e);
 void boxes_fini(struct boxes *b); /* none may live */
 
-/* Answers with SPAWNED or SPAWN_FAILED, now or later. `m` was checked. -EPROTO when the id is in use. */
-int boxes_spawn(struct boxes *b, const struct message_spawn *m);
+/* Answers with SPAWNED or SPAWN_FAILED, now or later. `m` was checked; secrets_fd is what came with it, borrowed, -1 = nothing. -EPROTO when the id is in use. */
+int boxes_spawn(struct boxes *b, const struct message_spawn *m, int secrets_fd);
 /* A child of a template: SPAWNED with the files by which it joins its groups, or SPAWN_FAILED. -EPROTO when the id is in use, or the other is no template. */
 int boxes_prepare(struct boxes *b, const struct message_prepare *m);
 /* ADOPTED, or it is killed. An unknown id is one whose EXITED is under way. -EPROTO for what is no child, or one that was adopted before. */

@@ -7,6 +7,7 @@
 #include "supervisor/box_internal.h"
 #include "supervisor/core.h"
 #include "supervisor/request.h"
+#include "supervisor/secret_cargo.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -89,6 +90,28 @@ static void fill_spec(struct box_trial *t, const struct box *x)
             .source = m->mounts[i].source, .target = m->mounts[i].target, .writable = m->mounts[i].writable};
     for (uint32_t i = 0; i < m->device_count; i++)
         t->spec.devices[i] = m->devices[i];
+    t->spec.secret_count = m->secret_count;
+    for (uint32_t i = 0; i < m->secret_count; i++)
+        t->spec.secrets[i].file = t->message.secrets[i].file;
+}
+
+/* The secrets are in this process's memory for as long as the clone takes: the child has its own copy of it, and wipes that. */
+static int spawn_with_secrets(struct box *x, struct box_trial *t, int secrets_fd, struct err *e)
+{
+    struct supervisor *s = x->supervisor;
+    struct secret_cargo cargo;
+    int r = secret_cargo_open(&cargo, s->keys, &t->message, secrets_fd, e);
+    if (r < 0)
+        return r;
+    for (uint32_t i = 0; i < t->spec.secret_count; i++) {
+        t->spec.secrets[i].bytes = cargo.values[i];
+        t->spec.secrets[i].size = cargo.sizes[i];
+    }
+    r = sandbox_spawn(s->base, s->groups, &t->spec, &x->sandbox, e);
+    secret_cargo_wipe(&cargo);
+    for (uint32_t i = 0; i < t->spec.secret_count; i++)
+        t->spec.secrets[i].bytes = NULL;
+    return r;
 }
 
 /* The host's share, held here as well: a gateway that was taken over must not be able to use the host up. */
@@ -227,7 +250,7 @@ static int bound_processes(const struct box *x, const struct message_spawn *m, s
     return 0;
 }
 
-static int make_sandbox(struct box *x, const struct message_spawn *m, struct err *e)
+static int make_sandbox(struct box *x, const struct message_spawn *m, int secrets_fd, struct err *e)
 {
     struct supervisor *s = x->supervisor;
     struct box_trial *t = malloc(sizeof(*t));
@@ -237,7 +260,7 @@ static int make_sandbox(struct box *x, const struct message_spawn *m, struct err
     int r = t->code_fd = open_code(s, m, e);
     if (r >= 0) {
         fill_spec(t, x);
-        r = sandbox_spawn(s->base, s->groups, &t->spec, &x->sandbox, e);
+        r = spawn_with_secrets(x, t, secrets_fd, e);
     }
     if (r < 0) {
         box_trial_free(t);
@@ -250,7 +273,7 @@ static int make_sandbox(struct box *x, const struct message_spawn *m, struct err
     return 0;
 }
 
-static struct box *box_new(struct boxes *b, const struct message_spawn *m, struct err *e)
+static struct box *box_new(struct boxes *b, const struct message_spawn *m, int secrets_fd, struct err *e)
 {
     struct supervisor *s = b->supervisor;
     bool is_function = m->kind == MESSAGE_SPAWN_FUNCTION || m->kind == MESSAGE_SPAWN_SHELL;
@@ -280,7 +303,7 @@ static struct box *box_new(struct boxes *b, const struct message_spawn *m, struc
         x->as_template = box_template_new(m);
         r = x->as_template ? 0 : err_set(e, ENOMEM, "make a sandbox");
     }
-    if (r == 0 && make_sandbox(x, m, e) == 0)
+    if (r == 0 && make_sandbox(x, m, secrets_fd, e) == 0)
         return x;
     free(x->as_template);
     if (is_function)
@@ -289,13 +312,13 @@ static struct box *box_new(struct boxes *b, const struct message_spawn *m, struc
     return NULL;
 }
 
-int boxes_spawn(struct boxes *b, const struct message_spawn *m)
+int boxes_spawn(struct boxes *b, const struct message_spawn *m, int secrets_fd)
 {
     struct err e = {0};
     if (boxes_find(b, m->header.id))
         return -EPROTO;
     bool is_helper = m->kind == MESSAGE_SPAWN_UNPACK || m->kind == MESSAGE_SPAWN_DELETE;
-    struct box *x = boxes_check_room(b, m->memory_bytes, is_helper, &e) == 0 ? box_new(b, m, &e) : NULL;
+    struct box *x = boxes_check_room(b, m->memory_bytes, is_helper, &e) == 0 ? box_new(b, m, secrets_fd, &e) : NULL;
     if (!x) {
         channel_send_failed(&b->supervisor->channel, MESSAGE_SPAWN_FAILED, m->header.id, &e);
         return 0;

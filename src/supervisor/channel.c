@@ -58,6 +58,13 @@ static void on_send_failed(struct channel *c, int error)
                                                                      : "it does not take messages");
 }
 
+/* Secrets come with their SPAWN; with all else come no descriptors. */
+static bool may_carry(const union request *r, const struct sock_record *record)
+{
+    bool has_secrets = record->size == sizeof(r->spawn) && r->header.type == MESSAGE_SPAWN && r->spawn.secret_count > 0;
+    return record->fd_count <= (has_secrets ? 1 : 0);
+}
+
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 {
     (void)loop;
@@ -82,12 +89,13 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
             on_end(c);
             return;
         }
-        if (record.fd_count > 0) {
+        if (!may_carry(&request, &record)) {
             sock_record_close(&record);
             supervisor_on_gateway_broken(c->supervisor, "it sent a descriptor");
             return;
         }
-        supervisor_on_request(c->supervisor, &request, record.size);
+        supervisor_on_request(c->supervisor, &request, record.size, record.fd_count ? record.fds[0] : -1);
+        sock_record_close(&record);
     }
 }
 

@@ -19,6 +19,7 @@
 #include "supervisor/gateway_process.h"
 #include "supervisor/listen.h"
 #include "supervisor/request.h"
+#include "supervisor/secret_key.h"
 #include "supervisor/state.h"
 #include "supervisor/trees.h"
 #include "supervisor/watchdog.h"
@@ -41,6 +42,7 @@ struct supervisor {
     struct listeners listeners;
     struct cgroup_tree *groups; /* owned */
     struct sandbox_base *base;  /* owned */
+    struct secret_keys *keys;   /* owned, supervisor/secret_key.h */
     struct gateway_process gateway;
     struct channel channel;
     struct boxes boxes;
@@ -51,7 +53,8 @@ struct supervisor {
 };
 
 /* What the parts report, in supervisor.c. */
-void supervisor_on_request(struct supervisor *s, union request *r, size_t size);
+void supervisor_on_request(struct supervisor *s, union request *r, size_t size,
+                           int fd); /* fd: what came with it, borrowed; -1 = nothing */
 void supervisor_on_gateway_exit(struct supervisor *s, int status);
 void supervisor_on_gateway_broken(struct supervisor *s,
                                   const char *why);  /* it is not to be trusted any more: killed and replaced */

@@ -74,6 +74,7 @@ static int make_boot(const struct supervisor *s, struct err *e)
     str_copy(str_from(s->state.logs), boot->log_dir, sizeof(boot->log_dir));
     str_copy(str_from(s->state.versions), boot->versions_dir, sizeof(boot->versions_dir));
     str_copy(str_from(s->state.staging), boot->staging_dir, sizeof(boot->staging_dir));
+    memcpy(boot->secrets_key, s->keys->public, sizeof(boot->secrets_key));
     boot->quiet = s->options->quiet;
     if (gethostname(boot->hostname, sizeof(boot->hostname) - 1) < 0)
         boot->hostname[0] = '\0';

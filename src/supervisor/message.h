@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "codec/config.h"
+#include "codec/secret.h"
 #include "codec/settings.h"
 
 enum {
@@ -22,7 +23,7 @@ enum {
 enum message_type {
     /* gateway -> supervisor */
     MESSAGE_HELLO = 1, /* the gateway accepts requests: message_plain */
-    MESSAGE_SPAWN,     /* message_spawn */
+    MESSAGE_SPAWN,     /* message_spawn, and a descriptor where it has secrets */
     MESSAGE_KILL,      /* message_plain: id of the instance; answered by MESSAGE_EXITED */
     MESSAGE_USAGE,     /* message_plain: id of the instance; answered by MESSAGE_USAGE_IS */
     MESSAGE_PUBLISH,   /* message_tree: staging/ID -> versions/DIGEST, durably; answered by MESSAGE_DONE */
@@ -63,6 +64,16 @@ enum message_spawn_kind {
     MESSAGE_SPAWN_DELETE,   /* the trash directory, writable at /trash; the faasd program at /faasd */
 };
 
+/* One of a function's secrets. */
+struct message_secret {
+    char name[SETTINGS_NAME_MAX]; /* what it was sealed under */
+    char file[SETTINGS_NAME_MAX]; /* beneath /run/secrets */
+    uint16_t reserved;            /* 0 */
+    uint32_t sealed_bytes;        /* codec/secret.h; 0: there is none of that name (any more) */
+};
+
+/* With secret_count > 0 comes one descriptor: a memfd, sealed against every change, that holds the sealed secrets one after another and nothing else. Without it
+ * the gateway had no descriptor free, or every sealed_bytes is 0. */
 struct message_spawn {
     struct message_header header;
     uint32_t kind;
@@ -88,6 +99,8 @@ struct message_spawn {
     char cpuset[64];
     struct settings_mount mounts[SETTINGS_MOUNTS_MAX];
     char devices[SETTINGS_DEVICES_MAX][64];
+    uint32_t secret_count;
+    struct message_secret secrets[SETTINGS_SECRETS_MAX];
 };
 
 /* fds, in this order: control (to init, SOCK_SEQPACKET, sandbox/init_protocol.h), log (read end of the pipe that is stdout and stderr of
@@ -159,7 +172,8 @@ struct gateway_boot {
     char versions_dir[CONFIG_PATH_MAX]; /* readable */
     char staging_dir[CONFIG_PATH_MAX];  /* readable */
     char hostname[65];
-    uint32_t quiet; /* 1: no info lines in the log */
+    uint8_t secrets_key[SECRET_KEY_BYTES]; /* the public one, for who seals */
+    uint32_t quiet;                        /* 1: no info lines in the log */
     struct config config;
 };
 

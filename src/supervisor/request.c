@@ -96,6 +96,26 @@ static bool lists_are_well_formed(const struct message_spawn *m)
     return is_terminated(m->cpuset, sizeof(m->cpuset)) && strspn(m->cpuset, "0123456789,-") == strlen(m->cpuset);
 }
 
+/* The form of what it says about secrets. Whether they can be opened is seen when they are. */
+static bool secrets_are_well_formed(const struct message_spawn *m)
+{
+    uint64_t total = 0;
+    if (m->secret_count > SETTINGS_SECRETS_MAX)
+        return false;
+    for (uint32_t i = 0; i < m->secret_count; i++) {
+        const struct message_secret *at = &m->secrets[i];
+        if (!is_terminated(at->name, sizeof(at->name)) || !is_terminated(at->file, sizeof(at->file)) ||
+            !settings_name_is_valid(str_from(at->name)) || !settings_file_is_valid(str_from(at->file)) ||
+            at->reserved != 0 || at->sealed_bytes > SECRET_SEALED_MAX)
+            return false;
+        for (uint32_t k = 0; k < i; k++)
+            if (strcmp(at->file, m->secrets[k].file) == 0)
+                return false;
+        total += at->sealed_bytes;
+    }
+    return total <= SECRET_TOTAL_MAX + SETTINGS_SECRETS_MAX * SECRET_OVERHEAD;
+}
+
 static bool names_are_well_formed(const struct message_spawn *m)
 {
     if (!is_terminated(m->function, sizeof(m->function)) || !is_terminated(m->digest, sizeof(m->digest)) ||
@@ -105,7 +125,7 @@ static bool names_are_well_formed(const struct message_spawn *m)
         return settings_name_is_valid(str_from(m->function)) && is_digest(m->digest) && is_digest(m->revision);
     /* the unpacker and the deleter get nothing beyond their one directory */
     return !*m->function && !*m->digest && !*m->revision && !*m->cpuset && !*m->runtime_name && m->mount_count == 0 &&
-           m->device_count == 0 && m->network == SETTINGS_NETWORK_NONE &&
+           m->device_count == 0 && m->secret_count == 0 && m->network == SETTINGS_NETWORK_NONE &&
            (m->kind != MESSAGE_SPAWN_UNPACK || m->staging != 0);
 }
 
@@ -186,7 +206,7 @@ static enum request_verdict check_spawn(const struct message_spawn *m, const str
     if (m->kind > MESSAGE_SPAWN_DELETE || m->runtime >= SETTINGS_RUNTIMES || m->network > SETTINGS_NETWORK_HOST ||
         m->tmp_exec > 1 || m->slots > MESSAGE_SLOTS_MAX || (m->slots > 0 && m->kind != MESSAGE_SPAWN_FUNCTION))
         return bad(e, "SPAWN with a value out of range");
-    if (!lists_are_well_formed(m) || !names_are_well_formed(m))
+    if (!lists_are_well_formed(m) || !secrets_are_well_formed(m) || !names_are_well_formed(m))
         return bad(e, "SPAWN with a malformed name, path or list");
     if (m->memory_bytes == 0 || m->memory_bytes > INT64_MAX || m->tmp_bytes > INT64_MAX || m->pids == 0 ||
         m->cpu_weight > 10000 || m->cpus_milli > REQUEST_CPUS_MILLI_MAX)

@@ -123,7 +123,7 @@ static void on_hello(struct supervisor *s)
     watchdog_start(&s->watchdog);
 }
 
-void supervisor_on_request(struct supervisor *s, union request *r, size_t size)
+void supervisor_on_request(struct supervisor *s, union request *r, size_t size, int fd)
 {
     struct err e = {0};
     switch (request_check(r, size, &s->config, &e)) {
@@ -141,7 +141,7 @@ void supervisor_on_request(struct supervisor *s, union request *r, size_t size)
         on_hello(s);
         break;
     case MESSAGE_SPAWN:
-        if (boxes_spawn(&s->boxes, &r->spawn) < 0)
+        if (boxes_spawn(&s->boxes, &r->spawn, fd) < 0)
             supervisor_on_gateway_broken(s, "it used an id twice");
         break;
     case MESSAGE_PREPARE:
@@ -308,6 +308,8 @@ static int open_all(struct supervisor *s, struct err *e)
     if (r == 0)
         r = state_open(&s->state, &o->paths, &s->accounts, s->code_owner, e);
     if (r == 0)
+        r = secret_key_open(&s->keys, s->state.state_fd, e);
+    if (r == 0)
         r = open_groups(s, e);
     if (r == 0)
         r = state_sweep_staging(&s->state, e);
@@ -369,6 +371,7 @@ static void fini(struct supervisor *s)
         cgroup_tree_close(s->groups, s->boxes.living == 0);
     boxes_fini(&s->boxes);
     program_discard(s->state.state_fd);
+    secret_key_close(s->keys);
     state_close(&s->state); /* with it the lock: the last thing to go */
     fd_close(&s->self_fd);
     if (s->loop) {

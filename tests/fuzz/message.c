@@ -37,6 +37,10 @@ static void check_promises(const struct message_spawn *m, const struct config *c
         const char *target = m->mounts[i].target;
         assert(strcmp(target, "/proc") != 0 && strncmp(target, "/proc/", 6) != 0 && strcmp(target, "/var") != 0);
     }
+    assert(m->secret_count <= SETTINGS_SECRETS_MAX);
+    for (uint32_t i = 0; i < m->secret_count; i++)
+        assert(*m->secrets[i].file && *m->secrets[i].file != '.' && !strchr(m->secrets[i].file, '/') &&
+               !strchr(m->secrets[i].name, '/') && m->secrets[i].sealed_bytes <= SECRET_SEALED_MAX);
     for (uint32_t i = 0; i < m->device_count; i++)
         assert(strcmp(m->devices[i], "/dev/video0") == 0);
 }

@@ -257,6 +257,58 @@ static void a_template_has_slots_and_one_capability(void **state)
     plan_fini(&p);
 }
 
+static void secrets_are_files_on_a_mount_of_their_own_before_the_root_is_copied(void **state)
+{
+    struct fixture *f = *state;
+    struct plan p = build(f);
+    assert_false(has(&p, STEP_SECRET, NULL));
+    assert_false(has(&p, STEP_TMPFS, "/run/secrets"));
+    plan_fini(&p);
+    f->spec.secret_count = 2;
+    f->spec.secrets[0] = (struct sandbox_secret){.file = "db", .size = 4097};
+    f->spec.secrets[1] = (struct sandbox_secret){.file = "server.key", .size = 1};
+    f->spec.slots = 2;
+    for (unsigned grants = 0; grants < 2; grants++) { /* with a grant the root is one of the sandbox's own */
+        f->spec.mount_count = grants;
+        f->spec.mounts[0] = (struct sandbox_mount){.source = "/srv", .target = "/mnt/data"};
+        p = build(f);
+        unsigned at = position(&p, STEP_SECRET);
+        assert_string_equal(p.steps[at].path, "/run/secrets/db");
+        assert_string_equal(p.steps[at + 1].path, "/run/secrets/server.key");
+        assert_int_equal(p.steps[at + 1].slot, 1);
+        const struct step *mount = &p.steps[at - 1], *attributes = &p.steps[at + 2];
+        assert_int_equal(mount->op, STEP_TMPFS);
+        assert_string_equal(mount->path, "/run/secrets");
+        assert_string_equal(mount->value, "size=16384,nr_inodes=3,mode=755,uid=0,gid=0");
+        assert_int_equal(mount->number, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+        assert_int_equal(attributes->op, STEP_ATTRIBUTES);
+        assert_string_equal(attributes->path, "/run/secrets");
+        assert_int_equal(attributes->number, MOUNT_ATTR_RDONLY);
+        assert_true(position(&p, STEP_JOIN_CGROUPS) < at && at < position(&p, STEP_CLONE_ROOT));
+        plan_fini(&p);
+    }
+}
+
+static void a_secret_of_an_unpacker_or_outside_of_its_directory_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct plan p;
+    struct err e;
+    const struct plan_input in = {&f->base, &f->features, &f->spec, 200001};
+    static const char *const files[] = {"", ".", "..", "../x", "a/b", ".db"};
+    f->spec.secret_count = 1;
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        f->spec.secrets[0].file = files[i];
+        assert_int_equal(plan_build_sandbox(&p, &in, &e), -EINVAL);
+    }
+    f->spec.secrets[0].file = "db";
+    f->spec.kind = SANDBOX_UNPACK;
+    assert_int_equal(plan_build_sandbox(&p, &in, &e), -EINVAL);
+    f->spec.kind = SANDBOX_FUNCTION;
+    f->spec.secret_count = SETTINGS_SECRETS_MAX + 1;
+    assert_int_equal(plan_build_sandbox(&p, &in, &e), -EINVAL);
+}
+
 static void only_a_function_has_slots_and_not_too_many(void **state)
 {
     struct fixture *f = *state;
@@ -443,6 +495,8 @@ int main(void)
         TEST(a_mount_point_within_the_hosts_tree_is_not_made),
         TEST(a_grant_cannot_take_the_place_of_what_is_the_sandboxs_own),
         TEST(a_template_has_slots_and_one_capability),
+        TEST(secrets_are_files_on_a_mount_of_their_own_before_the_root_is_copied),
+        TEST(a_secret_of_an_unpacker_or_outside_of_its_directory_is_refused),
         TEST(only_a_function_has_slots_and_not_too_many),
         TEST(the_base_tree_has_a_place_for_each_slot_and_the_bootstraps),
         TEST(a_listener_is_made_when_the_loopback_is_up),

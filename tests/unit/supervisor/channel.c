@@ -16,14 +16,15 @@
 
 static struct supervisor super;
 static int gateway; /* its end */
-static unsigned requests;
+static unsigned requests, brought;
 static const char *broken;
 
-void supervisor_on_request(struct supervisor *s, union request *r, size_t size)
+void supervisor_on_request(struct supervisor *s, union request *r, size_t size, int fd)
 {
     assert_ptr_equal(s, &super);
     assert_int_equal(size, r->header.size);
     requests++;
+    brought += fd >= 0;
 }
 
 void supervisor_on_gateway_broken(struct supervisor *s, const char *why)
@@ -47,7 +48,7 @@ static int set_up(void **state)
 {
     (void)state;
     int ends[2];
-    requests = 0;
+    requests = brought = 0;
     broken = NULL;
     super.loop = ev_loop_new(0);
     if (sock_pair(SOCK_SEQPACKET, ends, NULL) < 0)
@@ -132,6 +133,41 @@ static void a_descriptor_from_the_gateway_breaks_it(void **state)
     assert_int_equal(requests, 0);
 }
 
+static void send_spawn(uint32_t secret_count, const int *fds, unsigned fd_count)
+{
+    static struct message_spawn m = {.header = {.type = MESSAGE_SPAWN, .size = sizeof(m), .id = 1}};
+    m.secret_count = secret_count;
+    assert_int_equal(sock_send(gateway, &m, sizeof(m), fds, fd_count), 0);
+    turn();
+}
+
+static void a_spawn_brings_one_descriptor_with_its_secrets(void **state)
+{
+    (void)state;
+    int fds[2] = {0, 0};
+    int before = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    close(before);
+    send_spawn(1, fds, 1);
+    send_spawn(1, fds, 0); /* the gateway had none free */
+    assert_int_equal(requests, 2);
+    assert_int_equal(brought, 1);
+    assert_null(broken);
+    int after = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    close(after);
+    assert_int_equal(after, before); /* it was closed again */
+    send_spawn(1, fds, 2);
+    assert_non_null(broken);
+}
+
+static void a_spawn_without_secrets_brings_none(void **state)
+{
+    (void)state;
+    int fd = 0;
+    send_spawn(0, &fd, 1);
+    assert_non_null(broken);
+    assert_int_equal(requests, 0);
+}
+
 static void a_message_longer_than_any_breaks_it(void **state)
 {
     (void)state;
@@ -193,6 +229,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_the_gateway_does_not_read_waits_in_order_and_keeps_its_descriptors, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_descriptor_from_the_gateway_breaks_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_spawn_brings_one_descriptor_with_its_secrets, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_spawn_without_secrets_brings_none, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_message_longer_than_any_breaks_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_end_of_the_socket_is_given_a_moment_to_become_the_end_of_the_process,
                                         set_up, tear_down),

@@ -201,11 +201,12 @@ static int gateway = -1;
 static const char *broken;
 static uint64_t next_id = 1;
 
-void supervisor_on_request(struct supervisor *s, union request *r, size_t size)
+void supervisor_on_request(struct supervisor *s, union request *r, size_t size, int fd)
 {
     (void)s;
     (void)r;
     (void)size;
+    (void)fd;
 }
 
 void supervisor_on_gateway_broken(struct supervisor *s, const char *why)
@@ -402,7 +403,7 @@ static inline struct template start_template(void)
 {
     struct message_spawn m = spawn_message();
     struct sock_record fds;
-    assert_int_equal(boxes_spawn(&super.boxes, &m), 0);
+    assert_int_equal(boxes_spawn(&super.boxes, &m, -1), 0);
     union answer a = expect(MESSAGE_SPAWNED, m.header.id, &fds);
     assert_int_equal(a.spawned.fd_count, 3);
     struct template t = {.id = m.header.id, .control = fds.fds[0], .log = fds.fds[1], .worker = fds.fds[2]};

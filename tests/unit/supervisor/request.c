@@ -57,6 +57,82 @@ static enum request_verdict judge(const union request *r)
     return request_check(r, r->header.size, &c, &e);
 }
 
+static union request with_secrets(uint32_t count)
+{
+    union request r = spawn();
+    r.spawn.secret_count = count;
+    for (uint32_t i = 0; i < count && i < SETTINGS_SECRETS_MAX; i++) {
+        strcpy(r.spawn.secrets[i].name, "db");
+        r.spawn.secrets[i].file[0] = (char)('a' + i);
+        r.spawn.secrets[i].sealed_bytes = SECRET_OVERHEAD + 1;
+    }
+    return r;
+}
+
+static void secrets_of_good_form_are_accepted(void **state)
+{
+    (void)state;
+    union request r = with_secrets(SETTINGS_SECRETS_MAX);
+    assert_int_equal(judge(&r), REQUEST_OK);
+    r.spawn.secrets[1].sealed_bytes = 0; /* there is none of that name: said when the sandbox is made */
+    assert_int_equal(judge(&r), REQUEST_OK);
+    strcpy(r.spawn.secrets[0].file, "server.key");
+    r.spawn.secrets[0].sealed_bytes = SECRET_SEALED_MAX;
+    assert_int_equal(judge(&r), REQUEST_OK);
+    r.spawn.kind = MESSAGE_SPAWN_SHELL;
+    assert_int_equal(judge(&r), REQUEST_OK);
+}
+
+static void a_wrong_field_of_a_secret_is_bad(void **state)
+{
+    (void)state;
+    union request r = with_secrets(SETTINGS_SECRETS_MAX + 1);
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    static const char *const files[] = {"", ".", "..", "a/b", "/a", ".x", "a\n", "../db"};
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        r = with_secrets(2);
+        strcpy(r.spawn.secrets[1].file, files[i]);
+        assert_int_equal(judge(&r), REQUEST_BAD);
+        r = with_secrets(2);
+        strcpy(r.spawn.secrets[1].name, files[i]);
+        assert_int_equal(judge(&r), REQUEST_BAD);
+    }
+    r = with_secrets(2);
+    memset(r.spawn.secrets[0].name, 'a', sizeof(r.spawn.secrets[0].name));
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r = with_secrets(2);
+    memset(r.spawn.secrets[0].file, 'a', sizeof(r.spawn.secrets[0].file));
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r = with_secrets(2);
+    strcpy(r.spawn.secrets[1].file, r.spawn.secrets[0].file);
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r = with_secrets(1);
+    r.spawn.secrets[0].reserved = 1;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r = with_secrets(1);
+    r.spawn.secrets[0].sealed_bytes = SECRET_SEALED_MAX + 1;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+}
+
+static void only_functions_and_shells_have_secrets(void **state)
+{
+    (void)state;
+    static const uint32_t kinds[] = {MESSAGE_SPAWN_UNPACK, MESSAGE_SPAWN_DELETE};
+    for (size_t i = 0; i < 2; i++) {
+        union request r = with_secrets(0);
+        r.spawn.kind = kinds[i];
+        r.spawn.staging = 1;
+        memset(r.spawn.function, 0, sizeof(r.spawn.function));
+        memset(r.spawn.digest, 0, sizeof(r.spawn.digest));
+        memset(r.spawn.revision, 0, sizeof(r.spawn.revision));
+        assert_int_equal(judge(&r), REQUEST_OK);
+        union request with = with_secrets(1);
+        r.spawn.secret_count = 1;
+        r.spawn.secrets[0] = with.spawn.secrets[0];
+        assert_int_equal(judge(&r), REQUEST_BAD);
+    }
+}
+
 static void a_plain_spawn_is_accepted(void **state)
 {
     (void)state;
@@ -434,6 +510,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plain_spawn_is_accepted),
+        cmocka_unit_test(secrets_of_good_form_are_accepted),
+        cmocka_unit_test(a_wrong_field_of_a_secret_is_bad),
+        cmocka_unit_test(only_functions_and_shells_have_secrets),
         cmocka_unit_test(every_wrong_size_is_bad),
         cmocka_unit_test(only_types_that_a_gateway_sends_are_known),
         cmocka_unit_test(only_a_greeting_and_an_answer_go_without_an_id),
