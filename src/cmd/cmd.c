@@ -31,6 +31,7 @@ static const struct command COMMANDS[] = {
     {"stats", cmd_stats},
     {"backup", cmd_backup},
     {"restore", cmd_restore},
+    {"secret", cmd_secret},
     {"version", cmd_version},
     {"help", cmd_help},
     {"--version", cmd_version},

@@ -52,6 +52,7 @@ static const struct help HELPS[] = {
      "                    environment\n"
      "  --env-file FILE   one NAME=VALUE a line\n"
      "  --unset-env K     remove one\n"
+     "  --no-secrets      none of the secrets that it had\n"
      "  --json            print the daemon's reply as JSON\n",
      true, true},
     {"config", "change settings without an upload; show the configuration",
@@ -63,6 +64,7 @@ static const struct help HELPS[] = {
      "started here and now, or with --daemon of the running one.\n"
      "\n"
      "  --env K=V, --env K, --env-file FILE, --unset-env K   as in `faasd deploy`\n"
+     "  --no-secrets      none of the secrets that it had\n"
      "  --json            print the daemon's reply as JSON\n",
      true, true},
     {"invoke", "call a function", "invoke NAME [-d DATA | -d @FILE | -d -] [options]",
@@ -183,6 +185,26 @@ static const struct help HELPS[] = {
      "  --root DIR        whose state directory to make\n"
      "  --json            what was restored, as JSON\n",
      false, false},
+    {"secret", "values that functions read from /run/secrets",
+     "secret set NAME [--file FILE] [--trim] [--key FINGERPRINT]\n"
+     "       faasd secret ls [--json]\n"
+     "       faasd secret rm NAME... [--force]",
+     "`set` reads the value from stdin, without an echo where that is a terminal, and\n"
+     "never from the command line. It is sealed here; only the daemon's privileged\n"
+     "half can open it. Functions that name it (--secret NAME) find it in the file\n"
+     "/run/secrets/NAME. Setting it again replaces their instances before the command\n"
+     "ends, without a failed request. 64K each, 1M in all. `ls` never shows a value.\n"
+     "\n"
+     "  pass show db | faasd secret set db --trim\n"
+     "  faasd deploy api ./api --secret db --secret api-tls=server.key\n"
+     "\n"
+     "  --file FILE       the value is this file's contents\n"
+     "  --trim            without one newline at its end; otherwise every byte counts\n"
+     "  --key FINGERPRINT seal for this key and no other (`faasd secret ls` shows it)\n"
+     "  --force           remove it although functions name it: they can't start any\n"
+     "                    more\n"
+     "  --json            the daemon's reply as JSON\n",
+     false, true},
     {"version", "the version of this program", "version [--json]", "  --json            the same as one JSON object\n",
      false, false},
     {"help", "this overview, or one command's text", "help [COMMAND]", "", false, false},

@@ -178,7 +178,8 @@ int settings_flags_init(struct settings_flags *f)
                                       .on_value = on_flag};
     }
     f->table[i++] = (struct option){.name = "env-file", .kind = OPTION_CALL, .target = f, .on_value = on_env_file};
-    f->table[i] = (struct option){.name = "unset-env", .kind = OPTION_CALL, .target = f, .on_value = on_unset_env};
+    f->table[i++] = (struct option){.name = "unset-env", .kind = OPTION_CALL, .target = f, .on_value = on_unset_env};
+    f->table[i] = (struct option){.name = "no-secrets", .kind = OPTION_BOOL, .target = &f->no_secrets};
     return 0;
 }
 
@@ -192,7 +193,7 @@ void settings_flags_fini(struct settings_flags *f)
 
 bool settings_flags_are_given(const struct settings_flags *f)
 {
-    return f->settings.given || f->env_count;
+    return f->settings.given || f->env_count || f->no_secrets;
 }
 
 bool settings_flags_has(const struct settings_flags *f, enum settings_key key)
@@ -247,6 +248,8 @@ static int put_all(const struct settings_flags *f, const struct json *given, str
     {
         json_put_value(&w, json_key(at), at);
     }
+    if (f->no_secrets && !settings_flags_has(f, SETTINGS_KEY_SECRET))
+        json_put_null(&w, "secret");
     if (f->env_count)
         json_put_object(&w, "env");
     for (size_t i = 0; r == 0 && i < f->env_count; i++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The settings of a function as flags: one option per key of codec/settings.h, "cpu_weight" as --cpu-weight, checked
- * by the same parser as the manifest; and --env-file and --unset-env. What was given becomes the JSON object that the
+ * by the same parser as the manifest; and --env-file, --unset-env and --no-secrets. What was given becomes the JSON object that the
  * API takes.
  */
 #ifndef FAASD_CMD_SETTINGS_FLAGS_H
@@ -10,7 +10,7 @@
 #include "cmd/options.h"
 #include "codec/config.h"
 
-enum { SETTINGS_FLAGS_EXTRA = 2 };
+enum { SETTINGS_FLAGS_EXTRA = 3 };
 
 struct settings_flags;
 struct settings_flag {
@@ -24,6 +24,7 @@ struct settings_flags {
     struct settings settings; /* every given key but env */
     char **env;               /* owned: "NAME=VALUE", or "NAME" for one to remove; the last word on a name wins */
     size_t env_count;
+    bool no_secrets; /* those that an earlier version had go */
     struct settings_flag flags[SETTINGS_KEY_COUNT];
     struct option table[SETTINGS_KEY_COUNT + SETTINGS_FLAGS_EXTRA + 1];
 };

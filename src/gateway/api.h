@@ -13,6 +13,9 @@ void api_functions_list(struct exchange *x, struct str name);
 void api_functions_describe(struct exchange *x, struct str name);
 void api_logs(struct exchange *x, struct str name);
 void api_shell(struct exchange *x, struct str name); /* gateway/shell.c */
+void api_secrets_list(struct exchange *x, struct str name);
+void api_secrets_put(struct exchange *x, struct str name); /* `name` is a checked secret's name here */
+void api_secrets_delete(struct exchange *x, struct str name);
 
 /* The function by that name, or NULL when the exchange was ended with 404. */
 struct function *api_find_function(struct exchange *x, struct str name);

@@ -9,6 +9,7 @@
 #include "gateway/deploy_job.h"
 #include "gateway/pool.h"
 #include "gateway/revision.h"
+#include "gateway/secrets.h"
 #include "gateway/store.h"
 
 #include <assert.h>
@@ -75,6 +76,16 @@ bool deploy_uses_code(const char *code)
 {
     LIST_EACH (&in_flight, at) {
         if (strcmp(LIST_ENTRY(at, struct deploy, link)->code, code) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool deploy_uses_secret(struct str name)
+{
+    LIST_EACH (&in_flight, at) {
+        const struct deploy *d = LIST_ENTRY(at, struct deploy, link);
+        if (secrets_are_named(&d->settings, name) || (d->version && secrets_are_named(&d->version->settings, name)))
             return true;
     }
     return false;
@@ -240,6 +251,8 @@ int deploy_settle(struct deploy *d, const struct revision_sources *s)
     int r = revision_merge(d->gateway->config, s, &d->settings, &e);
     if (r == 0)
         r = revision_check(d->gateway->config, &d->settings, &e);
+    if (r == 0)
+        r = secrets_check(d->gateway->secrets, &d->settings, &e);
     if (r == -EPERM)
         deploy_fail(d, 403, "Forbidden", "%s", e.text);
     else if (r < 0)

@@ -21,4 +21,7 @@ unsigned deploy_count(void); /* in flight: for draining */
 /* At start: retires trees that no row refers to, and empties the trash. */
 void deploy_collect(struct gateway *g);
 
+/* Does one that is under way name this secret? Its row is not there yet. */
+bool deploy_uses_secret(struct str name);
+
 #endif

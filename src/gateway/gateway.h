@@ -17,6 +17,7 @@ struct gateway {
     struct link *link;         /* gateway/link.h: messages to the supervisor */
     struct registry *registry; /* gateway/registry.h: functions and their versions */
     struct store *store;       /* gateway/store.h: SQLite and log files, on their own thread */
+    struct secrets *secrets;   /* gateway/secrets.h: sealed, for functions that name them */
     struct pools *pools;       /* gateway/pool.h: instances and queues */
     struct front *front;       /* gateway/front.h: listeners and connections */
     bool draining;

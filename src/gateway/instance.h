@@ -114,6 +114,7 @@ struct instance {
     uint64_t spawned_ns, ready_ns; /* monotonic; ready_ns is 0 until its present process is ready */
     uint64_t started_ns;           /* monotonic: when its present process was asked for */
     uint64_t idle_since_ms;        /* boottime */
+    uint64_t secrets_stamp;        /* of the secrets it was started with (gateway/secrets.h) */
     uint64_t requests;
     struct invocation *invocation; /* BUSY, ENDING, JUDGING, STOPPING: owned until ended; else NULL */
 

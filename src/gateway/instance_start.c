@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "gateway/secrets.h"
 #include "gateway/spawn_message.h"
 
 #include <assert.h>
@@ -110,7 +111,7 @@ static void send_spawn(struct instance *i)
     struct message_spawn m;
     spawn_message_fill(&m, i->gateway->config, i->function, i->version);
     m.slots = i->template ? i->template->slots : 0;
-    link_send(i->gateway->link, &i->waiter, &m.header, sizeof(m));
+    spawn_message_send(i->gateway, &i->waiter, &m, i->version);
 }
 
 static void init(struct instance *i, struct gateway *g, const struct instance_options *o)
@@ -122,6 +123,8 @@ static void init(struct instance *i, struct gateway *g, const struct instance_op
     i->on_trial = o->on_trial;
     i->trial_owner = o->trial_owner;
     i->driver = driver_of(&o->version->settings);
+    i->secrets_stamp =
+        o->parent ? o->parent->instance->secrets_stamp : secrets_stamp(g->secrets, &o->version->settings);
     i->state = INSTANCE_SPAWNING;
     lambda_context_print_arn(i->function, &i->version->settings, i->arn);
     i->spawned_ns = i->started_ns = clock_mono_ns();

@@ -3,6 +3,7 @@
 
 #include "base/fdio.h"
 #include "base/list.h"
+#include "os/sock.h"
 
 #include <assert.h>
 #include <string.h>
@@ -16,6 +17,7 @@ enum {
 struct queued {
     struct list link; /* struct link.queue */
     uint32_t size;
+    int fd; /* owned; -1 = none */
     char bytes[];
 };
 
@@ -230,16 +232,18 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 
 /* ---- sending ---- */
 
-/* 0, or -errno: -EAGAIN when the kernel's buffer is full. */
-static int send_now(struct link *l, const void *bytes, size_t size)
+/* 0, or -errno: -EAGAIN when the kernel's buffer is full. The descriptor stays the caller's. */
+static int send_now(struct link *l, const void *bytes, size_t size, int fd)
 {
-    ssize_t n;
-    do
-        n = send(l->fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    while (n < 0 && errno == EINTR);
-    if (n >= 0)
-        return 0;
-    return errno == ENOBUFS ? -EAGAIN : -errno;
+    int r = sock_send(l->fd, bytes, size, &fd, fd >= 0);
+    return r == -ENOBUFS || r == -ETOOMANYREFS ? -EAGAIN : r;
+}
+
+static void queued_free(struct queued *q)
+{
+    list_remove(&q->link);
+    fd_close(&q->fd);
+    free(q);
 }
 
 static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
@@ -248,46 +252,53 @@ static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
     (void)events;
     LIST_EACH (&l->queue, at) {
         struct queued *q = LIST_ENTRY(at, struct queued, link);
-        int r = send_now(l, q->bytes, q->size);
+        int r = send_now(l, q->bytes, q->size, q->fd);
         if (r == -EAGAIN)
             return;
         if (r < 0) {
             lose(l, "the supervisor does not take messages any more");
             return;
         }
-        list_remove(&q->link);
         l->queue_bytes -= q->size;
-        free(q);
+        queued_free(q);
     }
     ev_io_stop(loop, &l->writable);
 }
 
-static void enqueue(struct link *l, const void *bytes, uint32_t size)
+static void enqueue(struct link *l, const void *bytes, uint32_t size, int fd)
 {
     struct queued *q = l->queue_bytes + size <= LINK_QUEUE_MAX ? malloc(sizeof(*q) + size) : NULL;
     if (!q) {
+        fd_close(&fd);
         lose(l, "the supervisor has stopped reading: too many messages wait for it");
         return;
     }
     memcpy(q->bytes, bytes, size);
     q->size = size;
+    q->fd = fd;
     list_init(&q->link);
     list_push_back(&l->queue, &q->link);
     l->queue_bytes += size;
     ev_io_start(l->gateway->loop, &l->writable);
 }
 
-void link_send(struct link *l, struct link_waiter *w, struct message_header *m, uint32_t size)
+void link_send_with(struct link *l, struct link_waiter *w, struct message_header *m, uint32_t size, int fd)
 {
+    scoped_fd own = fd;
     m->size = size;
     m->id = w ? w->id : 0;
     if (l->lost)
         return;
-    int r = list_is_empty(&l->queue) ? send_now(l, m, size) : -EAGAIN;
+    int r = list_is_empty(&l->queue) ? send_now(l, m, size, own) : -EAGAIN;
     if (r == -EAGAIN)
-        enqueue(l, m, size);
+        enqueue(l, m, size, fd_take(&own));
     else if (r < 0)
         lose(l, "the supervisor does not take messages any more");
+}
+
+void link_send(struct link *l, struct link_waiter *w, struct message_header *m, uint32_t size)
+{
+    link_send_with(l, w, m, size, -1);
 }
 
 void link_send_plain(struct link *l, struct link_waiter *w, enum message_type type)
@@ -334,9 +345,8 @@ void link_free(struct link *l)
         return;
     ev_io_stop(l->gateway->loop, &l->readable);
     ev_io_stop(l->gateway->loop, &l->writable);
-    LIST_EACH (&l->queue, at) {
-        free(LIST_ENTRY(at, struct queued, link));
-    }
+    LIST_EACH (&l->queue, at)
+        queued_free(LIST_ENTRY(at, struct queued, link));
     free(l->buckets);
     fd_close(&l->fd);
     free(l);

@@ -37,6 +37,8 @@ enum { LINK_QUEUE_MAX = 16 << 20 };
 /* Sends one message (header.type and the rest filled in; size and id are set here from the arguments). The socket is blocking-free: what the kernel does not take
  * is queued, bounded by LINK_QUEUE_MAX; overflow means the supervisor is gone, and the gateway exits. */
 void link_send(struct link *l, struct link_waiter *w, struct message_header *m, uint32_t size);
+/* The same with a descriptor, which is taken over; -1 = none. */
+void link_send_with(struct link *l, struct link_waiter *w, struct message_header *m, uint32_t size, int fd);
 void link_send_plain(struct link *l, struct link_waiter *w, enum message_type type); /* w may be NULL: id 0 */
 
 #endif

@@ -17,6 +17,7 @@
 #include "gateway/pool.h"
 #include "gateway/registry.h"
 #include "gateway/revision.h"
+#include "gateway/secrets.h"
 #include "gateway/store.h"
 
 #include <errno.h>
@@ -169,7 +170,13 @@ static int make_parts(struct gateway *g, struct err *e)
     g->store = store_open(g, boot.db_dir, boot.log_dir, e);
     if (!g->store)
         return -e->code;
-    int r = store_load(g->store, take_revision, g, e);
+    g->secrets = secrets_new(boot.secrets_key);
+    if (!g->secrets)
+        return err_set(e, ENOMEM, "make room for secrets");
+    /* secrets before the functions: what is to be warm starts at once */
+    int r = secrets_load(g->secrets, store_database(g->store), e);
+    if (r == 0)
+        r = store_load(g->store, take_revision, g, e);
     if (r < 0)
         return r;
     g->front = front_new(g, e);

@@ -29,6 +29,11 @@ struct instance_fault;
 typedef void pool_on_trial(void *owner, const struct err *e, const struct instance_fault *said);
 void pool_trial(struct pool *p, struct version *v, pool_on_trial *on_done, void *owner);
 
+/* A secret of the current version has changed. One instance is started with the new one first, as a trial is; when it is ready it takes the place of all that have a
+ * former one, which go as with a new version: so no request waits for a start that it would not have waited for. Calls back once, perhaps from inside the call:
+ * e->code 0 when that is done, or when there was none to replace; otherwise why the new one could not be started, and those with a former secret stay. */
+void pool_renew(struct pool *p, pool_on_trial *on_done, void *owner);
+
 struct pool_counts {
     unsigned starting, idle, busy, stopping, queued;
     unsigned templates; /* others are forked from these: they serve nothing themselves, and are in none of the above */

@@ -3,6 +3,16 @@
 #include "gateway/pool_internal.h"
 
 #include "gateway/runtime.h"
+#include "gateway/secrets.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* It was started before one of its function's secrets changed. */
+static bool has_former_secret(const struct instance *i)
+{
+    return i->secrets_stamp < secrets_stamp(i->gateway->secrets, &i->version->settings);
+}
 
 /* An instance of the version that has just become current. */
 static void adopt(struct pool *p, struct instance *i)
@@ -33,11 +43,63 @@ static void sort_out(struct pool *p, struct list *instances)
         struct instance *i = LIST_ENTRY(link, struct instance, link);
         if (i->state == INSTANCE_GONE || i->state == INSTANCE_STOPPING)
             continue;
-        if (i->version != p->function->current)
+        if (i->version != p->function->current || has_former_secret(i))
             disown(p, i);
         else if (!i->counted)
             adopt(p, i);
     }
+}
+
+static bool any_has_former_secret(struct list *instances)
+{
+    LIST_EACH (instances, link) {
+        const struct instance *i = LIST_ENTRY(link, struct instance, link);
+        if (i->counted && i->state != INSTANCE_STOPPING && i->state != INSTANCE_GONE && has_former_secret(i))
+            return true;
+    }
+    return false;
+}
+
+static bool serves_former_secret(struct pool *p)
+{
+    return any_has_former_secret(&p->idle) || any_has_former_secret(&p->others);
+}
+
+struct renewal {
+    struct function *function; /* counted */
+    pool_on_trial *on_done;
+    void *owner;
+};
+
+static void on_renewed(void *owner, const struct err *e, const struct instance_fault *said)
+{
+    struct renewal *r = owner;
+    struct err outcome = *e;
+    /* A host too full for one more beside them has room when they are gone. */
+    if (e->code == EAGAIN || e->code == ENOMEM)
+        outcome.code = 0;
+    if (!outcome.code && !r->function->removed)
+        pool_version_changed(r->function->pool);
+    /* Whatever became of this one, another change or a deploy may have replaced them all meanwhile. */
+    if (!serves_former_secret(r->function->pool))
+        outcome.code = 0;
+    r->on_done(r->owner, &outcome, said);
+    function_put(r->function);
+    free(r);
+}
+
+void pool_renew(struct pool *p, pool_on_trial *on_done, void *owner)
+{
+    struct renewal *r = NULL;
+    if (p->function->current && !p->pools->gateway->draining && serves_former_secret(p))
+        r = malloc(sizeof(*r));
+    if (r) {
+        *r = (struct renewal){.function = function_get(p->function), .on_done = on_done, .owner = owner};
+        pool_trial(p, p->function->current, on_renewed, r);
+        return;
+    }
+    pool_version_changed(p); /* a backoff that the former secret brought about is over */
+    on_done(owner, &(struct err){0}, NULL);
 }
 
 void pool_version_changed(struct pool *p)

@@ -20,7 +20,7 @@ enum route_body { ROUTE_BODY_REQUEST, ROUTE_BODY_ARCHIVE };
 
 struct route {
     const char *method;  /* NULL: any */
-    const char *pattern; /* '*' is one path segment: a function's name */
+    const char *pattern; /* '*' is one path segment: a function's or secret's name */
     void (*run)(struct exchange *x, struct str name);
     enum route_body body;
     bool streams; /* `run` is called before the body */
@@ -41,6 +41,9 @@ static const struct route table[] = {
     {"DELETE", "/v1/functions/*", deploy_delete, ROUTE_BODY_REQUEST, false},
     {"GET", "/v1/functions/*/logs", api_logs, ROUTE_BODY_REQUEST, false},
     {"POST", "/v1/functions/*/shell", api_shell, ROUTE_BODY_REQUEST, false},
+    {"GET", "/v1/secrets", api_secrets_list, ROUTE_BODY_REQUEST, false},
+    {"PUT", "/v1/secrets/*", api_secrets_put, ROUTE_BODY_REQUEST, false},
+    {"DELETE", "/v1/secrets/*", api_secrets_delete, ROUTE_BODY_REQUEST, false},
 };
 enum { TABLE_ROWS = sizeof(table) / sizeof(table[0]) };
 
@@ -152,7 +155,7 @@ static bool check_name(struct exchange *x, struct str name)
 {
     if (settings_name_is_valid(name))
         return true;
-    exchange_error(x, 400, "BadRequest", "'%.*s' is no function name: 1 to 64 of A-Z a-z 0-9 _ -",
+    exchange_error(x, 400, "BadRequest", "'%.*s' is no name: 1 to 64 of A-Z a-z 0-9 _ -",
                    (int)(name.n < 80 ? name.n : 80), name.p);
     return false;
 }

@@ -316,7 +316,7 @@ void api_shell(struct exchange *x, struct str name)
     struct message_spawn m;
     spawn_message_fill(&m, s->gateway->config, f, f->current);
     m.kind = MESSAGE_SPAWN_SHELL;
-    link_send(s->gateway->link, &s->waiter, &m.header, sizeof(m));
+    spawn_message_send(s->gateway, &s->waiter, &m, f->current);
     s->timer.repeat = (double)s->gateway->config->init_timeout_ms / 1e3;
     ev_timer_again(s->gateway->loop, &s->timer);
 }

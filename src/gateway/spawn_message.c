@@ -2,6 +2,7 @@
 #include "gateway/spawn_message.h"
 
 #include "gateway/runtime.h"
+#include "gateway/secrets.h"
 
 #include <assert.h>
 #include <string.h>
@@ -44,4 +45,10 @@ void spawn_message_fill(struct message_spawn *m, const struct config *c, const s
     m->device_count = s->device_count;
     memcpy(m->mounts, s->mounts, s->mount_count * sizeof(m->mounts[0]));
     memcpy(m->devices, s->devices, s->device_count * sizeof(m->devices[0]));
+}
+
+void spawn_message_send(struct gateway *g, struct link_waiter *w, struct message_spawn *m, const struct version *v)
+{
+    int fd = secrets_fill(g->secrets, &v->settings, m);
+    link_send_with(g->link, w, &m->header, sizeof(*m), fd);
 }

@@ -20,6 +20,13 @@ static const char *const STEPS[] = {
     ") STRICT, WITHOUT ROWID;"
     "CREATE UNIQUE INDEX revisions_current ON revisions (function) WHERE current = 1;"
     "CREATE INDEX revisions_code ON revisions (code);",
+    "CREATE TABLE secrets ("
+    " name TEXT NOT NULL PRIMARY KEY,"
+    " key TEXT NOT NULL,"
+    " sealed BLOB NOT NULL,"
+    " created_ms INTEGER NOT NULL,"
+    " updated_ms INTEGER NOT NULL"
+    ") STRICT;",
 };
 
 /* The cache is small because rows are read once, at start. */
