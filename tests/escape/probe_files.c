@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -277,8 +278,35 @@ F16(const char *argument) {
     return found_denied("no residue");
 }
 
+/* Every way to the files of another sandbox that a path can be. The argument is the name of a secret that this function does not have. */
+static struct finding
+Z5(const char *argument) {
+    static const char *const places[] = {
+        "/run/secrets",         "/run/secrets/..",         "/var/run/secrets", "/../run/secrets", "/run/slots/*/run/secrets", "/proc/*/root/run/secrets",
+        "/proc/*/cwd/run/secrets", "/proc/*/cwd/../../run/secrets", "/proc/*/fd/*", "/proc/*/task/*/root/run/secrets"};
+    unsigned looked = 0;
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        char pattern[128];
+        glob_t found;
+        snprintf(pattern, sizeof(pattern), "%s/%s", places[i], argument);
+        if (glob(pattern, GLOB_NOSORT, NULL, &found) == 0) {
+            int fd = open(found.gl_pathv[0], O_RDONLY | O_CLOEXEC);
+            if (fd >= 0)
+                return found_open("read %.80s", found.gl_pathv[0]);
+            globfree(&found);
+        }
+        looked++;
+    }
+    /* its own is there, so it has looked where secrets are */
+    if (access("/run/secrets/own", R_OK) < 0)
+        return found_open("not even its own secret is there: nothing was tried");
+    if (open("/run/secrets/own", O_WRONLY | O_CLOEXEC) >= 0 || open("/run/secrets/new", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0)
+        return found_open("wrote into /run/secrets");
+    return found_denied("none of %u places has it", looked);
+}
+
 const struct probe PROBES_FILES[] = {
     {"F1", F1},   {"F2", F2},   {"F3", F3},   {"F4", F4},   {"F5", F5},   {"F6", F6},
     {"F7", F7},   {"F8", F8},   {"F9", F9},   {"F10", F10}, {"F11", F11}, {"F12", F12},
-    {"F13", F13}, {"F14", F14}, {"F15", F15}, {"F16", F16}, {0},
+    {"F13", F13}, {"F14", F14}, {"F15", F15}, {"F16", F16}, {"Z5", Z5},   {0},
 };

@@ -82,6 +82,7 @@ ROWS = [
     Row("N3", "a socket file of the host", argument="{socket}"),
     Row("N4", "socket families that reach the host"),
     Row("N6", "another function's port", "it is two functions: outside there are none", argument="connect"),
+    Row("Z5", "a secret of another function", "root", argument="{secret}"),
     Row("N9", "a route out", "the machine that tests may have no route itself"),
 ]
 

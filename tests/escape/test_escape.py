@@ -29,6 +29,11 @@ def faasd():
         daemon.deploy("hello", HELLO, "--runtime", "native")
         daemon.deploy("probe", PROBE, "--runtime", "exec", "--max-concurrency", "2", "--timeout", f"{within(60):.0f}s")
         daemon.deploy("worker", PROBE, "--runtime", "native", "--timeout", "2s")
+        # Z5: one function has a secret all the while, and the one that attacks has another
+        for name in ("kept", "own"):
+            daemon.cli("secret", "set", name, input=b"hush")
+        daemon.deploy("keeper", HELLO, "--runtime", "native", "--min-warm", "1", "--secret", "kept")
+        daemon.cli("config", "probe", "--secret", "own")
         yield daemon
         assert daemon.process.poll() is None, daemon.log_text()
     width = max(len(row[1]) for row in SEEN) if SEEN else 0
@@ -56,7 +61,7 @@ def targets():
     by_path.bind(path)
     by_path.listen(5)
     os.chmod(path, 0o777)
-    yield {"port": str(tcp.getsockname()[1]), "abstract": abstract_name, "socket": path, "marker": str(marker)}
+    yield {"port": str(tcp.getsockname()[1]), "abstract": abstract_name, "socket": path, "marker": str(marker), "secret": "kept"}
     assert marker.read_text() == "untouched"
     for s in (tcp, abstract, by_path):
         s.close()

@@ -92,6 +92,19 @@ def test_an_injected_call_fails(faasd, attack):
     assert not os.path.exists("/tmp/faasd-gateway-was-here")
 
 
+def test_it_reaches_no_secret_in_clear(faasd):
+    """Neither the key, nor the memory of who has it, nor the files of a function that was granted one."""
+    gateway = faasd.gateway_pid()
+    faasd.cli("secret", "set", "db", input=b"in clear")
+    faasd.deploy("granted", HELLO, "--runtime", "native", "--secret", "db", "--min-warm", "1")
+    init = faasd.instances("granted")[0]["pid"]
+    assert pathlib.Path(f"/proc/{init}/root/run/secrets/db").read_text() == "in clear"  # as root it can be seen
+    keys = faasd.root / "state" / "keys"
+    for path in (keys, keys / "secrets.key", f"/proc/{faasd.pid}/mem", f"/proc/{init}/root/run/secrets/db", f"/proc/{init}/root/run/secrets"):
+        assert denied(inject(gateway, "openat", AT_FDCWD, path, O_RDONLY, 0)), path
+    assert faasd.gateway_pid() == gateway
+
+
 def test_it_cannot_signal_the_supervisor_or_a_sandbox(faasd):
     gateway, victims = faasd.gateway_pid(), [faasd.pid, *faasd.sandbox_pids(), 1]
     assert len(victims) >= 3

@@ -2,6 +2,7 @@
 #include "gateway/link.h"
 
 #include "base/fdio.h"
+#include "os/sock.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -310,6 +311,57 @@ static void what_the_socket_does_not_take_is_sent_later_in_order(void **state)
     link_unregister(f->gateway.link, &w);
 }
 
+static void a_descriptor_goes_with_its_message_and_waits_with_it(void **state)
+{
+    struct fixture *f = *state;
+    enum { COUNT = 300 };
+    struct message_spawn m = {.header.type = MESSAGE_SPAWN};
+    int pipe_fds[2];
+    assert_int_equal(pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK), 0);
+    for (uint64_t i = 0; i < COUNT; i++) {
+        int own = fcntl(pipe_fds[1], F_DUPFD_CLOEXEC, 0);
+        assert_true(own >= 0);
+        m.staging = i;
+        link_send_with(f->gateway.link, NULL, &m.header, sizeof(m), i % 2 ? own : -1);
+        if (i % 2 == 0)
+            close(own);
+    }
+    close(pipe_fds[1]);
+    for (uint64_t i = 0; i < COUNT;) {
+        struct message_spawn heard;
+        struct sock_record r;
+        int got = sock_receive(f->supervisor, &heard, sizeof(heard), &r);
+        if (got == -EAGAIN) {
+            turn(f);
+            continue;
+        }
+        assert_int_equal(got, 0);
+        assert_int_equal(heard.staging, i);
+        assert_int_equal(r.fd_count, i % 2);
+        sock_record_close(&r);
+        i++;
+    }
+    char byte;
+    assert_int_equal(read(pipe_fds[0], &byte, 1), 0); /* nobody holds one any more */
+    close(pipe_fds[0]);
+    assert_int_equal(f->losses, 0);
+}
+
+static void descriptors_that_are_not_sent_are_closed(void **state)
+{
+    struct fixture *f = *state;
+    struct message_spawn m = {.header.type = MESSAGE_SPAWN};
+    int pipe_fds[2];
+    char byte;
+    assert_int_equal(pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK), 0);
+    for (size_t sent = 0; sent < 2 * (size_t)LINK_QUEUE_MAX && !f->losses; sent += sizeof(m))
+        link_send(f->gateway.link, NULL, &m.header, sizeof(m));
+    assert_int_equal(f->losses, 1);
+    link_send_with(f->gateway.link, NULL, &m.header, sizeof(m), pipe_fds[1]);
+    assert_int_equal(read(pipe_fds[0], &byte, 1), 0);
+    close(pipe_fds[0]);
+}
+
 static void a_supervisor_that_never_reads_is_given_up_at_a_limit(void **state)
 {
     struct fixture *f = *state;
@@ -327,6 +379,8 @@ int main(void)
         LINK_TEST(ten_thousand_waiters_are_all_found),
         LINK_TEST(after_the_last_message_of_an_id_nobody_is_called),
         LINK_TEST(a_waiter_may_leave_while_it_is_called),
+        LINK_TEST(a_descriptor_goes_with_its_message_and_waits_with_it),
+        LINK_TEST(descriptors_that_are_not_sent_are_closed),
         LINK_TEST(descriptors_arrive_with_their_message),
         LINK_TEST(the_descriptors_of_a_late_message_are_closed),
         LINK_TEST(drain_and_config_reach_the_gateway),

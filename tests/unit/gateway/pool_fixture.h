@@ -103,14 +103,14 @@ static void turn(void)
 }
 
 /* At least so long, timers and all. */
-static void on_time(struct ev_loop *loop, ev_timer *w, int events)
+static inline void on_time(struct ev_loop *loop, ev_timer *w, int events)
 {
     (void)w;
     (void)events;
     ev_break(loop, EVBREAK_ALL);
 }
 
-static void pass(double seconds)
+static inline void pass(double seconds)
 {
     ev_timer t;
     ev_now_update(gateway.loop);
