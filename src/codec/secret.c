@@ -12,7 +12,8 @@
 enum { MAGIC_BYTES = 16, NAME_BYTES = 64 };
 static const uint8_t MAGIC[MAGIC_BYTES] = "faasd-secret-1";
 
-static_assert(SECRET_KEY_BYTES == crypto_box_PUBLICKEYBYTES && SECRET_KEY_BYTES == crypto_box_SECRETKEYBYTES, "");
+static_assert(SECRET_KEY_BYTES == crypto_box_PUBLICKEYBYTES, "");
+static_assert(SECRET_KEY_BYTES == crypto_box_SECRETKEYBYTES, "");
 static_assert(SECRET_OVERHEAD == crypto_box_SEALBYTES + SECRET_HEADER_BYTES, "");
 static_assert(SECRET_HEADER_BYTES == MAGIC_BYTES + NAME_BYTES, "");
 

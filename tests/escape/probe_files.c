@@ -281,9 +281,16 @@ F16(const char *argument) {
 /* Every way to the files of another sandbox that a path can be. The argument is the name of a secret that this function does not have. */
 static struct finding
 Z5(const char *argument) {
-    static const char *const places[] = {
-        "/run/secrets",         "/run/secrets/..",         "/var/run/secrets", "/../run/secrets", "/run/slots/*/run/secrets", "/proc/*/root/run/secrets",
-        "/proc/*/cwd/run/secrets", "/proc/*/cwd/../../run/secrets", "/proc/*/fd/*", "/proc/*/task/*/root/run/secrets"};
+    static const char *const places[] = {"/run/secrets",
+                                         "/run/secrets/..",
+                                         "/var/run/secrets",
+                                         "/../run/secrets",
+                                         "/run/slots/*/run/secrets",
+                                         "/proc/*/root/run/secrets",
+                                         "/proc/*/cwd/run/secrets",
+                                         "/proc/*/cwd/../../run/secrets",
+                                         "/proc/*/fd/*",
+                                         "/proc/*/task/*/root/run/secrets"};
     unsigned looked = 0;
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         char pattern[128];
@@ -300,7 +307,8 @@ Z5(const char *argument) {
     /* its own is there, so it has looked where secrets are */
     if (access("/run/secrets/own", R_OK) < 0)
         return found_open("not even its own secret is there: nothing was tried");
-    if (open("/run/secrets/own", O_WRONLY | O_CLOEXEC) >= 0 || open("/run/secrets/new", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0)
+    if (open("/run/secrets/own", O_WRONLY | O_CLOEXEC) >= 0 ||
+        open("/run/secrets/new", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) >= 0)
         return found_open("wrote into /run/secrets");
     return found_denied("none of %u places has it", looked);
 }
