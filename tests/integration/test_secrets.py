@@ -716,3 +716,28 @@ def test_the_keys_page_is_in_no_core_and_in_no_child(fresh):
 def test_the_plan_shows_where_but_not_what(fresh):
     plan = fresh.cli("run", "--plan", "--secret", "db=server.key", PROGRAMS / "reader").out
     assert re.search(r"secret +/run/secrets/server.key ", plan) and re.search(r"tmpfs +/run/secrets nosuid,nodev,noexec", plan)
+
+
+# ---- a backup ----
+
+
+@pytest.mark.parametrize("with_key", [True, False])
+def test_a_backup_has_them_sealed_and_the_key_only_when_asked(fresh, tmp_path, with_key):
+    put(fresh, "db", NEEDLE)
+    fresh.deploy_script("look", LOOK, "--secret", "db")
+    fresh.cli("backup", tmp_path / "all.tar", *(["--with-key"] if with_key else []))
+    key = (fresh.root / "state" / "keys" / "secrets.key").read_bytes()
+    archive = (tmp_path / "all.tar").read_bytes()
+    assert NEEDLE not in archive and (key in archive) == with_key
+    with Faasd() as other:
+        other.stop()
+        shutil.rmtree(other.root / "state")
+        other.cli("restore", tmp_path / "all.tar")
+        other.start()
+        reply = other.invoke("look")
+        if with_key:
+            assert reply.status == 200 and reply.body == NEEDLE
+        else:
+            assert reply.status == 502 and "sealed for another key" in reply.json()["errorMessage"]
+            put(other, "db", b"set again")
+            assert invoked(other, "look") == b"set again"
