@@ -30,6 +30,35 @@ static void a_sandbox_is_what_was_planned(void **state)
     assert_int_equal(stop(&s), SIGKILL);
 }
 
+static void secrets_are_there_and_part_of_what_is_checked(void **state)
+{
+    (void)state;
+    need_base();
+    struct sandbox_spec without = plain_spec(), with = plain_spec();
+    struct err e;
+    uint8_t value[5000];
+    memset(value, 'v', sizeof(value));
+    without.name = "other"; /* both live at one time */
+    with.secret_count = 2;
+    with.secrets[0] = (struct sandbox_secret){.file = "db", .bytes = value, .size = sizeof(value)};
+    with.secrets[1] = (struct sandbox_secret){.file = "x.key", .bytes = value, .size = 1};
+    struct sandbox s = start(&with), plain = start(&without);
+    assert_int_equal(value[4999], 'v'); /* the child wipes its own copy, the caller this one */
+    assert_int_equal(look(&s, "/run/secrets/db"), 0);
+    assert_int_equal(look(&s, "/run/secrets/x.key"), 0);
+    assert_int_equal(look(&plain, "/run/secrets"), 0);
+    assert_int_equal(look(&plain, "/run/secrets/db"), ENOENT);
+    with.secrets[0].bytes = with.secrets[1].bytes = NULL;
+    if (sandbox_verify(base, &with, &s, &e) < 0)
+        fail_msg("%s", e.text);
+    assert_int_equal(sandbox_verify(base, &without, &s, &e), -EPERM);
+    assert_non_null(strstr(e.text, "/run/secrets"));
+    assert_int_equal(sandbox_verify(base, &with, &plain, &e), -EPERM);
+    assert_non_null(strstr(e.text, "/run/secrets"));
+    stop(&s);
+    stop(&plain);
+}
+
 static void the_check_finds_what_differs(void **state)
 {
     (void)state;
@@ -268,6 +297,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sandbox_is_what_was_planned),
         cmocka_unit_test(the_check_finds_what_differs),
+        cmocka_unit_test(secrets_are_there_and_part_of_what_is_checked),
         cmocka_unit_test(every_kind_starts_and_is_verified),
         cmocka_unit_test(grants_appear_where_they_were_asked_for),
         cmocka_unit_test(a_grant_through_a_link_or_of_the_wrong_kind_is_refused),
