@@ -169,7 +169,7 @@ static void all_together_have_a_limit_that_counts_what_is_under_way(void **state
 {
     (void)state;
     struct err e;
-    char name[8];
+    char name[16];
     for (int i = 0; i < 15; i++) {
         snprintf(name, sizeof(name), "s%d", i);
         put(name, 'x', SECRET_VALUE_MAX);
@@ -192,7 +192,7 @@ static void their_number_has_a_limit(void **state)
 {
     (void)state;
     struct err e;
-    char name[8];
+    char name[16];
     for (int i = 0; i < SECRET_COUNT_MAX; i++) {
         snprintf(name, sizeof(name), "s%d", i);
         put(name, 'x', 1);
