@@ -649,6 +649,8 @@ def memory_of(pid):
             if "r" not in rights or "[v" in line:
                 continue
             first, last = (int(x, 16) for x in span.split("-"))
+            if last - first > 1 << 30:
+                continue  # address space that a sanitizer reserves: there is none so large without one
             try:
                 memory.seek(first)
                 yield memory.read(last - first)
