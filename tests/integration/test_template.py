@@ -17,7 +17,8 @@ INIT_TIMEOUT_S = brief(1)
 
 @pytest.fixture(scope="module")
 def faasd():
-    with Faasd({"init_timeout": f"{INIT_TIMEOUT_S:.0f}s", "crash_backoff": "200ms"}) as daemon:
+    # Nothing is made ahead at the expense of other functions: with a small host's own budget those of earlier tests would hold the spares of later ones back.
+    with Faasd({"init_timeout": f"{INIT_TIMEOUT_S:.0f}s", "crash_backoff": "200ms", "memory_budget": "64G"}) as daemon:
         yield daemon
         assert daemon.process.poll() is None, f"faasd died: {daemon.log_text()}"
 
