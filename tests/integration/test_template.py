@@ -78,7 +78,7 @@ def test_children_of_one_template_live_together_only_where_they_are_kept_apart(f
 
 
 def test_the_start_says_what_a_request_waited_for(faasd):
-    faasd.deploy("starts", TURNCOAT, "--runtime", "native", "--isolation", "fork", "--max-concurrency", "1", "--keep-warm", "200ms")
+    faasd.deploy("starts", TURNCOAT, "--runtime", "native", "--isolation", "fork", "--max-concurrency", "1", "--keep-warm", f"{brief(1):.0f}s")
     assert faasd.invoke("starts").headers["X-Faasd-Start"] == "warm"  # the deploy's own child
     wait_until(lambda: not faasd.instances("starts"), "scale to zero, the template too")
     wait_until(lambda: not cgroup_directories("starts"), "its cgroups are gone")
