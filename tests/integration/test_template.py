@@ -196,11 +196,19 @@ def test_a_crash_that_could_be_a_search_changes_the_layout(faasd):
     assert len(layouts) > 2, "and a new template has another one"
 
 
+def settle(faasd, name):
+    """A child is ready, and the supervisor knows it: it takes one message after the other. Of one that ends before, nobody could tell how."""
+    wait_until(lambda: [i for i in children(faasd, name) if i["state"] == "idle"], "a child is ready")
+    faasd.deploy(f"{name}-after", TURNCOAT, "--runtime", "native")
+
+
 def test_an_exit_costs_its_child_alone(faasd):
     faasd.deploy("exiting", TURNCOAT, "--runtime", "native", "--isolation", "fork", "--max-concurrency", "1")
+    settle(faasd, "exiting")
     reply = faasd.invoke("exiting", b"exit")
     assert (reply.status, reply.error) == (502, "FunctionCrashed")
     assert "exited with status 3" in reply.json()["errorMessage"]
+    settle(faasd, "exiting")
     before = crash(faasd, "exiting", b"exit")
     assert [t["id"] for t in templates(faasd, "exiting")] == [before]
 
