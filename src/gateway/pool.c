@@ -18,6 +18,17 @@ unsigned pool_total(const struct pool *p)
     return total;
 }
 
+/* A template under way serves nobody, and what failed to start in one may fail in the next: where each has one child only, the next is always under way. */
+static bool has_servers(const struct pool *p)
+{
+    unsigned hoped_for = 0;
+    LIST_EACH (&p->templates, link) {
+        const struct instance *i = LIST_ENTRY(link, struct template, link)->instance;
+        hoped_for += i->counted && (i->state == INSTANCE_SPAWNING || i->state == INSTANCE_STARTING);
+    }
+    return pool_total(p) > hoped_for;
+}
+
 static void on_wake(struct ev_loop *loop, ev_timer *w, int events);
 
 struct pool *pool_new(struct pools *pools, struct function *f)
@@ -247,7 +258,7 @@ static void end_overdue(struct pool *p)
     for (uint64_t due; (due = queue_due_ms(p)) != 0 && due <= pool_now_ms();) {
         struct invocation *inv = pool_dequeue(p);
         units_format_time(c->queue_timeout_ms, limit);
-        if (p->backoff_until_ms && pool_total(p) == 0)
+        if (p->backoff_until_ms && !has_servers(p))
             invocation_fail(inv, INVOCATION_REFUSED, 503, "NoCapacity",
                             "the function was lost %u times in a row, so it is started again only after a pause, at "
                             "most crash_backoff: its log says why",
@@ -384,7 +395,7 @@ bool pool_on_process_lost(struct pool *p, struct instance *i)
     return !i->counted || count_failure(p) == 0;
 }
 
-/* Nothing of this function lives or starts: whoever waits is told why, rather than left to wait for a start that fails again. */
+/* Nothing of this function serves or is about to: whoever waits is told why, rather than left to wait for a start that fails again. */
 static void fail_queue(struct pool *p, const struct instance *i)
 {
     struct invocation *inv;
@@ -434,7 +445,7 @@ void pool_on_instance_gone(struct pool *p, struct instance *i, bool failed_start
         p->doubts_forks = true;
     else if (counted && failed_start && i->killed_outside && p->starts_lost < STARTS_LOST_MAX)
         p->starts_lost++;
-    else if (counted && failed_start && pool_total(p) == 0)
+    else if (counted && failed_start && !has_servers(p))
         fail_queue(p, i);
     pool_evaluate(p);
     function_put(f);

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from harness import EXAMPLES, HELLO, wait_until
+from harness import EXAMPLES, HELLO, brief, wait_until
 
 UUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
 
@@ -30,7 +30,7 @@ def test_a_native_function_answers(faasd):
 
 
 def test_the_first_start_is_cold_and_the_next_is_warm(faasd):
-    faasd.deploy("fresh", HELLO, "--runtime", "native", "--keep-warm", "50ms")
+    faasd.deploy("fresh", HELLO, "--runtime", "native", "--keep-warm", f"{brief(1):.0f}s")
     wait_until(lambda: not faasd.instances("fresh"), "the trial instance goes after keep_warm")
     first = faasd.invoke("fresh")
     second = faasd.invoke("fresh")

@@ -240,6 +240,14 @@ def test_out_of_memory_says_how_much_of_it_was_tmp(faasd, tmp_path, runtime, opt
     assert faasd.invoke(name, b"{}").status == 502
 
 
+@pytest.mark.parametrize("template", ["on", "off"])
+def test_out_of_memory_while_starting_says_so_too(faasd, tmp_path, template):
+    (tmp_path / "app.py").write_text("open('/tmp/fill', 'wb').write(bytes(24 << 20))\nbytearray(200 << 20)\ndef handler(event, context):\n    return event\n")
+    done = faasd.deploy("hoards-at-start", tmp_path, "--runtime", "python", "--memory", "64M", "--template", template, check=False)
+    said = re.search(r"out of memory while starting: the limit 'memory' is 64M, of which ([0-9.]+)M was in /tmp and shared memory", done.err)
+    assert done.returncode == 1 and said and 23 <= float(said.group(1)) <= 30, done.err
+
+
 def test_events_of_json_runtimes_are_checked_before_anything_starts(faasd, tmp_path):
     (tmp_path / "app.py").write_text("def handler(event, context):\n    return event\n")
     faasd.deploy("json", tmp_path, "--runtime", "python", "--keep-warm", "10ms")

@@ -38,6 +38,15 @@ pid_t fork(void)
     return _Fork();
 }
 
+/* Until the test has put a file of this name beside the program. */
+static void wait_for(const char *name)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/var/task/%s", name);
+    while (access(path, F_OK) < 0)
+        usleep(5000);
+}
+
 static int handle(const struct faasd_event *event, struct faasd_reply *reply)
 {
     if (!strcmp(event->body, "crash"))
@@ -46,6 +55,8 @@ static int handle(const struct faasd_event *event, struct faasd_reply *reply)
         exit(3);
     if (!strncmp(event->body, "slow", 4)) /* and for how many milliseconds */
         usleep(1000 * (useconds_t)atoi(event->body + 4));
+    if (!strncmp(event->body, "until ", 6))
+        wait_for(event->body + 6);
     return faasd_reply_printf(reply, "%p", (void *)handle);
 }
 

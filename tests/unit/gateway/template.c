@@ -297,6 +297,66 @@ static void without_scopes_a_successor_waits_for_the_end_of_the_one_before(void 
     peer_close(&child);
 }
 
+/* With isolation fork the next template is under way whenever a child of the one before fails. */
+static void without_scopes_a_request_does_not_wait_from_one_template_that_fails_to_the_next(void **state)
+{
+    (void)state;
+    gateway.pools->separable = false;
+    struct settings s = forking();
+    s.max_concurrency = 2;
+    publish(&s);
+    request("");
+    struct peer t = start_template();
+    union heard m = expect(MESSAGE_PREPARE);
+    prepared(m.header.id);
+    uint32_t slot;
+    struct peer child = forked(&t, m.header.id, &slot);
+    struct peer next = start_worker(); /* for the spare */
+    say_init_error(&child);
+    expect_kill(&child);
+    assert_int_equal(answer_count, 1);
+    assert_int_equal(answers[0].status, 500);
+    request("");
+    child = fork_child(&t); /* not to blame */
+    serve(&child);
+    assert_int_equal(answer_count, 2);
+    assert_int_equal(answers[1].status, 200);
+    peer_close(&t);
+    peer_close(&next);
+    peer_close(&child);
+}
+
+static void without_scopes_a_request_waits_while_another_child_starts(void **state)
+{
+    (void)state;
+    gateway.pools->separable = false;
+    struct settings s = forking();
+    s.max_concurrency = 2;
+    publish(&s);
+    request("");
+    struct peer t = start_template();
+    union heard m = expect(MESSAGE_PREPARE);
+    struct peer next = start_template();
+    struct peer child;
+    uint32_t slot;
+    prepared(m.header.id);
+    child = forked(&t, m.header.id, &slot);
+    m = expect(MESSAGE_PREPARE); /* of the next one, for the spare */
+    assert_int_equal(m.prepare.template, next.id);
+    say_init_error(&child);
+    expect_kill(&child);
+    assert_int_equal(answer_count, 0);
+    prepared(m.header.id);
+    child = forked(&next, m.header.id, &slot);
+    say_child_ready(&child);
+    serve(&child);
+    assert_int_equal(answer_count, 1);
+    assert_int_equal(answers[0].status, 200);
+    peer_close(&t);
+    peer_close(&next);
+    peer_close(&child);
+}
+
 /* ---- hostile and broken ---- */
 
 static void a_template_that_speaks_is_killed_with_its_children_and_replaced(void **state)
@@ -756,6 +816,8 @@ int main(void)
         TEST(a_full_template_is_joined_by_another),
         TEST(without_scopes_one_child_lives_at_a_time),
         TEST(without_scopes_a_successor_waits_for_the_end_of_the_one_before),
+        TEST(without_scopes_a_request_does_not_wait_from_one_template_that_fails_to_the_next),
+        TEST(without_scopes_a_request_waits_while_another_child_starts),
         TEST(a_template_that_speaks_is_killed_with_its_children_and_replaced),
         TEST(a_fork_that_is_never_answered_ends_the_template),
         TEST(a_busy_child_outlives_the_retirement_of_its_template),
