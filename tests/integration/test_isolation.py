@@ -244,7 +244,7 @@ def test_out_of_memory_says_how_much_of_it_was_tmp(faasd, tmp_path, runtime, opt
 def test_out_of_memory_while_starting_says_so_too(faasd, tmp_path, template):
     (tmp_path / "app.py").write_text("open('/tmp/fill', 'wb').write(bytes(24 << 20))\nbytearray(200 << 20)\ndef handler(event, context):\n    return event\n")
     done = faasd.deploy("hoards-at-start", tmp_path, "--runtime", "python", "--memory", "64M", "--template", template, check=False)
-    said = re.search(r"out of memory while starting: the limit 'memory' is 64M, of which ([0-9.]+)M was in /tmp and shared memory", done.err)
+    said = re.search(r"out of memory while starting: the limit 'memory' is 64M, the peak was [0-9.]+M, of which ([0-9.]+)M in /tmp and shared memory", done.err)
     assert done.returncode == 1 and said and 23 <= float(said.group(1)) <= 30, done.err
 
 
