@@ -117,7 +117,6 @@ struct instance {
     uint64_t secrets_stamp;        /* of the secrets it was started with (gateway/secrets.h) */
     uint64_t requests;
     struct invocation *invocation; /* BUSY, ENDING, JUDGING, STOPPING: owned until ended; else NULL */
-
     enum instance_doom doom;
     char doom_text[ERR_TEXT_MAX];
     bool kill_sent;
