@@ -88,9 +88,12 @@ static int read_terminal(struct secret_value *v, const char *name, struct err *e
         signal(fatal[i], on_signal);
     silent = echoing;
     silent.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
-    fprintf(stderr, "value of '%s' (not shown, ends with Enter): ", name);
-    int r =
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent) < 0 ? err_set(e, errno, "silence the terminal") : read_line(v, e);
+    /* Silenced first: whoever types as soon as the question stands there must not see it. */
+    int r = tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent) < 0 ? err_set(e, errno, "silence the terminal") : 0;
+    if (r == 0) {
+        fprintf(stderr, "value of '%s' (not shown, ends with Enter): ", name);
+        r = read_line(v, e);
+    }
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &echoing);
     fputc('\n', stderr);
     for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
