@@ -88,6 +88,14 @@ static void print_version(struct json_writer *w, const struct function *f)
     json_put_u64(w, "code_bytes", v->code_bytes);
 }
 
+static void print_numbers(struct json_writer *w, const struct versions *v)
+{
+    json_put_array(w, "versions");
+    for (size_t i = 0; i < v->count; i++)
+        json_put_u64(w, NULL, v->known[i].number);
+    json_put_array_end(w);
+}
+
 static void print_list_entry(struct function *f, void *context)
 {
     struct json_writer *w = context;
@@ -162,6 +170,8 @@ void api_functions_describe(struct exchange *x, struct str name)
     json_put_object(&w, NULL);
     print_version(&w, f);
     json_put_text(&w, "code", f->current->code);
+    print_numbers(&w, &f->versions);
+    api_print_aliases(&w, &f->versions);
     api_print_runtime(&w, x->gateway->config, f->current);
     int r = print_settings(&w, &f->current->settings,
                            http1_query_find(x->request->query, "show_env", &show_env) && str_is(show_env, "1"));
