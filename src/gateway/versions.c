@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/versions.h"
 
-#include "base/fmt.h"
 #include "base/id.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -214,21 +214,31 @@ enum versions_found versions_resolve(const struct versions *v, struct str qualif
 }
 
 enum { CHOICES_NUMBERS = 10, CHOICES_ALIASES_BYTES = 400 };
+static_assert(VERSIONS_CHOICES_MAX > sizeof("$LATEST, older ones") +
+                                         CHOICES_NUMBERS * sizeof(" and 18446744073709551615") + CHOICES_ALIASES_BYTES +
+                                         sizeof(" ..."),
+              "what is printed fits");
+
+/* Behind the first n bytes of `out`, CHOICES_ALIASES_BYTES at most, then " ...". */
+static void print_aliases(const struct versions *v, char *out, size_t n)
+{
+    size_t end = n + CHOICES_ALIASES_BYTES;
+    for (size_t i = 0; i < v->alias_count; i++) {
+        const char *before = i ? ", " : "; aliases: ";
+        const char *name = v->aliases[i]->name;
+        bool fits = n + strlen(before) + strlen(name) <= end;
+        n += (size_t)snprintf(out + n, VERSIONS_CHOICES_MAX - n, "%s%s", fits ? before : " ...", fits ? name : "");
+        if (!fits)
+            return;
+    }
+}
 
 void versions_print_choices(const struct versions *v, char out[VERSIONS_CHOICES_MAX])
 {
     size_t first = v->count > CHOICES_NUMBERS ? v->count - CHOICES_NUMBERS : 0;
-    int n = snprintf(out, VERSIONS_CHOICES_MAX, "$LATEST%s", first ? ", older ones" : "");
+    size_t n = (size_t)snprintf(out, VERSIONS_CHOICES_MAX, "$LATEST%s", first ? ", older ones" : "");
     for (size_t i = first; i < v->count; i++)
-        n += snprintf(out + n, (size_t)(VERSIONS_CHOICES_MAX - n), "%s%lu", i + 1 == v->count ? " and " : ", ",
-                      (unsigned long)v->known[i].number);
-    int end = n + CHOICES_ALIASES_BYTES;
-    for (size_t i = 0; i < v->alias_count; i++) {
-        const char *name = v->aliases[i]->name;
-        if (n + 2 + (int)strlen(name) > end) {
-            snprintf(out + n, (size_t)(VERSIONS_CHOICES_MAX - n), " ...");
-            return;
-        }
-        n += snprintf(out + n, (size_t)(VERSIONS_CHOICES_MAX - n), "%s%s", i ? ", " : "; aliases: ", name);
-    }
+        n += (size_t)snprintf(out + n, VERSIONS_CHOICES_MAX - n, "%s%lu", i + 1 == v->count ? " and " : ", ",
+                              (unsigned long)v->known[i].number);
+    print_aliases(v, out, n);
 }

@@ -15,10 +15,9 @@
 struct pool;
 
 enum {
-    VERSIONS_ALIAS_MAX = 129,         /* of an alias's name, with its NUL */
-    VERSIONS_WEIGHT_ONE = 1000000,    /* weights are millionths */
-    VERSIONS_QUALIFIER_MAX = 3 * 129, /* of one as it comes, each byte %XX */
-    VERSIONS_CHOICES_MAX = 640,       /* of versions_print_choices() */
+    VERSIONS_ALIAS_MAX = 129,      /* of an alias's name, with its NUL */
+    VERSIONS_WEIGHT_ONE = 1000000, /* weights are millionths */
+    VERSIONS_CHOICES_MAX = 768,    /* of versions_print_choices() */
 };
 
 /* No version has this number: it stands for $LATEST. */
