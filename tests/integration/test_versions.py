@@ -125,6 +125,15 @@ def test_a_version_knows_its_number(faasd):
     assert faasd.invoke("number:2").body == b"2 2\n"
 
 
+def test_a_cgi_program_is_told_the_path_that_leads_to_it(faasd):
+    script = b'#!/bin/sh\nprintf "Content-Type: text/plain\\n\\n%s %s" "$SCRIPT_NAME" "$PATH_INFO"\n'
+    deploy(faasd, "cgi", tar(run=script), contract="cgi")
+    assert set_alias(faasd, "cgi", "prod", 1).status == 200
+    assert faasd.invoke("cgi", path="/a%20b").body == b"/function/cgi /a b"
+    assert faasd.invoke("cgi:prod", path="/a").body == b"/function/cgi:prod /a"
+    assert faasd.invoke("cgi%3A1").body == b"/function/cgi:1 "
+
+
 def test_settings_are_part_of_a_version(faasd):
     deploy(faasd, "set", tar(run=b"#!/bin/sh\necho $MODE\n"), env={"MODE": "old"}, description="first")
     assert faasd.cli("config", "set", "--env", "MODE=new", "--memory", "64M").out.startswith("set: version 2\n")
