@@ -222,7 +222,7 @@ void deploy_succeed(struct deploy *d, bool unchanged)
     struct json_writer w;
     bool created = !d->before;
     const struct version *v = unchanged ? d->before : d->version;
-    assert(v);
+    assert(v && (d->before || !d->goes_back));
     buf_init(&body, 0);
     json_writer_init(&w, &body);
     json_put_object(&w, NULL);
