@@ -115,6 +115,33 @@ static void what_waits_for_a_number_that_becomes_current_is_served_there(void **
     peer_close(&p);
 }
 
+static void what_comes_back_unread_goes_to_the_number_that_it_asked_for(void **state)
+{
+    (void)state;
+    publish_native(4);
+    request_version("", 1);
+    struct peer a = ready_worker();
+    request("");
+    struct peer b = ready_worker();
+    publish_native(4);
+    peer_close(&a); /* both with the request in their sockets */
+    peer_close(&b);
+    turn();
+    answer_read(1, 0);
+    struct peer one = ready_worker();
+    struct peer two = ready_worker();
+    serve(&one);
+    serve(&two);
+    assert_int_equal(answers[0].status, 200);
+    assert_int_equal(answers[1].status, 200);
+    assert_int_equal(answers[0].version + answers[1].version, 3);
+    assert_int_equal(versions_find(&function->versions, 1)->pool->queued, 0);
+    exited(&a, SIGKILL);
+    exited(&b, SIGKILL);
+    peer_close(&one);
+    peer_close(&two);
+}
+
 static void a_version_that_can_t_be_read_is_told_to_all_who_wait_and_asked_for_again(void **state)
 {
     (void)state;
@@ -369,6 +396,7 @@ int main(void)
         TEST(the_number_that_is_current_is_served_by_the_current_pool),
         TEST(what_waits_for_a_number_keeps_it_when_another_becomes_current),
         TEST(what_waits_for_a_number_that_becomes_current_is_served_there),
+        TEST(what_comes_back_unread_goes_to_the_number_that_it_asked_for),
         TEST(a_version_that_can_t_be_read_is_told_to_all_who_wait_and_asked_for_again),
         TEST(a_removed_function_ends_the_pools_of_its_numbers),
         TEST(a_removed_function_answers_those_whose_version_is_still_read),
