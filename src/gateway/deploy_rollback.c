@@ -7,6 +7,7 @@
 #include "gateway/deploy.h"
 #include "gateway/deploy_job.h"
 #include "gateway/revision.h"
+#include "gateway/secrets.h"
 #include "gateway/version_collect.h"
 
 #include <errno.h>
@@ -42,6 +43,8 @@ static int check(struct deploy *d)
         return -EINVAL;
     }
     int r = revision_check(d->gateway->config, &d->version->settings, &e);
+    if (r == 0)
+        r = secrets_check(d->gateway->secrets, &d->version->settings, &e);
     if (r == -EPERM)
         deploy_fail(d, 403, "Forbidden", "%s", e.text);
     else if (r < 0)

@@ -19,8 +19,9 @@
 enum route_body { ROUTE_BODY_REQUEST, ROUTE_BODY_ARCHIVE };
 
 struct route {
-    const char *method;  /* NULL: any */
-    const char *pattern; /* '*' is one path segment: the first a function's or secret's name, the next its handler's business */
+    const char *method; /* NULL: any */
+    const char *
+        pattern; /* '*' is one path segment: the first a function's or secret's name, the next its handler's business */
     void (*run)(struct exchange *x, struct str name);
     enum route_body body;
     bool streams; /* `run` is called before the body */

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "gateway/pool_internal.h"
 #include "gateway/revision.h"
+#include "gateway/secrets.h"
 #include "gateway/store_versions.h"
 #include "gateway/version_collect.h"
 
@@ -128,6 +129,16 @@ void version_pool_note_uses(struct function *f)
         if (p->version)
             registry_note_use(f, p->version);
     }
+}
+
+bool version_pool_names_secret(const struct function *f, struct str name)
+{
+    LIST_EACH (&f->pool->numbered, link) {
+        const struct pool *p = LIST_ENTRY(link, struct pool, numbered_link);
+        if (p->version && secrets_are_named(&p->version->settings, name))
+            return true;
+    }
+    return false;
 }
 
 void version_pool_end(struct pool *p)

@@ -21,6 +21,9 @@ void version_pool_submit(struct invocation *inv);
 /* Notes beside their numbers when the current version and those that have a pool were used last. */
 void version_pool_note_uses(struct function *f);
 
+/* Is a version of it that has a pool of its own given this secret? */
+bool version_pool_names_secret(const struct function *f, struct str name);
+
 /* For pools.c: nothing of it is left. It is freed before the loop blocks again. */
 void version_pool_end(struct pool *p);
 

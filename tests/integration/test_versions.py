@@ -305,6 +305,21 @@ def test_a_grant_that_was_taken_back_is_not_rolled_back_to():
         assert says(faasd, "granted") == 2
 
 
+def test_an_old_version_has_todays_secrets_too():
+    with Faasd() as faasd:
+        faasd.cli("secret", "set", "key", input=b"old")
+        deploy(faasd, "keyed", tar(run=b"#!/bin/sh\ncat /run/secrets/key\n"), secret=["key"])
+        deploy(faasd, "keyed", echo(2), secret=[])
+        assert faasd.invoke("keyed:1").body == b"old"
+        faasd.cli("secret", "set", "key", input=b"new")
+        assert faasd.invoke("keyed:1").body == b"new"
+        assert says(faasd, "keyed") == 2
+        faasd.cli("secret", "rm", "key", "--force")
+        refused = rollback(faasd, "keyed")
+        assert refused.status == 400 and "key" in message(refused), refused
+        assert says(faasd, "keyed") == 2
+
+
 # -- what survives --
 
 def kill_gateway(faasd):

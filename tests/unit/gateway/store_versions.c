@@ -360,22 +360,35 @@ static void the_lately_used_stay_up_to_a_number_and_those_in_use(void **state)
 
 /* ---- a database of the faasd before ---- */
 
+/* What the first format had: one table, without the columns that came later. */
+static void make_first_format(void)
+{
+    char path[128], drop[4096] = "";
+    sqlite3 *db;
+    sqlite3_stmt *s;
+    snprintf(path, sizeof(path), "%s/faasd.db", db_dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db,
+                                        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'revisions' "
+                                        "AND name NOT LIKE 'sqlite%'",
+                                        -1, &s, NULL),
+                     SQLITE_OK);
+    while (sqlite3_step(s) == SQLITE_ROW)
+        sprintf(drop + strlen(drop), "DROP TABLE %s; ", (const char *)sqlite3_column_text(s, 0));
+    sqlite3_finalize(s);
+    strcat(drop, "ALTER TABLE revisions DROP COLUMN used_ms; ALTER TABLE revisions DROP COLUMN replaced; "
+                 "PRAGMA user_version = 1");
+    assert_int_equal(sqlite3_exec(db, drop, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
 static void an_older_database_is_migrated(void **state)
 {
     (void)state;
-    char path[128];
-    sqlite3 *db;
     put("f", 1, 0);
     put("f", 2, 0);
     store_close(gateway.store);
-    snprintf(path, sizeof(path), "%s/faasd.db", db_dir);
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db,
-                                  "ALTER TABLE revisions DROP COLUMN used_ms; ALTER TABLE revisions DROP COLUMN "
-                                  "replaced; DROP TABLE aliases; PRAGMA user_version = 1",
-                                  NULL, NULL, NULL),
-                     SQLITE_OK);
-    sqlite3_close(db);
+    make_first_format();
     open_store();
     assert_int_equal(store_start(gateway.store, &(struct err){0}), 0);
     assert_int_equal(read_number("f", 0), 1);
