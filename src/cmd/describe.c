@@ -144,6 +144,23 @@ static void print_note(const char *label, const char *text)
     fputc('\n', stdout);
 }
 
+/* Numbers, or objects by their name. */
+static void print_list(const char *label, const struct json *list)
+{
+    if (json_count(list) == 0)
+        return;
+    printf("  %-*s", LABEL_WIDTH, label);
+    bool first = true;
+    JSON_EACH(list, at)
+    {
+        if (!first)
+            fputs(", ", stdout);
+        first = false;
+        print_scalar(json_is_object(at) ? json_get(at, "name") : at);
+    }
+    fputc('\n', stdout);
+}
+
 static void print_function(const struct json *f)
 {
     static const char *const texts[] = {"created", "revision", "code"};
@@ -162,6 +179,8 @@ static void print_function(const struct json *f)
         print_scalar(json_get(f, texts[i]));
         fputc('\n', stdout);
     }
+    print_list("versions", json_get(f, "versions"));
+    print_list("aliases", json_get(f, "aliases"));
     print_note("runs on", json_get_text(f, "runtimeUsed"));
     print_note("not forked", json_get_text(f, "noTemplate"));
     print_settings(json_get(f, "settings"));

@@ -74,7 +74,8 @@ static const struct help HELPS[] = {
      "  -d, --data DATA   the event: text, @FILE, or - for stdin\n"
      "  -H, --header 'K: V'  a request header; repeatable\n"
      "  -o, --output FILE write the body there\n"
-     "  --qualifier Q     a version's number: fails when another one is current\n"
+     "  --qualifier Q     a version's number, an alias, or '$LATEST'; the same as\n"
+     "                    NAME:Q\n"
      "  --logs            print what the function wrote to stderr during this\n"
      "                    request, on stderr\n",
      false, true},
@@ -134,14 +135,46 @@ static const struct help HELPS[] = {
      false, true},
     {"describe", "every setting of a function", "describe NAME [--show-env] [--json]",
      "Values that were not given are marked as defaults. Environment values are\n"
-     "masked. Says which interpreter runs it, and why it is not forked from a\n"
+     "masked. Names its versions and aliases. Says which interpreter runs it, and why it is not forked from a\n"
      "template where its settings would allow that.\n"
      "\n"
      "  --show-env        print them\n"
      "  --json            the daemon's reply as JSON\n",
      false, true},
+    {"versions", "the versions of a function", "versions NAME [--json]",
+     "Each deploy or change of settings makes a version with the next number; it never\n"
+     "changes again. NAME calls $LATEST, the current one; NAME:3 calls version 3,\n"
+     "NAME:prod whatever the alias prod names. Kept are the newest, those with an alias\n"
+     "and those used in the last 24 hours (configuration: versions_kept,\n"
+     "versions_max). USED is when the last request came.\n"
+     "\n"
+     "  --json            the daemon's reply as JSON\n",
+     false, true},
+    {"alias", "names for versions",
+     "alias set NAME ALIAS VERSION [--also VERSION=SHARE]\n"
+     "       faasd alias ls NAME [--json]\n"
+     "       faasd alias rm NAME ALIAS",
+     "An alias makes NAME:ALIAS call a version, which is kept as long as the alias\n"
+     "names it. VERSION is a number, or '$LATEST'. Letters, digits, - and _, at most\n"
+     "128, not digits alone.\n"
+     "\n"
+     "  faasd alias set api prod 3\n"
+     "  faasd alias set api prod 3 --also 4=0.1   one request in ten goes to 4\n"
+     "\n"
+     "  --also V=SHARE    a second version and its share of the requests, 0 to 1\n"
+     "  --json            the daemon's reply as JSON\n",
+     false, true},
+    {"rollback", "go back to an earlier version", "rollback NAME [VERSION] [options]",
+     "Moves $LATEST to the version that was current before the current one was\n"
+     "deployed, or to VERSION, code and settings both. It is tried like a deploy and\n"
+     "serves when that went well. Aliases stay where they are.\n"
+     "\n"
+     "  --dry-run         say what would change, change nothing\n"
+     "  --json            the daemon's reply as JSON\n",
+     false, true},
     {"rm", "remove functions", "rm NAME...",
-     "Requests that run are finished first. There is no way back.\n"
+     "With all versions and aliases. Requests that run are finished first. There is\n"
+     "no way back.\n"
      "\n",
      false, true},
     {"logs", "what a function wrote to stdout and stderr", "logs NAME [-f] [options]",

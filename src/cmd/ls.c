@@ -127,7 +127,8 @@ int cmd_ls(int argc, char **argv)
     int status = options_parse(&o, argc, argv);
     if (status != OPTIONS_GO_ON)
         return status;
-    const struct client_request request = {.method = "GET", .target = "/v1/functions", .body_fd = -1};
+    const struct client_request request = {
+        .method = "GET", .target = json ? "/v1/functions" : "/v1/functions?brief=1", .body_fd = -1};
     const struct client_call call = {.command = "ls", .target = &target, .request = &request};
     struct buf reply;
     buf_init(&reply, 0);

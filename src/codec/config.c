@@ -103,6 +103,8 @@ const struct config_row config_rows[] = {
     COUNT_ROW("code_entries", code_entries_max, 1, 10000000),
     TIME_ROW("unpack_timeout", unpack_timeout_ms, 100, DAY_MS),
     COUNT_ROW("versions_kept", versions_kept, 1, 1000),
+    COUNT_ROW("versions_max", versions_max, 1, 10000),
+    COUNT_ROW("aliases", aliases_max, 1, 10000),
 
     SIZE_ROW("logs.function_bytes", log_function_bytes, 64 * KIB, TIB),
     SIZE_ROW("logs.total_bytes", log_total_bytes, 64 * KIB, TIB),
@@ -203,6 +205,8 @@ void config_init(struct config *c)
     c->code_entries_max = 65536;
     c->unpack_timeout_ms = 60 * SECOND_MS;
     c->versions_kept = 5;
+    c->versions_max = 100;
+    c->aliases_max = 100;
     c->log_function_bytes = 10 * MIB;
     c->log_total_bytes = GIB;
     c->log_line_bytes = 16 * KIB;

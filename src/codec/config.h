@@ -78,7 +78,9 @@ struct config {
     uint64_t code_bytes_max;    /* unpacked: 512 MiB */
     uint32_t code_entries_max;  /* files and directories: 65536 */
     uint64_t unpack_timeout_ms; /* 60 s */
-    uint32_t versions_kept;     /* 5 */
+    uint32_t versions_kept;     /* 5: the newest of each function */
+    uint32_t versions_max;      /* 100: of a function, those that are kept because they were used lately counted in */
+    uint32_t aliases_max;       /* 100 of a function */
 
     /* logs */
     uint64_t log_function_bytes; /* 10 MiB a function */

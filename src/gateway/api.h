@@ -12,6 +12,12 @@ void api_config(struct exchange *x, struct str name);
 void api_functions_list(struct exchange *x, struct str name);
 void api_functions_describe(struct exchange *x, struct str name);
 void api_logs(struct exchange *x, struct str name);
+/* gateway/api_versions.c */
+void api_versions(struct exchange *x, struct str name);
+void api_aliases(struct exchange *x, struct str name);
+void api_alias_get(struct exchange *x, struct str name);
+void api_alias_put(struct exchange *x, struct str name);
+void api_alias_delete(struct exchange *x, struct str name);
 void api_shell(struct exchange *x, struct str name); /* gateway/shell.c */
 void api_secrets_list(struct exchange *x, struct str name);
 void api_secrets_put(struct exchange *x, struct str name); /* `name` is a checked secret's name here */

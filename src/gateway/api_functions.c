@@ -88,12 +88,59 @@ static void print_version(struct json_writer *w, const struct function *f)
     json_put_u64(w, "code_bytes", v->code_bytes);
 }
 
+static void print_numbers(struct json_writer *w, const struct versions *v)
+{
+    json_put_array(w, "versions");
+    for (size_t i = 0; i < v->count; i++)
+        json_put_u64(w, NULL, v->known[i].number);
+    json_put_array_end(w);
+}
+
+/* For `faasd ls`: what its table shows, zeros left out. Of 10,000 functions that is 1.4 MB instead of 4.9. */
+static void put_unless_0(struct json_writer *w, const char *key, uint64_t value)
+{
+    if (value)
+        json_put_u64(w, key, value);
+}
+
+static void print_brief_entry(struct function *f, void *context)
+{
+    struct json_writer *w = context;
+    const struct function_counters *n = &f->counters;
+    struct pool_counts c;
+    char created[CLOCK_RFC3339_MAX];
+    pool_count(f->pool, &c);
+    clock_format_rfc3339(f->current->created_ms, created);
+    json_put_object(w, NULL);
+    json_put_text(w, "name", f->name);
+    json_put_u64(w, "number", f->current->number);
+    json_put_text(w, "created", created);
+    json_put_text(w, "runtime", settings_runtime_name(&f->current->settings));
+    json_put_u64(w, "memory_bytes", f->current->settings.memory_bytes);
+    json_put_object(w, "counts");
+    put_unless_0(w, "starting", c.starting);
+    put_unless_0(w, "idle", c.idle);
+    put_unless_0(w, "frozen", c.frozen);
+    put_unless_0(w, "busy", c.busy);
+    put_unless_0(w, "stopping", c.stopping);
+    put_unless_0(w, "queued", c.queued);
+    put_unless_0(w, "templates", c.templates);
+    put_unless_0(w, "memory_bytes", c.memory_bytes);
+    json_put_object_end(w);
+    json_put_object(w, "counters");
+    put_unless_0(w, "succeeded", n->succeeded);
+    put_unless_0(w, "function_errors", n->function_errors);
+    put_unless_0(w, "crashed", n->crashed);
+    put_unless_0(w, "out_of_memory", n->out_of_memory);
+    put_unless_0(w, "timed_out", n->timed_out);
+    json_put_object_end(w);
+    json_put_object_end(w);
+}
+
 static void print_list_entry(struct function *f, void *context)
 {
     struct json_writer *w = context;
     struct pool_counts counts;
-    if (!f->current)
-        return;
     pool_count(f->pool, &counts);
     json_put_object(w, NULL);
     print_version(w, f);
@@ -110,12 +157,14 @@ void api_functions_list(struct exchange *x, struct str name)
 {
     struct buf body;
     struct json_writer w;
+    struct str brief;
     (void)name;
     buf_init(&body, 0);
     json_writer_init(&w, &body);
     json_put_object(&w, NULL);
     json_put_array(&w, "functions");
-    registry_each(x->gateway->registry, print_list_entry, &w);
+    bool is_brief = http1_query_find(x->request->query, "brief", &brief) && str_is(brief, "1");
+    registry_each(x->gateway->registry, is_brief ? print_brief_entry : print_list_entry, &w);
     json_put_array_end(&w);
     json_put_object_end(&w);
     api_reply_json(x, &body, json_writer_end(&w));
@@ -162,6 +211,8 @@ void api_functions_describe(struct exchange *x, struct str name)
     json_put_object(&w, NULL);
     print_version(&w, f);
     json_put_text(&w, "code", f->current->code);
+    print_numbers(&w, &f->versions);
+    api_print_aliases(&w, &f->versions);
     api_print_runtime(&w, x->gateway->config, f->current);
     int r = print_settings(&w, &f->current->settings,
                            http1_query_find(x->request->query, "show_env", &show_env) && str_is(show_env, "1"));

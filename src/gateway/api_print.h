@@ -12,5 +12,6 @@ void api_print_counters(struct json_writer *w, const struct function_counters *c
 /* Members "interpreter" and "runtimeUsed" (what a worker said it is: "CPython 3.11.2", with the interpreter's path behind it), "noTemplate" (why its instances
  * are not forked although its settings allow it). Each only where it is known. */
 void api_print_runtime(struct json_writer *w, const struct config *c, const struct version *v);
+void api_print_aliases(struct json_writer *w, const struct versions *v); /* member "aliases" */
 
 #endif

@@ -20,6 +20,7 @@
 #include "gateway/secrets.h"
 #include "gateway/store.h"
 #include "gateway/store_secrets.h"
+#include "gateway/version_pool.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -63,7 +64,10 @@ static void change_free(struct change *c)
 static void add_user(struct function *f, void *context)
 {
     struct change *c = context;
-    if (!f->current || !secrets_are_named(&f->current->settings, str_from(c->name)) || c->out_of_memory)
+    struct str name = str_from(c->name);
+    if (!f->current || c->out_of_memory)
+        return;
+    if (!secrets_are_named(&f->current->settings, name) && !version_pool_names_secret(f, name))
         return;
     if (c->user_count == c->user_cap) {
         unsigned cap = c->user_cap ? 2 * c->user_cap : 8;

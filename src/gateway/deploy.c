@@ -150,6 +150,7 @@ static void deploy_free(struct deploy *d)
     version_put(d->version);
     version_put(d->before);
     settings_fini(&d->settings);
+    store_version_read_fini(&d->read);
     buf_fini(&d->settings_json);
     buf_fini(&d->changed);
     buf_fini(&d->warnings);
@@ -221,12 +222,14 @@ void deploy_succeed(struct deploy *d, bool unchanged)
     struct json_writer w;
     bool created = !d->before;
     const struct version *v = unchanged ? d->before : d->version;
-    assert(v);
+    assert(v && (d->before || !d->goes_back));
     buf_init(&body, 0);
     json_writer_init(&w, &body);
     json_put_object(&w, NULL);
     json_put_text(&w, "name", d->name);
     json_put_u64(&w, "number", v->number);
+    if (d->goes_back)
+        json_put_u64(&w, "from", d->before->number);
     json_put_text(&w, "revision", v->revision);
     json_put_bool(&w, "created", created);
     put_lines(&w, "changed", unchanged ? (struct str){0} : buf_str(&d->changed));
@@ -236,7 +239,10 @@ void deploy_succeed(struct deploy *d, bool unchanged)
     if (d->dry_run)
         json_put_bool(&w, "dry_run", true);
     json_put_object_end(&w);
-    if (!unchanged && !d->dry_run)
+    if (!unchanged && !d->dry_run && d->goes_back)
+        log_info("rolled back fn=%s from=%lu version=%lu req=%s", d->name, (unsigned long)d->before->number,
+                 (unsigned long)v->number, d->exchange->id);
+    else if (!unchanged && !d->dry_run)
         log_info("deployed fn=%s version=%lu revision=%.12s req=%s", d->name, (unsigned long)v->number, v->revision,
                  d->exchange->id);
     reply_json(d, created && !d->dry_run ? 201 : 200, &body, json_writer_end(&w));

@@ -13,6 +13,8 @@
 void deploy_put(struct exchange *x, struct str name);
 /* PATCH /v1/functions/NAME: new settings over the current code. */
 void deploy_patch(struct exchange *x, struct str name);
+/* POST /v1/functions/NAME/rollback: an earlier version, {"version": N} or the one before, becomes the current one. */
+void deploy_rollback(struct exchange *x, struct str name);
 /* DELETE /v1/functions/NAME */
 void deploy_delete(struct exchange *x, struct str name);
 

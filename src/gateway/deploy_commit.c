@@ -5,6 +5,7 @@
 #include "gateway/pool.h"
 #include "gateway/revision.h"
 #include "gateway/store.h"
+#include "gateway/version_collect.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -20,13 +21,19 @@ static void on_stored(void *owner, const struct err *e)
         deploy_fail_host(d, e, "store the new version");
         return;
     }
+    versions_add(&d->function->versions, d->version->number, 0); /* there is room: store_it() */
     registry_set_current(d->gateway->registry, d->function, version_get(d->version));
+    version_collect(d->gateway, d->function);
     deploy_succeed(d, false);
 }
 
 static void store_it(struct deploy *d)
 {
     const struct version *v = d->version;
+    if (versions_reserve(&d->function->versions) < 0) {
+        deploy_fail(d, 503, "NoCapacity", "out of memory");
+        return;
+    }
     struct store_revision row = {
         .function = d->name,
         .revision = v->revision,
@@ -34,12 +41,13 @@ static void store_it(struct deploy *d)
         .number = v->number,
         .created_ms = v->created_ms,
         .code_bytes = v->code_bytes,
+        .replaced = d->before ? d->before->number : 0,
         .current = true,
         .handler = revision_entry(v),
         .settings = buf_str(&d->settings_json),
     };
     deploy_set_state(d, DEPLOY_STORING);
-    store_put_revision(d->gateway->store, &row, d->gateway->config->versions_kept, on_stored, d);
+    store_put_revision(d->gateway->store, &row, on_stored, d);
 }
 
 /* ---- the trial ---- */
@@ -96,6 +104,8 @@ static void on_tried(void *owner, const struct err *e, const struct instance_fau
         deploy_fail_host(d, e, "start the function");
     else if (e->code)
         fail_trial(d, e, said);
+    else if (d->goes_back)
+        deploy_move(d);
     else
         store_it(d);
 }
@@ -150,7 +160,7 @@ static void publish(struct deploy *d)
 
 /* ---- is it new? ---- */
 
-static int describe_changes(struct deploy *d)
+int deploy_describe_changes(struct deploy *d)
 {
     const struct version *before = d->before;
     int r = 0;
@@ -165,6 +175,13 @@ static int describe_changes(struct deploy *d)
     return r;
 }
 
+/* Of a function that is there: what stands in a first deploy's way makes place for it (store_put_revision). */
+static uint64_t next_number(const struct deploy *d)
+{
+    const struct function *f = registry_find(d->gateway->registry, str_from(d->name));
+    return f ? versions_next(&f->versions) : 1;
+}
+
 void deploy_compare(struct deploy *d)
 {
     struct version *v = d->version;
@@ -172,12 +189,12 @@ void deploy_compare(struct deploy *d)
         deploy_fail(d, 503, "NoCapacity", "out of memory");
         return;
     }
-    v->number = d->before ? d->before->number + 1 : 1;
+    v->number = next_number(d);
     if (d->before && strcmp(d->before->revision, v->revision) == 0) {
         deploy_succeed(d, true);
         return;
     }
-    if (describe_changes(d) < 0)
+    if (deploy_describe_changes(d) < 0)
         deploy_fail(d, 503, "NoCapacity", "out of memory");
     else if (d->dry_run)
         deploy_succeed(d, false);

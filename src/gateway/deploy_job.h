@@ -4,7 +4,7 @@
  * from two people that they overwrite each other.
  *
  *   BEGUN       accepted                                               none: left in the same call
- *   LOOKING     the store's thread looks for the new handler           none: the store answers every job
+ *   LOOKING     the store's thread looks for the new handler, or for the version to go back to   none: the store answers every job
  *   RECEIVING   the unpacker runs, the body goes into its stdin        timer: unpack_timeout without a byte
  *   UNPACKING   the body is complete                                   timer: unpack_timeout
  *   CANCELLING  the client left or time is up; the unpacker is killed  none: the run's own timers end it
@@ -14,7 +14,8 @@
  *   STORING     the row is being committed (or deleted)                none: the store answers every job
  *   OVER        answered, being freed
  *
- * PUT goes through all, a dry run from DIGESTING to OVER, PATCH goes from BEGUN to TRYING, past LOOKING when it names another handler, DELETE to STORING.
+ * PUT goes through all, a dry run from DIGESTING to OVER, PATCH goes from BEGUN to TRYING, past LOOKING when it names another handler, a rollback past LOOKING to TRYING, DELETE to
+ * STORING.
  */
 #ifndef FAASD_GATEWAY_DEPLOY_JOB_H
 #define FAASD_GATEWAY_DEPLOY_JOB_H
@@ -23,6 +24,7 @@
 #include "gateway/exec_session.h"
 #include "gateway/link.h"
 #include "gateway/registry.h"
+#include "gateway/store_versions.h"
 
 enum deploy_state {
     DEPLOY_BEGUN,
@@ -74,6 +76,11 @@ struct deploy {
     bool opt_bootstrap;            /* for the version */
     char code[MESSAGE_DIGEST_MAX]; /* "" until digested */
     bool code_is_known;            /* versions/DIGEST was there already */
+
+    /* a rollback */
+    bool goes_back;
+    struct store_version_read read; /* LOOKING */
+    struct store_version_move move; /* STORING */
 };
 
 /* deploy.c */
@@ -103,6 +110,10 @@ void deploy_upload_fini(struct deploy *d);
 void deploy_digest(struct deploy *d);
 void deploy_compare(struct deploy *d); /* d->version is made: is anything new? */
 void deploy_try(struct deploy *d);
+int deploy_describe_changes(struct deploy *d); /* from d->before to d->version, into d->changed; -ENOMEM */
+
+/* deploy_rollback.c */
+void deploy_move(struct deploy *d); /* the trial went well: STORING */
 
 /* deploy_collect.c */
 void deploy_discard(struct gateway *g, uint64_t staging); /* staging/ID goes to the trash */

@@ -309,11 +309,21 @@ static int add_server(struct str host)
     return r < 0 ? r : exec_command_add_environment("SERVER_PORT", port);
 }
 
+/* What of the path led to the function: "/function/NAME", or "/function/NAME:prod" when it was called so, that links made of it lead to the same version. */
+static int add_script_name(const struct invocation *inv)
+{
+    char script[SETTINGS_NAME_MAX + VERSIONS_ALIAS_MAX + sizeof("/function/")];
+    size_t n;
+    struct str path = inv->exchange->request->path;
+    path.n -= inv->path.n < path.n ? inv->path.n : path.n;
+    if (!str_starts_with(path, "/function/") || !http1_percent_decode(path, script, sizeof(script), &n))
+        n = (size_t)snprintf(script, sizeof(script), "/function/%s", inv->function->name);
+    return exec_command_add_environment("SCRIPT_NAME", (struct str){script, n});
+}
+
 static int add_path(const struct invocation *inv)
 {
-    char script[SETTINGS_NAME_MAX + sizeof("/function/")];
-    snprintf(script, sizeof(script), "/function/%s", inv->function->name);
-    int r = exec_command_add_environment("SCRIPT_NAME", str_from(script));
+    int r = add_script_name(inv);
     if (r < 0 || inv->path.n == 0)
         return r;
     char decoded[4096];

@@ -264,6 +264,7 @@ void instance_deliver(struct instance *i, struct invocation *inv)
     i->invocation = inv;
     inv->delivered_ns = clock_mono_ns();
     inv->start = start_of(i, inv);
+    inv->served = i->version->number;
     inv->init_ns = init_duration(i, inv->start);
     i->used = true;
     i->requests++;

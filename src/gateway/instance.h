@@ -143,7 +143,8 @@ struct instance {
 };
 
 struct instance_options {
-    struct function *function;
+    struct pool *pool;
+    struct function *function; /* the pool's owner */
     struct version *version;
     struct template *parent; /* a child of this one; NULL: a sandbox of its own */
     unsigned slots;          /* > 0: to be a template with so many, if its worker says that it can be */

@@ -118,7 +118,7 @@ static void init(struct instance *i, struct gateway *g, const struct instance_op
 {
     i->gateway = g;
     i->function = function_get(o->function);
-    i->pool = o->function->pool;
+    i->pool = o->pool;
     i->version = version_get(o->version);
     i->on_trial = o->on_trial;
     i->trial_owner = o->trial_owner;

@@ -3,8 +3,8 @@
 
 #include "base/clock.h"
 #include "base/put.h"
-#include "gateway/pool.h"
 #include "gateway/store.h"
+#include "gateway/version_pool.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -34,6 +34,11 @@ static struct invocation *invocation_new(void)
 
 void invocation_start(struct exchange *x, struct function *f, struct str path)
 {
+    invocation_start_version(x, f, VERSIONS_LATEST_NUMBER, path);
+}
+
+void invocation_start_version(struct exchange *x, struct function *f, uint64_t number, struct str path)
+{
     struct invocation *inv = invocation_new();
     if (!inv) {
         exchange_error(x, 503, "NoCapacity", "out of memory");
@@ -41,10 +46,11 @@ void invocation_start(struct exchange *x, struct function *f, struct str path)
     }
     inv->exchange = x;
     inv->function = function_get(f);
+    inv->wanted = number;
     inv->path = path;
     inv->queued_ns = clock_mono_ns();
     list_init(&inv->queue_link);
-    pool_submit(f->pool, inv);
+    version_pool_submit(inv);
 }
 
 static void count_outcome(struct function_counters *c, enum invocation_outcome outcome)
@@ -58,7 +64,7 @@ static void count_outcome(struct function_counters *c, enum invocation_outcome o
     (*counters[outcome])++;
 }
 
-/* The header lines that tell how a delivered request went: X-Faasd-Start, X-Duration-Seconds, Server-Timing (durations in ms,
+/* The header lines that tell how a delivered request went: X-Faasd-Start, X-Faasd-Version, X-Duration-Seconds, Server-Timing (durations in ms,
  * https://www.w3.org/TR/server-timing/). */
 static size_t print_timing(const struct invocation *inv, uint64_t now, char out[FIELDS_TEXT_MAX])
 {
@@ -69,6 +75,8 @@ static size_t print_timing(const struct invocation *inv, uint64_t now, char out[
     uint64_t run_us = (now - inv->delivered_ns) / 1000;
     char *to = PUT_LITERAL(out, "X-Faasd-Start: ");
     to = put_text(to, STARTS[inv->start]);
+    to = PUT_LITERAL(to, "\r\nX-Faasd-Version: ");
+    to = put_number(to, inv->served);
     to = PUT_LITERAL(to, "\r\nX-Duration-Seconds: ");
     to = put_decimal(to, run_us, 6);
     to = PUT_LITERAL(to, "\r\nServer-Timing: queue;dur=");

@@ -33,6 +33,8 @@ enum invocation_start {
 struct invocation {
     struct exchange *exchange; /* ended with the invocation */
     struct function *function; /* counted */
+    uint64_t wanted;           /* the number of a version; 0: whatever is current */
+    uint64_t served;           /* the number of the version it was delivered to */
     struct str path;           /* behind the function's name, as it came; borrowed from the exchange's request */
     struct list queue_link;    /* struct pool.queue */
     uint64_t queued_ns;        /* monotonic */
@@ -45,6 +47,8 @@ struct invocation {
 
 /* Takes the exchange over: it will be ended here. `path` is what follows the function's name in the target ("" or "/..."), percent-encoded as it came. */
 void invocation_start(struct exchange *x, struct function *f, struct str path);
+/* The same for one of its versions by number: a known one when it is called, or VERSIONS_LATEST_NUMBER. */
+void invocation_start_version(struct exchange *x, struct function *f, uint64_t number, struct str path);
 
 /* The function's own reply. Fields are complete header lines, already checked; body is borrowed for the call. */
 struct invocation_reply {

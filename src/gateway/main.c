@@ -19,6 +19,7 @@
 #include "gateway/revision.h"
 #include "gateway/secrets.h"
 #include "gateway/store.h"
+#include "gateway/store_versions.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -152,6 +153,23 @@ static int take_revision(const struct store_revision *r, void *context)
     return 0;
 }
 
+/* Of a function that can't be served nothing is taken over. Without memory for a number or alias it is not found until the next start. */
+static void take_number(const char *function, uint64_t number, uint64_t used_ms, void *context)
+{
+    struct gateway *g = context;
+    struct function *f = registry_find(g->registry, str_from(function));
+    if (f && versions_add(&f->versions, number, used_ms) < 0)
+        log_error("out of memory: a version is not found fn=%s version=%lu", function, (unsigned long)number);
+}
+
+static void take_alias(const char *function, const struct versions_alias *a, void *context)
+{
+    struct gateway *g = context;
+    struct function *f = registry_find(g->registry, str_from(function));
+    if (f && versions_set_alias(&f->versions, a) < 0)
+        log_error("out of memory: an alias is not found fn=%s alias=%s", function, a->name);
+}
+
 static int make_parts(struct gateway *g, struct err *e)
 {
     g->boot = &boot;
@@ -170,6 +188,7 @@ static int make_parts(struct gateway *g, struct err *e)
     g->store = store_open(g, boot.db_dir, boot.log_dir, e);
     if (!g->store)
         return -e->code;
+    const struct store_versions_events versions = {.on_number = take_number, .on_alias = take_alias, .context = g};
     g->secrets = secrets_new(boot.secrets_key);
     if (!g->secrets)
         return err_set(e, ENOMEM, "make room for secrets");
@@ -177,6 +196,8 @@ static int make_parts(struct gateway *g, struct err *e)
     int r = secrets_load(g->secrets, store_database(g->store), e);
     if (r == 0)
         r = store_load(g->store, take_revision, g, e);
+    if (r == 0)
+        r = store_versions_load(g->store, &versions, e);
     if (r < 0)
         return r;
     g->front = front_new(g, e);

@@ -6,6 +6,7 @@
 #include "gateway/event.h"
 #include "gateway/instance_failure.h"
 #include "gateway/runtime.h"
+#include "gateway/version_pool.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -38,6 +39,9 @@ struct pool *pool_new(struct pools *pools, struct function *f)
         return NULL;
     p->pools = pools;
     p->function = f;
+    p->home = p;
+    list_init(&p->numbered);
+    list_init(&p->numbered_link);
     list_init(&p->idle);
     list_init(&p->trials);
     list_init(&p->others);
@@ -55,10 +59,14 @@ void pool_free(struct pool *p)
     if (!p)
         return;
     assert(list_is_empty(&p->idle) && list_is_empty(&p->trials) && list_is_empty(&p->others) && p->queued == 0);
-    assert(p->memory_bytes == 0 && p->promised_bytes == 0);
+    assert(p->memory_bytes == 0 && p->promised_bytes == 0 && !p->loading);
+    LIST_EACH (&p->numbered, link)
+        pool_free(LIST_ENTRY(link, struct pool, numbered_link));
+    list_remove(&p->numbered_link);
     list_remove(&p->changed_link);
     list_remove(&p->hungry_link);
     ev_timer_stop(p->pools->gateway->loop, &p->wake);
+    version_put(p->version);
     free(p);
 }
 
@@ -80,6 +88,8 @@ void pool_on_instance_state(struct pool *p, struct instance *i, enum instance_st
         pools_note_change(p);
     if (i->counted && (before == INSTANCE_BUSY || before == INSTANCE_JUDGING) && !p->queued && pool_is_quiet(p))
         pool_note_quiet(p);
+    if (!list_is_empty(&p->home->numbered))
+        pool_tell_others(p);
     p->stopping += (i->state == INSTANCE_STOPPING);
     p->stopping -= (before == INSTANCE_STOPPING);
     list_remove(&i->host_idle_link);
@@ -99,11 +109,11 @@ void pool_on_instance_killed(struct instance *i)
 
 static void look_for_spares(const struct pool *p, struct policy_view *v)
 {
-    const struct settings *s = &p->function->current->settings;
+    const struct settings *s = &p->version->settings;
     bool in_use = v->busy || v->queued;
     struct policy_use u = {
         .single_use = instance_settings_single_use(s),
-        .forks = runtime_wants_template(s) && !p->function->current->no_template[0],
+        .forks = runtime_wants_template(s) && !p->version->no_template[0],
         .used_ms = in_use ? v->now_ms : p->used_ms,
         .keep_warm_ms = v->keep_warm_ms,
         .now_ms = v->now_ms,
@@ -115,18 +125,19 @@ static void look_for_spares(const struct pool *p, struct policy_view *v)
 
 struct policy_view pool_look(const struct pool *p)
 {
-    const struct settings *s = &p->function->current->settings;
+    const struct settings *s = &p->version->settings;
     unsigned old =
         p->counts[INSTANCE_IDLE] ? pool_count_old(p) : 0; /* they hold their places, and are to be replaced */
+    uint32_t most = pool_concurrency(p);
     struct policy_view v = {
         .starting = p->counts[INSTANCE_SPAWNING] + p->counts[INSTANCE_STARTING] + p->counts[INSTANCE_CLOSING] +
                     p->counts[INSTANCE_ENDING],
         .idle = p->counts[INSTANCE_IDLE] - old,
         .busy = p->counts[INSTANCE_BUSY] + p->counts[INSTANCE_JUDGING],
         .queued = p->queued,
-        .min_warm = s->min_warm,
-        .max_concurrency = s->max_concurrency > old ? s->max_concurrency - old : 0,
-        .queue_max = s->queue,
+        .min_warm = pool_min_warm(p),
+        .max_concurrency = most > old ? most - old : 0,
+        .queue_max = pool_queue_room(p),
         .host_free = UINT32_MAX,
         .now_ms = pool_now_ms(),
         .keep_warm_ms = s->keep_warm_ms,
@@ -189,6 +200,12 @@ struct invocation *pool_dequeue(struct pool *p)
     return inv;
 }
 
+void pool_enqueue(struct pool *p, struct invocation *inv)
+{
+    list_push_back(&p->queue, &inv->queue_link);
+    p->queued++;
+}
+
 /* A worker that ends whenever it is asked something would get it for ever. */
 enum { RETURNS_MAX = 8 };
 
@@ -199,6 +216,10 @@ bool pool_take_back(struct pool *p, struct invocation *inv)
     inv->returns++;
     inv->delivered_ns = 0;
     inv->init_ns = 0;
+    if (!pool_serves(p, inv)) {
+        version_pool_submit(inv);
+        return true;
+    }
     list_push_front(&p->queue, &inv->queue_link);
     p->queued++;
     pools_note_change(p);
@@ -230,7 +251,7 @@ static void start_wanted(struct pool *p, const struct policy_decision *d)
 
 void pool_evaluate(struct pool *p)
 {
-    if (!p->function->current)
+    if (!p->version)
         return;
     struct policy_view v;
     hand_out(p);
@@ -249,6 +270,8 @@ void pool_evaluate(struct pool *p)
     }
     pool_look_at_templates(p, &v);
     pool_arm_wake(p, queue_due_ms(p));
+    if (p->number && p->failures)
+        pool_arm_wake(p, p->failed_ms + p->pools->gateway->config->crash_backoff_max_ms);
 }
 
 static void end_overdue(struct pool *p)
@@ -271,7 +294,7 @@ static void end_overdue(struct pool *p)
         else
             invocation_fail(inv, INVOCATION_THROTTLED, 429, "TooManyRequests",
                             "no instance was free within queue_timeout (%s): max_concurrency is %u", limit,
-                            p->function->current ? p->function->current->settings.max_concurrency : 0);
+                            p->version ? p->version->settings.max_concurrency : 0);
     }
 }
 
@@ -284,6 +307,8 @@ static void on_wake(struct ev_loop *loop, ev_timer *w, int events)
     struct function *f = function_get(p->function);
     end_overdue(p);
     pool_evaluate(p);
+    if (p->number)
+        pools_note_change(p);
     function_put(f);
 }
 
@@ -292,17 +317,31 @@ static void on_wake(struct ev_loop *loop, ev_timer *w, int events)
 /* The one taken leaves fewer than were made ahead. With reuse nothing is to be done while another one waits, or no more may be. */
 static void look_after_delivery(struct pool *p)
 {
-    const struct settings *s = &p->function->current->settings;
+    const struct settings *s = &p->version->settings;
     if (instance_settings_single_use(s) || (list_is_empty(&p->idle) && pool_total(p) < s->max_concurrency))
         pools_note_change(p);
 }
 
+/* Whether its event will do, and how long its queue may be, is known when its version is: then it is looked at again. */
+static void wait_for_version(struct pool *p, struct invocation *inv)
+{
+    pool_enqueue(p, inv);
+    pool_arm_wake(p, queue_due_ms(p));
+}
+
 void pool_submit(struct pool *p, struct invocation *inv)
 {
-    if (!event_admit(inv, &p->function->current->settings))
+    if (p->loading) {
+        wait_for_version(p, inv);
+        return;
+    }
+    p->version->used_ns = inv->queued_ns;
+    if (p->number)
+        pools_note_change(p); /* what is refused may have been all that it was made for */
+    if (!event_admit(inv, &p->version->settings))
         return;
     pool_note_work(p);
-    if (p->makes_spares && instance_settings_single_use(&p->function->current->settings))
+    if (p->makes_spares && instance_settings_single_use(&p->version->settings))
         policy_peak_note(&p->peak, inv->queued_ns / 1000000,
                          p->queued + 1 + p->counts[INSTANCE_BUSY] + p->counts[INSTANCE_JUDGING]);
     struct list *front = list_first(&p->idle);
@@ -316,11 +355,10 @@ void pool_submit(struct pool *p, struct invocation *inv)
     if (!policy_may_queue(&v)) {
         invocation_fail(inv, INVOCATION_THROTTLED, 429, "TooManyRequests",
                         "the queue is full: %u requests wait (limit 'queue'), max_concurrency is %u", v.queued,
-                        v.max_concurrency);
+                        p->version->settings.max_concurrency);
         return;
     }
-    list_push_back(&p->queue, &inv->queue_link);
-    p->queued++;
+    pool_enqueue(p, inv);
     pool_evaluate(p);
 }
 
@@ -341,6 +379,10 @@ void pool_on_instance_ready(struct pool *p, struct instance *i)
         p->used_ms = i->idle_since_ms;
     else
         pool_note_start(p, i);
+    if (pool_must_yield(p)) {
+        instance_stop(i, INSTANCE_RETIRED, "another version of the function waits for its place");
+        return;
+    }
     if (p->queued && pools_should_yield(i)) {
         instance_stop(i, INSTANCE_RETIRED, "the host's memory_budget is needed by a function that has waited longer");
         return;
@@ -385,6 +427,7 @@ bool pool_wants_again(struct pool *p, const struct instance *i)
 static uint64_t count_failure(struct pool *p)
 {
     p->failures++;
+    p->failed_ms = pool_now_ms();
     uint64_t backoff = policy_backoff_ms(p->failures, p->pools->gateway->config->crash_backoff_max_ms);
     p->backoff_until_ms = backoff ? pool_now_ms() + backoff : 0;
     return backoff;
@@ -448,5 +491,7 @@ void pool_on_instance_gone(struct pool *p, struct instance *i, bool failed_start
     else if (counted && failed_start && !has_servers(p))
         fail_queue(p, i);
     pool_evaluate(p);
+    if (p->number)
+        pools_note_change(p);
     function_put(f);
 }

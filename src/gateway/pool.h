@@ -14,12 +14,13 @@ void pools_free(struct pools *p);
 struct pool *pool_new(struct pools *p, struct function *f); /* NULL when memory is out */
 void pool_free(struct pool *p);
 
-/* Takes the invocation over: delivers it to the most recently used idle instance, or queues it, or ends it with 429 or 503. */
+/* Takes the invocation over: delivers it to the most recently used idle instance, or queues it, or ends it with 429 or 503. Called by gateway/version_pool.h, which knows
+ * the pool that serves what the invocation wants. */
 struct invocation;
 void pool_submit(struct pool *p, struct invocation *inv);
 
 /* The current version changed (or the function was removed: current is NULL): idle instances of other versions stop now, busy ones after their request;
- * what waits in the queue goes to the new one. */
+ * what waits in the queue goes to the new one, or to the pool of the number that it asked for. */
 void pool_version_changed(struct pool *p);
 
 /* Starts one instance of `v`, which need not be current yet, and calls back once: e->code 0 when it is ready (it then waits in the pool of `f` as an idle instance and is kept
@@ -40,6 +41,7 @@ struct pool_counts {
     unsigned frozen;    /* of the idle ones */
     uint64_t memory_bytes; /* limits of all instances together */
 };
+/* Of a function's own pool: those of its numbered versions are counted in. */
 void pool_count(const struct pool *p, struct pool_counts *ret_counts);
 void pools_count(const struct pools *p, struct pool_counts *ret_counts); /* of the whole host */
 

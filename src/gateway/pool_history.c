@@ -44,13 +44,13 @@ void pool_plan_spell(struct pool *p)
 {
     if (p->planned || !has_plan(p, pool_now_ms()))
         return;
-    p->plan = history_plan(&p->history, p->function->current->settings.keep_warm_ms, p->lead_ms);
+    p->plan = history_plan(&p->history, p->version->settings.keep_warm_ms, p->lead_ms);
     p->planned = true;
 }
 
 void pool_look_at_history(const struct pool *p, struct policy_view *v)
 {
-    const struct settings *s = &p->function->current->settings;
+    const struct settings *s = &p->version->settings;
     uint64_t quiet_ms = p->history.quiet_since_ms;
     if (!p->planned) {
         if (is_used(p) && quiet_ms && p->history.count >= HISTORY_IDLES_MIN)

@@ -3,8 +3,9 @@
  * What the pool's files share:
  *   pools.c        the host: budgets over all functions, who makes room for whom, the graveyard
  *   pool.c         one function: its queue, its idle instances, what follows from a change of an instance's state
- *   pool_version.c what becomes of instances when another version is the current one
+ *   pool_version.c what becomes of instances and of what waits when a pool gets another version to serve
  *   pool_template.c when templates go, and the idle children of one that retires
+ *   pool_number.c  the pools of one function: which of them may start something, and which one is over
  *   pool_history.c when the function is left alone, and what its earlier idle times say about that
  *   pool_start.c   what is started: an instance of its own, a template, a child of one; trials
  *   pool_report.c  counts and lists for people
@@ -26,6 +27,7 @@ struct pools {
     struct list templates; /* struct template.host_link: open or retiring */
     struct list changed;   /* struct pool.changed_link: to be looked at before the loop blocks */
     struct list hungry;    /* struct pool.hungry_link: requests wait for memory that others hold, the longest first */
+    struct list over;      /* the same link: freed when the instances in the graveyard are */
     struct list graveyard; /* struct instance.link */
     ev_prepare turn_end;
     struct freezer freezer;
@@ -40,18 +42,27 @@ struct pools {
 struct pool {
     struct pools *pools;
     struct function *function; /* its owner */
-    struct list idle;          /* struct instance.link, counted ones, most recently used first; unused ones last */
-    struct list trials;        /* IDLE, of versions that are not current yet */
-    struct list others;        /* every other state, and older versions */
-    struct list templates;     /* struct template.link: hoped for, open, retiring, of any version */
-    struct list changed_link;  /* struct pools.changed */
-    struct list hungry_link;   /* struct pools.hungry */
+    struct version *version;   /* counted: what it serves. NULL: nothing (any more), or it is still being read */
+    uint64_t number;           /* a numbered version's own pool; 0: the function's, which serves $LATEST */
+    struct pool *home;         /* the function's; the limits that hold over all of its pools are counted there */
+    struct list numbered;      /* home: struct pool.numbered_link */
+    struct list numbered_link;
+    bool loading;             /* numbered: the store reads its version; requests wait in the queue */
+    bool closed;              /* numbered: takes no more requests, goes with its last instance */
+    bool ended;               /* numbered: among struct pools.over */
+    struct list idle;         /* struct instance.link, counted ones, most recently used first; unused ones last */
+    struct list trials;       /* IDLE, of versions that are not current yet */
+    struct list others;       /* every other state, and older versions */
+    struct list templates;    /* struct template.link: hoped for, open, retiring, of any version */
+    struct list changed_link; /* struct pools.changed */
+    struct list hungry_link;  /* struct pools.hungry */
     unsigned counts[INSTANCE_GONE + 1]; /* of counted instances, by state */
     unsigned stopping;                  /* counted or not */
     struct list queue;                  /* struct invocation.queue_link, oldest first */
     unsigned queued;
-    ev_timer wake;     /* the earliest of: queue_timeout of the oldest request, keep_warm, the end of a backoff */
-    unsigned failures; /* instances lost in a row without a good reply between */
+    ev_timer wake;      /* the earliest of: queue_timeout of the oldest request, keep_warm, the end of a backoff */
+    unsigned failures;  /* instances lost in a row without a good reply between */
+    uint64_t failed_ms; /* boottime: the last of them */
     uint64_t backoff_until_ms; /* boottime */
     uint64_t used_ms;          /* boottime: the end of the last request; 0 = none yet */
     struct policy_peak peak;   /* of requests at once, where instances are used up */
@@ -63,9 +74,9 @@ struct pool {
     bool doubts_forks; /* the last fork was lost: who waits is served by instances of their own, until one is ready */
     bool makes_spares; /* the current version's instances are made ahead of need */
     bool short_of_memory;    /* the last decision was held back by the host's budget */
-    uint64_t memory_bytes;   /* its part of pools.memory_bytes */
-    uint64_t kept_bytes;     /* its part of pools.kept_bytes */
-    uint64_t promised_bytes; /* its part of pools.promised_bytes */
+    uint64_t memory_bytes;   /* home: the function's part of pools.memory_bytes */
+    uint64_t kept_bytes;     /* home: of pools.kept_bytes */
+    uint64_t promised_bytes; /* home: of pools.promised_bytes */
 };
 
 static inline uint64_t pool_now_ms(void)
@@ -104,6 +115,7 @@ void pool_evaluate(struct pool *p);
 struct policy_view pool_look(const struct pool *p);
 void pool_arm_wake(struct pool *p, uint64_t at_ms); /* boottime; 0 = never */
 struct invocation *pool_dequeue(struct pool *p);    /* the oldest that waits, the caller's now; NULL = none */
+void pool_enqueue(struct pool *p, struct invocation *inv);
 
 /* ---- pool_template.c ---- */
 
@@ -113,6 +125,32 @@ struct instance *pool_find_oldest_idle(const struct pool *p); /* of all others, 
 /* `i` has become idle: it is to give way to others, or others to it. */
 bool pool_replaces_old(const struct pool *p, const struct instance *i);
 void pool_look_at_templates(struct pool *p, const struct policy_view *v);
+
+/* ---- pool_version.c ---- */
+
+/* What it serves from now on (counted by the pool); NULL: nothing, what waits is placed elsewhere or told so. */
+void pool_serve(struct pool *p, struct version *v);
+void pool_close(struct pool *p); /* a numbered one: no more requests; it goes with its last instance */
+
+/* ---- pool_number.c ---- */
+
+/* Of a version that is not the current one, read by the store for now. NULL when memory is out. */
+struct pool *pool_new_numbered(struct pool *home, uint64_t number);
+
+/* A request that is there knows which version it wants; does this pool serve that? */
+bool pool_serves(const struct pool *p, const struct invocation *inv);
+/* max_concurrency, less what the function's other pools hold and can't give up. */
+uint32_t pool_concurrency(const struct pool *p);
+uint32_t pool_queue_room(const struct pool *p); /* `queue`, less what waits in the other pools */
+uint32_t pool_min_warm(const struct pool *p);
+/* One instance more of this pool: others' idle ones go where max_concurrency says so. False: not now. `ahead` of need nobody goes. */
+bool pool_make_place(struct pool *p, bool ahead);
+/* Another pool of the function has waited long without a single instance: whoever gets free makes place. */
+bool pool_must_yield(const struct pool *p);
+/* Something of `p` got free: those of the function's other pools look whether it helps them. */
+void pool_tell_others(struct pool *p);
+/* Nothing of it is left, and no failure that it has to remember. */
+bool pool_is_over(const struct pool *p);
 
 /* ---- pool_history.c ---- */
 
@@ -129,6 +167,7 @@ enum pool_start {
     POOL_STARTED,
     POOL_START_WAITS, /* for a template under way, or for a slot of one: something will change by itself */
     POOL_NO_ROOM,     /* in the host's budget */
+    POOL_NO_PLACE,    /* within max_concurrency: the function's other versions work */
     POOL_NO_MEMORY,
 };
 /* `ahead` of need: see pools_make_room. */

@@ -12,24 +12,30 @@ static unsigned count_frozen(const struct list *instances)
     return count;
 }
 
-void pool_count(const struct pool *p, struct pool_counts *ret_counts)
+static void add_pool(const struct pool *p, struct pool_counts *sum)
 {
     struct policy_view v = {0};
-    if (p->function->current)
+    if (p->version)
         v = pool_look(p);
-    *ret_counts = (struct pool_counts){
-        .starting = v.starting,
-        .idle = p->function->current ? p->counts[INSTANCE_IDLE] : 0,
-        .busy = v.busy,
-        .stopping = p->stopping,
-        .queued = p->queued,
-        .templates = p->counts[INSTANCE_TEMPLATE],
-        .frozen = count_frozen(&p->idle),
-    };
-    if (p->function->current) {
+    sum->starting += v.starting;
+    sum->idle += p->version ? p->counts[INSTANCE_IDLE] : 0;
+    sum->busy += v.busy;
+    sum->stopping += p->stopping;
+    sum->queued += p->queued;
+    sum->templates += p->counts[INSTANCE_TEMPLATE];
+    sum->frozen += count_frozen(&p->idle);
+    if (p->version) {
         unsigned holders = pool_total(p) + p->counts[INSTANCE_TEMPLATE];
-        ret_counts->memory_bytes = (uint64_t)holders * p->function->current->settings.memory_bytes;
+        sum->memory_bytes += (uint64_t)holders * p->version->settings.memory_bytes;
     }
+}
+
+void pool_count(const struct pool *p, struct pool_counts *ret_counts)
+{
+    *ret_counts = (struct pool_counts){0};
+    add_pool(p, ret_counts);
+    LIST_EACH (&p->numbered, link)
+        add_pool(LIST_ENTRY(link, struct pool, numbered_link), ret_counts);
 }
 
 struct count_context {
@@ -82,4 +88,6 @@ void pool_each_instance(const struct pool *p, void (*on_instance)(const struct p
     tell_instances(&p->idle, on_instance, context);
     tell_instances(&p->trials, on_instance, context);
     tell_instances(&p->others, on_instance, context);
+    LIST_EACH (&p->numbered, link)
+        pool_each_instance(LIST_ENTRY(link, struct pool, numbered_link), on_instance, context);
 }

@@ -36,7 +36,7 @@ static struct choice choose_template(struct pool *p)
     LIST_EACH (&p->templates, link) {
         struct template *t = LIST_ENTRY(link, struct template, link);
         enum instance_state s = t->instance->state;
-        if (t->instance->version != p->function->current || !t->instance->counted)
+        if (t->instance->version != p->version || !t->instance->counted)
             continue;
         if (s == INSTANCE_SPAWNING || s == INSTANCE_STARTING) {
             c.waits = true;
@@ -55,7 +55,7 @@ static struct choice choose_template(struct pool *p)
  * instance of its own: worth it only where each request needs a fork. */
 static unsigned slots_for_another(const struct pool *p, const struct choice *c)
 {
-    const struct settings *s = &p->function->current->settings;
+    const struct settings *s = &p->version->settings;
     if (c->any && !p->pools->separable && s->isolation != SETTINGS_ISOLATION_FORK)
         return 0;
     return template_slots(s, p->pools->separable);
@@ -77,8 +77,8 @@ static enum pool_start give_place_up(struct template *t)
 
 enum pool_start pool_start_one(struct pool *p, bool ahead)
 {
-    struct version *v = p->function->current;
-    struct instance_options o = {.function = p->function, .version = v};
+    struct version *v = p->version;
+    struct instance_options o = {.pool = p, .function = p->function, .version = v};
     if (may_fork(v) && (ahead || !p->doubts_forks)) {
         struct choice c = choose_template(p);
         if (!c.open && c.waits)
@@ -86,6 +86,8 @@ enum pool_start pool_start_one(struct pool *p, bool ahead)
         o.parent = c.open;
         o.slots = c.open ? 0 : slots_for_another(p, &c);
     }
+    if (!pool_make_place(p, ahead))
+        return POOL_NO_PLACE;
     if (!pools_make_room(p->pools, p, v, ahead))
         return ahead ? POOL_NO_ROOM : give_place_up(o.parent);
     return start(p, &o) ? POOL_STARTED : POOL_NO_MEMORY;
@@ -101,7 +103,8 @@ bool pool_may_open_template(struct pool *p, struct instance *i)
 /* The deploy waits for a child as well: so every step that a request will depend on has been gone once. */
 static void try_child(struct pool *p, struct instance *i)
 {
-    struct instance_options o = {.function = i->function,
+    struct instance_options o = {.pool = p,
+                                 .function = i->function,
                                  .version = i->version,
                                  .parent = i->template,
                                  .on_trial = i->on_trial,
@@ -134,7 +137,8 @@ void pool_drop_template(struct pool *p, struct instance *i)
 
 void pool_trial(struct pool *p, struct version *v, pool_on_trial *on_done, void *owner)
 {
-    struct instance_options o = {.function = p->function, .version = v, .on_trial = on_done, .trial_owner = owner};
+    struct instance_options o = {
+        .pool = p, .function = p->function, .version = v, .on_trial = on_done, .trial_owner = owner};
     struct err e;
     if (pools_check_reserve(p, v, &e) < 0) {
         on_done(owner, &e, NULL);

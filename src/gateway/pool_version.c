@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What becomes of instances when another version is the current one. */
+/* What becomes of instances, and of requests that wait, when a pool gets another version to serve. */
 #include "gateway/pool_internal.h"
 
+#include "gateway/event.h"
 #include "gateway/runtime.h"
 #include "gateway/secrets.h"
+#include "gateway/version_pool.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -43,7 +45,7 @@ static void sort_out(struct pool *p, struct list *instances)
         struct instance *i = LIST_ENTRY(link, struct instance, link);
         if (i->state == INSTANCE_GONE || i->state == INSTANCE_STOPPING)
             continue;
-        if (i->version != p->function->current || has_former_secret(i))
+        if (i->version != p->version || has_former_secret(i))
             disown(p, i);
         else if (!i->counted)
             adopt(p, i);
@@ -91,33 +93,84 @@ static void on_renewed(void *owner, const struct err *e, const struct instance_f
 void pool_renew(struct pool *p, pool_on_trial *on_done, void *owner)
 {
     struct renewal *r = NULL;
-    if (p->function->current && !p->pools->gateway->draining && serves_former_secret(p))
+    if (p->version && !p->pools->gateway->draining && serves_former_secret(p))
         r = malloc(sizeof(*r));
     if (r) {
         *r = (struct renewal){.function = function_get(p->function), .on_done = on_done, .owner = owner};
-        pool_trial(p, p->function->current, on_renewed, r);
+        pool_trial(p, p->version, on_renewed, r);
         return;
     }
     pool_version_changed(p); /* a backoff that the former secret brought about is over */
     on_done(owner, &(struct err){0}, NULL);
 }
 
-void pool_version_changed(struct pool *p)
+/* What waits, taken out of the queue, is looked at anew: its event has to do for this version now, and it may want one that another pool serves. */
+static void sort_queue(struct pool *p)
+{
+    struct invocation *inv;
+    struct list waiting;
+    list_init(&waiting);
+    while ((inv = pool_dequeue(p)))
+        list_push_back(&waiting, &inv->queue_link);
+    LIST_EACH (&waiting, link) {
+        inv = LIST_ENTRY(link, struct invocation, queue_link);
+        list_remove(link);
+        if (!pool_serves(p, inv)) {
+            version_pool_submit(inv);
+            continue;
+        }
+        p->version->used_ns = inv->queued_ns;
+        if (event_admit(inv, &p->version->settings))
+            pool_enqueue(p, inv);
+    }
+}
+
+void pool_serve(struct pool *p, struct version *v)
 {
     struct function *f = function_get(p->function);
-    const struct settings *s = f->current ? &f->current->settings : NULL;
-    pools_settle_reserve(p);
+    struct version *before = p->version;
+    const struct settings *s = v ? &v->settings : NULL;
+    p->version = v ? version_get(v) : NULL;
+    p->loading = false;
+    if (!v)
+        pools_set_hungry(p, false);
+    if (!p->number)
+        pools_settle_reserve(p);
     p->makes_spares = s && (instance_settings_single_use(s) || runtime_wants_template(s));
+    p->failures = 0;
+    p->backoff_until_ms = 0;
+    sort_queue(p);
     sort_out(p, &p->idle);
     sort_out(p, &p->others);
     sort_out(p, &p->trials);
-    p->failures = 0;
-    p->backoff_until_ms = 0;
-    if (!f->current) {
-        struct invocation *inv;
-        while ((inv = pool_dequeue(p)))
-            invocation_fail(inv, INVOCATION_REFUSED, 404, "ResourceNotFound", "the function '%s' was removed", f->name);
-    }
     pool_evaluate(p);
+    version_put(before);
+    function_put(f);
+}
+
+void pool_close(struct pool *p)
+{
+    p->closed = true;
+    if (!p->loading)
+        pool_serve(p, NULL);
+    else
+        sort_queue(p); /* and version_pool.c ends it when the store has answered */
+    pools_note_change(p);
+}
+
+void pool_version_changed(struct pool *p)
+{
+    struct function *f = function_get(p->function);
+    pool_serve(p, f->current);
+    LIST_EACH (&p->numbered, link) {
+        struct pool *at = LIST_ENTRY(link, struct pool, numbered_link);
+        if (!at->closed && f->current && at->number != f->current->number && serves_former_secret(at))
+            pool_serve(at, at->version); /* anew */
+        if (at->closed || (f->current && at->number != f->current->number))
+            continue;
+        if (at->version)
+            registry_note_use(f, at->version);
+        pool_close(at);
+    }
     function_put(f);
 }

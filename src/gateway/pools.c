@@ -2,6 +2,7 @@
 #include "gateway/pool_internal.h"
 
 #include "base/units.h"
+#include "gateway/version_pool.h"
 #include "os/landlock.h"
 
 #include <errno.h>
@@ -17,6 +18,8 @@ static void look_at_changed(struct pools *p)
         list_remove(first);
         struct function *f = function_get(pool->function); /* stopping an instance may end what holds it */
         pool_evaluate(pool);
+        if (pool->number && pool_is_over(pool))
+            version_pool_end(pool);
         function_put(f);
     }
 }
@@ -32,10 +35,14 @@ static void on_turn_end(struct ev_loop *loop, ev_prepare *w, int events)
         list_remove(&i->link);
         instance_free(i);
     }
+    LIST_EACH (&p->over, over)
+        pool_free(LIST_ENTRY(over, struct pool, changed_link));
 }
 
 void pools_note_change(struct pool *p)
 {
+    if (p->ended)
+        return;
     list_remove(&p->changed_link);
     list_push_back(&p->pools->changed, &p->changed_link);
 }
@@ -50,6 +57,7 @@ struct pools *pools_new(struct gateway *g)
     list_init(&p->templates);
     list_init(&p->changed);
     list_init(&p->hungry);
+    list_init(&p->over);
     list_init(&p->graveyard);
     freezer_init(&p->freezer, g);
     p->separable = landlock_abi() >= TEMPLATE_LANDLOCK_ABI;
@@ -99,10 +107,10 @@ void pools_take_memory(struct pool *p, struct instance *i)
 {
     i->holds_memory = true;
     uint64_t bytes = i->version->settings.memory_bytes;
-    p->memory_bytes += bytes;
+    p->home->memory_bytes += bytes;
     p->pools->memory_bytes += bytes;
     p->pools->instances++;
-    settle_kept(p);
+    settle_kept(p->home);
 }
 
 void pools_give_memory(struct pool *p, struct instance *i)
@@ -111,10 +119,10 @@ void pools_give_memory(struct pool *p, struct instance *i)
         return;
     i->holds_memory = false;
     uint64_t bytes = i->version->settings.memory_bytes;
-    p->memory_bytes -= bytes;
+    p->home->memory_bytes -= bytes;
     p->pools->memory_bytes -= bytes;
     p->pools->instances--;
-    settle_kept(p);
+    settle_kept(p->home);
     pools_wake_hungry(p->pools);
 }
 
@@ -125,7 +133,7 @@ static uint64_t reserve_of(const struct version *v)
 
 void pools_settle_reserve(struct pool *p)
 {
-    uint64_t promised = reserve_of(p->function->current);
+    uint64_t promised = reserve_of(p->version);
     p->pools->promised_bytes += promised - p->promised_bytes;
     p->promised_bytes = promised;
     settle_kept(p);
@@ -151,16 +159,9 @@ int pools_check_reserve(const struct pool *p, const struct version *v, struct er
 static bool has_room(const struct pools *p, const struct pool *for_pool, uint64_t memory_bytes)
 {
     const struct config *c = p->gateway->config;
-    uint64_t kept_for_others = p->kept_bytes - for_pool->kept_bytes;
+    uint64_t kept_for_others = p->kept_bytes - for_pool->home->kept_bytes;
     return p->instances < c->instances_max &&
            p->memory_bytes + memory_bytes + kept_for_others <= c->memory_budget_bytes;
-}
-
-/* Giving it up must not only turn held memory into kept memory. */
-static bool frees_something(const struct instance *i)
-{
-    const struct pool *p = i->pool;
-    return p->memory_bytes >= p->promised_bytes + i->version->settings.memory_bytes;
 }
 
 /* Who asks for room: `but` gives nothing up for itself; only what has been idle since `before_ms` or longer goes. */
@@ -169,6 +170,13 @@ struct need {
     uint64_t before_ms;
 };
 
+/* Giving it up must not only turn held memory into memory kept for another function. */
+static bool frees_something(const struct instance *i, const struct need *n)
+{
+    const struct pool *p = i->pool->home;
+    return p == n->but->home || p->memory_bytes >= p->promised_bytes + i->version->settings.memory_bytes;
+}
+
 /* The least recently used idle instance of another function that may be given up, or NULL. */
 static struct instance *find_idle(const struct pools *p, const struct need *n)
 {
@@ -176,7 +184,7 @@ static struct instance *find_idle(const struct pools *p, const struct need *n)
         struct instance *i = LIST_ENTRY(link, struct instance, host_idle_link);
         if (i->idle_since_ms > n->before_ms)
             return NULL;
-        if (i->pool != n->but && pool_total(i->pool) > i->version->settings.min_warm && frees_something(i))
+        if (i->pool != n->but && pool_total(i->pool) > pool_min_warm(i->pool) && frees_something(i, n))
             return i;
     }
     return NULL;
@@ -189,7 +197,7 @@ static struct instance *find_template(const struct pools *p, const struct need *
     LIST_EACH (&p->templates, link) {
         struct template *t = LIST_ENTRY(link, struct template, host_link);
         if (t->instance->pool == n->but || t->used_ms > n->before_ms || !template_is_idle(t) ||
-            !frees_something(t->instance))
+            !frees_something(t->instance, n))
             continue;
         if (!oldest || t->used_ms < oldest->used_ms)
             oldest = t;
@@ -231,6 +239,6 @@ bool pools_should_yield(const struct instance *i)
     uint64_t since_ns = oldest_ns(other);
     if (other == p || since_ns == UINT64_MAX || since_ns >= oldest_ns(p))
         return false;
-    return clock_mono_ns() - since_ns > POOLS_YIELD_AFTER_MS * UINT64_C(1000000) &&
-           pool_total(p) > i->version->settings.min_warm && frees_something(i);
+    return clock_mono_ns() - since_ns > POOLS_YIELD_AFTER_MS * UINT64_C(1000000) && pool_total(p) > pool_min_warm(p) &&
+           frees_something(i, &(struct need){.but = other});
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/registry.h"
 
+#include "base/clock.h"
 #include "base/id.h"
 #include "gateway/pool.h"
 
@@ -94,6 +95,7 @@ void function_put(struct function *f)
         return;
     version_put(f->current);
     pool_free(f->pool);
+    versions_fini(&f->versions);
     free(f);
 }
 
@@ -213,8 +215,22 @@ void registry_set_current(struct registry *r, struct function *f, struct version
     struct version *before = f->current;
     f->current = v;
     r->served += !before;
+    if (before)
+        registry_note_use(f, before);
     pool_version_changed(f->pool);
     version_put(before);
+}
+
+void registry_note_use(struct function *f, const struct version *v)
+{
+    struct versions_known *k = versions_find(&f->versions, v->number);
+    if (!k || !v->used_ns)
+        return;
+    uint64_t now = clock_real_ms();
+    uint64_t ago = (clock_mono_ns() - v->used_ns) / 1000000;
+    uint64_t used = now > ago ? now - ago : 0;
+    if (k->used_ms < used)
+        k->used_ms = used;
 }
 
 void registry_remove(struct registry *r, struct function *f)

@@ -8,6 +8,7 @@
 
 #include "base/list.h"
 #include "gateway/gateway.h"
+#include "gateway/versions.h"
 
 struct function;
 
@@ -19,6 +20,7 @@ struct version {
     uint64_t number;                   /* 1, 2, 3 ... per function */
     uint64_t created_ms;               /* real time */
     uint64_t code_bytes;
+    uint64_t used_ns;         /* monotonic: when the last request for it came; 0 = none yet */
     struct settings settings; /* owned */
     char *imports; /* owned; python: what its workers were seen to import, comma separated; NULL = nothing yet */
     unsigned references;
@@ -37,8 +39,9 @@ struct function_counters {
 
 struct function {
     char name[SETTINGS_NAME_MAX];
-    struct version *current; /* counted reference; NULL only while the first deploy is under way or after removal */
-    struct pool *pool;       /* owned, gateway/pool.h: made by pool_new when the function is made */
+    struct version *current;  /* counted: $LATEST; NULL only while the first deploy is under way or after removal */
+    struct pool *pool;        /* owned, gateway/pool.h: made by pool_new when the function is made */
+    struct versions versions; /* what qualifiers name; holds the current one's number, too */
     struct function_counters counters;
     unsigned references; /* a removed function lives until its last invocation and instance are gone */
     bool removed;
@@ -58,6 +61,8 @@ void registry_each(struct registry *r, void (*on_function)(struct function *f, v
 struct function *registry_ensure(struct registry *r, struct str name);
 /* Makes `v` (its reference is taken over) what new requests get, and tells the pool. */
 void registry_set_current(struct registry *r, struct function *f, struct version *v);
+/* When it was last asked for is noted beside its number. */
+void registry_note_use(struct function *f, const struct version *v);
 void registry_remove(struct registry *r, struct function *f); /* new requests get 404; what runs finishes */
 
 struct version *version_new(void); /* one reference, all zero; NULL when memory is out */

@@ -19,8 +19,9 @@
 enum route_body { ROUTE_BODY_REQUEST, ROUTE_BODY_ARCHIVE };
 
 struct route {
-    const char *method;  /* NULL: any */
-    const char *pattern; /* '*' is one path segment: a function's or secret's name */
+    const char *method; /* NULL: any */
+    const char *
+        pattern; /* '*' is one path segment: the first a function's or secret's name, the next its handler's business */
     void (*run)(struct exchange *x, struct str name);
     enum route_body body;
     bool streams; /* `run` is called before the body */
@@ -41,6 +42,12 @@ static const struct route table[] = {
     {"DELETE", "/v1/functions/*", deploy_delete, ROUTE_BODY_REQUEST, false},
     {"GET", "/v1/functions/*/logs", api_logs, ROUTE_BODY_REQUEST, false},
     {"POST", "/v1/functions/*/shell", api_shell, ROUTE_BODY_REQUEST, false},
+    {"POST", "/v1/functions/*/rollback", deploy_rollback, ROUTE_BODY_REQUEST, false},
+    {"GET", "/v1/functions/*/versions", api_versions, ROUTE_BODY_REQUEST, false},
+    {"GET", "/v1/functions/*/aliases", api_aliases, ROUTE_BODY_REQUEST, false},
+    {"GET", "/v1/functions/*/aliases/*", api_alias_get, ROUTE_BODY_REQUEST, false},
+    {"PUT", "/v1/functions/*/aliases/*", api_alias_put, ROUTE_BODY_REQUEST, false},
+    {"DELETE", "/v1/functions/*/aliases/*", api_alias_delete, ROUTE_BODY_REQUEST, false},
     {"GET", "/v1/secrets", api_secrets_list, ROUTE_BODY_REQUEST, false},
     {"PUT", "/v1/secrets/*", api_secrets_put, ROUTE_BODY_REQUEST, false},
     {"DELETE", "/v1/secrets/*", api_secrets_delete, ROUTE_BODY_REQUEST, false},
@@ -65,7 +72,8 @@ static bool pattern_matches(const char *pattern, struct str path, struct str *re
             n++;
         if (n == 0)
             return false;
-        *ret_name = (struct str){path.p, n};
+        if (!ret_name->n)
+            *ret_name = (struct str){path.p, n};
         path = str_skip(path, n);
     }
     return path.n == 0;
@@ -137,6 +145,22 @@ struct target {
     struct str rest; /* "" or "/..." */
 };
 
+/* Clients that encode a whole segment make %3A of the colon. */
+static void cut_qualifier(struct target *t)
+{
+    struct str all = t->name;
+    for (size_t i = 0; i < all.n; i++) {
+        struct str rest = str_skip(all, i);
+        bool encoded = str_starts_with(rest, "%3A") || str_starts_with(rest, "%3a");
+        if (!encoded && *rest.p != ':')
+            continue;
+        t->name.n = i;
+        t->qualifier = str_skip(rest, encoded ? 3 : 1);
+        t->qualified = true;
+        return;
+    }
+}
+
 static struct target split_target(struct str path)
 {
     struct target t = {.name = str_skip(path, sizeof(function_prefix) - 1)};
@@ -147,7 +171,7 @@ static struct target split_target(struct str path)
         t.name.n = i;
         break;
     }
-    t.name = str_cut(t.name, ':', &t.qualifier, &t.qualified);
+    cut_qualifier(&t);
     return t;
 }
 
@@ -160,24 +184,34 @@ static bool check_name(struct exchange *x, struct str name)
     return false;
 }
 
-static bool check_qualifier(struct exchange *x, const struct function *f, const struct target *t)
+/* What the qualifier names, an alias with two versions drawn for; false: the exchange was ended. */
+static bool find_number(struct exchange *x, const struct function *f, const struct target *t, uint64_t *ret_number)
 {
-    char text[SETTINGS_NAME_MAX];
-    size_t n = 0;
-    uint64_t number;
+    char text[VERSIONS_ALIAS_MAX];
+    char choices[VERSIONS_CHOICES_MAX];
+    struct str q = {text, 0};
+    *ret_number = VERSIONS_LATEST_NUMBER;
     if (!t->qualified)
         return true;
-    if (http1_percent_decode(t->qualifier, text, sizeof(text), &n)) {
-        struct str q = {text, n};
-        if (str_is(q, "$LATEST") || (str_to_u64(q, &number) && number == f->current->number))
-            return true;
-    }
-    exchange_error(x, 404, "ResourceNotFound", "function '%s' has no version or alias '%.*s'; it has $LATEST and %llu",
-                   f->name, (int)(t->qualifier.n < 80 ? t->qualifier.n : 80), t->qualifier.p,
-                   (unsigned long long)f->current->number);
+    enum versions_found found = VERSIONS_MALFORMED;
+    if (http1_percent_decode(t->qualifier, text, sizeof(text), &q.n))
+        found = versions_resolve(&f->versions, q, ret_number);
+    if (found == VERSIONS_FOUND)
+        return true;
+    int shown = t->qualifier.n < 80 ? (int)t->qualifier.n : 80;
+    versions_print_choices(&f->versions, choices);
+    if (found == VERSIONS_MALFORMED)
+        exchange_error(x, 400, "BadRequest",
+                       "'%.*s' is neither a version's number nor an alias (A-Z a-z 0-9 _ -, at most 128, not digits "
+                       "alone) nor $LATEST; function '%s' has %s",
+                       shown, t->qualifier.p, f->name, choices);
+    else
+        exchange_error(x, 404, "ResourceNotFound", "function '%s' has no version or alias '%.*s'; it has %s", f->name,
+                       shown, t->qualifier.p, choices);
     return false;
 }
 
+/* The settings that count are the current ones, whichever version is called: an old revision must not open again what was closed since. */
 static bool check_auth(struct exchange *x, const struct function *f)
 {
     enum settings_auth auth = f->current->settings.auth;
@@ -197,12 +231,12 @@ static bool check_auth(struct exchange *x, const struct function *f)
 }
 
 /* The function that may be invoked by this request, or NULL when it was answered. */
-static struct function *find_invocable(struct exchange *x, const struct target *t)
+static struct function *find_invocable(struct exchange *x, const struct target *t, uint64_t *ret_number)
 {
     if (!check_name(x, t->name))
         return NULL;
     struct function *f = api_find_function(x, t->name);
-    if (!f || !check_qualifier(x, f, t) || !check_auth(x, f))
+    if (!f || !check_auth(x, f) || !find_number(x, f, t, ret_number))
         return NULL;
     return f;
 }
@@ -211,10 +245,11 @@ static struct function *find_invocable(struct exchange *x, const struct target *
 static void run_function(struct exchange *x, struct str name)
 {
     struct target t = split_target(x->request->path);
-    struct function *f = find_invocable(x, &t);
+    uint64_t number;
+    struct function *f = find_invocable(x, &t, &number);
     (void)name;
     if (f)
-        invocation_start(x, f, t.rest);
+        invocation_start_version(x, f, number, t.rest);
 }
 
 /* --- the table --- */
@@ -272,7 +307,8 @@ const struct route *route_find(struct exchange *x)
     }
     if (str_starts_with(path, function_prefix)) {
         struct target t = split_target(path);
-        return find_invocable(x, &t) ? &function_route : NULL;
+        uint64_t ignored; /* found again when the body is complete */
+        return find_invocable(x, &t, &ignored) ? &function_route : NULL;
     }
     if (str_starts_with(path, control_prefix) && !admit_to_control(x))
         return NULL;

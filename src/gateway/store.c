@@ -157,13 +157,11 @@ static const char *keep_text(char **at, struct str text)
     return copy;
 }
 
-void store_put_revision(struct store *s, const struct store_revision *r, unsigned keep, store_on_done *on_done,
-                        void *owner)
+void store_put_revision(struct store *s, const struct store_revision *r, store_on_done *on_done, void *owner)
 {
     size_t bytes = strlen(r->function) + strlen(r->revision) + strlen(r->code) + strlen(r->handler) + r->settings.n + 5;
     struct store_job *j = job_new(s, STORE_JOB_PUT, owner, bytes);
     j->callback.on_done = on_done;
-    j->keep = keep;
     if (j->kind == STORE_JOB_PUT) {
         char *at = j->strings;
         j->revision = *r;

@@ -17,6 +17,7 @@ struct store_revision {
     uint64_t number;
     uint64_t created_ms;
     uint64_t code_bytes;
+    uint64_t replaced; /* what was current before its deploy; 0 = none. Not read back by store_load */
     bool current;
     const char
         *handler; /* the path that the deploy chose or was given; the settings JSON holds it only when it was given */
@@ -38,10 +39,10 @@ int store_load(struct store *s, int (*on_revision)(const struct store_revision *
 /* Jobs. The callback comes on the loop, never from inside the call; e->code 0 = done. A full ring fails the job with EAGAIN, a full disk with ENOSPC. */
 typedef void store_on_done(void *owner, const struct err *e);
 
-/* Inserts the revision as the function's current one and forgets revisions beyond `keep` newest; one transaction, fsynced. Number 1 is a first deploy: rows
- * that could not be taken over at start make way for it. */
-void store_put_revision(struct store *s, const struct store_revision *r, unsigned keep, store_on_done *on_done,
-                        void *owner);
+/* Inserts the revision as the function's current one; one transaction, fsynced. Number 1 is a first deploy: rows that could not be taken over at start make way for it.
+ * What is not needed any more is dropped by gateway/store_versions.h. */
+void store_put_revision(struct store *s, const struct store_revision *r, store_on_done *on_done, void *owner);
+/* With its aliases and its log. */
 void store_delete_function(struct store *s, const char *function, store_on_done *on_done, void *owner);
 
 /* SHA-256 over the tree at staging_dir/ID (names in byte order, types, modes' execute bit, link targets, contents); digest is 64 hex digits. */

@@ -44,7 +44,6 @@ struct store_job {
     struct store_job *next;         /* struct store.refused, struct store.spare */
     struct store_revision revision; /* PUT, DELETE: strings stand behind the job */
     struct store_program program;   /* PROGRAM: the same */
-    unsigned keep;                  /* PUT */
     uint64_t staging;               /* DIGEST */
     struct store_log_query query;   /* READ_LOG */
     uint64_t log_end;               /* READ_LOG: position in the ring of lines */

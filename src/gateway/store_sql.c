@@ -27,22 +27,32 @@ static const char *const STEPS[] = {
     " created_ms INTEGER NOT NULL,"
     " updated_ms INTEGER NOT NULL"
     ") STRICT;",
+    /* replaced: the number that was current when this one was deployed, 0 = none or unknown. second: 0 = none; weight: millionths of the requests that go there. */
+    "ALTER TABLE revisions ADD COLUMN used_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE revisions ADD COLUMN replaced INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE aliases ("
+    " function TEXT NOT NULL,"
+    " name TEXT NOT NULL,"
+    " number INTEGER NOT NULL CHECK (number >= 0),"
+    " second INTEGER NOT NULL CHECK (second >= 0),"
+    " weight INTEGER NOT NULL CHECK (weight BETWEEN 0 AND 1000000),"
+    " PRIMARY KEY (function, name)"
+    ") STRICT, WITHOUT ROWID;",
 };
 
 /* The cache is small because rows are read once, at start. */
 static const struct store_db_format FORMAT = {
     .name = "faasd.db", .steps = STEPS, .count = sizeof(STEPS) / sizeof(STEPS[0]), .cache_kib = 128, .salvage = true};
 
-enum statement { UNSET_CURRENT, INSERT, FORGET_OLD, DELETE_FUNCTION, HAS_CODE, HAS_FUNCTION, LOAD, STATEMENTS };
+enum statement { UNSET_CURRENT, INSERT, DELETE_FUNCTION, DELETE_ALIASES, HAS_CODE, HAS_FUNCTION, LOAD, STATEMENTS };
 
 static const char *const STATEMENT_TEXT[STATEMENTS] = {
     [UNSET_CURRENT] = "UPDATE revisions SET current = 0 WHERE function = ?1 AND current = 1",
-    [INSERT] =
-        "INSERT INTO revisions (function, number, revision, code, handler, created_ms, code_bytes, settings, current)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1)",
-    [FORGET_OLD] = "DELETE FROM revisions WHERE function = ?1 AND current = 0 AND number NOT IN"
-                   " (SELECT number FROM revisions WHERE function = ?1 ORDER BY number DESC LIMIT ?2)",
+    [INSERT] = "INSERT INTO revisions"
+               " (function, number, revision, code, handler, created_ms, code_bytes, settings, current, replaced)"
+               " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, ?9)",
     [DELETE_FUNCTION] = "DELETE FROM revisions WHERE function = ?1",
+    [DELETE_ALIASES] = "DELETE FROM aliases WHERE function = ?1",
     [HAS_CODE] = "SELECT 1 FROM revisions WHERE code = ?1 LIMIT 1",
     [HAS_FUNCTION] = "SELECT 1 FROM revisions WHERE function = ?1 LIMIT 1",
     [LOAD] =
@@ -99,22 +109,21 @@ static bool insert(struct store_sql *q, const struct store_revision *r)
     return store_db_bind_text(s, 1, str_from(r->function)) && store_db_bind_number(s, 2, r->number) &&
            store_db_bind_text(s, 3, str_from(r->revision)) && store_db_bind_text(s, 4, str_from(r->code)) &&
            store_db_bind_text(s, 5, str_from(r->handler)) && store_db_bind_number(s, 6, r->created_ms) &&
-           store_db_bind_number(s, 7, r->code_bytes) && store_db_bind_text(s, 8, r->settings) && store_db_finish(s);
+           store_db_bind_number(s, 7, r->code_bytes) && store_db_bind_text(s, 8, r->settings) &&
+           store_db_bind_number(s, 9, r->replaced) && store_db_finish(s);
 }
 
-static bool forget_old(struct store_sql *q, const char *function, unsigned keep)
+static bool clear(struct store_sql *q, const char *function)
 {
-    struct sqlite3_stmt *s = q->statements[FORGET_OLD];
-    return store_db_bind_text(s, 1, str_from(function)) && store_db_bind_number(s, 2, keep) && store_db_finish(s);
+    return run_on_function(q, DELETE_FUNCTION, function) && run_on_function(q, DELETE_ALIASES, function);
 }
 
-int store_sql_put(struct store_sql *q, const struct store_revision *r, unsigned keep, struct err *e)
+int store_sql_put(struct store_sql *q, const struct store_revision *r, struct err *e)
 {
     bool begun = store_db_begin(q->db);
     /* Rows that stand in a first deploy's way could not be read when the registry was loaded: nothing serves from them. */
-    bool cleared = begun && (r->number != 1 || run_on_function(q, DELETE_FUNCTION, r->function));
-    if (cleared && run_on_function(q, UNSET_CURRENT, r->function) && insert(q, r) && forget_old(q, r->function, keep) &&
-        store_db_commit(q->db))
+    bool cleared = begun && (r->number != 1 || clear(q, r->function));
+    if (cleared && run_on_function(q, UNSET_CURRENT, r->function) && insert(q, r) && store_db_commit(q->db))
         return 0;
     int result = store_db_fail(q->db, e, "store the revision");
     if (begun)
@@ -124,9 +133,13 @@ int store_sql_put(struct store_sql *q, const struct store_revision *r, unsigned 
 
 int store_sql_delete(struct store_sql *q, const char *function, struct err *e)
 {
-    if (run_on_function(q, DELETE_FUNCTION, function))
+    bool begun = store_db_begin(q->db);
+    if (begun && clear(q, function) && store_db_commit(q->db))
         return 0;
-    return store_db_fail(q->db, e, "remove the function");
+    int result = store_db_fail(q->db, e, "remove the function");
+    if (begun)
+        store_db_rollback(q->db);
+    return result;
 }
 
 static bool has(struct store_sql *q, enum statement which, const char *text)

@@ -16,7 +16,7 @@ store_sql_db(struct store_sql *q); /* borrowed: for the other modules' statement
 
 int store_sql_load(struct store_sql *q, int (*on_revision)(const struct store_revision *r, void *context),
                    void *context, struct err *e);
-int store_sql_put(struct store_sql *q, const struct store_revision *r, unsigned keep, struct err *e);
+int store_sql_put(struct store_sql *q, const struct store_revision *r, struct err *e);
 int store_sql_delete(struct store_sql *q, const char *function, struct err *e);
 
 /* Errors count as "yes": what may be needed is not thrown away. */

@@ -147,7 +147,7 @@ static void run_job(struct store *s, struct store_job *j)
 {
     switch (j->kind) {
     case STORE_JOB_PUT:
-        store_sql_put(s->sql, &j->revision, j->keep, &j->error);
+        store_sql_put(s->sql, &j->revision, &j->error);
         break;
     case STORE_JOB_DELETE:
         if (store_sql_delete(s->sql, j->revision.function, &j->error) == 0)

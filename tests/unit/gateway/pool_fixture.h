@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A pool with a supervisor and workers that the test plays: what goes to the supervisor is read from the other end of the link, requests are answered into
- * an array. The three functions of exchange.h that an invocation calls, the log's and the drain's are replaced, so nothing of the front door or the store is linked.
+ * an array. The three functions of exchange.h that an invocation calls, the log's and the drain's are replaced, so nothing of the front door or the store is linked. Versions
+ * that are asked for by number are read from `stored_settings`, when the test says so.
  */
 #ifndef TESTS_POOL_FIXTURE_H
 #define TESTS_POOL_FIXTURE_H
@@ -9,7 +10,10 @@
 #include "gateway/pool_internal.h"
 
 #include "base/fdio.h"
+#include "gateway/revision.h"
 #include "gateway/store.h"
+#include "gateway/store_versions.h"
+#include "gateway/version_collect.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -33,7 +37,8 @@ static int supervisor = -1; /* the other end of the link */
 static struct {
     int status;
     char type[64];
-    char start[16]; /* X-Faasd-Start */
+    char start[16];   /* X-Faasd-Start */
+    uint64_t version; /* X-Faasd-Version */
 } answers[ANSWERS_MAX];
 static unsigned answer_count;
 static struct exchange exchanges[ANSWERS_MAX]; /* as the connection's, they outlive their end for a moment */
@@ -51,8 +56,10 @@ static void note_answer(int status, const char *type, const char *fields)
     answers[answer_count].status = status;
     snprintf(answers[answer_count].type, sizeof(answers[0].type), "%s", type);
     answers[answer_count].start[0] = '\0';
+    answers[answer_count].version = 0;
     if (start)
-        sscanf(start, "X-Faasd-Start: %15s", answers[answer_count].start);
+        sscanf(start, "X-Faasd-Start: %15s X-Faasd-Version: %lu", answers[answer_count].start,
+               &answers[answer_count].version);
     answer_count++;
 }
 
@@ -92,6 +99,57 @@ void store_log_line(struct store *s, const char *name, uint64_t instance, const 
 void gateway_check_drained(struct gateway *g)
 {
     (void)g;
+}
+
+/* ---- the store ---- */
+
+enum { READS_MAX = 8 };
+static struct store_version_read *reads[READS_MAX]; /* not answered yet, oldest first */
+static unsigned read_count;
+static struct settings stored_settings; /* of every version that is read back */
+
+static inline struct version *make_version(const struct settings *s, uint64_t number)
+{
+    struct version *v = version_new();
+    v->settings = *s;
+    v->number = number;
+    return v;
+}
+
+void store_submit(struct store *s, struct store_task *t)
+{
+    (void)s;
+    assert_true(read_count < READS_MAX);
+    t->error = (struct err){0};
+    reads[read_count++] = (struct store_version_read *)(void *)t;
+}
+
+void store_version_read_init(struct store_version_read *q, const char *name, uint64_t number)
+{
+    *q = (struct store_version_read){.number = number};
+    q->row.revision.number = number;
+    str_copy(str_from(name), q->function, sizeof(q->function));
+}
+
+void store_version_read_fini(struct store_version_read *q)
+{
+    (void)q;
+}
+
+static unsigned collections; /* asked for: then uses are written down as well */
+
+void version_collect(struct gateway *g, struct function *f)
+{
+    (void)g;
+    (void)f;
+    collections++;
+}
+
+struct version *revision_load(const struct config *c, const struct store_revision *r, struct err *e)
+{
+    (void)c;
+    (void)e;
+    return make_version(&stored_settings, r->number);
 }
 
 /* ---- the loop ---- */
@@ -304,7 +362,7 @@ static void say_child_ready(struct peer *child)
 }
 
 /* From PREPARE to ADOPT: a child that is ready. */
-static struct peer fork_child(const struct peer *template)
+static inline struct peer fork_child(const struct peer *template)
 {
     uint32_t slot;
     union heard m = expect(MESSAGE_PREPARE);
@@ -325,7 +383,7 @@ static struct peer start_worker(void)
 }
 
 /* An instance that is to be a template, and becomes one. */
-static struct peer start_template(void)
+static inline struct peer start_template(void)
 {
     union heard m = expect(MESSAGE_SPAWN);
     assert_true(m.spawn.slots > 0);
@@ -389,7 +447,7 @@ static void expect_kill(struct peer *p)
 
 /* ---- requests ---- */
 
-static void request(const char *body)
+static inline void request_version(const char *body, uint64_t number)
 {
     static const struct http1_request http = {.method = {"POST", 4}};
     assert_true(exchange_count < ANSWERS_MAX);
@@ -399,8 +457,13 @@ static void request(const char *body)
     x->body = str_from(body);
     x->peer = "";
     strcpy(x->id, "6f1c7b1e-0d5a-4c57-9c39-0a1f6f0f3b11");
-    invocation_start(x, function, STR_LITERAL(""));
+    invocation_start_version(x, function, number, STR_LITERAL(""));
     turn();
+}
+
+static void request(const char *body)
+{
+    request_version(body, VERSIONS_LATEST_NUMBER);
 }
 
 static inline void on_trial(void *owner, const struct err *e, const struct instance_fault *said)
@@ -428,18 +491,24 @@ static struct settings settings_for(enum settings_runtime runtime, enum settings
                              .queue = 10};
 }
 
-static struct version *make_version(const struct settings *s, uint64_t number)
-{
-    struct version *v = version_new();
-    v->settings = *s;
-    v->number = number;
-    return v;
-}
-
 static void publish(const struct settings *s)
 {
-    static uint64_t number;
-    registry_set_current(gateway.registry, function, make_version(s, ++number));
+    uint64_t number = versions_next(&function->versions);
+    assert_int_equal(versions_add(&function->versions, number, 0), 0);
+    registry_set_current(gateway.registry, function, make_version(s, number));
+    turn();
+}
+
+/* The oldest question to the store is answered: `error` 0, or an errno. */
+static inline void answer_read(uint64_t number, int error)
+{
+    assert_true(read_count > 0);
+    struct store_version_read *q = reads[0];
+    memmove(reads, reads + 1, --read_count * sizeof(reads[0]));
+    assert_int_equal(q->number, number);
+    if (error)
+        err_set(&q->task.error, error, "read it");
+    q->task.done(&q->task);
     turn();
 }
 
@@ -469,7 +538,7 @@ static int set_up(void **state)
     gateway.registry = registry_new(&gateway);
     function = functions[0] = registry_ensure(gateway.registry, STR_LITERAL("f"));
     functions[1] = NULL;
-    answer_count = exchange_count = trials_done = unread_count = 0;
+    answer_count = exchange_count = trials_done = unread_count = read_count = collections = 0;
     return function ? 0 : -1;
 }
 

@@ -18,6 +18,7 @@ static struct {
     const char *handler; /* that was run; NULL */
     char name[80];
     char rest[80];
+    uint64_t number;
     int status; /* that was replied; 0 */
     char type[40];
     char message[512];
@@ -51,9 +52,20 @@ HANDLER(api_secrets_delete)
 HANDLER(deploy_put)
 HANDLER(deploy_patch)
 HANDLER(deploy_delete)
+HANDLER(deploy_rollback)
+HANDLER(api_versions)
+HANDLER(api_aliases)
+HANDLER(api_alias_get)
+HANDLER(api_alias_put)
+HANDLER(api_alias_delete)
 
 static struct version version = {.number = 3};
-static struct function function = {.name = "hello", .current = &version};
+static struct versions_known numbers[] = {{.number = 1}, {.number = 3}};
+static struct versions_alias prod = {.name = "prod", .number = 1};
+static struct versions_alias *aliases[] = {&prod};
+static struct function function = {.name = "hello",
+                                   .current = &version,
+                                   .versions = {.known = numbers, .count = 2, .aliases = aliases, .alias_count = 1}};
 
 struct function *api_find_function(struct exchange *x, struct str name)
 {
@@ -63,10 +75,11 @@ struct function *api_find_function(struct exchange *x, struct str name)
     return NULL;
 }
 
-void invocation_start(struct exchange *x, struct function *f, struct str path)
+void invocation_start_version(struct exchange *x, struct function *f, uint64_t number, struct str path)
 {
     (void)x;
     ran("invocation_start", str_from(f->name));
+    seen.number = number;
     str_copy(path, seen.rest, sizeof(seen.rest));
 }
 
@@ -201,18 +214,58 @@ static void a_function_takes_any_method_and_what_follows_its_name(void **state)
 static void a_qualifier_names_what_there_is(void **state)
 {
     (void)state;
-    static const char *const good[] = {"/function/hello:$LATEST", "/function/hello:%24LATEST/x", "/function/hello:3"};
-    static const char *const bad[] = {"/function/hello:2",  "/function/hello:",    "/function/hello:prod",
-                                      "/function/hello:+3", "/function/hello:3:3", "/function/hello:%zz"};
+    static const struct {
+        const char *path;
+        uint64_t number;
+    } good[] = {{"/function/hello", 0},          {"/function/hello:$LATEST", 0}, {"/function/hello:%24LATEST/x", 0},
+                {"/function/hello:3", 3},        {"/function/hello:1/x", 1},     {"/function/hello%3A1", 1},
+                {"/function/hello%3aprod/x", 1}, {"/function/hello:prod", 1},    {"/function/hello:p%72od", 1}};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-        ask("GET", good[i]);
+        ask("GET", good[i].path);
         assert_ran("invocation_start", "hello");
+        assert_int_equal(seen.number, good[i].number);
     }
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        ask("GET", bad[i]);
+}
+
+static void a_qualifier_of_nothing_is_told_what_there_is(void **state)
+{
+    (void)state;
+    static const char *const unknown[] = {"2", "0", "03", "99999999999999999999", "beta", "PROD", "latest"};
+    static const char *const malformed[] = {"", "+3", "3:3", "%zz", "a.b", "$latest", "%00", "prod%2f"};
+    char path[80];
+    for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
+        snprintf(path, sizeof(path), "/function/hello:%s", unknown[i]);
+        ask("GET", path);
         assert_refused(404, "ResourceNotFound");
-        assert_non_null(strstr(seen.message, "$LATEST and 3"));
+        assert_non_null(strstr(seen.message, "$LATEST, 1 and 3; aliases: prod"));
     }
+    for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++) {
+        snprintf(path, sizeof(path), "/function/hello:%s/x", malformed[i]);
+        ask("GET", path);
+        assert_refused(400, "BadRequest");
+        assert_non_null(strstr(seen.message, "$LATEST, 1 and 3; aliases: prod"));
+    }
+}
+
+static void an_alias_has_a_path_of_its_own(void **state)
+{
+    (void)state;
+    ask("GET", "/v1/functions/hello/aliases");
+    assert_ran("api_aliases", "hello");
+    ask("PUT", "/v1/functions/hello/aliases/prod");
+    assert_ran("api_alias_put", "hello");
+    ask("GET", "/v1/functions/hello/aliases/prod");
+    assert_ran("api_alias_get", "hello");
+    ask("DELETE", "/v1/functions/hello/aliases/prod");
+    assert_ran("api_alias_delete", "hello");
+    ask("PUT", "/v1/functions/hello/aliases");
+    assert_refused(405, "MethodNotAllowed");
+    ask("GET", "/v1/functions/hello/aliases/");
+    assert_refused(404, "ResourceNotFound");
+    ask("GET", "/v1/functions/hello/aliases/prod/x");
+    assert_refused(404, "ResourceNotFound");
+    ask("GET", "/v1/functions/hel.lo/aliases/prod");
+    assert_refused(400, "BadRequest");
 }
 
 static void no_spelling_of_a_path_reaches_another_route(void **state)
@@ -402,6 +455,8 @@ int main(void)
         cmocka_unit_test_setup(every_path_of_the_api_has_its_handler, set_up),
         cmocka_unit_test_setup(a_function_takes_any_method_and_what_follows_its_name, set_up),
         cmocka_unit_test_setup(a_qualifier_names_what_there_is, set_up),
+        cmocka_unit_test_setup(a_qualifier_of_nothing_is_told_what_there_is, set_up),
+        cmocka_unit_test_setup(an_alias_has_a_path_of_its_own, set_up),
         cmocka_unit_test_setup(no_spelling_of_a_path_reaches_another_route, set_up),
         cmocka_unit_test_setup(names_are_as_long_as_they_may_be, set_up),
         cmocka_unit_test_setup(another_method_is_told_which_there_are, set_up),

@@ -129,7 +129,7 @@ static struct answer *wait_for(struct answer *a)
     return a;
 }
 
-static int put_number(const char *function, uint64_t number, const char *code, unsigned keep)
+static int put_number(const char *function, uint64_t number, const char *code)
 {
     static struct answer a;
     a.calls = 0;
@@ -142,7 +142,7 @@ static int put_number(const char *function, uint64_t number, const char *code, u
                                .current = true,
                                .handler = "bin/run",
                                .settings = STR_LITERAL("{\"memory\":\"64M\"}")};
-    store_put_revision(gateway.store, &r, keep, on_done, &a);
+    store_put_revision(gateway.store, &r, on_done, &a);
     assert_int_equal(a.calls, 0); /* never from inside the call */
     return -wait_for(&a)->error.code;
 }
@@ -188,36 +188,27 @@ static const char *rows(void)
 static void revisions_are_there_after_a_restart(void **state)
 {
     (void)state;
-    assert_int_equal(put_number("b", 1, CODE_A, 5), 0);
-    assert_int_equal(put_number("a", 1, CODE_A, 5), 0);
-    assert_int_equal(put_number("a", 2, CODE_B, 5), 0);
+    assert_int_equal(put_number("b", 1, CODE_A), 0);
+    assert_int_equal(put_number("a", 1, CODE_A), 0);
+    assert_int_equal(put_number("a", 2, CODE_B), 0);
     assert_string_equal(rows(), "a:1:a:bin/run:77 a:2*:b:bin/run:77 b:1*:a:bin/run:77 ");
-}
-
-static void only_the_newest_are_kept(void **state)
-{
-    (void)state;
-    for (uint64_t n = 1; n <= 6; n++)
-        assert_int_equal(put_number("a", n, CODE_A, 2), 0);
-    assert_int_equal(put_number("b", 1, CODE_A, 2), 0);
-    assert_string_equal(rows(), "a:5:a:bin/run:77 a:6*:a:bin/run:77 b:1*:a:bin/run:77 ");
 }
 
 static void a_number_is_given_once_and_a_refusal_changes_nothing(void **state)
 {
     (void)state;
-    assert_int_equal(put_number("a", 1, CODE_A, 5), 0);
-    assert_int_equal(put_number("a", 2, CODE_A, 5), 0);
-    assert_int_equal(put_number("a", 2, CODE_B, 5), -EEXIST);
+    assert_int_equal(put_number("a", 1, CODE_A), 0);
+    assert_int_equal(put_number("a", 2, CODE_A), 0);
+    assert_int_equal(put_number("a", 2, CODE_B), -EEXIST);
     assert_string_equal(rows(), "a:1:a:bin/run:77 a:2*:a:bin/run:77 ");
 }
 
 static void a_first_deploy_replaces_what_could_not_be_loaded(void **state)
 {
     (void)state;
-    put_number("a", 1, CODE_A, 5);
-    put_number("a", 2, CODE_A, 5);
-    assert_int_equal(put_number("a", 1, CODE_B, 5), 0);
+    put_number("a", 1, CODE_A);
+    put_number("a", 2, CODE_A);
+    assert_int_equal(put_number("a", 1, CODE_B), 0);
     assert_string_equal(rows(), "a:1*:b:bin/run:77 ");
 }
 
@@ -227,7 +218,7 @@ static void a_deleted_function_is_gone_with_its_log(void **state)
     static struct answer a;
     char path[128];
     a.calls = 0;
-    put_number("a", 1, CODE_A, 5);
+    put_number("a", 1, CODE_A);
     store_log_line(gateway.store, "a", 1, "", STR_LITERAL("x"));
     assert_int_equal(count_lines(read_back(&(struct store_log_query){.function = "a"})->text), 1);
     store_delete_function(gateway.store, "a", on_done, &a);
@@ -240,7 +231,7 @@ static void a_deleted_function_is_gone_with_its_log(void **state)
 static void the_logs_of_unknown_functions_go_at_start(void **state)
 {
     (void)state;
-    put_number("known", 1, CODE_A, 5);
+    put_number("known", 1, CODE_A);
     store_log_line(gateway.store, "known", 1, "", STR_LITERAL("x"));
     store_log_line(gateway.store, "unknown", 1, "", STR_LITERAL("x"));
     reopen(true);
@@ -254,7 +245,7 @@ static void orphans_are_trees_without_a_row(void **state)
     static struct answer a;
     int versions = open(boot.versions_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     a.calls = 0;
-    put_number("a", 1, CODE_A, 5);
+    put_number("a", 1, CODE_A);
     mkdirat(versions, CODE_A, 0755);
     mkdirat(versions, CODE_B, 0755);
     mkdirat(versions, "no-digest", 0755);
@@ -360,7 +351,7 @@ static void more_jobs_than_fit_are_refused_but_all_are_answered(void **state)
         ev_run(gateway.loop, EVRUN_ONCE);
     assert_true(refused > 0);
     assert_true(refused <= COUNT - STORE_QUEUE_SLOTS);
-    assert_int_equal(put_number("a", 1, CODE_A, 5), 0);
+    assert_int_equal(put_number("a", 1, CODE_A), 0);
 }
 
 static void closing_finishes_what_was_handed_over(void **state)
@@ -373,7 +364,7 @@ static void closing_finishes_what_was_handed_over(void **state)
                                .handler = "bin/run",
                                .code_bytes = 77,
                                .settings = STR_LITERAL("{\"memory\":\"64M\"}")};
-    store_put_revision(gateway.store, &r, 5, on_one_of_many, NULL);
+    store_put_revision(gateway.store, &r, on_one_of_many, NULL);
     store_log_line(gateway.store, "late", 1, "", STR_LITERAL("the last word"));
     answered = 0;
     assert_string_equal(rows(), "late:1*:a:bin/run:77 ");
@@ -548,8 +539,8 @@ static void tasks_see_the_database_on_the_stores_thread(void **state)
     const pthread_t self = pthread_self();
     loop_thread = &self;
     tasks_done = 0;
-    assert_int_equal(put_number("f", 1, CODE_A, 5), 0);
-    assert_int_equal(put_number("f", 2, CODE_B, 5), 0);
+    assert_int_equal(put_number("f", 1, CODE_A), 0);
+    assert_int_equal(put_number("f", 2, CODE_B), 0);
     store_submit(gateway.store, &task);
     assert_int_equal(tasks_done, 0);
     while (!tasks_done)
@@ -581,7 +572,6 @@ int main(void)
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         STORE_TEST(revisions_are_there_after_a_restart),
-        STORE_TEST(only_the_newest_are_kept),
         STORE_TEST(a_number_is_given_once_and_a_refusal_changes_nothing),
         STORE_TEST(a_first_deploy_replaces_what_could_not_be_loaded),
         STORE_TEST(a_deleted_function_is_gone_with_its_log),

@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What every task here does: prepare its statements, run them, let them go. On the store's thread, but for the *_init and *_fini. */
+#include "gateway/store_versions.h"
+
+#include "base/clock.h"
+#include "codec/json.h"
+#include "gateway/store_db.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { STATEMENTS_MAX = 8 };
+
+/* The statements of one task. */
+struct work {
+    struct store_db *db;
+    struct err *error;
+    struct sqlite3_stmt *s[STATEMENTS_MAX];
+    int count;
+};
+
+static bool work_begin(struct work *w, struct store_task *t, struct store_db *db, const char *const *texts, int count)
+{
+    *w = (struct work){.db = db, .error = &t->error, .count = count};
+    return store_db_prepare(db, texts, count, w->s, &t->error) == 0;
+}
+
+static void work_end(struct work *w)
+{
+    store_db_finalize(w->s, w->count);
+}
+
+static void name_it(char out[SETTINGS_NAME_MAX], const char *function)
+{
+    str_copy(str_from(function), out, SETTINGS_NAME_MAX);
+}
+
+/* Binds ?1 = function and, where it isn't 0, ?2 = number. */
+static bool bind_version(struct sqlite3_stmt *s, const char *function, uint64_t number)
+{
+    return store_db_bind_text(s, 1, str_from(function)) && (number == 0 || store_db_bind_number(s, 2, number));
+}
+
+/* The first column of the first row; *ret_found false when there is none. False: SQLite failed. */
+static bool ask_number(struct sqlite3_stmt *s, uint64_t *ret_number, bool *ret_found)
+{
+    bool failed = false;
+    *ret_found = store_db_next(s, &failed);
+    if (*ret_found)
+        *ret_number = store_db_number(s, 0);
+    store_db_reset(s);
+    return !failed;
+}
+
+/* ---- use ---- */
+
+static int copy_uses(struct store_version_uses *u, const struct versions *v)
+{
+    u->all = calloc(v->count ? v->count : 1, sizeof(*u->all));
+    if (!u->all)
+        return -ENOMEM;
+    u->count = v->count;
+    for (size_t i = 0; i < v->count; i++)
+        u->all[i] = (struct store_version_use){
+            .number = v->known[i].number, .used_ms = v->known[i].used_ms, .in_use = v->known[i].pool != NULL};
+    return 0;
+}
+
+static struct store_version_use find_use(const struct store_version_uses *u, uint64_t number)
+{
+    for (size_t i = 0; i < u->count; i++)
+        if (u->all[i].number == number)
+            return u->all[i];
+    return (struct store_version_use){.number = number};
+}
+
+/* ---- reading one ---- */
+
+enum { READ_ROW, READ_REPLACED, READ_OLDER, READ_STATEMENTS };
+static const char *const READ_TEXT[READ_STATEMENTS] = {
+    [READ_ROW] = "SELECT number, revision, code, handler, created_ms, code_bytes, settings, current FROM revisions"
+                 " WHERE function = ?1 AND number = ?2",
+    [READ_REPLACED] = "SELECT number FROM revisions WHERE function = ?1 AND number ="
+                      " (SELECT replaced FROM revisions WHERE function = ?1 AND current = 1)",
+    [READ_OLDER] = "SELECT max(number) FROM revisions WHERE function = ?1 AND number <"
+                   " (SELECT number FROM revisions WHERE function = ?1 AND current = 1)",
+};
+
+void store_version_read_fini(struct store_version_read *q)
+{
+    buf_fini(&q->row.text);
+}
+
+static int keep_text(struct buf *b, struct str text, size_t *ret_at)
+{
+    *ret_at = b->len;
+    int r = buf_add_str(b, text);
+    return r < 0 ? r : buf_add(b, "", 1);
+}
+
+/* The row's strings outlive the statement. */
+static int keep_row(struct store_version_read *q, struct sqlite3_stmt *s)
+{
+    struct store_revision *r = &q->row.revision;
+    struct str settings = store_db_bytes(s, 6);
+    size_t at[4];
+    int failed = keep_text(&q->row.text, store_db_bytes(s, 1), &at[0]);
+    failed = failed < 0 ? failed : keep_text(&q->row.text, store_db_bytes(s, 2), &at[1]);
+    failed = failed < 0 ? failed : keep_text(&q->row.text, store_db_bytes(s, 3), &at[2]);
+    failed = failed < 0 ? failed : keep_text(&q->row.text, settings, &at[3]);
+    if (failed < 0)
+        return failed;
+    const char *text = q->row.text.data;
+    *r = (struct store_revision){.function = q->function,
+                                 .number = store_db_number(s, 0),
+                                 .revision = text + at[0],
+                                 .code = text + at[1],
+                                 .handler = text + at[2],
+                                 .created_ms = store_db_number(s, 4),
+                                 .code_bytes = store_db_number(s, 5),
+                                 .settings = {text + at[3], settings.n},
+                                 .current = store_db_number(s, 7) != 0};
+    return 0;
+}
+
+static void read_row(struct work *w, struct store_version_read *q, uint64_t number)
+{
+    struct sqlite3_stmt *s = w->s[READ_ROW];
+    bool failed = !bind_version(s, q->function, number);
+    if (!failed && store_db_next(s, &failed)) {
+        if (keep_row(q, s) < 0)
+            err_set(w->error, ENOMEM, "read version %lu", (unsigned long)number);
+    } else if (failed) {
+        store_db_fail(w->db, w->error, "read the version");
+    } else {
+        err_say(w->error, ENOENT, "it is not there any more");
+    }
+    store_db_reset(s);
+}
+
+/* What rollback goes to. 0 with the error set: nothing. */
+static uint64_t find_before(struct work *w, const char *function)
+{
+    uint64_t number = 0;
+    bool found = false;
+    bool fine = bind_version(w->s[READ_REPLACED], function, 0) && ask_number(w->s[READ_REPLACED], &number, &found);
+    if (fine && !found)
+        fine = bind_version(w->s[READ_OLDER], function, 0) && ask_number(w->s[READ_OLDER], &number, &found);
+    if (!fine)
+        store_db_fail(w->db, w->error, "look for the version before");
+    else if (number == 0)
+        err_say(w->error, ENOENT, "no earlier version is kept");
+    return fine ? number : 0;
+}
+
+static void run_read(struct store_task *t, struct store_db *db)
+{
+    struct store_version_read *q = (struct store_version_read *)(void *)t;
+    struct work w;
+    if (work_begin(&w, t, db, READ_TEXT, READ_STATEMENTS)) {
+        uint64_t number = q->number ? q->number : find_before(&w, q->function);
+        if (number)
+            read_row(&w, q, number);
+    }
+    work_end(&w);
+}
+
+void store_version_read_init(struct store_version_read *q, const char *function, uint64_t number)
+{
+    *q = (struct store_version_read){.task.run = run_read, .number = number};
+    name_it(q->function, function);
+    buf_init(&q->row.text, 0);
+}
+
+/* ---- moving $LATEST ---- */
+
+enum { MOVE_FIND, MOVE_UNSET, MOVE_SET, MOVE_STATEMENTS };
+static const char *const MOVE_TEXT[MOVE_STATEMENTS] = {
+    [MOVE_FIND] = "SELECT number FROM revisions WHERE function = ?1 AND number = ?2",
+    [MOVE_UNSET] = "UPDATE revisions SET current = 0 WHERE function = ?1 AND current = 1",
+    [MOVE_SET] = "UPDATE revisions SET current = 1 WHERE function = ?1 AND number = ?2",
+};
+
+static bool move(struct work *w, const struct store_version_move *q)
+{
+    uint64_t number;
+    bool found;
+    if (!bind_version(w->s[MOVE_FIND], q->function, q->number) || !ask_number(w->s[MOVE_FIND], &number, &found))
+        return false;
+    if (!found) {
+        err_say(w->error, ENOENT, "version %lu is not there any more", (unsigned long)q->number);
+        return true;
+    }
+    return bind_version(w->s[MOVE_UNSET], q->function, 0) && store_db_finish(w->s[MOVE_UNSET]) &&
+           bind_version(w->s[MOVE_SET], q->function, q->number) && store_db_finish(w->s[MOVE_SET]);
+}
+
+/* Ends a transaction that went well, or not, or refused by itself with an error of its own. */
+static void conclude(struct work *w, bool fine, const char *what)
+{
+    if (fine && w->error->code == 0)
+        fine = store_db_commit(w->db);
+    if (!fine)
+        store_db_fail(w->db, w->error, what);
+    if (w->error->code)
+        store_db_rollback(w->db);
+}
+
+static void run_move(struct store_task *t, struct store_db *db)
+{
+    struct store_version_move *q = (struct store_version_move *)(void *)t;
+    struct work w;
+    if (work_begin(&w, t, db, MOVE_TEXT, MOVE_STATEMENTS)) {
+        bool begun = store_db_begin(db);
+        conclude(&w, begun && move(&w, q), "make the version current");
+    }
+    work_end(&w);
+}
+
+void store_version_move_init(struct store_version_move *q, const char *function, uint64_t number)
+{
+    *q = (struct store_version_move){.task.run = run_move, .number = number};
+    name_it(q->function, function);
+}
+
+/* ---- listing ---- */
+
+static const char *const LIST_TEXT[] = {
+    "SELECT number, revision, code, created_ms, code_bytes, settings, current, used_ms FROM revisions"
+    " WHERE function = ?1 ORDER BY number"};
+
+static void put_time(struct json_writer *w, const char *key, uint64_t real_ms)
+{
+    char text[CLOCK_RFC3339_MAX];
+    clock_format_rfc3339(real_ms, text);
+    json_put_text(w, key, real_ms ? text : NULL);
+}
+
+/* Of what was given. Settings that can't be read any more are described without. */
+static void put_given(struct json_writer *w, struct str settings)
+{
+    struct json_doc *doc = NULL;
+    struct err ignored;
+    if (json_parse(settings, JSON_STRICT, &doc, &ignored) < 0)
+        return;
+    static const char *const keys[] = {"runtime", "description"};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        if (json_get_text(json_root(doc), keys[i]))
+            json_put_text(w, keys[i], json_get_text(json_root(doc), keys[i]));
+    json_free(doc);
+}
+
+static void put_row(struct json_writer *w, struct sqlite3_stmt *s, const struct store_version_uses *uses)
+{
+    struct store_version_use use = find_use(uses, store_db_number(s, 0));
+    uint64_t stored_ms = store_db_number(s, 7);
+    json_put_object(w, NULL);
+    json_put_u64(w, "number", store_db_number(s, 0));
+    json_put_bool(w, "current", store_db_number(s, 6) != 0);
+    put_time(w, "created", store_db_number(s, 3));
+    put_time(w, "used", use.used_ms > stored_ms ? use.used_ms : stored_ms);
+    json_put_text(w, "revision", store_db_text(s, 1));
+    json_put_text(w, "code", store_db_text(s, 2));
+    json_put_u64(w, "code_bytes", store_db_number(s, 4));
+    put_given(w, store_db_bytes(s, 5));
+    json_put_object_end(w);
+}
+
+static void run_list(struct store_task *t, struct store_db *db)
+{
+    struct store_version_list *q = (struct store_version_list *)(void *)t;
+    struct json_writer json;
+    struct work w;
+    bool failed = true;
+    json_writer_init(&json, &q->json);
+    json_put_array(&json, NULL);
+    if (work_begin(&w, t, db, LIST_TEXT, 1)) {
+        if (bind_version(w.s[0], q->function, 0))
+            while (store_db_next(w.s[0], &failed))
+                put_row(&json, w.s[0], &q->uses);
+        if (failed)
+            store_db_fail(db, &t->error, "read the versions");
+    }
+    work_end(&w);
+    json_put_array_end(&json);
+    int r = json_writer_end(&json);
+    if (r < 0 && t->error.code == 0)
+        err_set(&t->error, -r, "describe the versions");
+}
+
+int store_version_list_init(struct store_version_list *q, const char *function, const struct versions *v)
+{
+    *q = (struct store_version_list){.task.run = run_list};
+    name_it(q->function, function);
+    buf_init(&q->json, STORE_VERSIONS_JSON_MAX);
+    return copy_uses(&q->uses, v);
+}
+
+void store_version_list_fini(struct store_version_list *q)
+{
+    buf_fini(&q->json);
+    free(q->uses.all);
+}
+
+/* ---- aliases ---- */
+
+enum { ALIAS_FUNCTION, ALIAS_NUMBER, ALIAS_THERE, ALIAS_COUNT, ALIAS_PUT, ALIAS_DELETE, ALIAS_STATEMENTS };
+static const char *const ALIAS_TEXT[ALIAS_STATEMENTS] = {
+    [ALIAS_FUNCTION] = "SELECT number FROM revisions WHERE function = ?1 AND current = 1",
+    [ALIAS_NUMBER] = "SELECT number FROM revisions WHERE function = ?1 AND number = ?2",
+    [ALIAS_THERE] = "SELECT 1 FROM aliases WHERE function = ?1 AND name = ?2",
+    [ALIAS_COUNT] = "SELECT count(*) FROM aliases WHERE function = ?1",
+    [ALIAS_PUT] = "INSERT OR REPLACE INTO aliases (function, name, number, second, weight) VALUES (?1, ?2, ?3, ?4, ?5)",
+    [ALIAS_DELETE] = "DELETE FROM aliases WHERE function = ?1 AND name = ?2",
+};
+
+static bool bind_alias(struct sqlite3_stmt *s, const struct store_alias_change *q)
+{
+    return store_db_bind_text(s, 1, str_from(q->function)) && store_db_bind_text(s, 2, str_from(q->alias.name));
+}
+
+/* False: SQLite failed. Not there: the error says so. */
+static bool want_version(struct work *w, const struct store_alias_change *q, uint64_t number)
+{
+    struct sqlite3_stmt *s = w->s[number ? ALIAS_NUMBER : ALIAS_FUNCTION];
+    uint64_t ignored;
+    bool found;
+    if (!bind_version(s, q->function, number) || !ask_number(s, &ignored, &found))
+        return false;
+    if (!found && number)
+        err_say(w->error, ENOENT, "version %lu is not there any more", (unsigned long)number);
+    else if (!found)
+        err_say(w->error, ENOENT, "the function is not there any more");
+    return true;
+}
+
+static bool want_place(struct work *w, const struct store_alias_change *q, bool is_there)
+{
+    uint64_t count = 0;
+    bool found;
+    if (is_there)
+        return true;
+    if (!bind_version(w->s[ALIAS_COUNT], q->function, 0) || !ask_number(w->s[ALIAS_COUNT], &count, &found))
+        return false;
+    if (count >= q->aliases_max)
+        err_say(w->error, E2BIG, "it has %lu aliases: the limit 'aliases' allows no more", (unsigned long)count);
+    return true;
+}
+
+static bool put_alias(struct work *w, const struct store_alias_change *q, bool is_there)
+{
+    struct sqlite3_stmt *s = w->s[ALIAS_PUT];
+    const struct versions_alias *a = &q->alias;
+    if (!want_version(w, q, a->number) || (a->second && !want_version(w, q, a->second)) || !want_place(w, q, is_there))
+        return false;
+    return w->error->code ||
+           (bind_alias(s, q) && store_db_bind_number(s, 3, a->number) && store_db_bind_number(s, 4, a->second) &&
+            store_db_bind_number(s, 5, a->weight) && store_db_finish(s));
+}
+
+static bool change_alias(struct work *w, const struct store_alias_change *q)
+{
+    uint64_t ignored;
+    bool is_there;
+    if (!bind_alias(w->s[ALIAS_THERE], q) || !ask_number(w->s[ALIAS_THERE], &ignored, &is_there))
+        return false;
+    if (q->alias.number != STORE_ALIAS_REMOVE)
+        return put_alias(w, q, is_there);
+    if (!is_there)
+        err_say(w->error, ENOENT, "there is no alias '%s'", q->alias.name);
+    return bind_alias(w->s[ALIAS_DELETE], q) && store_db_finish(w->s[ALIAS_DELETE]);
+}
+
+static void run_alias(struct store_task *t, struct store_db *db)
+{
+    struct store_alias_change *q = (struct store_alias_change *)(void *)t;
+    struct work w;
+    if (work_begin(&w, t, db, ALIAS_TEXT, ALIAS_STATEMENTS)) {
+        bool begun = store_db_begin(db);
+        conclude(&w, begun && change_alias(&w, q), "store the alias");
+    }
+    work_end(&w);
+}
+
+void store_alias_change_init(struct store_alias_change *q, const char *function, const struct versions_alias *a)
+{
+    *q = (struct store_alias_change){.task.run = run_alias, .alias = *a};
+    name_it(q->function, function);
+}
+
+/* ---- what goes ---- */
+
+enum { COLLECT_NOTE, COLLECT_FIND, COLLECT_DROP, COLLECT_STATEMENTS };
+static const char *const COLLECT_TEXT[COLLECT_STATEMENTS] = {
+    [COLLECT_NOTE] = "UPDATE revisions SET used_ms = ?3 WHERE function = ?1 AND number = ?2 AND used_ms < ?3",
+    [COLLECT_FIND] = "SELECT number FROM revisions WHERE function = ?1 AND current = 0"
+                     " AND number NOT IN (SELECT number FROM revisions WHERE function = ?1 ORDER BY number DESC"
+                     " LIMIT ?2)"
+                     " AND number NOT IN (SELECT number FROM aliases WHERE function = ?1 UNION ALL"
+                     " SELECT second FROM aliases WHERE function = ?1)"
+                     " AND (used_ms <= ?3 OR number NOT IN (SELECT number FROM revisions WHERE function = ?1"
+                     " ORDER BY number DESC LIMIT ?4))",
+    [COLLECT_DROP] = "DELETE FROM revisions WHERE function = ?1 AND number = ?2",
+};
+
+static bool note_uses(struct work *w, const struct store_version_collect *q)
+{
+    struct sqlite3_stmt *s = w->s[COLLECT_NOTE];
+    for (size_t i = 0; i < q->uses.count; i++) {
+        const struct store_version_use *u = &q->uses.all[i];
+        if (u->used_ms &&
+            !(bind_version(s, q->function, u->number) && store_db_bind_number(s, 3, u->used_ms) && store_db_finish(s)))
+            return false;
+    }
+    return true;
+}
+
+/* Collected first: rows must not go from under the statement that finds them. */
+static bool find_unneeded(struct work *w, struct store_version_collect *q)
+{
+    struct sqlite3_stmt *s = w->s[COLLECT_FIND];
+    bool failed = false;
+    if (!bind_version(s, q->function, 0) || !store_db_bind_number(s, 2, q->keep) ||
+        !store_db_bind_number(s, 3, q->since_ms) || !store_db_bind_number(s, 4, q->most))
+        return false;
+    while (store_db_next(s, &failed)) {
+        uint64_t number = store_db_number(s, 0);
+        if (find_use(&q->uses, number).in_use)
+            continue;
+        uint64_t *larger = reallocarray(q->dropped, q->dropped_count + 1, sizeof(*larger));
+        if (!larger)
+            break; /* the rest another time */
+        q->dropped = larger;
+        q->dropped[q->dropped_count++] = number;
+    }
+    store_db_reset(s);
+    return !failed;
+}
+
+static bool collect(struct work *w, struct store_version_collect *q)
+{
+    if (!note_uses(w, q) || !find_unneeded(w, q))
+        return false;
+    for (size_t i = 0; i < q->dropped_count; i++)
+        if (!bind_version(w->s[COLLECT_DROP], q->function, q->dropped[i]) || !store_db_finish(w->s[COLLECT_DROP]))
+            return false;
+    return true;
+}
+
+static void run_collect(struct store_task *t, struct store_db *db)
+{
+    struct store_version_collect *q = (struct store_version_collect *)(void *)t;
+    struct work w;
+    if (work_begin(&w, t, db, COLLECT_TEXT, COLLECT_STATEMENTS)) {
+        bool begun = store_db_begin(db);
+        conclude(&w, begun && collect(&w, q), "forget old versions");
+    }
+    work_end(&w);
+    if (t->error.code)
+        q->dropped_count = 0;
+}
+
+int store_version_collect_init(struct store_version_collect *q, const char *function, const struct versions *v)
+{
+    *q = (struct store_version_collect){.task.run = run_collect};
+    name_it(q->function, function);
+    return copy_uses(&q->uses, v);
+}
+
+void store_version_collect_fini(struct store_version_collect *q)
+{
+    free(q->uses.all);
+    free(q->dropped);
+}
+
+/* ---- at start ---- */
+
+static const char *const LOAD_TEXT[] = {"SELECT function, number, used_ms FROM revisions ORDER BY function, number",
+                                        "SELECT function, name, number, second, weight FROM aliases"};
+
+static void tell_alias(struct sqlite3_stmt *s, const struct store_versions_events *on)
+{
+    struct versions_alias a = {
+        .number = store_db_number(s, 2), .second = store_db_number(s, 3), .weight = (uint32_t)store_db_number(s, 4)};
+    if (str_copy(store_db_bytes(s, 1), a.name, sizeof(a.name)))
+        on->on_alias(store_db_text(s, 0), &a, on->context);
+}
+
+int store_versions_load(struct store *s, const struct store_versions_events *on, struct err *e)
+{
+    struct sqlite3_stmt *statements[2] = {NULL};
+    struct store_db *db = store_database(s);
+    bool failed = false;
+    int r = store_db_prepare(db, LOAD_TEXT, 2, statements, e);
+    while (r == 0 && store_db_next(statements[0], &failed))
+        on->on_number(store_db_text(statements[0], 0), store_db_number(statements[0], 1),
+                      store_db_number(statements[0], 2), on->context);
+    while (r == 0 && !failed && store_db_next(statements[1], &failed))
+        tell_alias(statements[1], on);
+    if (r == 0 && failed)
+        r = store_db_fail(db, e, "read the stored versions");
+    store_db_finalize(statements, 2);
+    return r;
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/versions.h"
+
+#include "base/id.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void versions_fini(struct versions *v)
+{
+    for (size_t i = 0; i < v->alias_count; i++)
+        free(v->aliases[i]);
+    free(v->aliases);
+    free(v->known);
+    *v = (struct versions){0};
+}
+
+/* ---- numbers ---- */
+
+/* Where it stands, or would. New ones come last, so the search begins there. */
+static size_t place_of(const struct versions *v, uint64_t number)
+{
+    size_t at = v->count;
+    while (at > 0 && v->known[at - 1].number >= number)
+        at--;
+    return at;
+}
+
+struct versions_known *versions_find(const struct versions *v, uint64_t number)
+{
+    size_t at = place_of(v, number);
+    return at < v->count && v->known[at].number == number ? &v->known[at] : NULL;
+}
+
+/* One by one: most functions have a handful, and there are many functions. */
+int versions_reserve(struct versions *v)
+{
+    if (v->count < v->capacity)
+        return 0;
+    struct versions_known *larger = reallocarray(v->known, v->capacity + 1, sizeof(*larger));
+    if (!larger)
+        return -ENOMEM;
+    v->known = larger;
+    v->capacity++;
+    return 0;
+}
+
+int versions_add(struct versions *v, uint64_t number, uint64_t used_ms)
+{
+    struct versions_known *k = versions_find(v, number);
+    if (k) {
+        if (k->used_ms < used_ms)
+            k->used_ms = used_ms;
+        return 0;
+    }
+    size_t at = place_of(v, number);
+    int r = versions_reserve(v);
+    if (r < 0)
+        return r;
+    memmove(v->known + at + 1, v->known + at, (v->count - at) * sizeof(*v->known));
+    v->known[at] = (struct versions_known){.number = number, .used_ms = used_ms};
+    v->count++;
+    return 0;
+}
+
+void versions_forget(struct versions *v, uint64_t number)
+{
+    size_t at = place_of(v, number);
+    if (at == v->count || v->known[at].number != number)
+        return;
+    v->count--;
+    memmove(v->known + at, v->known + at + 1, (v->count - at) * sizeof(*v->known));
+}
+
+uint64_t versions_next(const struct versions *v)
+{
+    return v->count ? v->known[v->count - 1].number + 1 : 1;
+}
+
+/* ---- aliases ---- */
+
+/* ^(?![0-9]+$)[A-Za-z0-9_-]{1,128}$ */
+bool versions_alias_is_valid(struct str name)
+{
+    bool any_other = false;
+    if (name.n == 0 || name.n >= VERSIONS_ALIAS_MAX)
+        return false;
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i];
+        bool digit = c >= '0' && c <= '9';
+        bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' || c == '-';
+        if (!digit && !letter)
+            return false;
+        any_other = any_other || letter;
+    }
+    return any_other;
+}
+
+/* Negative: `name` comes before the alias. */
+static int compare(struct str name, const struct versions_alias *a)
+{
+    size_t n = strlen(a->name);
+    int r = memcmp(name.p, a->name, name.n < n ? name.n : n);
+    return r ? r : (name.n > n) - (name.n < n);
+}
+
+/* Where it stands, or would. */
+static size_t alias_place(const struct versions *v, struct str name, bool *ret_found)
+{
+    size_t low = 0;
+    size_t high = v->alias_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int r = compare(name, v->aliases[middle]);
+        if (r == 0) {
+            *ret_found = true;
+            return middle;
+        }
+        if (r < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    *ret_found = false;
+    return low;
+}
+
+const struct versions_alias *versions_find_alias(const struct versions *v, struct str name)
+{
+    bool found;
+    size_t at = alias_place(v, name, &found);
+    return found ? v->aliases[at] : NULL;
+}
+
+static struct versions_alias *insert_alias(struct versions *v, size_t at)
+{
+    struct versions_alias *fresh = malloc(sizeof(*fresh));
+    struct versions_alias **larger =
+        fresh ? reallocarray(v->aliases, v->alias_count + 1, sizeof(struct versions_alias *)) : NULL;
+    if (!larger) {
+        free(fresh);
+        return NULL;
+    }
+    v->aliases = larger;
+    memmove(larger + at + 1, larger + at, (v->alias_count - at) * sizeof(struct versions_alias *));
+    larger[at] = fresh;
+    v->alias_count++;
+    return fresh;
+}
+
+int versions_set_alias(struct versions *v, const struct versions_alias *a)
+{
+    bool found;
+    size_t at = alias_place(v, str_from(a->name), &found);
+    struct versions_alias *to = found ? v->aliases[at] : insert_alias(v, at);
+    if (!to)
+        return -ENOMEM;
+    *to = *a;
+    return 0;
+}
+
+void versions_remove_alias(struct versions *v, struct str name)
+{
+    bool found;
+    size_t at = alias_place(v, name, &found);
+    if (!found)
+        return;
+    free(v->aliases[at]);
+    v->alias_count--;
+    memmove(v->aliases + at, v->aliases + at + 1, (v->alias_count - at) * sizeof(struct versions_alias *));
+}
+
+/* ---- qualifiers ---- */
+
+static uint64_t draw(const struct versions_alias *a)
+{
+    if (!a->second || !a->weight)
+        return a->number;
+    return id_random_u64() % VERSIONS_WEIGHT_ONE < a->weight ? a->second : a->number;
+}
+
+static bool is_number(struct str q)
+{
+    for (size_t i = 0; i < q.n; i++)
+        if (q.p[i] < '0' || q.p[i] > '9')
+            return false;
+    return q.n > 0;
+}
+
+enum versions_found versions_resolve(const struct versions *v, struct str qualifier, uint64_t *ret_number)
+{
+    uint64_t number;
+    if (str_is(qualifier, "$LATEST")) {
+        *ret_number = VERSIONS_LATEST_NUMBER;
+        return VERSIONS_FOUND;
+    }
+    if (is_number(qualifier)) {
+        /* "03" is another text than what anybody was told. */
+        if (qualifier.p[0] == '0' || !str_to_u64(qualifier, &number) || !versions_find(v, number))
+            return VERSIONS_UNKNOWN;
+        *ret_number = number;
+        return VERSIONS_FOUND;
+    }
+    if (!versions_alias_is_valid(qualifier))
+        return VERSIONS_MALFORMED;
+    const struct versions_alias *a = versions_find_alias(v, qualifier);
+    if (!a)
+        return VERSIONS_UNKNOWN;
+    *ret_number = draw(a);
+    return VERSIONS_FOUND;
+}
+
+enum { CHOICES_NUMBERS = 10, CHOICES_ALIASES_BYTES = 400 };
+static_assert(VERSIONS_CHOICES_MAX > sizeof("$LATEST, older ones") +
+                                         CHOICES_NUMBERS * sizeof(" and 18446744073709551615") + CHOICES_ALIASES_BYTES +
+                                         sizeof(" ..."),
+              "what is printed fits");
+
+/* Behind the first n bytes of `out`, CHOICES_ALIASES_BYTES at most, then " ...". */
+static void print_aliases(const struct versions *v, char *out, size_t n)
+{
+    size_t end = n + CHOICES_ALIASES_BYTES;
+    for (size_t i = 0; i < v->alias_count; i++) {
+        const char *before = i ? ", " : "; aliases: ";
+        const char *name = v->aliases[i]->name;
+        bool fits = n + strlen(before) + strlen(name) <= end;
+        n += (size_t)snprintf(out + n, VERSIONS_CHOICES_MAX - n, "%s%s", fits ? before : " ...", fits ? name : "");
+        if (!fits)
+            return;
+    }
+}
+
+void versions_print_choices(const struct versions *v, char out[VERSIONS_CHOICES_MAX])
+{
+    size_t first = v->count > CHOICES_NUMBERS ? v->count - CHOICES_NUMBERS : 0;
+    size_t n = (size_t)snprintf(out, VERSIONS_CHOICES_MAX, "$LATEST%s", first ? ", older ones" : "");
+    for (size_t i = first; i < v->count; i++)
+        n += (size_t)snprintf(out + n, VERSIONS_CHOICES_MAX - n, "%s%lu", i + 1 == v->count ? " and " : ", ",
+                              (unsigned long)v->known[i].number);
+    print_aliases(v, out, n);
+}
