@@ -20,7 +20,8 @@ struct help {
 
 static const struct help HELPS[] = {
     {"serve", "run the daemon",
-     "serve [--config FILE] [--listen ADDR]... [--root DIR] [--allow-degraded] [--check-config]",
+     "serve [--config FILE] [--listen ADDR]... [--root DIR] [--allow-degraded] [--insecure-control]\n"
+     "                   [--check-config]",
      "Needs root. Runs in the foreground, prints one line that begins with \"ready\"\n"
      "on stderr when it accepts requests, and drains on SIGTERM. SIGHUP reads the\n"
      "configuration again.\n"
@@ -31,6 +32,8 @@ static const struct help HELPS[] = {
      "  --root DIR        keep run/, state/ and config.json under DIR; also FAASD_ROOT\n"
      "  --allow-degraded  serve although this host lacks parts of the sandbox (see\n"
      "                    `faasd check`)\n"
+     "  --insecure-control  take tokens over plain connections from other hosts too;\n"
+     "                    whoever is on the way can read and use them\n"
      "  --check-config    read the configuration, say what is wrong, exit\n",
      false, false},
     {"deploy", "make a function from a file, a directory or an archive", "deploy NAME PATH [options]",

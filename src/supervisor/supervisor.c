@@ -310,6 +310,8 @@ static int open_all(struct supervisor *s, struct err *e)
     if (r == 0)
         r = secret_key_open(&s->keys, s->state.state_fd, e);
     if (r == 0)
+        r = signing_key_load(s->state.state_fd, o->paths.credentials, s->signing_key, e);
+    if (r == 0)
         r = open_groups(s, e);
     if (r == 0)
         r = state_sweep_staging(&s->state, e);
@@ -425,5 +427,6 @@ int supervisor_main(const struct supervisor_options *o)
         ev_run(s->loop, 0);
     }
     fini(s);
+    explicit_bzero(s->signing_key, sizeof(s->signing_key));
     return s->exit_status;
 }

@@ -378,7 +378,7 @@ static void a_presigned_url_is_good_for_as_long_as_it_says(void **state)
                                       "X-Amz-Expires=1x",
                                       "X-Amz-Expires=86400&X-Amz-Expires=86400",
                                       "X=1",
-                                      "X-Amz-Expires=%00"};
+                                      "X-Amz-Expires=%20"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         char text[2048];
         const char *at = strstr(vectors[VECTORS - 1].text, "X-Amz-Expires=86400");
