@@ -208,6 +208,22 @@ static const struct help HELPS[] = {
      "                    more\n"
      "  --json            the daemon's reply as JSON\n",
      false, true},
+    {"token", "who may reach the daemon from elsewhere: create, ls, rm",
+     "token create --scope SCOPE... [options]\n       faasd token ls [--json]\n       faasd token rm ID...",
+     "A token opens what control.sock does not: the control API over TCP, and functions\n"
+     "whose auth asks for one. It is shown once. FAASD_TOKEN, or the file\n"
+     "FAASD_TOKEN_FILE, is what this program shows to the daemon that --url names;\n"
+     "the two keys are for AWS's own signatures (Signature Version 4).\n"
+     "\n"
+     "  --scope SCOPE     admin (everything), deploy (make and change functions),\n"
+     "                    read (functions, logs, counters), invoke (every function),\n"
+     "                    invoke:NAME (one function); repeatable\n"
+     "  --name TEXT       what it is for\n"
+     "  --expires TIME    30d, 12h: not good any more after this time\n"
+     "  --export          print lines for the shell: eval \"$(faasd token create\n"
+     "                    --scope deploy --export)\"\n"
+     "  --json            print the daemon's reply as JSON\n",
+     false, true},
     {"version", "the version of this program", "version [--json]", "  --json            the same as one JSON object\n",
      false, false},
     {"help", "this overview, or one command's text", "help [COMMAND]", "", false, false},

@@ -12,6 +12,9 @@ void api_config(struct exchange *x, struct str name);
 void api_functions_list(struct exchange *x, struct str name);
 void api_functions_describe(struct exchange *x, struct str name);
 void api_logs(struct exchange *x, struct str name);
+void api_tokens_create(struct exchange *x, struct str name);
+void api_tokens_list(struct exchange *x, struct str name);
+void api_tokens_delete(struct exchange *x, struct str id);
 void api_shell(struct exchange *x, struct str name); /* gateway/shell.c */
 void api_secrets_list(struct exchange *x, struct str name);
 void api_secrets_put(struct exchange *x, struct str name); /* `name` is a checked secret's name here */

@@ -19,6 +19,7 @@
 #ifndef FAASD_GATEWAY_DEPLOY_JOB_H
 #define FAASD_GATEWAY_DEPLOY_JOB_H
 
+#include "gateway/access.h"
 #include "gateway/exchange.h"
 #include "gateway/exec_session.h"
 #include "gateway/link.h"
@@ -54,6 +55,7 @@ struct deploy {
     enum deploy_state state;
     char name[SETTINGS_NAME_MAX];
     bool dry_run;
+    char caller[ACCESS_CALLER_MAX]; /* who asked for it, for the log */
     ev_timer timer;
 
     /* RECEIVING, UNPACKING, CANCELLING */
@@ -62,6 +64,7 @@ struct deploy {
     int pipe_fd;              /* owned: the unpacker's stdin */
     ev_io pipe_watcher;
     bool timed_out;
+    struct json_doc *answer; /* owned: the unpacker's, while the body, and with it the signature, is not complete */
 
     /* what is being made */
     struct version *before;        /* counted; NULL for a first deploy */
