@@ -225,11 +225,21 @@ static bool wait_for_body(struct exchange *x, const struct signature_check *k)
         reply_throttled(x, 1);
         return false;
     }
+    bool unjudged = k->once && !k->declared;
+    if (unjudged && x->gateway->credentials->unjudged == CREDENTIAL_UNJUDGED_MAX) {
+        exchange_error_full(
+            x, 429, "TooManyRequests",
+            STR_LITERAL("too many uploads wait for their signature to be judged: sign X-Amz-Content-SHA256, "
+                        "which lets it be judged at once"),
+            (struct str){0}, "Retry-After: 1\r\n");
+        return false;
+    }
     x->check = malloc(sizeof(*k));
     if (!x->check) {
         exchange_error(x, 503, "NoCapacity", "out of memory");
         return false;
     }
+    x->gateway->credentials->unjudged += unjudged;
     *x->check = *k;
     crypto_hash_init(&x->check->body);
     return true;
@@ -319,6 +329,7 @@ void credential_hash(struct exchange *x, struct str bytes)
 
 static void drop_check(struct exchange *x)
 {
+    x->gateway->credentials->unjudged -= x->check->once && !x->check->declared;
     crypto_wipe(x->check, sizeof(*x->check));
     free(x->check);
     x->check = NULL;

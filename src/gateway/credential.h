@@ -17,7 +17,13 @@
 #define CREDENTIAL_CHALLENGE "WWW-Authenticate: Bearer realm=\"faasd\", AWS4-HMAC-SHA256\r\n"
 
 /* What the gateway remembers of credentials beside the tokens. */
+enum {
+    /* Changes whose signature can only be judged when their body is there: until then they may be anybody's who knows an access key id. Half of DEPLOY_MAX. */
+    CREDENTIAL_UNJUDGED_MAX = 16,
+};
+
 struct credentials {
+    unsigned unjudged; /* such changes, at the moment */
     struct throttle throttle;
     struct replay replay;
     uint64_t started_s; /* real time: signatures from before are not known */

@@ -64,7 +64,6 @@ struct deploy {
     int pipe_fd;              /* owned: the unpacker's stdin */
     ev_io pipe_watcher;
     bool timed_out;
-    struct json_doc *answer; /* owned: the unpacker's, while the body, and with it the signature, is not complete */
 
     /* what is being made */
     struct version *before;        /* counted; NULL for a first deploy */

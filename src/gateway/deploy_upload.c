@@ -42,11 +42,8 @@ static size_t on_body(struct exchange *x, struct str piece)
 {
     struct deploy *d = x->owner;
     /* The unpacker has had enough: it has refused the archive, or will say why. */
-    if (d->pipe_fd < 0) {
-        if (d->answer)
-            restart_timer(d);
+    if (d->pipe_fd < 0)
         return piece.n;
-    }
     ssize_t n;
     do
         n = write(d->pipe_fd, piece.p, piece.n);
@@ -63,8 +60,6 @@ static size_t on_body(struct exchange *x, struct str piece)
     return taken;
 }
 
-static void take_answer(struct deploy *d);
-
 static void on_end(struct exchange *x)
 {
     struct deploy *d = x->owner;
@@ -72,21 +67,7 @@ static void on_end(struct exchange *x)
     if (d->state != DEPLOY_RECEIVING)
         return;
     deploy_set_state(d, DEPLOY_UNPACKING);
-    if (d->answer)
-        take_answer(d);
-    else
-        restart_timer(d);
-}
-
-/* The unpacker has answered already, and the rest of the body was waited for. */
-static void fail_cancelled(struct deploy *d)
-{
-    char limit[UNITS_TEXT_MAX];
-    units_format_time(d->gateway->config->unpack_timeout_ms, limit);
-    if (d->timed_out)
-        deploy_fail(d, 400, "BadRequest", "no more of the archive came within unpack_timeout (%s)", limit);
-    else
-        deploy_fail(d, 400, "BadRequest", "the upload was broken off");
+    restart_timer(d);
 }
 
 static void cancel(struct deploy *d)
@@ -95,10 +76,7 @@ static void cancel(struct deploy *d)
         return;
     close_pipe(d);
     deploy_set_state(d, DEPLOY_CANCELLING);
-    if (d->unpack)
-        exec_once_cancel(d->unpack);
-    else
-        fail_cancelled(d);
+    exec_once_cancel(d->unpack);
 }
 
 static void on_gone(struct exchange *x)
@@ -121,8 +99,6 @@ void deploy_upload_fini(struct deploy *d)
 {
     close_pipe(d);
     ev_timer_stop(d->gateway->loop, &d->timer);
-    json_free(d->answer);
-    d->answer = NULL;
 }
 
 /* ---- the answer ---- */
@@ -232,22 +208,6 @@ static void take_tree(struct deploy *d, const struct json *answer)
     deploy_digest(d);
 }
 
-static void take_answer(struct deploy *d)
-{
-    struct json_doc *doc = d->answer;
-    d->answer = NULL;
-    take_tree(d, json_root(doc));
-    json_free(doc);
-}
-
-/* An archive may be complete before the body is, and with it the signature over it: nothing goes on before on_end. */
-static void wait_for_signature(struct deploy *d, struct json_doc **doc)
-{
-    d->answer = *doc;
-    *doc = NULL;
-    restart_timer(d);
-}
-
 static void on_unpacked(void *owner, const struct exec_result *r)
 {
     struct deploy *d = owner;
@@ -262,8 +222,9 @@ static void on_unpacked(void *owner, const struct exec_result *r)
         fail_run(d, r);
     else if (!ok)
         fail_refused(d, json_root(doc));
-    else if (d->exchange->check)
-        wait_for_signature(d, &doc);
+    else if (d->exchange
+                 ->check) /* it reads to the end, which comes after the signature was judged: this one was taken over */
+        deploy_fail(d, 500, "InternalError", "the unpacker answered before the upload was complete");
     else
         take_tree(d, json_root(doc));
     json_free(doc);
