@@ -20,8 +20,8 @@ struct help {
 
 static const struct help HELPS[] = {
     {"serve", "run the daemon",
-     "serve [--config FILE] [--listen ADDR]... [--root DIR] [--allow-degraded] [--insecure-control]\n"
-     "                   [--check-config]",
+     "serve [--config FILE] [--listen ADDR]... [--root DIR] [--allow-degraded]\n"
+     "                   [--insecure-control] [--check-config]",
      "Needs root. Runs in the foreground, prints one line that begins with \"ready\"\n"
      "on stderr when it accepts requests, and drains on SIGTERM. SIGHUP reads the\n"
      "configuration again.\n"
@@ -32,7 +32,8 @@ static const struct help HELPS[] = {
      "  --root DIR        keep run/, state/ and config.json under DIR; also FAASD_ROOT\n"
      "  --allow-degraded  serve although this host lacks parts of the sandbox (see\n"
      "                    `faasd check`)\n"
-     "  --insecure-control  take tokens over plain connections from other hosts too;\n"
+     "  --insecure-control\n"
+     "                    take tokens over plain connections from other hosts too;\n"
      "                    whoever is on the way can read and use them\n"
      "  --check-config    read the configuration, say what is wrong, exit\n",
      false, false},
