@@ -93,7 +93,9 @@ static uint8_t mask_of(unsigned bits, unsigned byte)
 {
     if (bits >= 8 * (byte + 1))
         return 0xff;
-    return bits <= 8 * byte ? 0 : (uint8_t)(0xff << (8 * (byte + 1) - bits));
+    if (bits <= 8 * byte)
+        return 0;
+    return (uint8_t)(0xffU << (8 * (byte + 1) - bits));
 }
 
 bool address_range_is_valid(const struct address_range *r)

@@ -63,16 +63,6 @@ struct config {
     uint64_t body_memory_bytes;  /* all bodies in flight together: 256 MiB */
     enum config_errors errors;
 
-    /* who may do what */
-    enum settings_auth default_auth; /* of functions that name none; DEFAULT ("auto"): by where a request comes from */
-    bool insecure_control;           /* tokens are taken over plain connections from other hosts */
-    uint32_t tokens_max;             /* 1000 */
-    uint32_t failed_credentials_max; /* wrong ones from one address in a minute: 20, then 429 */
-    uint32_t host_count;
-    char hosts[CONFIG_HOSTS_MAX][CONFIG_HOST_MAX]; /* further names of this machine: what a Host field may say */
-    uint32_t proxy_count;
-    struct address_range proxies[CONFIG_PROXIES_MAX]; /* trusted_proxies: their X-Forwarded-* fields are believed */
-
     /* functions */
     struct settings_defaults defaults;
     uint64_t init_timeout_ms;      /* 10 s */
@@ -98,6 +88,16 @@ struct config {
     uint64_t log_function_bytes; /* 10 MiB a function */
     uint64_t log_total_bytes;    /* 1 GiB in all */
     uint32_t log_line_bytes;     /* 16 KiB a line, the rest is cut and said */
+
+    /* who may do what */
+    enum settings_auth default_auth; /* of functions that name none; DEFAULT ("auto"): by where a request comes from */
+    uint32_t tokens_max;             /* 1000 */
+    uint32_t failed_credentials_max; /* wrong ones from one address in a minute: 20, then 429 */
+    uint32_t host_count;
+    char hosts[CONFIG_HOSTS_MAX][CONFIG_HOST_MAX]; /* further names of this machine: what a Host field may say */
+    uint32_t proxy_count;
+    struct address_range proxies[CONFIG_PROXIES_MAX]; /* trusted_proxies: their X-Forwarded-* fields are believed */
+    bool insecure_control;                            /* tokens are taken over plain connections from other hosts */
 
     bool
         transient; /* no key, but how this daemon was started: what it unpacks is not forced to the disk, where each file costs milliseconds */

@@ -241,7 +241,7 @@ static int read_wishes(struct token *token, struct str text, struct err *e)
         if (r == 0)
             r = read_member(token, at, e);
     }
-    if (r == 0 && !token->scopes_text[0])
+    if (r == 0 && !token->scopes_text)
         r = read_scopes(token, NULL, e);
     json_free(doc);
     return r;

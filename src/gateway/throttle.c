@@ -12,7 +12,6 @@ static const uint64_t MINUTE_NS = UINT64_C(60000000000);
 
 void throttle_init(struct throttle *t)
 {
-    memset(t, 0, sizeof(*t));
     id_random(&t->seed, sizeof(t->seed));
 }
 

@@ -24,7 +24,7 @@ struct throttle {
     struct throttle_entry entries[THROTTLE_SETS][THROTTLE_WAYS];
 };
 
-void throttle_init(struct throttle *t);
+void throttle_init(struct throttle *t); /* zeroed memory: pages that nobody needs are not touched */
 
 struct throttle_verdict {
     unsigned retry_s; /* 0: under the limit; else after so many seconds the next one is */

@@ -144,6 +144,7 @@ void token_put(struct token *token)
 {
     if (!token || --token->references)
         return;
+    free(token->scopes_text);
     crypto_wipe(token, sizeof(*token));
     free(token);
 }
@@ -174,9 +175,14 @@ int token_set_scopes(struct token *token, struct str text, struct err *e)
             return err_say(e, EINVAL, "'%.*s' is no scope: there are admin, deploy, read, invoke and invoke:FUNCTION",
                            (int)(scope.n < SETTINGS_NAME_MAX ? scope.n : SETTINGS_NAME_MAX), scope.n ? scope.p : "");
     }
-    if (count > TOKEN_SCOPES_MAX || !str_copy(text, token->scopes_text, sizeof(token->scopes_text)))
+    if (count > TOKEN_SCOPES_MAX)
         return err_say(e, EINVAL, "a token has at most %d scopes: make a second one, or give it 'invoke'",
                        TOKEN_SCOPES_MAX);
+    char *copy = strndup(text.p, text.n);
+    if (!copy)
+        return err_set(e, ENOMEM, "keep the scopes");
+    free(token->scopes_text);
+    token->scopes_text = copy;
     token->scopes = scopes;
     return 0;
 }

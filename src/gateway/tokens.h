@@ -33,8 +33,8 @@ enum token_scope {
 struct token {
     char id[TOKEN_ID_MAX];
     char name[TOKEN_NAME_MAX];
-    unsigned scopes;                         /* bits of enum token_scope */
-    char scopes_text[TOKEN_SCOPES_TEXT_MAX]; /* "deploy invoke:hello": invoke:NAME is looked up here */
+    unsigned scopes;   /* bits of enum token_scope */
+    char *scopes_text; /* owned: "deploy invoke:hello"; invoke:NAME is looked up here. NULL until it has some */
     unsigned char digest[CRYPTO_HASH_BYTES];
     char secret[TOKEN_SECRET_MAX];   /* "" = it could not be opened: this token signs nothing */
     uint64_t created_ms, expires_ms; /* real time; expires 0 = never */

@@ -6,6 +6,7 @@
 
 #include "base/fdio.h"
 #include "base/fmt.h"
+#include "base/id.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/str.h"
@@ -310,6 +311,10 @@ static int open_all(struct supervisor *s, struct err *e)
     if (r == 0)
         r = secret_key_open(&s->keys, s->state.state_fd, e);
     if (r == 0)
+    if (r == 0 && o->transient)
+        id_random(s->signing_key,
+                  sizeof(s->signing_key)); /* no token outlives this process: nothing has to reach the disk */
+    else if (r == 0)
         r = signing_key_load(s->state.state_fd, o->paths.credentials, s->signing_key, e);
     if (r == 0)
         r = open_groups(s, e);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any head as a signed request: the claim is read or refused with a sentence, and no signature but the right one is right. The last line of the input is read as an address. */
-#include "codec/address.h"
 #include "codec/sigv4.h"
+#include "codec/address.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -19,6 +19,7 @@ static uint64_t now;
 static int set_up(void **state)
 {
     (void)state;
+    memset(&t, 0, sizeof(t));
     throttle_init(&t);
     now = 1000 * SECOND;
     return 0;
