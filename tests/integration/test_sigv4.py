@@ -313,6 +313,35 @@ def test_an_upload_that_breaks_off_while_its_signature_is_awaited_leaves_nothing
     assert signed.control("GET", f"/v1/functions/{name}").status == 404
 
 
+def test_uploads_that_may_be_anybodys_are_limited(signed):
+    """Who knows an access key id can begin uploads that only their end unmasks: 16 of them, half of what there is."""
+    body = archive(run="#!/bin/sh\necho x\n")
+    host = address_of(signed, "loopback")
+
+    def begin(name):
+        target, headers = sign(signed.token, "PUT", f"http://{host}/v1/functions/{name}", body, secret="0" * 40)
+        lines = "".join(f"{k}: {v}\r\n" for k, v in headers.items() if k.lower() not in ("host", "content-length"))
+        sock = signed.connect()
+        sock.sendall(f"PUT {target} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n{lines}\r\n".encode() + body[:-1])
+        return sock
+
+    held = [begin(f"held-{i}") for i in range(16)]
+    try:
+        wait_until(lambda: signed.system()["deploys_in_flight"] == 16, "16 uploads")
+        reply = deploy_by_signature(signed, "one-more", body)
+        assert reply.status == 429 and "X-Amz-Content-SHA256" in reply.json()["errorMessage"] and reply.headers["Retry-After"]
+        assert deploy_by_signature(signed, "one-more", body, headers={"X-Amz-Content-SHA256": sha256(body)}).status == 201
+        for sock in held:
+            sock.sendall(body[-1:])
+            assert sock.recv(65536).startswith(b"HTTP/1.1 401 ")
+    finally:
+        for sock in held:
+            sock.close()
+    settle(signed)
+    assert deploy_by_signature(signed, "two-more", body).status == 201
+    wait_until(lambda: not list((signed.root / "state" / "staging").iterdir()), "nothing is left of them")
+
+
 # -- proxies --
 
 def test_a_proxy_that_keeps_host_or_says_what_it_was():
@@ -336,6 +365,9 @@ def test_a_proxy_that_keeps_host_or_says_what_it_was():
         assert ask(daemon, "loopback", "POST", "/function/count").status == 200
         assert ask(daemon, "loopback", "POST", "/function/count", b"", from_outside).status == 401
         assert ask(daemon, "invoke", "POST", "/function/count", b"", from_outside).status == 401
+        # and is told as little as anybody from elsewhere
+        assert "errorMessage" not in ask(daemon, "loopback", "GET", "/function/none", b"", from_outside).json()
+        assert "errorMessage" in ask(daemon, "loopback", "GET", "/function/none").json()
         bearer = {"Authorization": "Bearer " + token["token"]}
         assert ask(daemon, "loopback", "POST", "/function/count", b"", {**from_outside, **bearer}).status == 200
         assert ask(daemon, "invoke", "POST", "/function/count", b"", {**from_outside, **bearer}).status == 200
