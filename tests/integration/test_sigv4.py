@@ -255,6 +255,22 @@ def test_temporary_credentials_are_refused_with_what_to_do(signed):
     assert reply.status == 401 and "unset AWS_SESSION_TOKEN" in reply.json()["errorMessage"]
 
 
+def test_a_function_that_asks_for_a_signature_only_when_the_body_is_there(signed):
+    """What was not judged on its way can't be judged any more: neither a wrong signature nor a right one gets through."""
+    host, body = address_of(signed, "loopback"), b"x" * 1000
+    for secret in ("0" * 40, None):
+        signed.deploy_script("turns", "#!/bin/sh\nwc -c\n", "--auth", "anonymous")
+        target, headers = sign(signed.token, "POST", f"http://{host}/function/turns", body, secret=secret)
+        lines = "".join(f"{k}: {v}\r\n" for k, v in headers.items() if k.lower() not in ("host", "content-length"))
+        with signed.connect() as sock:
+            sock.sendall(f"POST {target} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\nConnection: close\r\n{lines}\r\n".encode())
+            assert sock.recv(100).startswith(b"HTTP/1.1 100 ")
+            signed.cli("config", "turns", "--auth", "token")
+            sock.sendall(body)
+            answer = receive_all(sock)
+            assert answer.startswith(b"HTTP/1.1 401 ") and b"send it again" in answer
+
+
 # -- a deploy: its body streams, and is judged before anything is committed --
 
 def deploy_by_signature(daemon, name, body, sent=None, headers=None, **options):
