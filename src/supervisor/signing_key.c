@@ -3,6 +3,7 @@
 
 #include "base/fdio.h"
 #include "base/id.h"
+#include "supervisor/directory.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -37,17 +38,17 @@ static int check_file(int fd, const char *path, struct err *e)
     return 0;
 }
 
-static int make_key(int state_fd, unsigned char key[SIGNING_KEY_BYTES], struct err *e)
+static int make_key(int dir, unsigned char key[SIGNING_KEY_BYTES], struct err *e)
 {
     static const char fresh[] = SIGNING_KEY_FILE ".new";
-    scoped_fd fd = openat(state_fd, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    scoped_fd fd = openat(dir, fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0 || fchmod(fd, 0600) < 0)
         return err_set(e, errno, "make '%s'", fresh);
     id_random(key, SIGNING_KEY_BYTES);
     int r = fd_write_full(fd, key, SIGNING_KEY_BYTES);
     if (r < 0)
         return err_set(e, -r, "write '%s'", fresh);
-    if (fsync(fd) < 0 || renameat(state_fd, fresh, state_fd, SIGNING_KEY_FILE) < 0 || fsync(state_fd) < 0)
+    if (fsync(fd) < 0 || renameat(dir, fresh, dir, SIGNING_KEY_FILE) < 0 || fsync(dir) < 0)
         return err_set(e, errno, "store '%s'", SIGNING_KEY_FILE);
     return 0;
 }
@@ -64,11 +65,16 @@ int signing_key_load(int state_fd, const char *credentials, unsigned char key[SI
         if (errno != ENOENT)
             return err_set(e, errno, "open '%s'", path);
     }
-    scoped_fd fd = openat(state_fd, SIGNING_KEY_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    scoped_fd dir = directory_open_own_at(state_fd, SIGNING_KEY_DIR, 0700, e);
+    if (dir < 0)
+        return dir;
+    if (fchmod(dir, 0700) < 0)
+        return err_set(e, errno, "set the mode of '" SIGNING_KEY_DIR "'");
+    scoped_fd fd = openat(dir, SIGNING_KEY_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0 && errno == ENOENT)
-        return make_key(state_fd, key, e);
+        return make_key(dir, key, e);
     if (fd < 0)
-        return err_set(e, errno, "open 'state/%s'", SIGNING_KEY_FILE);
-    int r = check_file(fd, SIGNING_KEY_FILE, e);
-    return r < 0 ? r : read_key(fd, SIGNING_KEY_FILE, key, e);
+        return err_set(e, errno, "open '" SIGNING_KEY_DIR "/" SIGNING_KEY_FILE "'");
+    int r = check_file(fd, SIGNING_KEY_DIR "/" SIGNING_KEY_FILE, e);
+    return r < 0 ? r : read_key(fd, SIGNING_KEY_DIR "/" SIGNING_KEY_FILE, key, e);
 }

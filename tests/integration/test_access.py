@@ -100,7 +100,7 @@ def test_each_level_takes_the_signatures_it_is_for(guarded, level, kind):
 
 
 CONTROL = {
-    "read": (("GET", "/v1/system"), ("GET", "/v1/functions"), ("GET", "/v1/functions/default"), ("GET", "/v1/functions/default/logs")),
+    "read": (("GET", "/v1/system"), ("GET", "/v1/config"), ("GET", "/v1/functions"), ("GET", "/v1/functions/default"), ("GET", "/v1/functions/default/logs")),
     "deploy": (("PATCH", "/v1/functions/default"), ("PUT", "/v1/functions/default"), ("DELETE", "/v1/functions/none-such"),
                ("GET", "/v1/functions/default?show_env=1")),
     "admin": (("GET", "/v1/tokens"), ("POST", "/v1/tokens"), ("DELETE", "/v1/tokens/none-such"), ("POST", "/v1/functions/default/shell")),
@@ -242,7 +242,7 @@ def test_tokens_outlive_a_restart_and_their_removal(root):
         assert ask(daemon, "loopback", "GET", "/v1/functions", headers=bearer(gone)).status == 401
         assert ask_signed(daemon, "loopback", gone, "GET", "/v1/functions").status == 401
         assert daemon.cli("token", "rm", gone["id"], check=False).returncode == 3
-    key = root / "state" / "signing-key"
+    key = root / "state" / "keys" / "signing-key"
     assert key.stat().st_mode & 0o777 == 0o600 and key.stat().st_size == 32
     with Faasd(root=root) as daemon:
         for credential in ("bearer", "signature"):
@@ -530,7 +530,7 @@ def test_a_database_from_before_tokens_gets_their_table(root):
 def test_a_key_of_the_wrong_size_stops_the_start(root):
     with Faasd(root=root):
         pass
-    (root / "state" / "signing-key").write_bytes(b"short")
+    (root / "state" / "keys" / "signing-key").write_bytes(b"short")
     daemon = Faasd(root=root)
     daemon.start(expect_ready=False)
     assert daemon.process.wait(30) == 1
@@ -546,7 +546,7 @@ def test_systemds_credential_is_the_key(root, tmp_path):
     with Faasd(root=root, env=env) as daemon:
         token = create_token(daemon, "read")
         assert ask_signed(daemon, "loopback", token, "GET", "/v1/functions").status == 200
-    assert not (root / "state" / "signing-key").exists()
+    assert not (root / "state" / "keys" / "signing-key").exists()
     with Faasd(root=root, env=env) as daemon:
         assert ask_signed(daemon, "loopback", token, "GET", "/v1/functions").status == 200
     with Faasd(root=root) as daemon:

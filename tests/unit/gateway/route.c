@@ -40,6 +40,7 @@ static void ran(const char *handler, struct str name)
         (void)x;                                                                                                       \
         ran(#f, name);                                                                                                 \
     }
+HANDLER(api_config)
 HANDLER(api_health)
 HANDLER(api_system)
 HANDLER(api_config)
@@ -210,6 +211,7 @@ static void every_path_of_the_api_has_its_handler(void **state)
         {"GET", "/healthz", "api_health", ""},
         {"HEAD", "/healthz", "api_health", ""},
         {"GET", "/v1/system", "api_system", ""},
+        {"GET", "/v1/config", "api_config", ""},
         {"GET", "/v1/functions", "api_functions_list", ""},
         {"GET", "/v1/functions/hello", "api_functions_describe", "hello"},
         {"GET", "/v1/functions/hello?show_env=1", "api_functions_describe", "hello"},
@@ -361,6 +363,7 @@ static void a_route_asks_for_its_scope(void **state)
         const char *method, *target, *handler, *scopes; /* that are enough */
     } rows[] = {
         {"GET", "/v1/system", "api_system", "read deploy admin"},
+        {"GET", "/v1/config", "api_config", "read deploy admin"},
         {"GET", "/v1/functions", "api_functions_list", "read deploy admin"},
         {"GET", "/v1/functions/hello", "api_functions_describe", "read deploy admin"},
         {"GET", "/v1/functions/hello/logs", "api_logs", "read deploy admin"},

@@ -16,7 +16,9 @@
 #include <cmocka.h>
 
 static char scratch[64];
-static int dir = -1;
+static int dir = -1; /* the state directory */
+
+#define KEY SIGNING_KEY_DIR "/" SIGNING_KEY_FILE
 static struct err e;
 
 static int set_up(void **state)
@@ -26,7 +28,7 @@ static int set_up(void **state)
     if (!mkdtemp(scratch))
         return -1;
     dir = open(scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return dir < 0;
+    return dir < 0 || mkdirat(dir, SIGNING_KEY_DIR, 0755) < 0;
 }
 
 static int tear_down(void **state)
@@ -56,10 +58,12 @@ static void a_first_start_makes_a_key_that_the_next_finds(void **state)
     assert_int_equal(signing_key_load(dir, "", second, &e), 0);
     assert_memory_equal(first, second, SIGNING_KEY_BYTES);
     assert_memory_not_equal(first, nothing, SIGNING_KEY_BYTES);
-    assert_int_equal(fstatat(dir, SIGNING_KEY_FILE, &st, 0), 0);
+    assert_int_equal(fstatat(dir, KEY, &st, 0), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
     assert_int_equal(st.st_size, SIGNING_KEY_BYTES);
-    assert_int_equal(faccessat(dir, SIGNING_KEY_FILE ".new", F_OK, 0), -1);
+    assert_int_equal(fstatat(dir, SIGNING_KEY_DIR, &st, 0), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    assert_int_equal(faccessat(dir, KEY ".new", F_OK, 0), -1);
 }
 
 static void two_states_have_two_keys(void **state)
@@ -67,7 +71,7 @@ static void two_states_have_two_keys(void **state)
     (void)state;
     unsigned char first[SIGNING_KEY_BYTES], second[SIGNING_KEY_BYTES];
     assert_int_equal(signing_key_load(dir, "", first, &e), 0);
-    assert_int_equal(unlinkat(dir, SIGNING_KEY_FILE, 0), 0);
+    assert_int_equal(unlinkat(dir, KEY, 0), 0);
     assert_int_equal(signing_key_load(dir, "", second, &e), 0);
     assert_memory_not_equal(first, second, SIGNING_KEY_BYTES);
 }
@@ -87,17 +91,21 @@ static void what_is_no_key_of_ours_is_refused_and_stays(void **state)
     unsigned char key[SIGNING_KEY_BYTES];
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct stat st;
-        put(SIGNING_KEY_FILE, rows[i].n, rows[i].mode);
+        put(KEY, rows[i].n, rows[i].mode);
         assert_true(signing_key_load(dir, "", key, &e) < 0);
         assert_non_null(strstr(e.text, rows[i].text));
-        assert_int_equal(fstatat(dir, SIGNING_KEY_FILE, &st, 0), 0);
+        assert_int_equal(fstatat(dir, KEY, &st, 0), 0);
         assert_int_equal(st.st_size, rows[i].n);
     }
-    unlinkat(dir, SIGNING_KEY_FILE, 0);
-    assert_int_equal(symlinkat("/etc/passwd", dir, SIGNING_KEY_FILE), 0);
+    unlinkat(dir, KEY, 0);
+    assert_int_equal(symlinkat("/etc/passwd", dir, KEY), 0);
     assert_true(signing_key_load(dir, "", key, &e) < 0);
-    unlinkat(dir, SIGNING_KEY_FILE, 0);
-    assert_int_equal(mkdirat(dir, SIGNING_KEY_FILE, 0700), 0);
+    unlinkat(dir, KEY, 0);
+    assert_int_equal(mkdirat(dir, KEY, 0700), 0);
+    assert_true(signing_key_load(dir, "", key, &e) < 0);
+    assert_int_equal(unlinkat(dir, KEY, AT_REMOVEDIR), 0);
+    assert_int_equal(unlinkat(dir, SIGNING_KEY_DIR, AT_REMOVEDIR), 0);
+    assert_int_equal(symlinkat("/tmp", dir, SIGNING_KEY_DIR), 0);
     assert_true(signing_key_load(dir, "", key, &e) < 0);
 }
 
