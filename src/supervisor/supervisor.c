@@ -310,10 +310,9 @@ static int open_all(struct supervisor *s, struct err *e)
         r = state_open(&s->state, &o->paths, &s->accounts, s->code_owner, e);
     if (r == 0)
         r = secret_key_open(&s->keys, s->state.state_fd, e);
-    if (r == 0)
+    /* No token outlives a transient daemon: its key does not have to reach the disk. */
     if (r == 0 && o->transient)
-        id_random(s->signing_key,
-                  sizeof(s->signing_key)); /* no token outlives this process: nothing has to reach the disk */
+        id_random(s->signing_key, sizeof(s->signing_key));
     else if (r == 0)
         r = signing_key_load(s->state.state_fd, o->paths.credentials, s->signing_key, e);
     if (r == 0)

@@ -100,9 +100,9 @@ def test_each_level_takes_the_signatures_it_is_for(guarded, level, kind):
 
 
 CONTROL = {
-    "read": (("GET", "/v1/system"), ("GET", "/v1/config"), ("GET", "/v1/functions"), ("GET", "/v1/functions/default"), ("GET", "/v1/functions/default/logs")),
+    "read": (("GET", "/v1/system"), ("GET", "/v1/config"), ("GET", "/v1/secrets"), ("GET", "/v1/functions"), ("GET", "/v1/functions/default"), ("GET", "/v1/functions/default/logs")),
     "deploy": (("PATCH", "/v1/functions/default"), ("PUT", "/v1/functions/default"), ("DELETE", "/v1/functions/none-such"),
-               ("GET", "/v1/functions/default?show_env=1")),
+               ("GET", "/v1/functions/default?show_env=1"), ("PUT", "/v1/secrets/db"), ("DELETE", "/v1/secrets/db")),
     "admin": (("GET", "/v1/tokens"), ("POST", "/v1/tokens"), ("DELETE", "/v1/tokens/none-such"), ("POST", "/v1/functions/default/shell")),
 }
 HOLDS = {"read": ("read",), "deploy": ("read", "deploy"), "admin": ("read", "deploy", "admin")}
@@ -513,18 +513,6 @@ def test_a_damaged_row_costs_its_own_token(root):
         assert ask(daemon, "loopback", "GET", "/v1/functions", headers=bearer(good)).status == 200
         assert ask(daemon, "loopback", "GET", "/v1/functions", headers=bearer(bad)).status == 401
         assert "'everything' is no scope" in daemon.log_text()
-
-
-def test_a_database_from_before_tokens_gets_their_table(root):
-    with Faasd(root=root) as daemon:
-        daemon.deploy("hello", HELLO, "--runtime", "native")
-    with sqlite3.connect(root / "state" / "db" / "faasd.db") as db:
-        db.execute("DROP TABLE tokens")
-        db.execute("PRAGMA user_version = 1")
-    with Faasd(root=root) as daemon:
-        assert daemon.invoke("hello", b"{}").status == 200
-        token = create_token(daemon, "read")
-        assert ask(daemon, "loopback", "GET", "/v1/functions", headers=bearer(token)).status == 200
 
 
 def test_a_key_of_the_wrong_size_stops_the_start(root):

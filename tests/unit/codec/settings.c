@@ -97,7 +97,8 @@ static void every_key_is_read_and_printed_in_its_canonical_form(void **state)
               "\"imports\":\"json,xml.etree\",\"venv\":\".venv\",\"min_warm\":1,\"max_concurrency\":9,\"reserved\":2,"
               "\"keep_warm\":\"1m30s\",\"queue\":0,\"network\":\"host\",\"mount\":[\"/data:/mnt/d:rw\",\"/x:/"
               "y\"],\"device\":[\"/dev/"
-              "ttyS0\"],\"secret\":[\"db\",\"tls=server.key\"],\"auth\":\"token\",\"cors\":\"https://a.example\",\"$schema\":\"x\"}");
+              "ttyS0\"],\"secret\":[\"db\",\"tls=server.key\"],\"auth\":\"token\",\"cors\":\"https://"
+              "a.example\",\"$schema\":\"x\"}");
     expect_given(
         &s,
         "{\"runtime\":\"python3.11\",\"handler\":\"app."
@@ -108,7 +109,8 @@ static void every_key_is_read_and_printed_in_its_canonical_form(void **state)
         "\"imports\":\"json,xml.etree\",\"venv\":\".venv\",\"min_warm\":1,\"max_concurrency\":9,\"reserved\":2,"
         "\"keep_warm\":\"1m30s\",\"queue\":0,\"network\":\"host\",\"mount\":[\"/data:/mnt/d:rw\",\"/x:/"
         "y\"],\"device\":[\"/dev/"
-        "ttyS0\"],\"secret\":[\"db\",\"tls=server.key\"],\"auth\":\"token\",\"cors\":\"https://a.example\",\"description\":\"a line\"}");
+        "ttyS0\"],\"secret\":[\"db\",\"tls=server.key\"],\"auth\":\"token\",\"cors\":\"https://"
+        "a.example\",\"description\":\"a line\"}");
     assert_int_equal(s.cpus_milli, 500);
     assert_int_equal(s.keep_warm_ms, 90000);
     assert_true(s.mounts[0].writable && !s.mounts[1].writable);
@@ -269,7 +271,7 @@ static void an_unknown_key_is_refused_with_the_nearest_one(void **state)
 static void what_a_later_release_brings_is_refused_by_name(void **state)
 {
     (void)state;
-    refuse("{\"cors\": []}", "'cors' is not built yet");
+    refuse("{\"rootfs\": []}", "'rootfs' is not built yet");
     refuse("{\"payload\": \"http\"}", "'http' is not built yet");
     refuse("{\"network\": \"egress\"}", "'egress' is not built yet");
     refuse("{\"network\": \"bridge\"}", "'bridge' is not one of: none, host");

@@ -43,7 +43,6 @@ static void ran(const char *handler, struct str name)
 HANDLER(api_config)
 HANDLER(api_health)
 HANDLER(api_system)
-HANDLER(api_config)
 HANDLER(api_functions_list)
 HANDLER(api_functions_describe)
 HANDLER(api_logs)
@@ -370,6 +369,9 @@ static void a_route_asks_for_its_scope(void **state)
         {"PUT", "/v1/functions/hello", "deploy_put", "deploy admin"},
         {"PATCH", "/v1/functions/hello", "deploy_patch", "deploy admin"},
         {"DELETE", "/v1/functions/hello", "deploy_delete", "deploy admin"},
+        {"GET", "/v1/secrets", "api_secrets_list", "read deploy admin"},
+        {"PUT", "/v1/secrets/db", "api_secrets_put", "deploy admin"},
+        {"DELETE", "/v1/secrets/db", "api_secrets_delete", "deploy admin"},
         {"POST", "/v1/functions/hello/shell", "api_shell", "admin"},
         {"GET", "/v1/tokens", "api_tokens_list", "admin"},
         {"POST", "/v1/tokens", "api_tokens_create", "admin"},
