@@ -94,14 +94,17 @@ struct sending {
     uint64_t sent;
 };
 
-static int add_head(struct client *c, struct sending *s)
+static int add_head(struct client *c, struct sending *s, struct err *e)
 {
     const struct client_request *r = s->request;
     buf_init(&s->out, 0);
+    e->code = 0;
     if (buf_addf(&s->out, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: faasd\r\n", r->method, r->target,
                  c->address.is_unix ? "localhost" : c->address.host) < 0 ||
         buf_add_str(&s->out, r->fields) < 0)
         return -ENOMEM;
+    if (c->address.by_url && client_print_token(&s->out, e) < 0)
+        return -e->code;
     s->complete = true;
     if (!r->has_body)
         return buf_add_text(&s->out, "\r\n");
@@ -214,8 +217,13 @@ int client_send(struct client *c, const struct client_request *r, const struct h
                 struct err *e)
 {
     struct sending s = {.request = r};
-    int status = add_head(c, &s);
-    status = status < 0 ? err_set(e, -status, "make the request") : send_all(c, &s, e);
+    int status = add_head(c, &s, e);
+    if (status == 0)
+        status = send_all(c, &s, e);
+    else if (!e->code)
+        err_set(e, -status, "make the request");
+    if (s.out.cap)
+        explicit_bzero(s.out.data, s.out.cap); /* a token may stand in it */
     buf_fini(&s.out);
     if (status == 0)
         status = read_head(c, strcmp(r->method, "HEAD") == 0, e);

@@ -11,7 +11,8 @@
 #include "cmd/options.h"
 #include "codec/http1.h"
 
-/* Where the daemon is looked for (CONTRACT 2): --url, FAASD_URL, --root, FAASD_ROOT, the user's socket, the system's. */
+/* Where the daemon is looked for (CONTRACT 2): --url, FAASD_URL, --root, FAASD_ROOT, the user's socket, the system's. What a URL names gets the token of client_token.c, a socket
+ * that was found gets none: its file's mode has asked already. */
 struct client_target {
     const char *url;
     const char *root;
@@ -48,6 +49,9 @@ struct client_request {
 /* Sends it and reads the reply's head, which points into the client's memory. An early reply ends the sending. */
 int client_send(struct client *c, const struct client_request *r, const struct http1_response **ret_reply,
                 struct err *e);
+
+/* FAASD_TOKEN, or what the file FAASD_TOKEN_FILE holds, as a header line ended by CRLF; nothing where neither is set. -EINVAL with a sentence: what is there is no token. */
+int client_print_token(struct buf *out, struct err *e);
 
 /* The next run of the body, borrowed until the next call; empty at its end. A body that breaks off is an error. */
 int client_read(struct client *c, struct str *ret_piece, struct err *e);

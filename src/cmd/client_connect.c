@@ -97,6 +97,7 @@ int client_find(const struct client_target *t, struct client_address *ret_addres
         *ret_exit = CMD_USAGE;
         return r;
     }
+    a.by_url = url && *url;
     client_address_print(&a);
     *ret_address = a;
     return 0;

@@ -8,6 +8,7 @@
 struct client_address {
     bool is_unix;
     bool guessed;   /* found by the default places: the message says how to name another */
+    bool by_url;    /* --url or FAASD_URL named it: it gets the token */
     char path[256]; /* of the socket */
     char host[256]; /* "127.0.0.1:8080", for the Host field */
     char node[256]; /* host's name or address, without brackets */

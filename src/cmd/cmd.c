@@ -35,6 +35,7 @@ static const struct command COMMANDS[] = {
     {"backup", cmd_backup},
     {"restore", cmd_restore},
     {"secret", cmd_secret},
+    {"token", cmd_token},
     {"version", cmd_version},
     {"help", cmd_help},
     {"--version", cmd_version},

@@ -20,7 +20,8 @@ struct help {
 
 static const struct help HELPS[] = {
     {"serve", "run the daemon",
-     "serve [--config FILE] [--listen ADDR]... [--root DIR] [--allow-degraded] [--check-config]",
+     "serve [--config FILE] [--listen ADDR]... [--root DIR] [--allow-degraded]\n"
+     "                   [--insecure-control] [--check-config]",
      "Needs root. Runs in the foreground, prints one line that begins with \"ready\"\n"
      "on stderr when it accepts requests, and drains on SIGTERM. SIGHUP reads the\n"
      "configuration again.\n"
@@ -31,6 +32,9 @@ static const struct help HELPS[] = {
      "  --root DIR        keep run/, state/ and config.json under DIR; also FAASD_ROOT\n"
      "  --allow-degraded  serve although this host lacks parts of the sandbox (see\n"
      "                    `faasd check`)\n"
+     "  --insecure-control\n"
+     "                    take tokens over plain connections from other hosts too;\n"
+     "                    whoever is on the way can read and use them\n"
      "  --check-config    read the configuration, say what is wrong, exit\n",
      false, false},
     {"deploy", "make a function from a file, a directory or an archive", "deploy NAME PATH [options]",
@@ -237,6 +241,22 @@ static const struct help HELPS[] = {
      "  --force           remove it although functions name it: they can't start any\n"
      "                    more\n"
      "  --json            the daemon's reply as JSON\n",
+     false, true},
+    {"token", "who may reach the daemon from elsewhere: create, ls, rm",
+     "token create --scope SCOPE... [options]\n       faasd token ls [--json]\n       faasd token rm ID...",
+     "A token opens what control.sock does not: the control API over TCP, and functions\n"
+     "whose auth asks for one. It is shown once. FAASD_TOKEN, or the file\n"
+     "FAASD_TOKEN_FILE, is what this program shows to the daemon that --url names;\n"
+     "the two keys are for AWS's own signatures (Signature Version 4).\n"
+     "\n"
+     "  --scope SCOPE     admin (everything), deploy (make and change functions),\n"
+     "                    read (functions, logs, counters), invoke (every function),\n"
+     "                    invoke:NAME (one function); repeatable\n"
+     "  --name TEXT       what it is for\n"
+     "  --expires TIME    30d, 12h: not good any more after this time\n"
+     "  --export          print lines for the shell: eval \"$(faasd token create\n"
+     "                    --scope deploy --export)\"\n"
+     "  --json            print the daemon's reply as JSON\n",
      false, true},
     {"version", "the version of this program", "version [--json]", "  --json            the same as one JSON object\n",
      false, false},

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { REPLY_MAX = 64 << 20 };
@@ -39,6 +40,22 @@ static bool names_type(const char *message, const char *type)
     return at && strncmp(at + strlen(type), ": ", 2) == 0;
 }
 
+/* What to do depends on what was shown, which the daemon can't know: a token that was never sent, or one that is not good enough. */
+static void say_how_to_be_let_in(void)
+{
+    const char *token = getenv("FAASD_TOKEN");
+    const char *file = getenv("FAASD_TOKEN_FILE");
+    bool has_token = (token && *token) || (file && *file);
+    if (!has_token)
+        fputs("  set FAASD_TOKEN or FAASD_TOKEN_FILE to a token; on the daemon's host `faasd token create` makes one\n",
+              stderr);
+    else
+        fputs(
+            "  the token in FAASD_TOKEN or FAASD_TOKEN_FILE is not taken; `faasd token ls` on the daemon's host lists "
+            "those that are\n",
+            stderr);
+}
+
 int client_report(const char *command, const struct http1_response *reply, struct str body)
 {
     struct json_doc *doc = NULL;
@@ -63,6 +80,8 @@ int client_report(const char *command, const struct http1_response *reply, struc
     }
     say_trace(json_get(error, "trace"));
     fputc('\n', stderr);
+    if (reply->status == 401)
+        say_how_to_be_let_in();
     json_free(doc);
     return client_exit_status(reply->status);
 }

@@ -50,6 +50,7 @@ int cmd_serve(int argc, char **argv)
         {.name = "root", .kind = OPTION_TEXT, .target = &root},
         {.name = "listen", .kind = OPTION_CALL, .target = &o, .on_value = add_listen},
         {.name = "allow-degraded", .kind = OPTION_BOOL, .target = &o.allow_degraded},
+        {.name = "insecure-control", .kind = OPTION_BOOL, .target = &o.insecure_control},
         {.name = "check-config", .kind = OPTION_BOOL, .target = &o.check_config},
         {0},
     };

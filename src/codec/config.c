@@ -25,6 +25,14 @@ static const struct scalar_choice ERRORS[] = {
     {0},
 };
 
+static const struct scalar_choice DEFAULT_AUTHS[] = {
+    {"auto", SETTINGS_AUTH_DEFAULT},
+    {"anonymous", SETTINGS_AUTH_ANONYMOUS},
+    {"token", SETTINGS_AUTH_TOKEN},
+    {"admin", SETTINGS_AUTH_ADMIN},
+    {0},
+};
+
 static int check_group(const char *text, struct err *e)
 {
     for (const char *p = text; *p; p++)
@@ -71,6 +79,18 @@ const struct config_row config_rows[] = {
     {{.name = "errors", .kind = SCALAR_ENUM, .offset = offsetof(struct config, errors), .choices = ERRORS},
      CONFIG_SCALAR,
      LATER},
+
+    {{.name = "default_auth",
+      .kind = SCALAR_ENUM,
+      .offset = offsetof(struct config, default_auth),
+      .choices = DEFAULT_AUTHS},
+     CONFIG_SCALAR,
+     LATER},
+    BOOL_ROW("insecure_control", insecure_control),
+    COUNT_ROW("tokens", tokens_max, 1, 10000),
+    COUNT_ROW("failed_credentials", failed_credentials_max, 1, 1000000),
+    LIST_ROW("hosts", CONFIG_HOSTS, LATER),
+    LIST_ROW("trusted_proxies", CONFIG_PROXIES, LATER),
 
     SIZE_ROW("defaults.memory", defaults.memory_bytes, 4 * MIB, TIB),
     SIZE_ROW("defaults.tmp", defaults.tmp_bytes, 64 * KIB, TIB),
@@ -199,6 +219,9 @@ void config_init(struct config *c)
     c->reply_bytes_max = 6 * MIB;
     c->body_memory_bytes = 256 * MIB;
     c->errors = CONFIG_ERRORS_AUTO;
+    c->default_auth = SETTINGS_AUTH_DEFAULT;
+    c->tokens_max = 1000;
+    c->failed_credentials_max = 20;
     init_functions(c);
     c->archive_bytes_max = 256 * MIB;
     c->code_bytes_max = 512 * MIB;
@@ -231,14 +254,8 @@ static int check_list(const struct config *c, enum config_shape shape, struct er
         text.len = 0;
         if (config_list_entry(c, shape, i, &text) < 0 || buf_add(&text, "", 1) < 0)
             r = err_say(e, EINVAL, "an entry has no end");
-        else if (shape == CONFIG_LISTEN)
-            r = config_add_listen(&scratch, text.data, e);
-        else if (shape == CONFIG_ETC)
-            r = config_add_etc(&scratch, text.data, e);
-        else if (shape == CONFIG_GRANT_MOUNTS)
-            r = config_add_grant_mount(&scratch, text.data, e);
         else
-            r = config_add_grant_device(&scratch, text.data, e);
+            r = config_add_entry(&scratch, shape, text.data, e);
     }
     buf_fini(&text);
     return r;
@@ -247,7 +264,8 @@ static int check_list(const struct config *c, enum config_shape shape, struct er
 static int check_together(const struct config *c, struct err *e)
 {
     if (c->listen_count > CONFIG_LISTEN_MAX || c->etc_count > CONFIG_ETC_MAX ||
-        c->grant_mount_count > CONFIG_GRANTS_MAX || c->grant_device_count > CONFIG_GRANTS_MAX)
+        c->grant_mount_count > CONFIG_GRANTS_MAX || c->grant_device_count > CONFIG_GRANTS_MAX ||
+        c->host_count > CONFIG_HOSTS_MAX || c->proxy_count > CONFIG_PROXIES_MAX)
         return err_say(e, EINVAL, "a list is too long");
     if (c->uid_base > UINT32_MAX - 1 - c->uid_count)
         return err_say(e, EINVAL, "uid_base + uid_count is beyond the last id");

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "codec/address.h"
 #include "codec/settings.h"
 
 enum {
@@ -16,6 +17,9 @@ enum {
     CONFIG_GRANTS_MAX = 32,
     CONFIG_ETC_MAX = 64,
     CONFIG_RUNTIMES_MAX = 32,
+    CONFIG_PROXIES_MAX = 16,
+    CONFIG_HOSTS_MAX = 16,
+    CONFIG_HOST_MAX = 254,       /* a DNS name and a NUL */
     CONFIG_ROWS_MAX = 128,       /* keys */
     CONFIG_FILES_NAMED_MAX = 16, /* of conf.d: what comes from one beyond is said to come from the last */
     CONFIG_MAGIC = 0x66616133,   /* "faa3": raise the digit when the struct changes meaning */
@@ -86,6 +90,16 @@ struct config {
     uint64_t log_function_bytes; /* 10 MiB a function */
     uint64_t log_total_bytes;    /* 1 GiB in all */
     uint32_t log_line_bytes;     /* 16 KiB a line, the rest is cut and said */
+
+    /* who may do what */
+    enum settings_auth default_auth; /* of functions that name none; DEFAULT ("auto"): by where a request comes from */
+    uint32_t tokens_max;             /* 1000 */
+    uint32_t failed_credentials_max; /* wrong ones from one address in a minute: 20, then 429 */
+    uint32_t host_count;
+    char hosts[CONFIG_HOSTS_MAX][CONFIG_HOST_MAX]; /* further names of this machine: what a Host field may say */
+    uint32_t proxy_count;
+    struct address_range proxies[CONFIG_PROXIES_MAX]; /* trusted_proxies: their X-Forwarded-* fields are believed */
+    bool insecure_control;                            /* tokens are taken over plain connections from other hosts */
 
     bool
         transient; /* no key, but how this daemon was started: what it unpacks is not forced to the disk, where each file costs milliseconds */

@@ -14,7 +14,9 @@ enum config_shape {
     CONFIG_ETC,
     CONFIG_GRANT_MOUNTS,
     CONFIG_GRANT_DEVICES,
-    CONFIG_RUNTIMES
+    CONFIG_RUNTIMES,
+    CONFIG_HOSTS,
+    CONFIG_PROXIES
 };
 
 struct config_row {
@@ -29,6 +31,10 @@ extern const unsigned config_row_count;
 int config_add_etc(struct config *c, const char *text, struct err *e);
 int config_add_grant_mount(struct config *c, const char *text, struct err *e);
 int config_add_grant_device(struct config *c, const char *text, struct err *e);
+int config_add_host(struct config *c, const char *text, struct err *e);
+int config_add_proxy(struct config *c, const char *text, struct err *e);
+/* One entry of any list of texts. */
+int config_add_entry(struct config *c, enum config_shape shape, const char *text, struct err *e);
 
 /* The variable that sets a row: "FAASD_DEFAULTS_MEMORY". */
 enum { CONFIG_VARIABLE_MAX = 96 };

@@ -159,6 +159,10 @@ uint32_t config_list_count(const struct config *c, enum config_shape shape)
         return c->grant_device_count;
     case CONFIG_RUNTIMES:
         return c->runtime_count;
+    case CONFIG_HOSTS:
+        return c->host_count;
+    case CONFIG_PROXIES:
+        return c->proxy_count;
     default:
         return 0;
     }
@@ -171,6 +175,7 @@ static int add_bounded(struct buf *out, const char *text, size_t cap)
 
 int config_list_entry(const struct config *c, enum config_shape shape, uint32_t i, struct buf *out)
 {
+    char range[ADDRESS_RANGE_TEXT_MAX];
     unsigned char writable;
     int r;
     switch (shape) {
@@ -190,7 +195,34 @@ int config_list_entry(const struct config *c, enum config_shape shape, uint32_t 
         if (r == 0)
             r = buf_add_text(out, "=");
         return r < 0 ? r : add_bounded(out, c->runtimes[i].path, sizeof(c->runtimes[i].path));
+    case CONFIG_HOSTS:
+        return add_bounded(out, c->hosts[i], sizeof(c->hosts[i]));
+    case CONFIG_PROXIES:
+        if (!address_range_is_valid(&c->proxies[i]))
+            return -EINVAL;
+        address_print_range(&c->proxies[i], range);
+        return buf_add_text(out, range);
     default:
         return -EINVAL;
+    }
+}
+
+int config_add_entry(struct config *c, enum config_shape shape, const char *text, struct err *e)
+{
+    switch (shape) {
+    case CONFIG_LISTEN:
+        return config_add_listen(c, text, e);
+    case CONFIG_ETC:
+        return config_add_etc(c, text, e);
+    case CONFIG_GRANT_MOUNTS:
+        return config_add_grant_mount(c, text, e);
+    case CONFIG_GRANT_DEVICES:
+        return config_add_grant_device(c, text, e);
+    case CONFIG_HOSTS:
+        return config_add_host(c, text, e);
+    case CONFIG_PROXIES:
+        return config_add_proxy(c, text, e);
+    default:
+        return err_say(e, EINVAL, "this is no list of texts");
     }
 }

@@ -70,6 +70,14 @@ static void clear_list(struct config *c, enum config_shape shape)
         memset(c->grant_devices, 0, sizeof(c->grant_devices));
         c->grant_device_count = 0;
         break;
+    case CONFIG_HOSTS:
+        memset(c->hosts, 0, sizeof(c->hosts));
+        c->host_count = 0;
+        break;
+    case CONFIG_PROXIES:
+        memset(c->proxies, 0, sizeof(c->proxies));
+        c->proxy_count = 0;
+        break;
     case CONFIG_RUNTIMES: /* an object: its entries replace each other by name */
     case CONFIG_SCALAR:
         break;
@@ -87,14 +95,8 @@ static int read_list(struct config *c, enum config_shape shape, const struct jso
         int r = 0;
         if (!text)
             r = err_say(e, EINVAL, "an array of strings was expected, with %s in it", json_type_name(at));
-        else if (shape == CONFIG_LISTEN)
-            r = config_add_listen(c, text, e);
-        else if (shape == CONFIG_ETC)
-            r = config_add_etc(c, text, e);
-        else if (shape == CONFIG_GRANT_MOUNTS)
-            r = config_add_grant_mount(c, text, e);
         else
-            r = config_add_grant_device(c, text, e);
+            r = config_add_entry(c, shape, text, e);
         if (r < 0)
             return r;
     }

@@ -49,7 +49,7 @@ static const struct scalar_choice AUTHS[] = {
 };
 
 /* Keys of CONTRACT 1 that a later release brings. */
-static const char *const NOT_BUILT[] = {"seccomp", "rootfs", "cors", "env_file", "instance_concurrency"};
+static const char *const NOT_BUILT[] = {"seccomp", "rootfs", "env_file", "instance_concurrency"};
 
 /* "json,boto3,xml.etree": what `import` takes, in this order. */
 static int check_imports(const char *text, struct err *e)
@@ -172,6 +172,8 @@ const struct settings_row settings_rows[SETTINGS_KEY_COUNT] = {
     [SETTINGS_KEY_SECRET] =
         SHAPE_ROW(secret, SETTINGS_SECRETS, "NAME[=FILE]: a secret, as /run/secrets/FILE; repeatable"),
     [SETTINGS_KEY_AUTH] = ENUM_ROW(auth, AUTHS, "who may invoke: default, anonymous, token or admin"),
+    [SETTINGS_KEY_CORS] =
+        TEXT_ROW(cors, settings_check_cors, "web pages that may call it: https://app.example.org,... or *"),
     [SETTINGS_KEY_DESCRIPTION] = TEXT_ROW(description, NULL, "a line for people"),
 };
 

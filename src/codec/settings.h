@@ -24,6 +24,7 @@ enum {
     SETTINGS_RUNTIME_MAX = 32, /* "python3.11" and a NUL */
     SETTINGS_IMPORTS_MAX = 1024,
     SETTINGS_SECRETS_MAX = 16,
+    SETTINGS_CORS_MAX = 1024,
 };
 
 enum settings_runtime {
@@ -73,6 +74,7 @@ enum settings_key {
     SETTINGS_KEY_DEVICE,
     SETTINGS_KEY_SECRET,
     SETTINGS_KEY_AUTH,
+    SETTINGS_KEY_CORS,
     SETTINGS_KEY_DESCRIPTION,
     SETTINGS_KEY_COUNT
 };
@@ -97,7 +99,9 @@ struct settings {
     char venv[SETTINGS_PATH_MAX]; /* python: a virtual environment under /var/task, relative; "" = none */
     char imports
         [SETTINGS_IMPORTS_MAX]; /* python: "json,boto3": loaded before the user's module; "" = what the function was seen to import */
-    char handler[SETTINGS_PATH_MAX];      /* path under /var/task, relative; "" until the deploy has chosen it */
+    char cors[SETTINGS_CORS_MAX];    /* "https://a.example,http://localhost:3000", or "*"; "" = no web pages but the
+                                             function's own doing */
+    char handler[SETTINGS_PATH_MAX]; /* path under /var/task, relative; "" until the deploy has chosen it */
     char content_type[SETTINGS_TEXT_MAX]; /* of stdio replies */
     char description[SETTINGS_TEXT_MAX];
     char cpuset[64]; /* "0-1,3"; "" = all */
@@ -143,6 +147,9 @@ bool settings_secret_next(const struct settings *s, size_t *at, struct settings_
 
 /* The family of a runtime's name: exec, native, python[3[.N]], node, nodeN, nodejs, nodejsN.x, provided[.al2|.al2023]. False: it is none. */
 bool settings_runtime_parse(struct str name, enum settings_runtime *ret_runtime);
+
+/* Does `cors` name this Origin? */
+bool settings_cors_allows(const struct settings *s, struct str origin);
 
 const char *settings_runtime_family(enum settings_runtime r); /* "python" */
 const char *settings_runtime_name(const struct settings *s);  /* as given, or the family's: never "" */

@@ -49,6 +49,9 @@ int settings_set_runtime(struct settings *s, struct str name, struct err *e);
 /* A path within the function's directory. */
 int settings_check_path(const char *text, struct err *e);
 
+/* Origins (RFC 6454) with a comma between, or "*". */
+int settings_check_cors(const char *text, struct err *e);
+
 /* The handler's syntax is its runtime's. */
 int settings_check_handler(const struct settings *s, struct err *e);
 

@@ -18,6 +18,9 @@ void api_aliases(struct exchange *x, struct str name);
 void api_alias_get(struct exchange *x, struct str name);
 void api_alias_put(struct exchange *x, struct str name);
 void api_alias_delete(struct exchange *x, struct str name);
+void api_tokens_create(struct exchange *x, struct str name);
+void api_tokens_list(struct exchange *x, struct str name);
+void api_tokens_delete(struct exchange *x, struct str id);
 void api_shell(struct exchange *x, struct str name); /* gateway/shell.c */
 void api_secrets_list(struct exchange *x, struct str name);
 void api_secrets_put(struct exchange *x, struct str name); /* `name` is a checked secret's name here */

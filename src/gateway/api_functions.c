@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/fmt.h"
 #include "codec/json.h"
+#include "gateway/access.h"
 #include "gateway/api_print.h"
 #include "gateway/pool.h"
 #include "gateway/runtime.h"
@@ -202,8 +203,11 @@ void api_functions_describe(struct exchange *x, struct str name)
     struct pool_counts counts;
     struct json_writer w;
     struct buf body;
-    struct str show_env;
+    struct str value;
     if (!f)
+        return;
+    bool show_env = http1_query_find(x->request->query, "show_env", &value) && str_is(value, "1");
+    if (show_env && !access_admit(x, ACCESS_DEPLOY)) /* whoever deploys could read them anyway */
         return;
     pool_count(f->pool, &counts);
     buf_init(&body, 0);
@@ -214,8 +218,7 @@ void api_functions_describe(struct exchange *x, struct str name)
     print_numbers(&w, &f->versions);
     api_print_aliases(&w, &f->versions);
     api_print_runtime(&w, x->gateway->config, f->current);
-    int r = print_settings(&w, &f->current->settings,
-                           http1_query_find(x->request->query, "show_env", &show_env) && str_is(show_env, "1"));
+    int r = print_settings(&w, &f->current->settings, show_env);
     api_print_counts(&w, &counts);
     api_print_counters(&w, &f->counters);
     json_put_array(&w, "instances");

@@ -6,6 +6,7 @@
 #include "gateway/conn.h"
 
 #include "base/units.h"
+#include "gateway/credential.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -114,6 +115,8 @@ static bool give_to_sink(struct conn *c, struct str run)
     size_t taken = s->x.sink->on_body(&s->x, run);
     if (c->state != CONN_BODY || c->broken)
         return false;
+    if (s->x.check)
+        credential_hash(&s->x, (struct str){run.p, taken < run.n ? taken : run.n});
     if (s->discard || taken >= run.n)
         return true;
     s->pending = str_skip(run, taken);
@@ -129,6 +132,8 @@ static bool take_run(struct conn *c, struct str run)
         return true;
     if (s->x.sink)
         return give_to_sink(c, run);
+    if (s->x.check)
+        credential_hash(&s->x, run);
     if (!s->in_place)
         return spill(c, run.p, run.n);
     char *to = c->in + s->body_at + s->body_len;
@@ -153,9 +158,20 @@ static void reuse_room(struct conn *c)
     s->raw_at = c->in_end = s->body_at;
 }
 
+/* False: the request's signature was wrong, and is refused. Of what a handler has done of it so far nothing stays. */
+static bool is_signed_well(struct conn *c)
+{
+    const char *why = credential_finish(&c->slot->x);
+    if (why)
+        conn_refuse(c, 401, "%s", why);
+    return !why;
+}
+
 static void complete(struct conn *c)
 {
     struct exchange_slot *s = c->slot;
+    if (s->x.check && !s->x.ended && !is_signed_well(c))
+        return;
     s->body_done = true;
     if (s->x.ended) {
         conn_finish_reply(c);
@@ -224,6 +240,8 @@ struct iovec conn_body_room(struct conn *c)
 void conn_body_arrived(struct conn *c, size_t n)
 {
     struct exchange_slot *s = c->slot;
+    if (s->x.check)
+        credential_hash(&s->x, (struct str){s->spilled.data + s->spilled.len, n});
     s->spilled.len += n;
     s->body_seen += n;
     if (s->body_seen == s->request.content_length) {

@@ -3,6 +3,8 @@
 #include "gateway/conn.h"
 
 #include "base/units.h"
+#include "gateway/credential.h"
+#include "gateway/forwarded.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -79,7 +81,8 @@ void conn_refuse(struct conn *c, int status, const char *format, ...)
     if (c->state == CONN_HEAD)
         conn_set_state(c, CONN_RUNNING);
     c->slot->close = true;
-    exchange_error(&c->slot->x, status, error_type(status), "%s", text);
+    exchange_error_full(&c->slot->x, status, error_type(status), str_from(text), (struct str){0},
+                        status == 401 ? CREDENTIAL_CHALLENGE : NULL);
 }
 
 static bool has_body(const struct http1_request *r)
@@ -134,6 +137,7 @@ static void accept_head(struct conn *c, struct exchange_slot *s, size_t head_len
     const struct http1_field *caller_id = http1_find_field(r->fields, r->field_count, "x-request-id");
     if (caller_id)
         s->x.caller_id = caller_id->value;
+    forwarded_apply(&s->x, s->peer);
     s->close = !r->keep_alive;
     s->head_only = str_is(r->method, "HEAD");
     s->continue_due = r->expect_continue && r->minor >= 1;

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/fdio.h"
+#include "gateway/credential.h"
 
 #include <assert.h>
 #include <string.h>
@@ -80,6 +81,8 @@ struct exchange_slot *conn_table_take_slot(struct conn_table *t)
 
 static void give_slot(struct conn_table *t, struct exchange_slot *s)
 {
+    if (s->x.token || s->x.check)
+        credential_release(&s->x);
     conn_table_give_buffer(t, s->input, s->input_cap);
     conn_table_refund(t, s->spilled.cap);
     buf_fini(&s->spilled);

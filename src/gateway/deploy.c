@@ -119,6 +119,7 @@ struct deploy *deploy_new(struct exchange *x, struct str name)
     d->exchange = x;
     d->pipe_fd = -1;
     d->dry_run = wants_dry_run(x);
+    access_print_caller(x, d->caller);
     buf_init(&d->settings_json, 0);
     buf_init(&d->changed, 0);
     buf_init(&d->warnings, 0);
@@ -240,11 +241,11 @@ void deploy_succeed(struct deploy *d, bool unchanged)
         json_put_bool(&w, "dry_run", true);
     json_put_object_end(&w);
     if (!unchanged && !d->dry_run && d->goes_back)
-        log_info("rolled back fn=%s from=%lu version=%lu req=%s", d->name, (unsigned long)d->before->number,
-                 (unsigned long)v->number, d->exchange->id);
+        log_info("rolled back fn=%s from=%lu version=%lu by=%s req=%s", d->name, (unsigned long)d->before->number,
+                 (unsigned long)v->number, d->caller, d->exchange->id);
     else if (!unchanged && !d->dry_run)
-        log_info("deployed fn=%s version=%lu revision=%.12s req=%s", d->name, (unsigned long)v->number, v->revision,
-                 d->exchange->id);
+        log_info("deployed fn=%s version=%lu revision=%.12s by=%s req=%s", d->name, (unsigned long)v->number,
+                 v->revision, d->caller, d->exchange->id);
     reply_json(d, created && !d->dry_run ? 201 : 200, &body, json_writer_end(&w));
     deploy_free(d);
 }
@@ -326,7 +327,7 @@ static void on_deleted(void *owner, const struct err *e)
     struct function *f = registry_find(g->registry, str_from(d->name));
     if (f)
         registry_remove(g->registry, f);
-    log_info("removed fn=%s req=%s", d->name, d->exchange->id);
+    log_info("removed fn=%s by=%s req=%s", d->name, d->caller, d->exchange->id);
     struct buf body;
     struct json_writer w;
     buf_init(&body, 0);

@@ -20,6 +20,7 @@
 #ifndef FAASD_GATEWAY_DEPLOY_JOB_H
 #define FAASD_GATEWAY_DEPLOY_JOB_H
 
+#include "gateway/access.h"
 #include "gateway/exchange.h"
 #include "gateway/exec_session.h"
 #include "gateway/link.h"
@@ -56,6 +57,7 @@ struct deploy {
     enum deploy_state state;
     char name[SETTINGS_NAME_MAX];
     bool dry_run;
+    char caller[ACCESS_CALLER_MAX]; /* who asked for it, for the log */
     ev_timer timer;
 
     /* RECEIVING, UNPACKING, CANCELLING */

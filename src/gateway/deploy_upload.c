@@ -222,6 +222,9 @@ static void on_unpacked(void *owner, const struct exec_result *r)
         fail_run(d, r);
     else if (!ok)
         fail_refused(d, json_root(doc));
+    else if (d->exchange
+                 ->check) /* it reads to the end, which comes after the signature was judged: this one was taken over */
+        deploy_fail(d, 500, "InternalError", "the unpacker answered before the upload was complete");
     else
         take_tree(d, json_root(doc));
     json_free(doc);

@@ -4,6 +4,7 @@
 
 #include "codec/json.h"
 #include "gateway/conn.h"
+#include "gateway/cors.h"
 #include "gateway/reply_head.h"
 
 #include <assert.h>
@@ -62,6 +63,7 @@ void exchange_reply(struct exchange *x, const struct reply *r)
 {
     if (x->conn) {
         char head[REPLY_HEAD_MAX];
+        static char cors[CORS_FIELDS_MAX];
         bool body = status_has_body(r->status);
         const struct reply_head h = {
             .status = r->status,
@@ -74,10 +76,11 @@ void exchange_reply(struct exchange *x, const struct reply *r)
         const struct iovec parts[] = {
             {.iov_base = head, .iov_len = reply_head_print(&h, head)},
             {.iov_base = (char *)r->fields.p, .iov_len = r->fields.n},
+            {.iov_base = cors, .iov_len = x->cors_origin.n ? cors_print(x, r->fields, cors) : 0},
             {.iov_base = "\r\n", .iov_len = 2},
             {.iov_base = (char *)r->body.p, .iov_len = r->body.n},
         };
-        conn_write(x->conn, parts, body && !slot_of(x)->head_only && r->body.n ? 4 : 3);
+        conn_write(x->conn, parts, body && !slot_of(x)->head_only && r->body.n ? 5 : 4);
     } else if (x->on_reply) {
         x->on_reply(x, r);
     }
@@ -89,10 +92,10 @@ void exchange_reply(struct exchange *x, const struct reply *r)
 static bool errors_are_brief(const struct exchange *x)
 {
     /* Whoever reaches the control socket deploys: a reason held back would only be asked for again. */
-    if (x->listener == GATEWAY_LISTENER_CONTROL)
+    if (x->listener == GATEWAY_LISTENER_CONTROL || x->explain)
         return false;
     if (x->gateway->config->errors == CONFIG_ERRORS_AUTO)
-        return x->listener == GATEWAY_LISTENER_REMOTE;
+        return x->is_remote;
     return x->gateway->config->errors == CONFIG_ERRORS_BRIEF;
 }
 

@@ -15,6 +15,8 @@
 
 struct exchange;
 struct reply;
+struct signature_check;
+struct token;
 
 /* For routes that take the body piece by piece (deploy). on_body returns how many bytes it took: fewer pauses reading until
  * exchange_body_resume(). on_end: the body is complete. on_gone: the client left or sent nonsense before that; the exchange still has
@@ -31,9 +33,17 @@ struct exchange {
     const struct http1_request *request; /* valid until the exchange ends */
     struct str body;                     /* complete; empty for routes with a sink */
     enum gateway_listener_kind listener;
-    char id[ID_UUID_MAX];                       /* X-Request-Id */
-    struct str caller_id;                       /* the X-Request-Id the caller sent; for the log */
-    const char *peer;                           /* numeric address of a TCP client, "127.0.0.1"; "" on Unix sockets */
+    char id[ID_UUID_MAX]; /* X-Request-Id */
+    struct str caller_id; /* the X-Request-Id the caller sent; for the log */
+    const char *peer;     /* numeric address of a TCP client, "127.0.0.1"; "" on Unix sockets;
+                                                   the client's own when a trusted proxy names it */
+    struct str host;      /* request->host, or what a trusted proxy says the client sent */
+    bool is_remote;       /* the client is not on this host */
+    bool is_plain;        /* and nobody says that TLS lies between */
+    bool explain; /* errors are full wherever the client is: it manages functions, or its credential is refused */
+    struct token *token; /* counted: who sends it (gateway/credential.h); NULL: nobody has asked, or on control.sock */
+    struct signature_check *check;              /* owned: the signature can't be judged before the body is there */
+    struct str cors_origin;                     /* web page that may read the reply (gateway/cors.h); empty: none */
     uint64_t started_ns;                        /* clock_mono_ns() at the head's first byte */
     const struct exchange_sink *sink;           /* NULL: the body is buffered */
     void *owner;                                /* the handler's, for its sink or stream */

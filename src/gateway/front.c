@@ -243,6 +243,7 @@ struct exchange *front_make_exchange(struct front *f, const struct front_request
     struct exchange *x = &s->x;
     x->gateway = f->gateway;
     x->request = &s->request;
+    x->host = s->request.host;
     x->body = r->body;
     x->listener = r->listener;
     x->started_ns = clock_mono_ns();

@@ -14,12 +14,14 @@ struct gateway {
     struct ev_loop *loop;
     struct config *config; /* replaced in place by a reload */
     const struct gateway_boot *boot;
-    struct link *link;         /* gateway/link.h: messages to the supervisor */
-    struct registry *registry; /* gateway/registry.h: functions and their versions */
-    struct store *store;       /* gateway/store.h: SQLite and log files, on their own thread */
-    struct secrets *secrets;   /* gateway/secrets.h: sealed, for functions that name them */
-    struct pools *pools;       /* gateway/pool.h: instances and queues */
-    struct front *front;       /* gateway/front.h: listeners and connections */
+    struct link *link;               /* gateway/link.h: messages to the supervisor */
+    struct registry *registry;       /* gateway/registry.h: functions and their versions */
+    struct store *store;             /* gateway/store.h: SQLite and log files, on their own thread */
+    struct secrets *secrets;         /* gateway/secrets.h: sealed, for functions that name them */
+    struct pools *pools;             /* gateway/pool.h: instances and queues */
+    struct tokens *tokens;           /* gateway/tokens.h: who has a credential */
+    struct credentials *credentials; /* gateway/credential.h: failed ones, and signatures that were used */
+    struct front *front;             /* gateway/front.h: listeners and connections */
     bool draining;
 };
 

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "gateway/confine.h"
+#include "gateway/credential.h"
 #include "gateway/deploy.h"
 #include "gateway/front.h"
 #include "gateway/invocation.h"
@@ -198,6 +199,13 @@ static int make_parts(struct gateway *g, struct err *e)
         r = store_load(g->store, take_revision, g, e);
     if (r == 0)
         r = store_versions_load(g->store, &versions, e);
+    if (r < 0)
+        return r;
+    g->tokens = tokens_new();
+    g->credentials = credentials_new();
+    if (!g->tokens || !g->credentials)
+        return err_set(e, ENOMEM, "make room for the tokens");
+    r = tokens_load(g->tokens, store_database(g->store), boot.signing_key, e);
     if (r < 0)
         return r;
     g->front = front_new(g, e);

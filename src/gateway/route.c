@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a request may reach. Functions are open to every listener (their own `auth` decides), the control API to control.sock alone: over TCP it
- * would need credentials, which do not exist yet. What a browser could be made to send is told apart first, so that its
- * user learns why (421, then the refusal).
+ * What a request may reach: the table says for each route what it asks of whom (gateway/access.h). Functions are open to every listener, their own `auth` decides. Below /v1/ the door comes
+ * first: whoever has no credential does not learn which paths there are.
  */
 #include "gateway/route.h"
 
+#include "gateway/access.h"
 #include "gateway/api.h"
+#include "gateway/cors.h"
+#include "gateway/credential.h"
 #include "gateway/deploy.h"
 #include "gateway/invocation.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 enum route_body { ROUTE_BODY_REQUEST, ROUTE_BODY_ARCHIVE };
 
@@ -23,6 +23,7 @@ struct route {
     const char *
         pattern; /* '*' is one path segment: the first a function's or secret's name, the next its handler's business */
     void (*run)(struct exchange *x, struct str name);
+    enum access_level access;
     enum route_body body;
     bool streams; /* `run` is called before the body */
 };
@@ -32,25 +33,28 @@ static void run_function(struct exchange *x, struct str name);
 static const struct route function_route = {.run = run_function};
 
 static const struct route table[] = {
-    {"GET", "/healthz", api_health, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/system", api_system, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/config", api_config, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/functions", api_functions_list, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/functions/*", api_functions_describe, ROUTE_BODY_REQUEST, false},
-    {"PUT", "/v1/functions/*", deploy_put, ROUTE_BODY_ARCHIVE, true},
-    {"PATCH", "/v1/functions/*", deploy_patch, ROUTE_BODY_REQUEST, false},
-    {"DELETE", "/v1/functions/*", deploy_delete, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/functions/*/logs", api_logs, ROUTE_BODY_REQUEST, false},
-    {"POST", "/v1/functions/*/shell", api_shell, ROUTE_BODY_REQUEST, false},
-    {"POST", "/v1/functions/*/rollback", deploy_rollback, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/functions/*/versions", api_versions, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/functions/*/aliases", api_aliases, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/functions/*/aliases/*", api_alias_get, ROUTE_BODY_REQUEST, false},
-    {"PUT", "/v1/functions/*/aliases/*", api_alias_put, ROUTE_BODY_REQUEST, false},
-    {"DELETE", "/v1/functions/*/aliases/*", api_alias_delete, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/secrets", api_secrets_list, ROUTE_BODY_REQUEST, false},
-    {"PUT", "/v1/secrets/*", api_secrets_put, ROUTE_BODY_REQUEST, false},
-    {"DELETE", "/v1/secrets/*", api_secrets_delete, ROUTE_BODY_REQUEST, false},
+    {"GET", "/healthz", api_health, ACCESS_OPEN, ROUTE_BODY_REQUEST, false},
+    {"GET", "/v1/system", api_system, ACCESS_READ, ROUTE_BODY_REQUEST, false},
+    {"GET", "/v1/config", api_config, ACCESS_READ, ROUTE_BODY_REQUEST, false},
+    {"GET", "/v1/functions", api_functions_list, ACCESS_READ, ROUTE_BODY_REQUEST, false},
+    {"GET", "/v1/functions/*", api_functions_describe, ACCESS_READ, ROUTE_BODY_REQUEST, false},
+    {"PUT", "/v1/functions/*", deploy_put, ACCESS_DEPLOY, ROUTE_BODY_ARCHIVE, true},
+    {"PATCH", "/v1/functions/*", deploy_patch, ACCESS_DEPLOY, ROUTE_BODY_REQUEST, false},
+    {"DELETE", "/v1/functions/*", deploy_delete, ACCESS_DEPLOY, ROUTE_BODY_REQUEST, false},
+    {"GET", "/v1/functions/*/logs", api_logs, ACCESS_READ, ROUTE_BODY_REQUEST, false},
+    {"POST", "/v1/functions/*/shell", api_shell, ACCESS_ADMIN, ROUTE_BODY_REQUEST, false},
+    {"POST", "/v1/functions/*/rollback", deploy_rollback, ACCESS_DEPLOY, ROUTE_BODY_REQUEST, false},
+    {"GET", "/v1/functions/*/versions", api_versions, ACCESS_READ, ROUTE_BODY_REQUEST, false},
+    {"GET", "/v1/functions/*/aliases", api_aliases, ACCESS_READ, ROUTE_BODY_REQUEST, false},
+    {"GET", "/v1/functions/*/aliases/*", api_alias_get, ACCESS_READ, ROUTE_BODY_REQUEST, false},
+    {"PUT", "/v1/functions/*/aliases/*", api_alias_put, ACCESS_DEPLOY, ROUTE_BODY_REQUEST, false},
+    {"DELETE", "/v1/functions/*/aliases/*", api_alias_delete, ACCESS_DEPLOY, ROUTE_BODY_REQUEST, false},
+    {"GET", "/v1/secrets", api_secrets_list, ACCESS_READ, ROUTE_BODY_REQUEST, false},
+    {"PUT", "/v1/secrets/*", api_secrets_put, ACCESS_DEPLOY, ROUTE_BODY_REQUEST, false},
+    {"DELETE", "/v1/secrets/*", api_secrets_delete, ACCESS_DEPLOY, ROUTE_BODY_REQUEST, false},
+    {"GET", "/v1/tokens", api_tokens_list, ACCESS_ADMIN, ROUTE_BODY_REQUEST, false},
+    {"POST", "/v1/tokens", api_tokens_create, ACCESS_ADMIN, ROUTE_BODY_REQUEST, false},
+    {"DELETE", "/v1/tokens/*", api_tokens_delete, ACCESS_ADMIN, ROUTE_BODY_REQUEST, false},
 };
 enum { TABLE_ROWS = sizeof(table) / sizeof(table[0]) };
 
@@ -82,58 +86,6 @@ static bool pattern_matches(const char *pattern, struct str path, struct str *re
 static bool method_matches(const struct route *r, struct str method)
 {
     return str_is(method, r->method) || (str_is(method, "HEAD") && strcmp(r->method, "GET") == 0);
-}
-
-/* --- what stands between a browser and the control API over TCP --- */
-
-static bool is_literal_address(struct str host)
-{
-    char text[INET6_ADDRSTRLEN];
-    unsigned char address[16];
-    if (host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']')
-        return str_copy((struct str){host.p + 1, host.n - 2}, text, sizeof(text)) &&
-               inet_pton(AF_INET6, text, address) == 1;
-    return str_copy(host, text, sizeof(text)) && inet_pton(AF_INET, text, address) == 1;
-}
-
-/* A name that only an attacker's DNS server points at this machine is not among these (DNS rebinding). */
-static bool host_is_ours(struct str host, const char *hostname)
-{
-    size_t n = host.n;
-    while (n > 0 && host.p[n - 1] >= '0' && host.p[n - 1] <= '9')
-        n--;
-    if (n > 0 && n < host.n && host.p[n - 1] == ':')
-        host.n = n - 1;
-    static const char *const loopback[] = {"localhost", "ip6-localhost", "localhost.localdomain"};
-    for (size_t i = 0; i < sizeof(loopback) / sizeof(loopback[0]); i++)
-        if (str_is_nocase(host, loopback[i]))
-            return true;
-    return is_literal_address(host) || (hostname[0] && str_is_nocase(host, hostname));
-}
-
-static bool comes_from_elsewhere(const struct http1_request *r)
-{
-    const struct http1_field *site = http1_find_field(r->fields, r->field_count, "sec-fetch-site");
-    return http1_find_field(r->fields, r->field_count, "origin") ||
-           (site && !str_is(site->value, "same-origin") && !str_is(site->value, "none"));
-}
-
-static bool admit_to_control(struct exchange *x)
-{
-    if (x->listener == GATEWAY_LISTENER_CONTROL)
-        return true;
-    if (x->listener == GATEWAY_LISTENER_INVOKE) {
-        exchange_error(x, 403, "Forbidden", "this socket only invokes functions; the control API is on control.sock");
-        return false;
-    }
-    if (!host_is_ours(x->request->host, x->gateway->boot->hostname))
-        exchange_error(x, 421, "MisdirectedRequest", "the Host '%.*s' is not a name of this machine",
-                       (int)x->request->host.n, x->request->host.p);
-    else if (comes_from_elsewhere(x->request))
-        exchange_error(x, 403, "Forbidden", "the control API takes no requests from web pages");
-    else
-        exchange_error(x, 403, "Forbidden", "the control API needs credentials over TCP; use control.sock");
-    return false;
 }
 
 /* --- functions --- */
@@ -211,32 +163,16 @@ static bool find_number(struct exchange *x, const struct function *f, const stru
     return false;
 }
 
-/* The settings that count are the current ones, whichever version is called: an old revision must not open again what was closed since. */
-static bool check_auth(struct exchange *x, const struct function *f)
-{
-    enum settings_auth auth = f->current->settings.auth;
-    if (x->listener == GATEWAY_LISTENER_CONTROL || auth == SETTINGS_AUTH_ANONYMOUS)
-        return true;
-    if (auth == SETTINGS_AUTH_DEFAULT && x->listener != GATEWAY_LISTENER_REMOTE)
-        return true;
-    char message[256];
-    if (auth == SETTINGS_AUTH_ADMIN)
-        snprintf(message, sizeof(message), "function '%s' has auth 'admin': only control.sock may invoke it", f->name);
-    else
-        snprintf(message, sizeof(message),
-                 "function '%s' needs a token here: set its auth to 'anonymous', or use control.sock", f->name);
-    exchange_error_full(x, 401, "Unauthorized", str_from(message), (struct str){0},
-                        "WWW-Authenticate: Bearer realm=\"faasd\"\r\n");
-    return false;
-}
-
 /* The function that may be invoked by this request, or NULL when it was answered. */
 static struct function *find_invocable(struct exchange *x, const struct target *t, uint64_t *ret_number)
 {
     if (!check_name(x, t->name))
         return NULL;
     struct function *f = api_find_function(x, t->name);
-    if (!f || !check_auth(x, f) || !find_number(x, f, t, ret_number))
+    /* The settings that count are the current ones, whichever version is called: an old revision must not open again what was closed since. Who may not
+     * invoke is not told which versions there are. */
+    if (!f || (f->current->settings.cors[0] && cors_apply(x, &f->current->settings)) || !access_admit_function(x, f) ||
+        !find_number(x, f, t, ret_number))
         return NULL;
     return f;
 }
@@ -248,8 +184,14 @@ static void run_function(struct exchange *x, struct str name)
     uint64_t number;
     struct function *f = find_invocable(x, &t, &number);
     (void)name;
-    if (f)
-        invocation_start_version(x, f, number, t.rest);
+    if (!f)
+        return;
+    if (x->check) { /* nobody hashed the body for a signature that nobody had asked for */
+        credential_demand(x, "the auth of function '%s' changed while the request came: send it again", f->name);
+        return;
+    }
+    credential_hide(x);
+    invocation_start_version(x, f, number, t.rest);
 }
 
 /* --- the table --- */
@@ -284,7 +226,7 @@ static const struct route *find_in_table(struct exchange *x)
         if (name.n && !known && !check_name(x, name))
             return NULL;
         if (method_matches(&table[i], q->method))
-            return &table[i];
+            return access_admit(x, table[i].access) ? &table[i] : NULL;
         known = true;
         size_t at = strlen(allowed);
         snprintf(allowed + at, sizeof(allowed) - at, ", %s%s", table[i].method,
@@ -310,7 +252,7 @@ const struct route *route_find(struct exchange *x)
         uint64_t ignored; /* found again when the body is complete */
         return find_invocable(x, &t, &ignored) ? &function_route : NULL;
     }
-    if (str_starts_with(path, control_prefix) && !admit_to_control(x))
+    if (str_starts_with(path, control_prefix) && !access_enter_control(x))
         return NULL;
     return find_in_table(x);
 }

@@ -3,18 +3,18 @@
 
 #include "base/fdio.h"
 #include "base/id.h"
+#include "codec/crypto.h"
 
 #include <assert.h>
 #include <dirent.h>
 #include <fcntl.h>
-#include <sodium.h>
 #include <string.h>
 #include <sys/stat.h>
 
 enum { CHUNK_BYTES = 64 * 1024, PAUSE_BYTES = 512 * 1024, PAUSE_ENTRIES = 256 };
 
 struct walk {
-    crypto_hash_sha256_state hash;
+    struct crypto_hash hash;
     const struct store_digest_options *options;
     char *chunk;    /* owned: CHUNK_BYTES */
     uint64_t bytes; /* contents so far */
@@ -24,7 +24,7 @@ struct walk {
 
 static void add(struct walk *w, const void *bytes, size_t n)
 {
-    crypto_hash_sha256_update(&w->hash, bytes, n);
+    crypto_hash_add(&w->hash, bytes, n);
 }
 
 static void add_number(struct walk *w, uint64_t value, size_t width)
@@ -198,11 +198,11 @@ static int add_directory(struct walk *w, int dirfd, unsigned depth, struct err *
     return r;
 }
 
-static void finish(crypto_hash_sha256_state *hash, char ret_digest[STORE_DIGEST_MAX])
+static void finish(struct crypto_hash *hash, char ret_digest[STORE_DIGEST_MAX])
 {
-    unsigned char raw[crypto_hash_sha256_BYTES];
+    unsigned char raw[CRYPTO_HASH_BYTES];
     static_assert(2 * sizeof(raw) + 1 == STORE_DIGEST_MAX, "the digest in hex and a NUL");
-    crypto_hash_sha256_final(hash, raw);
+    crypto_hash_end(hash, raw);
     id_hex(raw, sizeof(raw), ret_digest);
 }
 
@@ -216,7 +216,7 @@ int store_digest_compute(int dirfd, const char *path, const struct store_digest_
     struct walk w = {.options = o, .chunk = malloc(CHUNK_BYTES)};
     if (!w.chunk)
         return err_set(e, ENOMEM, "hash the code at '%s'", path);
-    crypto_hash_sha256_init(&w.hash);
+    crypto_hash_init(&w.hash);
     add(&w, magic, sizeof(magic));
     int r = add_directory(&w, fd, 0, e);
     free(w.chunk);
@@ -231,12 +231,12 @@ void store_digest_revision(const char *code, const char *handler, struct str set
                            char ret_digest[STORE_DIGEST_MAX])
 {
     static const char magic[] = "faasd-revision-1";
-    crypto_hash_sha256_state hash;
-    crypto_hash_sha256_init(&hash);
-    crypto_hash_sha256_update(&hash, (const unsigned char *)magic, sizeof(magic));
-    crypto_hash_sha256_update(&hash, (const unsigned char *)code, strlen(code) + 1);
-    crypto_hash_sha256_update(&hash, (const unsigned char *)handler, strlen(handler) + 1);
+    struct crypto_hash hash;
+    crypto_hash_init(&hash);
+    crypto_hash_add(&hash, magic, sizeof(magic));
+    crypto_hash_add(&hash, code, strlen(code) + 1);
+    crypto_hash_add(&hash, handler, strlen(handler) + 1);
     if (settings.n)
-        crypto_hash_sha256_update(&hash, (const unsigned char *)settings.p, settings.n);
+        crypto_hash_add(&hash, settings.p, settings.n);
     finish(&hash, ret_digest);
 }

@@ -38,6 +38,15 @@ static const char *const STEPS[] = {
     " weight INTEGER NOT NULL CHECK (weight BETWEEN 0 AND 1000000),"
     " PRIMARY KEY (function, name)"
     ") STRICT, WITHOUT ROWID;",
+    "CREATE TABLE tokens ("
+    " id TEXT NOT NULL PRIMARY KEY,"
+    " name TEXT NOT NULL,"
+    " scopes TEXT NOT NULL,"
+    " digest BLOB NOT NULL UNIQUE,"
+    " sealed BLOB NOT NULL,"
+    " created_ms INTEGER NOT NULL,"
+    " expires_ms INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;",
 };
 
 /* The cache is small because rows are read once, at start. */

@@ -84,6 +84,7 @@ static int read_all(const struct supervisor_options *o, struct config *c, struct
     if (o->no_tcp)
         c->listen_count = 0;
     c->transient = o->transient;
+    c->insecure_control = c->insecure_control || o->insecure_control;
     return r == 0 ? find_accounts(c, a, e) : r;
 }
 

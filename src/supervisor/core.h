@@ -20,6 +20,7 @@
 #include "supervisor/listen.h"
 #include "supervisor/request.h"
 #include "supervisor/secret_key.h"
+#include "supervisor/signing_key.h"
 #include "supervisor/state.h"
 #include "supervisor/trees.h"
 #include "supervisor/watchdog.h"
@@ -40,9 +41,10 @@ struct supervisor {
     struct feature_set features;
     struct state state;
     struct listeners listeners;
-    struct cgroup_tree *groups; /* owned */
-    struct sandbox_base *base;  /* owned */
-    struct secret_keys *keys;   /* owned, supervisor/secret_key.h */
+    struct cgroup_tree *groups;                   /* owned */
+    struct sandbox_base *base;                    /* owned */
+    struct secret_keys *keys;                     /* owned, supervisor/secret_key.h */
+    unsigned char signing_key[SIGNING_KEY_BYTES]; /* handed to each gateway */
     struct gateway_process gateway;
     struct channel channel;
     struct boxes boxes;

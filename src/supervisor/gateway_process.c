@@ -79,7 +79,11 @@ static int make_boot(const struct supervisor *s, struct err *e)
     if (gethostname(boot->hostname, sizeof(boot->hostname) - 1) < 0)
         boot->hostname[0] = '\0';
     boot->config = s->config;
-    return gateway_process_make_memfd("faasd-boot", boot, sizeof(*boot), e);
+    static_assert(sizeof(boot->signing_key) == sizeof(s->signing_key), "the key is copied whole");
+    memcpy(boot->signing_key, s->signing_key, sizeof(boot->signing_key));
+    int fd = gateway_process_make_memfd("faasd-boot", boot, sizeof(*boot), e);
+    explicit_bzero(boot->signing_key, sizeof(boot->signing_key));
+    return fd;
 }
 
 /* Everything the child needs, gathered before the fork. */

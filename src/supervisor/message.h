@@ -174,6 +174,7 @@ struct gateway_boot {
     char hostname[65];
     uint8_t secrets_key[SECRET_KEY_BYTES]; /* the public one, for who seals */
     uint32_t quiet;                        /* 1: no info lines in the log */
+    unsigned char signing_key[32];         /* opens and seals the tokens' signing keys (supervisor/signing_key.h) */
     struct config config;
 };
 

@@ -131,6 +131,8 @@ int supervisor_find_paths(const char *root, struct supervisor_paths *ret_paths, 
         if (r == 0)
             r = put_systemd(p.logs, "LOGS_DIRECTORY", "", e);
     }
+    if (r == 0) /* beneath a root too: it is no place of ours, but a secret to read */
+        r = put_systemd(p.credentials, "CREDENTIALS_DIRECTORY", "", e);
     if (r == 0)
         *ret_paths = p;
     return r;

@@ -7,7 +7,7 @@
  *   state/versions 0755 root           DIGEST/ belong to the code owner; only the supervisor adds and removes entries
  *   state/staging  0755 root           ID/ belong to the code owner while an unpacker fills them
  *   state/trash    0755 code owner     the deleter empties it from its sandbox
- *   state/keys     0700 root           what opens secrets (supervisor/secret_key.h)
+ *   state/keys     0700 root           what opens secrets (supervisor/secret_key.h) and signing keys (supervisor/signing_key.h)
  *   run/           0755 root           sockets, lock, base/ (the mount point of the base tree)
  */
 #ifndef FAASD_SUPERVISOR_STATE_H

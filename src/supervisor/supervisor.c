@@ -6,6 +6,7 @@
 
 #include "base/fdio.h"
 #include "base/fmt.h"
+#include "base/id.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/str.h"
@@ -309,6 +310,11 @@ static int open_all(struct supervisor *s, struct err *e)
         r = state_open(&s->state, &o->paths, &s->accounts, s->code_owner, e);
     if (r == 0)
         r = secret_key_open(&s->keys, s->state.state_fd, e);
+    /* No token outlives a transient daemon: its key does not have to reach the disk. */
+    if (r == 0 && o->transient)
+        id_random(s->signing_key, sizeof(s->signing_key));
+    else if (r == 0)
+        r = signing_key_load(s->state.state_fd, o->paths.credentials, s->signing_key, e);
     if (r == 0)
         r = open_groups(s, e);
     if (r == 0)
@@ -425,5 +431,6 @@ int supervisor_main(const struct supervisor_options *o)
         ev_run(s->loop, 0);
     }
     fini(s);
+    explicit_bzero(s->signing_key, sizeof(s->signing_key));
     return s->exit_status;
 }

@@ -7,10 +7,11 @@
 
 /* Where things are (CONTRACT 2). Absolute paths. */
 struct supervisor_paths {
-    char run[CONFIG_PATH_MAX];    /* sockets, lock, base tree */
-    char state[CONFIG_PATH_MAX];  /* db/, versions/, staging/, trash/, logs/, FORMAT */
-    char config[CONFIG_PATH_MAX]; /* config.json; conf.d/ beside it */
-    char logs[CONFIG_PATH_MAX];   /* "" = state/logs */
+    char run[CONFIG_PATH_MAX];         /* sockets, lock, base tree */
+    char state[CONFIG_PATH_MAX];       /* db/, versions/, staging/, trash/, logs/, FORMAT */
+    char config[CONFIG_PATH_MAX];      /* config.json; conf.d/ beside it */
+    char logs[CONFIG_PATH_MAX];        /* "" = state/logs */
+    char credentials[CONFIG_PATH_MAX]; /* what systemd gives to read (systemd.exec(5), Credentials); "" = nothing */
 };
 
 struct supervisor_options {
@@ -20,10 +21,11 @@ struct supervisor_options {
     const char *listen[CONFIG_LISTEN_MAX];
     bool no_tcp; /* faasd run: sockets only */
     bool allow_degraded;
-    bool check_config; /* read the configuration, print what is wrong, exit */
-    bool quiet;        /* faasd run: no "ready" line; errors only */
-    bool transient;    /* faasd run, faasd dev: nothing has to outlive a power cut */
-    int ready_fd;      /* one byte is written when requests are accepted; -1 = none */
+    bool insecure_control; /* over what the configuration says */
+    bool check_config;     /* read the configuration, print what is wrong, exit */
+    bool quiet;            /* faasd run: no "ready" line; errors only */
+    bool transient;        /* faasd run, faasd dev: nothing has to outlive a power cut */
+    int ready_fd;          /* one byte is written when requests are accepted; -1 = none */
 };
 
 /* Runs until told to stop. Returns the exit status: 0 after a drain. */

@@ -49,7 +49,7 @@ def test_help_names_every_command_and_each_has_a_text():
     overview = plain("help")
     assert overview.returncode == 0
     commands = re.findall(r"^  ([a-z]+) +\S", overview.out, re.M)
-    for command in ["serve", "deploy", "config", "invoke", "run", "init", "dev", "shell", "ls", "describe", "versions", "alias", "rollback", "rm", "logs", "check", "stats", "secret", "version", "help"]:
+    for command in ["serve", "deploy", "config", "invoke", "run", "init", "dev", "shell", "ls", "describe", "versions", "alias", "rollback", "rm", "logs", "check", "stats", "secret", "token", "backup", "restore", "version", "help"]:
         assert command in commands
         text = plain("help", command)
         assert text.returncode == 0 and f"usage: faasd {command}" in text.out

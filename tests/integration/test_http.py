@@ -292,10 +292,10 @@ ACCEPTED = [
     ("wrong method", get(target=b"/healthz", method=b"DELETE"), 405),
     ("a method of its own", get(method=b"PURGE"), 200),
     ("OPTIONS of everything", get(target=b"*", method=b"OPTIONS"), 204),
-    ("control over TCP", get(target=b"/v1/functions"), 403),
+    ("control over TCP", get(target=b"/v1/functions"), 401),
     ("control over TCP with a foreign name", get(target=b"/v1/functions", host=b"Host: evil.example"), 421),
     ("control over TCP from a page", get(b"Origin: http://evil.example", target=b"/v1/functions"), 403),
-    ("control over TCP by deploy", b"PUT /v1/functions/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nGET ", 403),
+    ("control over TCP by deploy", b"PUT /v1/functions/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nGET ", 401),
 ]
 
 

@@ -14,6 +14,7 @@ import tempfile
 
 import pytest
 
+from access import bearer, create_token, sign
 from harness import DEADLINE, REPO, Faasd, wait_until
 
 NGINX = REPO / "build/tools/nginx/usr/sbin/nginx"
@@ -86,12 +87,14 @@ class Proxy:
 
 @pytest.fixture(scope="module")
 def faasd():
-    with Faasd() as daemon:
+    with Faasd({"trusted_proxies": ["unix:"], "default_auth": "anonymous"}) as daemon:
         with tempfile.TemporaryDirectory() as directory:
             script = pathlib.Path(directory) / "echo"
             script.write_text("#!/usr/bin/python3\n" + ECHO)
             script.chmod(0o755)
             daemon.deploy("echo", script, "--contract", "cgi")
+            daemon.deploy("guarded", script, "--contract", "cgi", "--auth", "token")
+        daemon.token = create_token(daemon, "invoke:guarded")
         yield daemon
 
 
@@ -111,6 +114,25 @@ def test_the_function_sees_the_host_and_who_asked(proxy):
     assert seen["HTTP_HOST"] == "functions.example.org"
     assert seen["HTTP_X_FORWARDED_FOR"] == "127.0.0.1", "what the client claims is not passed on"
     assert seen["HTTP_X_FORWARDED_PROTO"] == "https"
+
+
+def test_signatures_pass_because_host_is_kept(proxy, faasd):
+    body = os.urandom(100_000)
+    url = "https://functions.example.org/function/guarded"
+    target, headers = sign(faasd.token, "POST", url, body)
+    assert proxy.request("POST", target, body, headers)[0] == 200
+    assert proxy.request("POST", target, body[:-1] + b"x", headers)[0] == 401
+    target, headers = sign(faasd.token, "POST", url.replace("functions.", "other."), body)
+    headers.pop("Host", None)
+    assert proxy.request("POST", target, body, headers)[0] == 401
+    target, _ = sign(faasd.token, "GET", url + "?a=1", query=True)
+    assert proxy.request("GET", target)[0] == 200
+
+
+def test_a_token_passes_because_the_proxy_says_that_it_came_over_tls(proxy, faasd):
+    status, body = proxy.request("GET", "/function/guarded", headers=bearer(faasd.token))
+    assert status == 200 and "HTTP_AUTHORIZATION" not in json.loads(body)["seen"]
+    assert proxy.request("GET", "/function/guarded")[0] == 401
 
 
 def test_a_body_of_six_mebibytes_arrives_whole(proxy):

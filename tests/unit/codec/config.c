@@ -58,16 +58,19 @@ static void every_key_prints_and_reads_back(void **state)
     struct config c, again;
     struct err e = {0};
     struct buf first, second;
-    static const char text[] = "{// "
-                               "comment\n\"listen\":[\"9000\",\"unix:/run/"
-                               "x.sock\"],\"invoke_group\":\"www-data\",\"invoke_mode\":\"0666\",\"errors\":\"brief\","
-                               "\"defaults\":{\"memory\":\"64M\",\"cpus\":0.5,\"tmp_exec\":true,\"max_concurrency\":3},"
-                               "\"logs\":{\"line_bytes\":1024},"
-                               "\"etc\":[\"fonts\",\"java-*\"],\"versions_kept\":2,\"drain\":\"1m\","
-                               "\"runtimes\":{\"python3.12\":\"/opt/py312/bin/python3\",\"node\":\"/usr/bin/node\"},"
-                               "\"idle_freeze\":\"0s\",\"prewarm\":false,\"template_forks\":7,\"template_age\":\"2h\","
-                               "\"grants\":{\"mounts\":[\"/data\",\"/srv/www:rw\"],\"devices\":[\"/dev/"
-                               "ttyS0\"],\"network_host\":true,\"timeout_zero\":true}}";
+    static const char text[] =
+        "{// "
+        "comment\n\"listen\":[\"9000\",\"unix:/run/"
+        "x.sock\"],\"invoke_group\":\"www-data\",\"invoke_mode\":\"0666\",\"errors\":\"brief\","
+        "\"defaults\":{\"memory\":\"64M\",\"cpus\":0.5,\"tmp_exec\":true,\"max_concurrency\":3},"
+        "\"logs\":{\"line_bytes\":1024},"
+        "\"etc\":[\"fonts\",\"java-*\"],\"versions_kept\":2,\"drain\":\"1m\","
+        "\"runtimes\":{\"python3.12\":\"/opt/py312/bin/python3\",\"node\":\"/usr/bin/node\"},"
+        "\"default_auth\":\"token\",\"insecure_control\":true,\"tokens\":5,"
+        "\"hosts\":[\"faas.example.org\"],\"trusted_proxies\":[\"10.0.0.0/8\",\"::1\",\"unix:\"],"
+        "\"idle_freeze\":\"0s\",\"prewarm\":false,\"template_forks\":7,\"template_age\":\"2h\","
+        "\"grants\":{\"mounts\":[\"/data\",\"/srv/www:rw\"],\"devices\":[\"/dev/"
+        "ttyS0\"],\"network_host\":true,\"timeout_zero\":true}}";
     if (read_text(&c, text, &e) < 0)
         fail_msg("%s", e.text);
     assert_int_equal(c.listen_count, 3);
@@ -79,6 +82,9 @@ static void every_key_prints_and_reads_back(void **state)
     assert_int_equal(c.etc_count, 2);
     assert_int_equal(c.drain_ms, 60000);
     assert_int_equal(c.runtime_count, 2);
+    assert_true(c.default_auth == SETTINGS_AUTH_TOKEN && c.insecure_control && c.tokens_max == 5);
+    assert_string_equal(c.hosts[0], "faas.example.org");
+    assert_true(c.proxy_count == 3 && c.proxies[0].bits == 8 && c.proxies[2].first.family == ADDRESS_UNIX);
     assert_string_equal(c.runtimes[0].prefix, "/opt/py312");
     assert_string_equal(c.runtimes[1].prefix, "");
     assert_true(c.idle_freeze_ms == 0 && !c.prewarm && c.template_forks_max == 7);
@@ -134,6 +140,15 @@ static void a_wrong_value_is_refused_with_its_key(void **state)
     refuse("{\"grants\": {\"mounts\": [\"/data/../x\"]}}", "absolute path");
     refuse("{\"grants\": {\"devices\": [\"/dev\"]}}", "not a device");
     refuse("{\"grants\": {\"network_host\": \"yes\"}}", "true or false");
+    refuse("{\"default_auth\": \"nobody\"}", "is not one of: auto, anonymous, token, admin");
+    refuse("{\"tokens\": 0}", "too small");
+    refuse("{\"failed_credentials\": 0}", "too small");
+    refuse("{\"hosts\": [\"faas.example.org:8080\"]}", "without its port");
+    refuse("{\"hosts\": [\"\"]}", "without its port");
+    refuse("{\"hosts\": [\"a..b\"]}", "without its port");
+    refuse("{\"trusted_proxies\": [\"10.0.0.1/8\"]}", "no bit behind the prefix");
+    refuse("{\"trusted_proxies\": [\"localhost\"]}", "is not a range");
+    refuse("{\"trusted_proxies\": \"10.0.0.1\"}", "an array of strings");
     refuse("{\"uid_base\": 0}", "too small");
     refuse("{\"uid_base\": 4294967000}", "beyond the last id");
     refuse("{\"uid_count\": 100}", "instances");

@@ -97,7 +97,8 @@ static void every_key_is_read_and_printed_in_its_canonical_form(void **state)
               "\"imports\":\"json,xml.etree\",\"venv\":\".venv\",\"min_warm\":1,\"max_concurrency\":9,\"reserved\":2,"
               "\"keep_warm\":\"1m30s\",\"queue\":0,\"network\":\"host\",\"mount\":[\"/data:/mnt/d:rw\",\"/x:/"
               "y\"],\"device\":[\"/dev/"
-              "ttyS0\"],\"secret\":[\"db\",\"tls=server.key\"],\"auth\":\"token\",\"$schema\":\"x\"}");
+              "ttyS0\"],\"secret\":[\"db\",\"tls=server.key\"],\"auth\":\"token\",\"cors\":\"https://"
+              "a.example\",\"$schema\":\"x\"}");
     expect_given(
         &s,
         "{\"runtime\":\"python3.11\",\"handler\":\"app."
@@ -108,7 +109,8 @@ static void every_key_is_read_and_printed_in_its_canonical_form(void **state)
         "\"imports\":\"json,xml.etree\",\"venv\":\".venv\",\"min_warm\":1,\"max_concurrency\":9,\"reserved\":2,"
         "\"keep_warm\":\"1m30s\",\"queue\":0,\"network\":\"host\",\"mount\":[\"/data:/mnt/d:rw\",\"/x:/"
         "y\"],\"device\":[\"/dev/"
-        "ttyS0\"],\"secret\":[\"db\",\"tls=server.key\"],\"auth\":\"token\",\"description\":\"a line\"}");
+        "ttyS0\"],\"secret\":[\"db\",\"tls=server.key\"],\"auth\":\"token\",\"cors\":\"https://"
+        "a.example\",\"description\":\"a line\"}");
     assert_int_equal(s.cpus_milli, 500);
     assert_int_equal(s.keep_warm_ms, 90000);
     assert_true(s.mounts[0].writable && !s.mounts[1].writable);
@@ -269,10 +271,58 @@ static void an_unknown_key_is_refused_with_the_nearest_one(void **state)
 static void what_a_later_release_brings_is_refused_by_name(void **state)
 {
     (void)state;
-    refuse("{\"cors\": []}", "'cors' is not built yet");
+    refuse("{\"rootfs\": []}", "'rootfs' is not built yet");
     refuse("{\"payload\": \"http\"}", "'http' is not built yet");
     refuse("{\"network\": \"egress\"}", "'egress' is not built yet");
     refuse("{\"network\": \"bridge\"}", "'bridge' is not one of: none, host");
+}
+
+static void cors_is_a_list_of_origins_as_browsers_send_them(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"",
+                                       "*",
+                                       "https://app.example.org",
+                                       "http://localhost:3000,https://a.example",
+                                       "http://[::1]:8080",
+                                       "http://192.0.2.7"};
+    static const char *const bad[] = {"app.example.org",     "https://",
+                                      "https://a.example/",  "https://A.example",
+                                      "ftp://a.example",     "https://a b",
+                                      "https://a.example,",  ",https://a.example",
+                                      "*,https://a.example", "https://a.example:0",
+                                      "https://a.example:x", "http://[::1",
+                                      "https://*.a.example", "null"};
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        struct settings s;
+        struct err e = {0};
+        settings_init(&s, &defaults);
+        if (settings_set_text(&s, "cors", str_from(good[i]), &e) < 0)
+            fail_msg("'%s': %s", good[i], e.text);
+        settings_fini(&s);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char text[128];
+        snprintf(text, sizeof(text), "{\"cors\": \"%s\"}", bad[i]);
+        refuse(text, "is not an origin");
+    }
+}
+
+static void an_origin_is_compared_whole(void **state)
+{
+    (void)state;
+    struct settings s = {.cors = "https://a.example,http://localhost:3000"};
+    assert_true(settings_cors_allows(&s, STR_LITERAL("https://a.example")));
+    assert_true(settings_cors_allows(&s, STR_LITERAL("http://localhost:3000")));
+    assert_false(settings_cors_allows(&s, STR_LITERAL("http://a.example")));
+    assert_false(settings_cors_allows(&s, STR_LITERAL("https://a.example.evil")));
+    assert_false(settings_cors_allows(&s, STR_LITERAL("https://a")));
+    assert_false(settings_cors_allows(&s, STR_LITERAL("")));
+    strcpy(s.cors, "*");
+    assert_true(settings_cors_allows(&s, STR_LITERAL("null")));
+    s.cors[0] = '\0';
+    assert_false(settings_cors_allows(&s, STR_LITERAL("https://a.example")));
+    assert_false(settings_cors_allows(&s, STR_LITERAL("")));
 }
 
 static void a_runtime_has_a_family_and_keeps_its_name(void **state)
@@ -656,6 +706,8 @@ int main(void)
         cmocka_unit_test(a_wrong_value_is_refused_with_its_key_and_line),
         cmocka_unit_test(an_unknown_key_is_refused_with_the_nearest_one),
         cmocka_unit_test(what_a_later_release_brings_is_refused_by_name),
+        cmocka_unit_test(cors_is_a_list_of_origins_as_browsers_send_them),
+        cmocka_unit_test(an_origin_is_compared_whole),
         cmocka_unit_test(a_runtime_has_a_family_and_keeps_its_name),
         cmocka_unit_test(an_unknown_runtime_is_refused_with_the_nearest_and_the_list),
         cmocka_unit_test(limits_follow_the_runtime_unless_given),

@@ -2,7 +2,9 @@
 /* Which request reaches which handler, and what the others are told. Handlers and replies are the test's own. */
 #include "gateway/route.h"
 
+#include "gateway/access.h"
 #include "gateway/api.h"
+#include "gateway/credential.h"
 #include "gateway/deploy.h"
 #include "gateway/invocation.h"
 
@@ -39,9 +41,9 @@ static void ran(const char *handler, struct str name)
         (void)x;                                                                                                       \
         ran(#f, name);                                                                                                 \
     }
+HANDLER(api_config)
 HANDLER(api_health)
 HANDLER(api_system)
-HANDLER(api_config)
 HANDLER(api_functions_list)
 HANDLER(api_functions_describe)
 HANDLER(api_logs)
@@ -49,6 +51,9 @@ HANDLER(api_shell)
 HANDLER(api_secrets_list)
 HANDLER(api_secrets_put)
 HANDLER(api_secrets_delete)
+HANDLER(api_tokens_create)
+HANDLER(api_tokens_list)
+HANDLER(api_tokens_delete)
 HANDLER(deploy_put)
 HANDLER(deploy_patch)
 HANDLER(deploy_delete)
@@ -116,7 +121,10 @@ void exchange_error(struct exchange *x, int status, const char *type, const char
 /* --- asking --- */
 
 static struct gateway_boot boot = {.hostname = "edge7"};
-static struct gateway gateway = {.boot = &boot};
+static struct config config = {.failed_credentials_max = 1000000};
+static struct gateway gateway = {.boot = &boot, .config = &config};
+static struct token *token;            /* the one that there is */
+static char shown[TOKEN_TEXT_MAX + 7]; /* "Bearer faasd_..." */
 static struct http1_request request;
 
 static struct exchange *ask_as(enum gateway_listener_kind listener, const char *method, const char *target)
@@ -125,7 +133,12 @@ static struct exchange *ask_as(enum gateway_listener_kind listener, const char *
     struct str query;
     unsigned fields = request.field_count;
     memset(&seen, 0, sizeof(seen));
-    x = (struct exchange){.gateway = &gateway, .request = &request, .listener = listener};
+    x = (struct exchange){.gateway = &gateway,
+                          .request = &request,
+                          .listener = listener,
+                          .peer = "",
+                          .is_remote = listener == GATEWAY_LISTENER_REMOTE,
+                          .is_plain = listener == GATEWAY_LISTENER_REMOTE};
     request.method = str_from(method);
     request.target = str_from(target);
     request.path = str_cut(request.target, '?', &query, NULL);
@@ -133,10 +146,12 @@ static struct exchange *ask_as(enum gateway_listener_kind listener, const char *
     request.field_count = fields;
     if (!request.host.n)
         request.host = STR_LITERAL("localhost");
+    x.host = request.host;
     const struct route *r = route_find(&x);
     assert_int_equal(r == NULL, x.ended);
     if (r)
         route_run(r, &x);
+    credential_release(&x);
     return &x;
 }
 
@@ -150,7 +165,36 @@ static int set_up(void **state)
     (void)state;
     memset(&request, 0, sizeof(request));
     version.settings.auth = SETTINGS_AUTH_DEFAULT;
+    version.settings.cors[0] = '\0';
+    config.default_auth = SETTINGS_AUTH_DEFAULT;
+    config.insecure_control = false;
+    gateway.tokens = tokens_new();
+    gateway.credentials = credentials_new();
+    token = token_new();
+    if (!gateway.tokens || !gateway.credentials || !token)
+        return -1;
+    strcpy(shown, "Bearer faasd_");
+    memset(shown + strlen(shown), '7', 64);
+    crypto_sha256(str_from(shown + 7), token->digest);
+    tokens_add(gateway.tokens, token);
     return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    tokens_free(gateway.tokens);
+    free(gateway.credentials);
+    return 0;
+}
+
+/* The request shows the token, which has these scopes. */
+static void show_token(const char *scopes)
+{
+    struct err e;
+    assert_int_equal(token_set_scopes(token, str_from(scopes), &e), 0);
+    request.fields[0] = (struct http1_field){.name = {"Authorization", 13}, .value = {shown, strlen(shown)}};
+    request.field_count = 1;
 }
 
 static void assert_ran(const char *handler, const char *name)
@@ -179,6 +223,7 @@ static void every_path_of_the_api_has_its_handler(void **state)
         {"GET", "/healthz", "api_health", ""},
         {"HEAD", "/healthz", "api_health", ""},
         {"GET", "/v1/system", "api_system", ""},
+        {"GET", "/v1/config", "api_config", ""},
         {"GET", "/v1/functions", "api_functions_list", ""},
         {"GET", "/v1/functions/hello", "api_functions_describe", "hello"},
         {"GET", "/v1/functions/hello?show_env=1", "api_functions_describe", "hello"},
@@ -187,6 +232,9 @@ static void every_path_of_the_api_has_its_handler(void **state)
         {"DELETE", "/v1/functions/hello", "deploy_delete", "hello"},
         {"GET", "/v1/functions/hello/logs?follow=1", "api_logs", "hello"},
         {"POST", "/v1/functions/hello/shell?rows=3", "api_shell", "hello"},
+        {"GET", "/v1/tokens", "api_tokens_list", ""},
+        {"POST", "/v1/tokens", "api_tokens_create", ""},
+        {"DELETE", "/v1/tokens/0123abcd", "api_tokens_delete", "0123abcd"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         ask(rows[i].method, rows[i].target);
@@ -337,21 +385,88 @@ static void another_method_is_told_which_there_are(void **state)
     assert_int_equal(seen.status, 204);
 }
 
-static void the_control_api_is_on_its_socket_alone(void **state)
+static void the_control_api_takes_a_credential_over_tcp(void **state)
 {
     (void)state;
     static const char *const targets[] = {"/v1/system", "/v1/functions", "/v1/functions/hello", "/v1/unknown"};
     for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+        request.field_count = 0;
         ask_as(GATEWAY_LISTENER_LOOPBACK, "GET", targets[i]);
-        assert_refused(403, "Forbidden");
+        assert_refused(401, "Unauthorized");
+        assert_non_null(strstr(seen.fields, "WWW-Authenticate: Bearer"));
         ask_as(GATEWAY_LISTENER_REMOTE, "GET", targets[i]);
-        assert_refused(403, "Forbidden");
+        assert_refused(401, "Unauthorized");
         ask_as(GATEWAY_LISTENER_INVOKE, "GET", targets[i]);
         assert_refused(403, "Forbidden");
         assert_non_null(strstr(seen.message, "control.sock"));
+        show_token("read");
+        ask_as(GATEWAY_LISTENER_INVOKE, "GET", targets[i]);
+        assert_refused(403, "Forbidden");
     }
+    request.field_count = 0;
     ask_as(GATEWAY_LISTENER_REMOTE, "GET", "/healthz");
     assert_ran("api_health", "");
+}
+
+static void a_route_asks_for_its_scope(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method, *target, *handler, *scopes; /* that are enough */
+    } rows[] = {
+        {"GET", "/v1/system", "api_system", "read deploy admin"},
+        {"GET", "/v1/config", "api_config", "read deploy admin"},
+        {"GET", "/v1/functions", "api_functions_list", "read deploy admin"},
+        {"GET", "/v1/functions/hello", "api_functions_describe", "read deploy admin"},
+        {"GET", "/v1/functions/hello/logs", "api_logs", "read deploy admin"},
+        {"PUT", "/v1/functions/hello", "deploy_put", "deploy admin"},
+        {"PATCH", "/v1/functions/hello", "deploy_patch", "deploy admin"},
+        {"DELETE", "/v1/functions/hello", "deploy_delete", "deploy admin"},
+        {"GET", "/v1/secrets", "api_secrets_list", "read deploy admin"},
+        {"PUT", "/v1/secrets/db", "api_secrets_put", "deploy admin"},
+        {"DELETE", "/v1/secrets/db", "api_secrets_delete", "deploy admin"},
+        {"POST", "/v1/functions/hello/shell", "api_shell", "admin"},
+        {"GET", "/v1/tokens", "api_tokens_list", "admin"},
+        {"POST", "/v1/tokens", "api_tokens_create", "admin"},
+        {"DELETE", "/v1/tokens/0123abcd", "api_tokens_delete", "admin"},
+    };
+    static const char *const scopes[] = {"read", "deploy", "admin", "invoke", "invoke:hello"};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        for (size_t k = 0; k < sizeof(scopes) / sizeof(scopes[0]); k++) {
+            show_token(scopes[k]);
+            ask_as(GATEWAY_LISTENER_LOOPBACK, rows[i].method, rows[i].target);
+            if (strstr(rows[i].scopes, scopes[k])) {
+                assert_non_null(seen.handler);
+                assert_string_equal(seen.handler, rows[i].handler);
+            } else {
+                assert_refused(403, "Forbidden");
+                assert_non_null(strstr(seen.message, "scope"));
+            }
+        }
+}
+
+static void metrics_are_open_on_this_host_and_fenced(void **state)
+{
+    (void)state;
+    struct exchange x = {.gateway = &gateway, .request = &request, .peer = "", .host = STR_LITERAL("localhost")};
+    x.listener = GATEWAY_LISTENER_LOOPBACK;
+    assert_true(access_admit(&x, ACCESS_METRICS));
+    x.host = STR_LITERAL("evil.example");
+    assert_false(access_admit(&x, ACCESS_METRICS));
+    assert_refused(421, "MisdirectedRequest");
+    x = (struct exchange){.gateway = &gateway, .request = &request, .peer = "", .host = STR_LITERAL("localhost")};
+    x.listener = GATEWAY_LISTENER_REMOTE;
+    x.is_remote = true;
+    assert_false(access_admit(&x, ACCESS_METRICS));
+    assert_refused(401, "Unauthorized");
+    show_token("read");
+    x.ended = false;
+    assert_true(access_admit(&x, ACCESS_METRICS));
+    credential_release(&x);
+    show_token("invoke");
+    assert_false(access_admit(&x, ACCESS_METRICS));
+    assert_refused(403, "Forbidden");
+    credential_release(&x);
 }
 
 static void a_foreign_host_name_is_misdirected(void **state)
@@ -361,11 +476,24 @@ static void a_foreign_host_name_is_misdirected(void **state)
         const char *host;
         int status;
     } rows[] = {
-        {"localhost", 403},    {"LOCALHOST:8080", 403}, {"127.0.0.1:8080", 403}, {"[::1]:8080", 403},
-        {"[::1]", 403},        {"192.0.2.7", 403},      {"edge7", 403},          {"Edge7:80", 403},
-        {"evil.example", 421}, {"localhost.evil", 421}, {"127.0.0.1.evil", 421}, {"", 421},
+        {"localhost", 401},
+        {"LOCALHOST:8080", 401},
+        {"127.0.0.1:8080", 401},
+        {"[::1]:8080", 401},
+        {"[::1]", 401},
+        {"192.0.2.7", 401},
+        {"edge7", 401},
+        {"Edge7:80", 401},
+        {"evil.example", 421},
+        {"localhost.evil", 421},
+        {"127.0.0.1.evil", 421},
+        {"", 421},
         {"edge71", 421},
+        {"faas.example.org", 401},
+        {"FAAS.example.org:443", 401},
     };
+    config.host_count = 1;
+    strcpy(config.hosts[0], "faas.example.org");
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         request.host = (struct str){rows[i].host, strlen(rows[i].host)};
         if (!request.host.n)
@@ -399,39 +527,151 @@ static void a_web_page_is_told_that_it_is_one(void **state)
     assert_null(strstr(seen.message, "web pages"));
 }
 
-static void who_may_invoke_follows_auth_and_listener(void **state)
+static void who_may_invoke_follows_auth_listener_and_scope(void **state)
 {
     (void)state;
     enum { OK = 0 };
     static const struct {
         enum settings_auth auth;
+        const char *scopes; /* NULL: nothing is shown */
         int loopback, remote, invoke, control;
     } rows[] = {
-        {SETTINGS_AUTH_DEFAULT, OK, 401, OK, OK},
-        {SETTINGS_AUTH_ANONYMOUS, OK, OK, OK, OK},
-        {SETTINGS_AUTH_TOKEN, 401, 401, 401, OK},
-        {SETTINGS_AUTH_ADMIN, 401, 401, 401, OK},
+        {SETTINGS_AUTH_DEFAULT, NULL, OK, 401, OK, OK},
+        {SETTINGS_AUTH_ANONYMOUS, NULL, OK, OK, OK, OK},
+        {SETTINGS_AUTH_TOKEN, NULL, 401, 401, 401, OK},
+        {SETTINGS_AUTH_ADMIN, NULL, 401, 401, 401, OK},
+        {SETTINGS_AUTH_DEFAULT, "invoke:other", OK, 403, OK, OK},
+        {SETTINGS_AUTH_ANONYMOUS, "invoke:other", OK, OK, OK, OK},
+        {SETTINGS_AUTH_TOKEN, "invoke:other", 403, 403, 403, OK},
+        {SETTINGS_AUTH_TOKEN, "invoke:hell", 403, 403, 403, OK},
+        {SETTINGS_AUTH_TOKEN, "invoke:hello2", 403, 403, 403, OK},
+        {SETTINGS_AUTH_TOKEN, "read deploy", 403, 403, 403, OK},
+        {SETTINGS_AUTH_ADMIN, "invoke invoke:hello deploy", 403, 403, 403, OK},
+        {SETTINGS_AUTH_DEFAULT, "invoke:hello", OK, OK, OK, OK},
+        {SETTINGS_AUTH_TOKEN, "read invoke:hello", OK, OK, OK, OK},
+        {SETTINGS_AUTH_TOKEN, "invoke", OK, OK, OK, OK},
+        {SETTINGS_AUTH_TOKEN, "admin", OK, OK, OK, OK},
+        {SETTINGS_AUTH_ADMIN, "admin", OK, OK, OK, OK},
     };
+    config.insecure_control = true;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct {
+            enum gateway_listener_kind kind;
+            int status;
+        } asked[] = {{GATEWAY_LISTENER_LOOPBACK, rows[i].loopback},
+                     {GATEWAY_LISTENER_REMOTE, rows[i].remote},
+                     {GATEWAY_LISTENER_INVOKE, rows[i].invoke},
+                     {GATEWAY_LISTENER_CONTROL, rows[i].control}};
         version.settings.auth = rows[i].auth;
-        ask_as(GATEWAY_LISTENER_LOOPBACK, "GET", "/function/hello");
-        assert_int_equal(seen.status, rows[i].loopback);
-        ask_as(GATEWAY_LISTENER_INVOKE, "GET", "/function/hello");
-        assert_int_equal(seen.status, rows[i].invoke);
-        ask_as(GATEWAY_LISTENER_CONTROL, "GET", "/function/hello");
-        assert_int_equal(seen.status, rows[i].control);
-        ask_as(GATEWAY_LISTENER_REMOTE, "GET", "/function/hello");
-        assert_int_equal(seen.status, rows[i].remote);
-        if (seen.status)
-            assert_string_equal(seen.fields, "WWW-Authenticate: Bearer realm=\"faasd\"\r\n");
+        for (size_t k = 0; k < sizeof(asked) / sizeof(asked[0]); k++) {
+            request.field_count = 0;
+            if (rows[i].scopes)
+                show_token(rows[i].scopes);
+            ask_as(asked[k].kind, "GET", "/function/hello");
+            if (seen.status != asked[k].status)
+                fail_msg("row %zu, listener %zu: %d, not %d", i, k, seen.status, asked[k].status);
+        }
     }
+}
+
+static void default_auth_is_what_functions_have_that_name_none(void **state)
+{
+    (void)state;
+    config.default_auth = SETTINGS_AUTH_TOKEN;
+    ask_as(GATEWAY_LISTENER_LOOPBACK, "GET", "/function/hello");
+    assert_refused(401, "Unauthorized");
+    config.default_auth = SETTINGS_AUTH_ANONYMOUS;
+    ask_as(GATEWAY_LISTENER_REMOTE, "GET", "/function/hello");
+    assert_ran("invocation_start", "hello");
+    version.settings.auth = SETTINGS_AUTH_ADMIN;
+    ask_as(GATEWAY_LISTENER_REMOTE, "GET", "/function/hello");
+    assert_refused(401, "Unauthorized");
+}
+
+static void a_token_is_not_taken_where_it_can_be_overheard(void **state)
+{
+    (void)state;
+    show_token("admin");
+    ask_as(GATEWAY_LISTENER_REMOTE, "GET", "/v1/system");
+    assert_refused(403, "Forbidden");
+    assert_non_null(strstr(seen.message, "--insecure-control"));
+    show_token("admin");
+    ask_as(GATEWAY_LISTENER_REMOTE, "GET", "/function/hello");
+    assert_refused(403, "Forbidden");
+    config.insecure_control = true;
+    show_token("admin");
+    ask_as(GATEWAY_LISTENER_REMOTE, "GET", "/v1/system");
+    assert_ran("api_system", "");
+}
+
+static void a_function_does_not_see_faasds_own_credential(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value;
+        bool stays;
+    } rows[] = {{NULL, false},
+                {"bearer faasd_x", false},
+                {"Bearer x", true},
+                {"Basic faasd_x", true},
+                {"AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/r/s/aws4_request", true},
+                {"own", false}};
+    char key[TOKEN_ACCESS_KEY_MAX], own[128];
+    token_print_access_key(token, key);
+    snprintf(own, sizeof(own), "AWS4-HMAC-SHA256 Credential=%s/20150830/r/s/aws4_request", key);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const char *value = rows[i].value ? rows[i].value : shown;
+        if (strcmp(value, "own") == 0)
+            value = own;
+        request.fields[0] = (struct http1_field){.name = {"X-First", 7}, .value = {"1", 1}};
+        request.fields[1] = (struct http1_field){.name = {"authorization", 13}, .value = {value, strlen(value)}};
+        request.fields[2] = (struct http1_field){.name = {"X-Last", 6}, .value = {"2", 1}};
+        request.field_count = 3;
+        ask_as(GATEWAY_LISTENER_LOOPBACK, "GET", "/function/hello");
+        assert_ran("invocation_start", "hello");
+        assert_int_equal(request.field_count, rows[i].stays ? 3 : 2);
+        assert_true(str_is(request.fields[request.field_count - 1].name, "X-Last"));
+        assert_true(str_is(request.fields[0].name, "X-First"));
+    }
+}
+
+static void set_origin(const char *origin, const char *method)
+{
+    request.fields[0] = (struct http1_field){.name = {"Origin", 6}, .value = str_from(origin)};
+    request.fields[1] = (struct http1_field){.name = {"Access-Control-Request-Method", 29}, .value = str_from(method)};
+    request.field_count = method ? 2 : 1;
+}
+
+static void a_preflight_is_answered_for_functions_that_have_cors(void **state)
+{
+    (void)state;
+    version.settings.auth = SETTINGS_AUTH_TOKEN;
+    set_origin("https://a.example", "POST");
+    ask_as(GATEWAY_LISTENER_LOOPBACK, "OPTIONS", "/function/hello");
+    assert_refused(401, "Unauthorized"); /* the function has none: it is a request like any other */
+    strcpy(version.settings.cors, "https://a.example");
+    struct exchange *x = ask_as(GATEWAY_LISTENER_LOOPBACK, "OPTIONS", "/function/hello");
+    assert_null(seen.handler);
+    assert_int_equal(seen.status, 204);
+    assert_non_null(strstr(seen.fields, "Access-Control-Allow-Methods: "));
+    assert_true(str_is(x->cors_origin, "https://a.example"));
+    set_origin("https://b.example", "POST");
+    x = ask_as(GATEWAY_LISTENER_LOOPBACK, "OPTIONS", "/function/hello");
+    assert_int_equal(seen.status, 204);
+    assert_string_equal(seen.fields, "");
+    assert_int_equal(x->cors_origin.n, 0);
+    /* without the field that makes it one, it is the function's, and needs its credential */
+    set_origin("https://a.example", NULL);
+    x = ask_as(GATEWAY_LISTENER_LOOPBACK, "OPTIONS", "/function/hello");
+    assert_refused(401, "Unauthorized");
+    assert_true(str_is(x->cors_origin, "https://a.example")); /* the page may read why */
 }
 
 static void only_a_deploy_streams_and_has_the_larger_limit(void **state)
 {
     (void)state;
     struct config *c = calloc(1, sizeof(*c));
-    struct exchange x = {.gateway = &gateway, .request = &request, .listener = GATEWAY_LISTENER_CONTROL};
+    struct exchange x = {.gateway = &gateway, .request = &request, .listener = GATEWAY_LISTENER_CONTROL, .peer = ""};
     assert_non_null(c);
     c->request_bytes_max = 10;
     c->archive_bytes_max = 20;
@@ -452,19 +692,25 @@ static void only_a_deploy_streams_and_has_the_larger_limit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(every_path_of_the_api_has_its_handler, set_up),
-        cmocka_unit_test_setup(a_function_takes_any_method_and_what_follows_its_name, set_up),
-        cmocka_unit_test_setup(a_qualifier_names_what_there_is, set_up),
-        cmocka_unit_test_setup(a_qualifier_of_nothing_is_told_what_there_is, set_up),
-        cmocka_unit_test_setup(an_alias_has_a_path_of_its_own, set_up),
-        cmocka_unit_test_setup(no_spelling_of_a_path_reaches_another_route, set_up),
-        cmocka_unit_test_setup(names_are_as_long_as_they_may_be, set_up),
-        cmocka_unit_test_setup(another_method_is_told_which_there_are, set_up),
-        cmocka_unit_test_setup(the_control_api_is_on_its_socket_alone, set_up),
-        cmocka_unit_test_setup(a_foreign_host_name_is_misdirected, set_up),
-        cmocka_unit_test_setup(a_web_page_is_told_that_it_is_one, set_up),
-        cmocka_unit_test_setup(who_may_invoke_follows_auth_and_listener, set_up),
-        cmocka_unit_test_setup(only_a_deploy_streams_and_has_the_larger_limit, set_up),
+        cmocka_unit_test_setup_teardown(every_path_of_the_api_has_its_handler, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_function_takes_any_method_and_what_follows_its_name, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_qualifier_names_what_there_is, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_alias_has_a_path_of_its_own, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_qualifier_of_nothing_is_told_what_there_is, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_spelling_of_a_path_reaches_another_route, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(names_are_as_long_as_they_may_be, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(another_method_is_told_which_there_are, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_control_api_takes_a_credential_over_tcp, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_foreign_host_name_is_misdirected, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_web_page_is_told_that_it_is_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(who_may_invoke_follows_auth_listener_and_scope, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_route_asks_for_its_scope, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(metrics_are_open_on_this_host_and_fenced, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(default_auth_is_what_functions_have_that_name_none, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_token_is_not_taken_where_it_can_be_overheard, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_function_does_not_see_faasds_own_credential, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_preflight_is_answered_for_functions_that_have_cors, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(only_a_deploy_streams_and_has_the_larger_limit, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
