@@ -63,7 +63,7 @@ static void fill(void)
                                    .handler = "run",
                                    .settings =
                                        STR_LITERAL("{\"memory\":\"64M\",\"description\":\"what fills a page\"}")};
-        assert_int_equal(store_sql_put(q, &r, 5, &e), 0);
+        assert_int_equal(store_sql_put(q, &r, &e), 0);
     }
     store_sql_close(q);
 }
@@ -183,7 +183,7 @@ static void rows_in_the_log_of_a_damaged_one_are_used_too(void **state)
     assert_int_equal(store_sql_open(&q, dir, &e), 0);
     struct store_revision r = {
         .function = "last", .revision = "x", .code = "x", .number = 1, .handler = "run", .settings = STR_LITERAL("{}")};
-    assert_int_equal(store_sql_put(q, &r, 5, &e), 0);
+    assert_int_equal(store_sql_put(q, &r, &e), 0);
     snprintf(command, sizeof(command), "rm -rf %s && cp -r %s %s", copy, dir, copy);
     assert_int_equal(system(command), 0);
     store_sql_close(q);
