@@ -585,8 +585,10 @@ def test_a_database_of_before_gets_its_table(fresh):
     fresh.deploy_script("fine", "#!/bin/sh\necho fine")
     fresh.stop()
     with database(fresh) as db:
-        for table in ("secrets", "tokens"):  # what later formats than the first have brought
+        for table in ("secrets", "aliases", "tokens"):  # what later formats than the first have brought
             db.execute(f"DROP TABLE {table}")
+        for column in ("used_ms", "replaced"):
+            db.execute(f"ALTER TABLE revisions DROP COLUMN {column}")
         db.execute("PRAGMA user_version = 1")
     db.close()
     gateway = os.stat(fresh.root / "state" / "db").st_uid
