@@ -183,6 +183,7 @@ static void on_reply(void *owner, const struct faasd_reply_head *head, struct st
     }
     struct invocation *inv = i->invocation;
     if (instance_is_single_use(i)) { /* nothing is gained by killing it first */
+        usage_end_request(i, NULL);
         invocation_end_reply(inv, &reply);
         instance_replied(i, true);
         return;

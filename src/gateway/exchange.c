@@ -95,7 +95,7 @@ static bool errors_are_brief(const struct exchange *x)
     if (x->listener == GATEWAY_LISTENER_CONTROL || x->explain)
         return false;
     if (x->gateway->config->errors == CONFIG_ERRORS_AUTO)
-        return x->is_remote;
+        return x->is_remote || x->listener == GATEWAY_LISTENER_METRICS;
     return x->gateway->config->errors == CONFIG_ERRORS_BRIEF;
 }
 
