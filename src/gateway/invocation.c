@@ -5,6 +5,7 @@
 #include "base/put.h"
 #include "gateway/records.h"
 #include "gateway/store.h"
+#include "gateway/trace.h"
 #include "gateway/version_pool.h"
 
 #include <assert.h>
@@ -17,7 +18,7 @@
 static struct invocation *free_list;
 static unsigned in_flight;
 
-enum { FIELDS_TEXT_MAX = 320, INVOCATION_LOG_MAX = 1024 };
+enum { FIELDS_TEXT_MAX = 320 + TRACE_LINES_MAX, INVOCATION_LOG_MAX = 1024 };
 
 static struct invocation *invocation_new(void)
 {
@@ -53,6 +54,7 @@ void invocation_start_version(struct exchange *x, struct function *f, uint64_t n
     list_init(&inv->queue_link);
     list_init(&inv->live_link);
     records_begin(x->gateway->records, inv);
+    trace_begin(inv);
     version_pool_submit(inv);
 }
 
@@ -67,16 +69,17 @@ static void count_outcome(struct function_counters *c, enum invocation_outcome o
     (*counters[outcome])++;
 }
 
-/* The header lines that tell how a delivered request went: X-Faasd-Start, X-Faasd-Version, X-Duration-Seconds, Server-Timing (durations in ms,
+/* The header lines of the trace, and those that tell how a delivered request went: X-Faasd-Start, X-Faasd-Version, X-Duration-Seconds, Server-Timing (durations in ms,
  * https://www.w3.org/TR/server-timing/). */
 static size_t print_timing(const struct invocation *inv, uint64_t now, char out[FIELDS_TEXT_MAX])
 {
     static const char *const STARTS[] = {
         [INVOCATION_WARM] = "warm", [INVOCATION_COLD] = "cold", [INVOCATION_FORKED] = "fork"};
+    char *to = trace_put_lines(inv, out);
     if (!inv->delivered_ns)
-        return 0;
+        return (size_t)(to - out);
     uint64_t run_us = (now - inv->delivered_ns) / 1000;
-    char *to = PUT_LITERAL(out, "X-Faasd-Start: ");
+    to = PUT_LITERAL(to, "X-Faasd-Start: ");
     to = put_text(to, STARTS[inv->start]);
     to = PUT_LITERAL(to, "\r\nX-Faasd-Version: ");
     to = put_number(to, inv->served);

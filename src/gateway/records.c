@@ -237,3 +237,23 @@ struct records *records_new(struct gateway *g)
     ev_timer_start(g->loop, &r->idle_timer);
     return r;
 }
+
+static void free_failures(struct list *failures)
+{
+    LIST_EACH (failures, link)
+        records_free_failure(LIST_ENTRY(link, struct record_failure, link));
+}
+
+void records_free(struct records *r)
+{
+    if (!r)
+        return;
+    ev_timer_stop(r->gateway->loop, &r->sample_timer);
+    ev_timer_stop(r->gateway->loop, &r->flush_timer);
+    ev_timer_stop(r->gateway->loop, &r->idle_timer);
+    free_failures(&r->unsaved);
+    buf_fini(&r->bills);
+    record_ring_fini(&r->ring);
+    accounts_fini(&r->accounts);
+    free(r);
+}

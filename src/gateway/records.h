@@ -76,6 +76,7 @@ struct records {
 struct records *records_new(struct gateway *g);
 /* The last flush; before store_close(). */
 void records_close(struct records *r);
+void records_free(struct records *r); /* NULL is fine; no invocation and no instance may live */
 
 /* ---- an invocation's turns ---- */
 
