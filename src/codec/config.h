@@ -160,6 +160,7 @@ int config_read_environment(struct config *c, char *const *environment, struct e
 
 /* Over all that was read: the --listen arguments replace every address. -EINVAL. */
 int config_set_listen_flags(struct config *c, const char *const *texts, unsigned count, struct err *e);
+int config_set_metrics_listen_flag(struct config *c, const char *text, struct err *e); /* --metrics-listen */
 
 /* After the files: what stands in `runtimes` must exist and be safe to execute (a refusal names the key), and what /usr/bin has is added behind. Looks
  * at the host's files and nothing else. -errno with a sentence. */

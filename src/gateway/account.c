@@ -5,13 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-void accounts_init(struct accounts *a)
+void accounts_init(struct account_table *a)
 {
-    *a = (struct accounts){.buckets = NULL};
+    *a = (struct account_table){.buckets = NULL};
     list_init(&a->unsaved);
 }
 
-void accounts_fini(struct accounts *a)
+void accounts_fini(struct account_table *a)
 {
     for (unsigned i = 0; a->buckets && i < ACCOUNTS_BUCKETS; i++)
         for (struct account *c = a->buckets[i], *next; c; c = next) {
@@ -23,12 +23,12 @@ void accounts_fini(struct accounts *a)
     a->buckets = NULL;
 }
 
-static struct account **bucket_of(const struct accounts *a, struct str name)
+static struct account **bucket_of(const struct account_table *a, struct str name)
 {
     return &a->buckets[str_hash(name, 0) % ACCOUNTS_BUCKETS];
 }
 
-static struct account *find(const struct accounts *a, struct str name)
+static struct account *find(const struct account_table *a, struct str name)
 {
     for (struct account *c = *bucket_of(a, name); c; c = c->next)
         if (str_is(name, c->name))
@@ -52,7 +52,7 @@ static void free_unless_needed(struct account *c)
     free(c);
 }
 
-struct account *accounts_get(struct accounts *a, struct str name)
+struct account *accounts_get(struct account_table *a, struct str name)
 {
     if (!a->buckets)
         a->buckets = calloc(ACCOUNTS_BUCKETS, sizeof(struct account *));
@@ -93,7 +93,7 @@ void account_put(struct account *c)
 /* ---- series ---- */
 
 /* Of a function that is gone, in favour of one that is there. */
-static struct metrics *take_over_series(struct accounts *a)
+static struct metrics *take_over_series(struct account_table *a)
 {
     for (unsigned i = 0; i < ACCOUNTS_BUCKETS; i++)
         for (struct account *c = a->buckets[i]; c; c = c->next) {
@@ -111,7 +111,7 @@ static struct metrics *take_over_series(struct accounts *a)
 
 void account_attach(struct account *c, unsigned series_max)
 {
-    struct accounts *a = c->owner;
+    struct account_table *a = c->owner;
     c->attached = true;
     if (c->series || strcmp(c->name, ACCOUNTS_OTHER) == 0)
         return;
@@ -139,7 +139,7 @@ void account_add(struct account *c, const struct account_sums *more)
         list_push_back(&c->owner->unsaved, &c->unsaved_link);
 }
 
-bool accounts_take_unsaved(struct accounts *a, char ret_name[SETTINGS_NAME_MAX], struct account_sums *ret_sums)
+bool accounts_take_unsaved(struct account_table *a, char ret_name[SETTINGS_NAME_MAX], struct account_sums *ret_sums)
 {
     struct list *first = list_first(&a->unsaved);
     if (!first)
@@ -153,7 +153,7 @@ bool accounts_take_unsaved(struct accounts *a, char ret_name[SETTINGS_NAME_MAX],
     return true;
 }
 
-void accounts_each_series(const struct accounts *a,
+void accounts_each_series(const struct account_table *a,
                           void (*on_series)(const char *name, const struct metrics *m, void *context), void *context)
 {
     for (unsigned i = 0; a->buckets && i < ACCOUNTS_BUCKETS; i++)

@@ -26,8 +26,8 @@ struct account {
     bool attached;               /* a function that is not removed has it */
     struct metrics *series;      /* owned; NULL: it counts in `_other` */
     struct account_sums unsaved; /* of the month at hand */
-    struct list unsaved_link;    /* struct accounts.unsaved, while there is something in it */
-    struct accounts *owner;      /* borrowed */
+    struct list unsaved_link;    /* struct account_table.unsaved, while there is something in it */
+    struct account_table *owner; /* borrowed */
     struct account *next;        /* hash chain */
 };
 
@@ -36,18 +36,18 @@ enum { ACCOUNTS_BUCKETS = 256 };
 /* The label of what is shared. A function of that very name shares it too. */
 #define ACCOUNTS_OTHER "_other"
 
-struct accounts {
+struct account_table {
     struct account **buckets; /* owned; NULL until the first is made */
     struct list unsaved;
     unsigned series_count;
     struct metrics other;
 };
 
-void accounts_init(struct accounts *a);
-void accounts_fini(struct accounts *a);
+void accounts_init(struct account_table *a);
+void accounts_fini(struct account_table *a);
 
 /* The account of that name, one reference the caller's. NULL when memory is out. */
-struct account *accounts_get(struct accounts *a, struct str name);
+struct account *accounts_get(struct account_table *a, struct str name);
 struct account *account_get(struct account *c);
 void account_put(struct account *c); /* NULL is fine */
 /* A function has it now: it gets a series of its own if there may be `series_max` and one is free. */
@@ -55,7 +55,7 @@ void account_attach(struct account *c, unsigned series_max);
 /* The function is removed: the series may be given to another. */
 void account_detach(struct account *c);
 
-static inline struct metrics *accounts_series(struct accounts *a, struct account *c)
+static inline struct metrics *accounts_series(struct account_table *a, struct account *c)
 {
     return c && c->series ? c->series : &a->other;
 }
@@ -63,10 +63,10 @@ static inline struct metrics *accounts_series(struct accounts *a, struct account
 /* Adds what is to be written. */
 void account_add(struct account *c, const struct account_sums *more);
 /* Takes the sums of one that has some: false when none has. *ret_sums is zero in it afterwards. */
-bool accounts_take_unsaved(struct accounts *a, char ret_name[SETTINGS_NAME_MAX], struct account_sums *ret_sums);
+bool accounts_take_unsaved(struct account_table *a, char ret_name[SETTINGS_NAME_MAX], struct account_sums *ret_sums);
 
 /* For /metrics: each account with a series of its own, then `_other` under the name NULL. */
-void accounts_each_series(const struct accounts *a,
+void accounts_each_series(const struct account_table *a,
                           void (*on_series)(const char *name, const struct metrics *m, void *context), void *context);
 
 #endif

@@ -133,7 +133,7 @@ static const struct metrics_histogram *pick_run(const struct metrics *m)
     return &m->run;
 }
 
-static void print_series(struct page *p, const struct accounts *a)
+static void print_series(struct page *p, const struct account_table *a)
 {
     describe(p, "faasd_invocations_total", "counter", "Invocations that have ended, by how they ended.");
     accounts_each_series(a, print_outcomes, p);

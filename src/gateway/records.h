@@ -51,7 +51,7 @@ struct records_waiter {
 
 struct records {
     struct gateway *gateway;
-    struct accounts accounts;
+    struct account_table accounts;
     struct record_ring ring;
     struct list live;      /* struct invocation.live_link: queued or running, oldest first */
     struct list to_sample; /* struct instance.usage.sample_link */
