@@ -41,7 +41,7 @@ static double number(const struct json *object, const char *key)
 static void add_money(struct output_table *t, const struct bill *b, double gb_seconds, double requests)
 {
     if (b->price >= 0)
-        output_table_addf(t, "%.4f", gb_seconds * b->price + requests / 1e6 * b->request_price);
+        output_table_addf(t, "%.6f", gb_seconds * b->price + requests / 1e6 * b->request_price);
 }
 
 /* What min_warm keeps costs memory and no requests: on a line of its own, so that it can be seen for what it is. */

@@ -63,7 +63,7 @@ static void out_of_memory(struct json_writer *w, const struct advice_facts *f)
     add(&t, "it needed more memory than the limit 'memory' (%s) allows", limit);
     if (c->peak_bytes)
         add(&t, "; the peak was %.1fM", (double)c->peak_bytes / 1048576);
-    if (c->shmem_bytes)
+    if (c->shmem_bytes >= 104858) /* "0.1M" */
         add(&t, ", of which %.1fM were files in /tmp and shared memory", (double)c->shmem_bytes / 1048576);
     json_put_text(w, "reason", t.bytes);
     json_put_array(w, "change");

@@ -87,6 +87,7 @@ static void answer_invocation(struct instance *i, const struct message_exited *m
     if (!inv)
         return;
     usage_end_request(i, NULL);
+    usage_end_dead(i, m);
     i->invocation = NULL;
     char tail[LINE_READER_TAIL];
     struct verdict_facts facts = collect_facts(i, m, tail);

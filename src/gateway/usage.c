@@ -102,6 +102,15 @@ void usage_end_request(struct instance *i, const struct init_done *done)
     u->fresh = true;
 }
 
+void usage_end_dead(struct instance *i, const struct message_exited *m)
+{
+    struct usage *u = &i->usage;
+    if (u->open_record || m->cpu_ns <= u->counted_ns)
+        return; /* earlier requests have a part in it: the look that follows shares it out */
+    i->invocation->cpu_ns += m->cpu_ns - u->counted_ns;
+    count(i, m->cpu_ns - u->counted_ns);
+}
+
 void usage_open_record(struct instance *i, struct record *r)
 {
     struct usage *u = &i->usage;

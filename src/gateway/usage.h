@@ -51,6 +51,8 @@ void usage_begin_request(struct instance *i);
 /* It ends: fills the invocation's usage. `done`: exec, how its program ended; NULL for others. Before the next one is delivered; a second
  * time it does nothing. */
 void usage_end_request(struct instance *i, const struct init_done *done);
+/* It ended with its process: what the kernel counted up to then, and nobody has yet, is its own. Behind usage_end_request, before its answer. */
+void usage_end_dead(struct instance *i, const struct message_exited *m);
 /* Its record has been made, by the invocation's `usage_of`. */
 void usage_open_record(struct instance *i, struct record *r);
 /* Its process has ended and the sandbox lives. */
