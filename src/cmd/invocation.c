@@ -339,8 +339,10 @@ int cmd_invocation(int argc, char **argv)
         const char *name;
         int (*run)(int argc, char **argv);
     } SUBCOMMANDS[] = {{"ls", run_ls}, {"show", run_show}, {"replay", run_replay}};
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+        return run_ls(argc, argv); /* the text is the same for all */
     if (argc < 2 || argv[1][0] == '-')
-        return argc < 2 ? options_refuse("invocation", "ls, show ID or replay ID is missing") : run_ls(argc, argv);
+        return options_refuse("invocation", "ls, show ID or replay ID is missing");
     for (unsigned i = 0; i < sizeof(SUBCOMMANDS) / sizeof(SUBCOMMANDS[0]); i++)
         if (strcmp(SUBCOMMANDS[i].name, argv[1]) == 0)
             return SUBCOMMANDS[i].run(argc - 1, argv + 1);

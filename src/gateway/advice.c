@@ -79,12 +79,15 @@ static void timed_out(struct json_writer *w, const struct advice_facts *f)
     char limit[UNITS_TEXT_MAX] = "?";
     char twice[UNITS_TEXT_MAX];
     bool computed = f->cpu_us * 10 > f->run_us * 7; /* for more than 70% of the time */
+    bool waited = f->cpu_us * 10 < f->run_us * 3;
     if (f->settings)
         units_format_time(f->settings->timeout_ms, limit);
     if (f->cpu_us && f->run_us)
-        say(w, "reason", "it ran longer than the limit 'timeout' (%s); it used %lu ms of processor time, so %s", limit,
-            (unsigned long)(f->cpu_us / 1000),
-            computed ? "it was computing" : "most of the time it waited for something");
+        say(w, "reason", "it ran longer than the limit 'timeout' (%s); it used %lu of %lu ms processor time%s", limit,
+            (unsigned long)(f->cpu_us / 1000), (unsigned long)(f->run_us / 1000),
+            computed ? ": it was computing"
+            : waited ? ": most of the time it waited for something"
+                     : "");
     else
         say(w, "reason", "it ran longer than the limit 'timeout' (%s)", limit);
     json_put_array(w, "change");

@@ -111,7 +111,10 @@ void instance_stop(struct instance *i, enum instance_doom why, const char *forma
 static bool end_worker(struct instance *i)
 {
     bool can = i->state == INSTANCE_BUSY || i->state == INSTANCE_CLOSING;
-    if (!can || !i->driver->end_worker || !i->driver->end_worker(i))
+    if (!can || !i->driver->end_worker)
+        return false;
+    usage_before_end(i);
+    if (!i->driver->end_worker(i))
         return false;
     instance_set_state(i, INSTANCE_ENDING);
     instance_arm(i, INSTANCE_RESET_MS);

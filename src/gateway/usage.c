@@ -62,12 +62,24 @@ void usage_begin_process(struct instance *i)
         count(i, read_process(i->pid));
     if (i->driver == &driver_exec)
         return;
-    u->base_ns = u->counted_ns;
-    count(i, advance_clock(u));
+    if (first)
+        u->base_ns = u->counted_ns;
+    uint64_t so_far = u->base_ns + advance_clock(u);
+    if (so_far > u->counted_ns) /* a look in between may have seen a part of its start */
+        count(i, so_far - u->counted_ns);
     if (u->has_clock || u->asked)
         return;
     u->is_baseline = true;
     ask(i);
+}
+
+void usage_before_end(struct instance *i)
+{
+    struct usage *u = &i->usage;
+    u->told_before_end = false;
+    u->is_before_end = u->open_record && !u->asked;
+    if (u->is_before_end)
+        ask(i);
 }
 
 void usage_begin_request(struct instance *i)
@@ -128,11 +140,14 @@ struct look {
     uint64_t rest_ns; /* to be shared */
     uint64_t peak_bytes;
     enum record_peak peak;
+    bool keeps_open; /* more is to come */
 };
 
 static void close_record(struct record *r, const struct look *l, uint64_t share_ns)
 {
     r->cpu_us += share_ns / 1000;
+    if (l->keeps_open)
+        return;
     if (l->peak_bytes) {
         r->peak_kib = (uint32_t)(l->peak_bytes / 1024);
         r->peak = (uint8_t)l->peak;
@@ -163,6 +178,8 @@ static void share_among_open(struct instance *i, const struct look *l)
         close_record(r, l, share);
         r = before;
     }
+    if (l->keeps_open)
+        return;
     close_open(i);
     records_on_settled(all);
 }
@@ -187,12 +204,16 @@ void usage_end_process(struct instance *i, const struct init_done *done)
     struct usage *u = &i->usage;
     uint64_t total = u->base_ns + (done->user_us + done->system_us) * 1000;
     u->has_clock = false;
-    if (!u->open_record)
+    if (i->invocation)
         return; /* who waits for its answer has no record yet: the look that judges it comes next */
     struct look l = {.rest_ns = total > u->counted_ns ? total - u->counted_ns : 0,
                      .peak_bytes = done->maxrss_kib * 1024,
                      .peak = RECORD_PEAK_PROCESS};
     count(i, l.rest_ns);
+    u->base_ns = u->counted_ns;
+    if (u->told_before_end)
+        l.rest_ns = 0;
+    u->is_before_end = u->told_before_end = false;
     share_among_open(i, &l);
 }
 
@@ -205,13 +226,15 @@ void usage_settle(struct instance *i, const struct message_exited *m)
         .peak_bytes = m->memory_peak_bytes,
         .peak = i->requests == 1 && instance_is_single_use(i) ? RECORD_PEAK_REQUEST : RECORD_PEAK_INSTANCE,
     };
-    bool is_baseline = u->is_baseline && m->header.type == MESSAGE_USAGE_IS;
-    u->asked = u->asked && m->header.type != MESSAGE_USAGE_IS;
-    u->is_baseline = false;
+    bool is_answer = m->header.type == MESSAGE_USAGE_IS;
+    bool is_baseline = u->is_baseline && is_answer;
+    bool was_asked = u->asked;
+    l.keeps_open = is_answer && was_asked && u->is_before_end;
+    u->told_before_end = l.keeps_open;
+    u->asked = was_asked && !is_answer;
+    u->is_baseline = u->is_before_end = false;
     count(i, l.rest_ns);
-    if (is_baseline)
-        u->base_ns = u->counted_ns;
-    else if (u->open_record)
+    if (!is_baseline && u->open_record)
         share_among_open(i, &l);
 }
 

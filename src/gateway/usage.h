@@ -34,8 +34,10 @@ struct usage {
     bool ended;           /* the request at hand has been counted */
     bool asked;           /* USAGE was sent and not answered */
     bool is_baseline;     /* and its answer is what the start used, no request's */
+    bool is_before_end;   /* and its answer is all that is a request's: what follows is the process's end */
+    bool told_before_end; /* and it has come */
     uint64_t clock_ns;    /* when it was last read */
-    uint64_t base_ns;     /* the group's count before the present process began; exec: of finished programs */
+    uint64_t base_ns;     /* the group's count when the last process had ended; exec: of finished programs */
     uint64_t counted_ns;  /* of the group's count: what is somebody's already */
     uint64_t open_record; /* number of the newest record whose usage is open; 0 = none. They are linked by `previous` */
     uint64_t open_us;     /* their run times together */
@@ -55,6 +57,8 @@ void usage_end_request(struct instance *i, const struct init_done *done);
 void usage_end_dead(struct instance *i, const struct message_exited *m);
 /* Its record has been made, by the invocation's `usage_of`. */
 void usage_open_record(struct instance *i, struct record *r);
+/* Its process is about to be ended, the sandbox stays: taking its memory down (5 ms for node) is better not a request's. */
+void usage_before_end(struct instance *i);
 /* Its process has ended and the sandbox lives. */
 void usage_end_process(struct instance *i, const struct init_done *done);
 /* The supervisor's count: of a look, or the last. */
