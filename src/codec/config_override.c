@@ -3,6 +3,7 @@
 #include "codec/config_key.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 void config_variable_name(const struct config_row *row, char out[CONFIG_VARIABLE_MAX])
