@@ -71,8 +71,8 @@ void store_access_flush(struct store_access *a)
 {
     if (a->batch.len == 0)
         return;
-    int r = str_is(str_from(a->name), "stderr") ? fd_write_full(STDERR_FILENO, a->batch.data, a->batch.len)
-                                                : write_file(a);
+    int r =
+        str_is(str_from(a->name), "stderr") ? fd_write_full(STDERR_FILENO, a->batch.data, a->batch.len) : write_file(a);
     if (r < 0)
         drop(a, -r);
     else

@@ -110,7 +110,7 @@ struct store {
     struct store_sql *sql;
     struct store_log *log;
     struct store_access access;
-    int access_dirfd; /* owned */
+    int access_dirfd;                  /* owned */
     int staging_dirfd, versions_dirfd; /* owned; -1 when there is none */
 };
 

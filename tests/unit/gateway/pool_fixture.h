@@ -216,9 +216,9 @@ static bool answer_look(const union heard *m)
     uint64_t id = m->header.id;
     bool asked = false;
     for (int k = 0; k < 2 && !asked; k++)
-        asked = functions[k] && (is_looked_at(&functions[k]->pool->idle, id) ||
-                                 is_looked_at(&functions[k]->pool->trials, id) ||
-                                 is_looked_at(&functions[k]->pool->others, id));
+        asked = functions[k] &&
+                (is_looked_at(&functions[k]->pool->idle, id) || is_looked_at(&functions[k]->pool->trials, id) ||
+                 is_looked_at(&functions[k]->pool->others, id));
     if (m->header.type != MESSAGE_USAGE || !asked)
         return false;
     const struct message_exited answer = {.header = {.type = MESSAGE_USAGE_IS, .size = sizeof(answer), .id = id}};
