@@ -219,7 +219,10 @@ bool pool_take_back(struct pool *p, struct invocation *inv)
         return false;
     inv->returns++;
     inv->delivered_ns = 0;
-    inv->init_ns = 0;
+    inv->init_ns = inv->spawn_ns = 0;
+    inv->instance = 0;
+    version_put(inv->version);
+    inv->version = NULL;
     if (!pool_serves(p, inv)) {
         version_pool_submit(inv);
         return true;

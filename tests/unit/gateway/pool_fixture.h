@@ -618,9 +618,11 @@ static void end_function(struct function *f)
 static int tear_down(void **state)
 {
     (void)state;
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
         if (functions[i])
             end_function(functions[i]);
+        functions[i] = NULL;
+    }
     assert_int_equal(gateway.pools->memory_bytes, 0);
     assert_int_equal(gateway.pools->kept_bytes, 0);
     assert_int_equal(gateway.pools->instances, 0);
