@@ -121,6 +121,7 @@ void api_bill(struct exchange *x, struct str name)
     b->x = x;
     b->query.want = STORE_RECORDS_BILL;
     b->query.month = month;
+    b->query.dir = g->boot->db_dir;
     if (http1_query_find(x->request->query, "function", &function) &&
         !(settings_name_is_valid(function) && str_copy(function, b->query.function, sizeof(b->query.function)))) {
         exchange_error(x, 400, "BadRequest", "function= takes a function's name");

@@ -36,6 +36,7 @@ static struct asking *asking_new(struct exchange *x, enum store_records_want wan
     }
     a->x = x;
     a->query.want = want;
+    a->query.dir = x->gateway->boot->db_dir;
     return a;
 }
 

@@ -23,6 +23,7 @@
 #include "gateway/secrets.h"
 #include "gateway/store.h"
 #include "gateway/store_versions.h"
+#include "gateway/store_records.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -249,5 +250,6 @@ int gateway_main(void)
     /* Sandboxes and sockets end with the process; the disk is the one thing that must be brought to an end. */
     records_close(gateway.records);
     store_close(gateway.store);
+    store_records_close();
     return lost ? EXIT_FAILURE : EXIT_SUCCESS;
 }

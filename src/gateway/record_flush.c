@@ -248,6 +248,7 @@ static struct record_batch *batch_new(struct records *r)
     b->task.run = store_records_write;
     b->task.done = on_written;
     b->owner = r;
+    b->dir = r->gateway->boot->db_dir;
     list_init(&b->failures);
     return b;
 }

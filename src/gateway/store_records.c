@@ -6,6 +6,62 @@
 #include <assert.h>
 #include <errno.h>
 
+static const char *const STEPS[] = {
+    "CREATE TABLE failures ("
+    " number INTEGER PRIMARY KEY,"
+    " id BLOB NOT NULL UNIQUE,"
+    " function TEXT NOT NULL,"
+    " ended_ms INTEGER NOT NULL,"
+    " record TEXT NOT NULL,"
+    " event_bytes INTEGER NOT NULL,"
+    " method TEXT NOT NULL,"
+    " target TEXT NOT NULL,"
+    " content_type TEXT NOT NULL,"
+    " event BLOB"
+    ") STRICT;"
+    "CREATE INDEX failures_ended ON failures (ended_ms);"
+    "CREATE TABLE bills ("
+    " month INTEGER NOT NULL,"
+    " function TEXT NOT NULL,"
+    " requests INTEGER NOT NULL,"
+    " run_mib_us INTEGER NOT NULL,"
+    " idle_mib_us INTEGER NOT NULL,"
+    " PRIMARY KEY (month, function)"
+    ") STRICT, WITHOUT ROWID;",
+};
+
+/* Not read whole at its opening, as others are: only once something in it could not be read. */
+static const struct store_db_format FORMAT = {
+    .name = "records.db", .steps = STEPS, .count = sizeof(STEPS) / sizeof(STEPS[0]), .cache_kib = 64};
+static const struct store_db_format DAMAGED_FORMAT = {
+    .name = "records.db", .steps = STEPS, .count = sizeof(STEPS) / sizeof(STEPS[0]), .cache_kib = 64, .salvage = true};
+
+/* The thread's; NULL until it is needed. */
+static struct store_db *database;
+
+void store_records_close(void)
+{
+    store_db_close(database);
+    database = NULL;
+}
+
+static int open_database(const char *dir, struct err *e)
+{
+    if (database)
+        return 0;
+    int r = store_db_open(&database, dir, &FORMAT, e);
+    return r == -EUCLEAN ? store_db_open(&database, dir, &DAMAGED_FORMAT, e) : r;
+}
+
+/* True: it was damaged, what can be read of it is in a new one, and what failed may be tried again. */
+static bool may_try_again(const char *dir, struct err *e)
+{
+    if (e->code != EUCLEAN)
+        return false;
+    store_records_close();
+    return store_db_open(&database, dir, &DAMAGED_FORMAT, e) == 0;
+}
+
 /* Statements are prepared for each batch and each question: both are rare, and kept ones would be resident for ever. */
 enum write { PUT_FAILURE, ADD_BILL, EXPIRE, HOLD_COUNT, WRITES };
 static const char *const WRITE_TEXT[WRITES] = {
@@ -54,23 +110,34 @@ static bool run_on_number(struct sqlite3_stmt *s, uint64_t value)
     return store_db_bind_number(s, 1, value) && store_db_finish(s);
 }
 
+static int write_batch(const struct record_batch *b, struct err *e)
+{
+    struct sqlite3_stmt *s[WRITES] = {NULL};
+    int r = open_database(b->dir, e);
+    if (r == 0)
+        r = store_db_prepare(database, WRITE_TEXT, WRITES, s, e);
+    if (r == 0) {
+        bool begun = store_db_begin(database);
+        bool done = begun && put_failures(s[PUT_FAILURE], b) && add_bills(s[ADD_BILL], b) &&
+                    (b->expired_ms == 0 || run_on_number(s[EXPIRE], b->expired_ms)) &&
+                    run_on_number(s[HOLD_COUNT], b->failed_max) && store_db_commit(database);
+        if (!done)
+            r = store_db_fail(database, e, "store records");
+        if (!done && begun)
+            store_db_rollback(database);
+    }
+    store_db_finalize(s, WRITES);
+    return r;
+}
+
 void store_records_write(struct store_task *t, struct store_db *db)
 {
     struct record_batch *b = (struct record_batch *)(void *)t;
-    struct sqlite3_stmt *s[WRITES] = {NULL};
-    bool begun = false;
-    if (store_db_prepare(db, WRITE_TEXT, WRITES, s, &t->error) == 0) {
-        begun = store_db_begin(db);
-        bool done = begun && put_failures(s[PUT_FAILURE], b) && add_bills(s[ADD_BILL], b) &&
-                    (b->expired_ms == 0 || run_on_number(s[EXPIRE], b->expired_ms)) &&
-                    run_on_number(s[HOLD_COUNT], b->failed_max) && store_db_commit(db);
-        if (!done) {
-            store_db_fail(db, &t->error, "store records");
-            if (begun)
-                store_db_rollback(db);
-        }
+    (void)db;
+    if (write_batch(b, &t->error) < 0 && may_try_again(b->dir, &t->error)) {
+        t->error = (struct err){.code = 0};
+        write_batch(b, &t->error);
     }
-    store_db_finalize(s, WRITES);
 }
 
 /* ---- reading ---- */
@@ -123,24 +190,39 @@ static int take_row(struct record_query *q, struct sqlite3_stmt *s)
     return r < 0 || q->want == STORE_RECORDS_ONE ? r : buf_add(&q->out, "\n", 1);
 }
 
-void store_records_read(struct store_task *t, struct store_db *db)
+static int read_rows(struct record_query *q, struct err *e)
 {
-    struct record_query *q = (struct record_query *)(void *)t;
     struct sqlite3_stmt *s = NULL;
     bool failed = false;
-    int r = 0;
-    buf_init(&q->out, STORE_RECORDS_READ_MAX);
-    if (store_db_prepare(db, &READ_TEXT[q->want], 1, &s, &t->error) < 0) {
+    q->out.len = 0;
+    int r = open_database(q->dir, e);
+    if (r == 0)
+        r = store_db_prepare(database, &READ_TEXT[q->want], 1, &s, e);
+    if (r < 0) {
         store_db_finalize(&s, 1);
-        return;
+        return r;
     }
     if (!bind(q, s))
         failed = true;
     while (!failed && r == 0 && store_db_next(s, &failed))
         r = take_row(q, s);
     if (failed)
-        store_db_fail(db, &t->error, "read records");
-    else if (r == -ENOMEM)
-        err_set(&t->error, ENOMEM, "read records");
+        r = store_db_fail(database, e, "read records");
+    else if (r == -EMSGSIZE)
+        r = 0; /* as many as may be told at once */
+    else if (r < 0)
+        err_set(e, -r, "read records");
     store_db_finalize(&s, 1);
+    return r;
+}
+
+void store_records_read(struct store_task *t, struct store_db *db)
+{
+    struct record_query *q = (struct record_query *)(void *)t;
+    (void)db;
+    buf_init(&q->out, STORE_RECORDS_READ_MAX);
+    if (read_rows(q, &t->error) < 0 && may_try_again(q->dir, &t->error)) {
+        t->error = (struct err){.code = 0};
+        read_rows(q, &t->error);
+    }
 }

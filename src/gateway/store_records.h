@@ -1,33 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows of failed invocations and of bills in the registry's database (gateway/store_db.h). Everything here runs on the store's thread. */
+/*
+ * Rows of failed invocations and of bills, in a database of their own (state/db/records.db, gateway/store_db.h): it may grow to a size that the registry's, which is
+ * read whole at each start, must not have. Opened when it is first needed; one that turns out to be damaged is set aside and what can be read of it used.
+ * Everything here runs on the store's thread.
+ */
 #ifndef FAASD_GATEWAY_STORE_RECORDS_H
 #define FAASD_GATEWAY_STORE_RECORDS_H
 
 #include "gateway/records.h"
-
-/* The step of the database's format that brings the tables. */
-#define STORE_RECORDS_STEP                                                                                             \
-    "CREATE TABLE failures ("                                                                                          \
-    " number INTEGER PRIMARY KEY,"                                                                                     \
-    " id BLOB NOT NULL UNIQUE,"                                                                                        \
-    " function TEXT NOT NULL,"                                                                                         \
-    " ended_ms INTEGER NOT NULL,"                                                                                      \
-    " record TEXT NOT NULL,"                                                                                           \
-    " event_bytes INTEGER NOT NULL,"                                                                                   \
-    " method TEXT NOT NULL,"                                                                                           \
-    " target TEXT NOT NULL,"                                                                                           \
-    " content_type TEXT NOT NULL,"                                                                                     \
-    " event BLOB"                                                                                                      \
-    ") STRICT;"                                                                                                        \
-    "CREATE INDEX failures_ended ON failures (ended_ms);"                                                              \
-    "CREATE TABLE bills ("                                                                                             \
-    " month INTEGER NOT NULL,"                                                                                         \
-    " function TEXT NOT NULL,"                                                                                         \
-    " requests INTEGER NOT NULL,"                                                                                      \
-    " run_mib_us INTEGER NOT NULL,"                                                                                    \
-    " idle_mib_us INTEGER NOT NULL,"                                                                                   \
-    " PRIMARY KEY (month, function)"                                                                                   \
-    ") STRICT, WITHOUT ROWID;"
 
 struct record_bill {
     unsigned month;
@@ -39,6 +19,7 @@ struct record_bill {
 struct record_batch {
     struct store_task task; /* first */
     struct records *owner;
+    const char *dir;      /* of the database */
     struct list failures; /* struct record_failure.link: owned */
     struct buf bills;     /* owned: struct record_bill, one after another */
     uint32_t failed_max;  /* rows of failures that stay */
@@ -50,6 +31,7 @@ void store_records_write(struct store_task *t, struct store_db *db);
 enum store_records_want { STORE_RECORDS_ONE, STORE_RECORDS_EVENT, STORE_RECORDS_LIST, STORE_RECORDS_BILL };
 struct record_query {
     struct store_task task; /* first */
+    const char *dir;        /* of the database */
     enum store_records_want want;
     uint8_t id[RECORD_ID_BYTES];      /* ONE, EVENT */
     char function[SETTINGS_NAME_MAX]; /* LIST, BILL: "" = any */
@@ -66,6 +48,9 @@ struct record_query {
     struct buf target;
 };
 void store_records_read(struct store_task *t, struct store_db *db);
+
+/* After the thread's end. */
+void store_records_close(void);
 
 enum { STORE_RECORDS_READ_MAX = 8 << 20 };
 

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/store_sql.h"
 
-#include "gateway/store_records.h"
-
 #include <errno.h>
 #include <stdlib.h>
 
@@ -49,7 +47,6 @@ static const char *const STEPS[] = {
     " created_ms INTEGER NOT NULL,"
     " expires_ms INTEGER NOT NULL"
     ") STRICT, WITHOUT ROWID;",
-    STORE_RECORDS_STEP,
 };
 
 /* The cache is small because rows are read once, at start. */

@@ -439,17 +439,49 @@ def test_a_killed_daemon_loses_no_more_than_a_flush():
     with Faasd(config={"records": {"flush": "100ms"}}) as faasd:
         faasd.deploy_script("bad", "#!/bin/sh\nexit 3\n")
         failed = faasd.invoke("bad")
-        database = faasd.root / "state" / "db" / "faasd.db"
+        database = faasd.root / "state" / "db" / "records.db"
 
         def written():
-            with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as db:
-                return db.execute("SELECT count(*) FROM failures").fetchone()[0]
+            try:
+                with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as db:
+                    return db.execute("SELECT count(*) FROM failures").fetchone()[0]
+            except sqlite3.OperationalError:
+                return 0  # not made yet, or being made
 
         wait_until(written, "the flush has come")
         faasd.process.kill()
         faasd.process.wait()
         faasd.start()
         assert record(faasd, failed)["type"] == "FunctionError"
+
+
+def test_a_damaged_database_harms_nobody_and_is_said():
+    with Faasd() as faasd:
+        faasd.deploy_script("bad", "#!/bin/sh\nexit 3\n")
+        for _ in range(200):
+            faasd.invoke("bad", b"x" * 4000)
+        assert faasd.stop() == 0
+        path = faasd.root / "state" / "db" / "records.db"
+        with open(path, "r+b") as f:
+            f.seek(4096 * 3)
+            f.write(b"\xff" * 4096 * 40)
+        faasd.start()
+        failed = faasd.invoke("bad")
+        assert failed.status == 500
+        assert record(faasd, failed)["type"] == "FunctionError"
+        assert records(faasd)  # whatever of the others could be read
+        assert bill(faasd)["functions"]
+        assert "records.db' is damaged" in faasd.log_text()
+        assert list(path.parent.glob("records.db.damaged*"))
+
+
+def test_nothing_is_made_on_the_disk_before_it_is_needed():
+    with Faasd() as faasd:
+        faasd.deploy("hello", HELLO)
+        assert not (faasd.root / "state" / "db" / "records.db").exists()
+        faasd.invoke("hello", b"{}")
+        assert bill(faasd)["total"]["requests"] == 1
+        assert (faasd.root / "state" / "db" / "records.db").exists()
 
 
 def test_failed_ones_are_bounded_in_number():
@@ -466,7 +498,7 @@ def test_failed_ones_expire():
         faasd.deploy_script("bad", "#!/bin/sh\nexit 3\n")
         old = faasd.invoke("bad")
         assert faasd.stop() == 0
-        with sqlite3.connect(faasd.root / "state" / "db" / "faasd.db") as db:
+        with sqlite3.connect(faasd.root / "state" / "db" / "records.db") as db:
             db.execute("UPDATE failures SET ended_ms = ended_ms - 2 * 3600 * 1000")
         faasd.start()
         assert record(faasd, old)  # nothing looks for old ones but a write
@@ -541,7 +573,7 @@ def test_the_bill_multiplies_and_leaves_out_what_is_free():
         faasd.invoke("hello", b"{}")
         month = bill(faasd)["month"]
         assert bill(faasd, "?month=2020-01")["functions"] == []
-        with sqlite3.connect(faasd.root / "state" / "db" / "faasd.db") as db:
+        with sqlite3.connect(faasd.root / "state" / "db" / "records.db") as db:
             db.execute("INSERT INTO bills VALUES (202001, 'old', 3000000, 1024000000 * 1000, 0)")
         rows = faasd.cli("bill", "--month", "2020-01", "--price", "0.00001667", "--request-price", "0.20", "--free", "400", "--free-requests", "1000000").out.splitlines()
         assert rows[0] == "2020-01"
