@@ -104,14 +104,14 @@ struct config {
     bool insecure_control;                            /* tokens are taken over plain connections from other hosts */
     /* records, metrics, traces */
     uint32_t records_max;                 /* in memory: 10000 */
-    uint32_t records_failed_max;          /* failed ones on disk: 10000 */
-    uint64_t records_keep_ms;             /* and for how long: 7 days */
+    uint64_t records_keep_ms;             /* failed ones on disk, for how long: 7 days */
     uint64_t records_event_bytes;         /* of their events, for `replay`: 16 KiB each; 0 = none is kept */
     uint64_t records_flush_ms;            /* how long what is to be written may wait: 10 s */
+    uint32_t records_failed_max;          /* failed ones on disk, how many: 10000 */
     uint32_t metrics_functions_max;       /* with series of their own: 200 */
     char metrics_listen[CONFIG_PATH_MAX]; /* "127.0.0.1:9100": serves /metrics alone; "" = none */
-    enum config_tracing tracing;
     char access_log[CONFIG_ACCESS_LOG_MAX]; /* "" = none, "stderr", or the name of a file in state/logs */
+    enum config_tracing tracing;
 
     bool
         transient; /* no key, but how this daemon was started: what it unpacks is not forced to the disk, where each file costs milliseconds */
