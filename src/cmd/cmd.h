@@ -39,6 +39,9 @@ int cmd_stats(int argc, char **argv);
 int cmd_backup(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
 int cmd_secret(int argc, char **argv);
+int cmd_invocation(int argc, char **argv);
+int cmd_why(int argc, char **argv);
+int cmd_bill(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_help(int argc, char **argv);
 int cmd_unpack(int argc, char **argv);       /* inside the unpacker's sandbox */

@@ -20,8 +20,8 @@ struct help {
 
 static const struct help HELPS[] = {
     {"serve", "run the daemon",
-     "serve [--config FILE] [--listen ADDR]... [--root DIR] [--allow-degraded]\n"
-     "                   [--insecure-control] [--check-config]",
+     "serve [--config FILE] [--listen ADDR]... [--metrics-listen ADDR] [--root DIR]\n"
+     "                   [--allow-degraded] [--insecure-control] [--check-config]",
      "Needs root. Runs in the foreground, prints one line that begins with \"ready\"\n"
      "on stderr when it accepts requests, and drains on SIGTERM. SIGHUP reads the\n"
      "configuration again.\n"
@@ -29,6 +29,8 @@ static const struct help HELPS[] = {
      "  --config FILE     configuration instead of /etc/faasd/config.json; must exist\n"
      "  --listen ADDR     8080, 127.0.0.1:0, [::1]:8080 or unix:/path; repeatable;\n"
      "                    default: port 8080 on both loopback addresses\n"
+     "  --metrics-listen ADDR  127.0.0.1:9100 or 0.0.0.0:9100: GET /metrics for\n"
+     "                    Prometheus, for whoever reaches it, and nothing else\n"
      "  --root DIR        keep run/, state/ and config.json under DIR; also FAASD_ROOT\n"
      "  --allow-degraded  serve although this host lacks parts of the sandbox (see\n"
      "                    `faasd check`)\n"
@@ -81,7 +83,9 @@ static const struct help HELPS[] = {
      "  --qualifier Q     a version's number, an alias, or '$LATEST'; the same as\n"
      "                    NAME:Q\n"
      "  --logs            print what the function wrote to stderr during this\n"
-     "                    request, on stderr\n",
+     "                    request, on stderr\n"
+     "  --trace           print where the time went, on stderr: queue, sandbox, start\n"
+     "                    of runtime and code, run\n",
      false, true},
     {"run", "one function or command in a sandbox, without a server",
      "run [limits] PATH [-d DATA]\n"
@@ -257,6 +261,37 @@ static const struct help HELPS[] = {
      "  --export          print lines for the shell: eval \"$(faasd token create\n"
      "                    --scope deploy --export)\"\n"
      "  --json            print the daemon's reply as JSON\n",
+     false, true},
+    {"invocation", "what happened to invocations", "invocation ls [options] | show ID | replay ID",
+     "ls prints the newest first: what waits and runs, what is kept in memory (the\n"
+     "newest 10,000, records.memory), then failed ones from the disk. show prints one\n"
+     "with all that was measured. replay sends the event of a failed one again; events\n"
+     "longer than records.event_bytes (16K) are not kept.\n"
+     "\n"
+     "  --function F      of one function\n"
+     "  --status S        queued, running, succeeded, failed, cancelled or expired\n"
+     "  --since T         ended not before T: 10m, 2h, or 2026-11-21T09:00:00Z\n"
+     "  -n, --lines N     at most N (default 20, most 1000)\n"
+     "  --json            the daemon's reply as JSON\n",
+     false, true},
+    {"why", "why an invocation failed, and what to change", "why ID [--json]",
+     "ID is what X-Request-Id says and what errors name as requestId. Names the limit,\n"
+     "the signal or the error, and the option with a value to change.\n"
+     "\n"
+     "  --json            the whole record as JSON\n",
+     false, true},
+    {"bill", "GB-seconds and requests by function and month", "bill [--month YYYY-MM] [options]",
+     "A GB-second is a function's memory limit times its run time, in GB of 2^30\n"
+     "bytes, not rounded. What min_warm keeps idle is on a line of its own.\n"
+     "\n"
+     "  --month M         2026-11 (UTC; default: this one), or `unset`: what was used\n"
+     "                    while the clock was not set\n"
+     "  --function F      one function\n"
+     "  --price P         of a GB-second: 0.00001667\n"
+     "  --request-price P of a million requests: 0.20\n"
+     "  --free G          GB-seconds that are free\n"
+     "  --free-requests N requests that are free\n"
+     "  --json            the daemon's reply as JSON\n",
      false, true},
     {"version", "the version of this program", "version [--json]", "  --json            the same as one JSON object\n",
      false, false},

@@ -5,6 +5,7 @@
 #include "cmd/cmd.h"
 #include "cmd/log_lines.h"
 #include "cmd/output.h"
+#include "cmd/record_view.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -150,7 +151,7 @@ static int invoke_once(struct client *c, const struct invoke *in, const char *ou
         bool ran = reply->status >= 500;
         r = client_refused("invoke", c, reply);
         if (*id && ran && r == CMD_FAILED)
-            fprintf(stderr, "its output: faasd logs %s --id %s\n", in->name, id);
+            fprintf(stderr, "its output: faasd logs %s --id %s\nwhy: faasd why %s\n", in->name, id, id);
         return r;
     }
     unsigned status = reply->status;
@@ -178,7 +179,31 @@ static int show_logs(const struct client_target *target, const char *name, const
     return r;
 }
 
-static int run_invoke(const struct client_target *target, const struct invoke *in, const char *output, bool logs)
+/* What is told about it afterwards. */
+struct aftermath {
+    bool logs, trace;
+};
+
+/* Where the time went, on stderr: the reply is the function's. */
+static void show_trace(const struct client_target *target, const char *id)
+{
+    struct buf reply;
+    struct json_doc *doc;
+    struct err e = {0};
+    buf_init(&reply, 0);
+    if (*id && record_fetch("invoke", target, id, &reply) == CMD_OK) {
+        if (json_parse(buf_str(&reply), JSON_STRICT, &doc, &e) == 0) {
+            record_view_waterfall(json_root(doc), stderr);
+            json_free(doc);
+        } else {
+            fprintf(stderr, "faasd invoke: the daemon's reply: %s\n", e.text);
+        }
+    }
+    buf_fini(&reply);
+}
+
+static int run_invoke(const struct client_target *target, const struct invoke *in, const char *output,
+                      const struct aftermath *after)
 {
     struct client *c;
     struct err e = {0};
@@ -192,7 +217,9 @@ static int run_invoke(const struct client_target *target, const struct invoke *i
     }
     if (r < 0 && e.code != EPIPE)
         fprintf(stderr, "faasd invoke: %s\n", e.text);
-    if (r >= 0 && logs && show_logs(target, in->name, id, &e) < 0)
+    if (r >= 0 && after->trace)
+        show_trace(target, id);
+    if (r >= 0 && after->logs && show_logs(target, in->name, id, &e) < 0)
         fprintf(stderr, "faasd invoke: %s\n", e.text);
     return output_finish("invoke", status);
 }
@@ -200,22 +227,21 @@ static int run_invoke(const struct client_target *target, const struct invoke *i
 int cmd_invoke(int argc, char **argv)
 {
     static char async_later[] = "asynchronous invocations are not built yet";
-    static char trace_later[] = "traces are not built yet";
     struct client_target target = {0};
     struct invoke in = {.event = {.fd = -1}};
     struct buf fields;
     const char *data = NULL;
     const char *output = NULL;
-    bool logs = false;
+    struct aftermath after = {0};
     struct err e = {0};
     const struct option table[] = {
         {.name = "data", .letter = 'd', .kind = OPTION_TEXT, .target = &data},
         {.name = "header", .letter = 'H', .kind = OPTION_CALL, .target = &fields, .on_value = on_header},
         {.name = "output", .letter = 'o', .kind = OPTION_TEXT, .target = &output},
         {.name = "qualifier", .kind = OPTION_TEXT, .target = &in.qualifier},
-        {.name = "logs", .kind = OPTION_BOOL, .target = &logs},
+        {.name = "logs", .kind = OPTION_BOOL, .target = &after.logs},
         {.name = "async", .kind = OPTION_SWITCH, .target = async_later, .on_value = on_later},
-        {.name = "trace", .kind = OPTION_SWITCH, .target = trace_later, .on_value = on_later},
+        {.name = "trace", .kind = OPTION_BOOL, .target = &after.trace},
         CLIENT_OPTIONS(&target),
         {0},
     };
@@ -236,7 +262,7 @@ int cmd_invoke(int argc, char **argv)
     if (status == OPTIONS_GO_ON) {
         in.name = o.operands[0];
         in.fields = buf_str(&fields);
-        status = run_invoke(&target, &in, output, logs);
+        status = run_invoke(&target, &in, output, &after);
     }
     event_close(&in.event);
     buf_fini(&fields);

@@ -26,6 +26,13 @@ static int add_listen(void *target, const char *value, struct err *e)
     return 0;
 }
 
+static int set_metrics_listen(void *target, const char *value, struct err *e)
+{
+    struct supervisor_options *o = target;
+    o->metrics_listen = value;
+    return config_check_metrics_listen(value, e);
+}
+
 /* The daemon works in '/', so a relative path must be made absolute here. */
 static int set_config(struct supervisor_options *o, const char *path, struct err *e)
 {
@@ -49,6 +56,7 @@ int cmd_serve(int argc, char **argv)
         {.name = "config", .kind = OPTION_TEXT, .target = &config},
         {.name = "root", .kind = OPTION_TEXT, .target = &root},
         {.name = "listen", .kind = OPTION_CALL, .target = &o, .on_value = add_listen},
+        {.name = "metrics-listen", .kind = OPTION_CALL, .target = &o, .on_value = set_metrics_listen},
         {.name = "allow-degraded", .kind = OPTION_BOOL, .target = &o.allow_degraded},
         {.name = "insecure-control", .kind = OPTION_BOOL, .target = &o.insecure_control},
         {.name = "check-config", .kind = OPTION_BOOL, .target = &o.check_config},

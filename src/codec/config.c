@@ -33,6 +33,27 @@ static const struct scalar_choice DEFAULT_AUTHS[] = {
     {0},
 };
 
+static const struct scalar_choice TRACING[] = {
+    {"continue", CONFIG_TRACING_CONTINUE},
+    {"always", CONFIG_TRACING_ALWAYS},
+    {"off", CONFIG_TRACING_OFF},
+    {0},
+};
+
+/* Functions' logs are directories beside it, and no function's name has a dot. */
+static int check_access_log(const char *text, struct err *e)
+{
+    const char *dot = strchr(text, '.');
+    if (!text[0] || strcmp(text, "stderr") == 0)
+        return 0;
+    for (const char *p = text; *p; p++)
+        if (!(*p >= '0' && *p <= '9') && !((*p | 0x20) >= 'a' && (*p | 0x20) <= 'z') && !strchr("._-", *p))
+            return err_say(e, EINVAL, "'%s' is no file name: letters, digits, '.', '_' and '-'", text);
+    if (!dot || dot == text || strlen(text) > CONFIG_ACCESS_LOG_MAX - 4)
+        return err_say(e, EINVAL, "'%s': write \"stderr\" or a name with a dot in it, such as \"access.log\"", text);
+    return 0;
+}
+
 static int check_group(const char *text, struct err *e)
 {
     for (const char *p = text; *p; p++)
@@ -129,6 +150,30 @@ const struct config_row config_rows[] = {
     SIZE_ROW("logs.function_bytes", log_function_bytes, 64 * KIB, TIB),
     SIZE_ROW("logs.total_bytes", log_total_bytes, 64 * KIB, TIB),
     ROW("logs.line_bytes", SCALAR_COUNT, log_line_bytes, 256, MIB, LATER),
+
+    ROW("records.memory", SCALAR_COUNT, records_max, 16, 1000000, RESTART),
+    COUNT_ROW("records.failed", records_failed_max, 0, 1000000),
+    TIME_ROW("records.keep", records_keep_ms, HOUR_MS, 365 * DAY_MS),
+    SIZE_ROW("records.event_bytes", records_event_bytes, 0, MIB),
+    TIME_ROW("records.flush", records_flush_ms, 100, DAY_MS),
+    COUNT_ROW("metrics_functions", metrics_functions_max, 0, 10000),
+    {{.name = "metrics_listen",
+      .kind = SCALAR_TEXT,
+      .offset = offsetof(struct config, metrics_listen),
+      .max = CONFIG_PATH_MAX,
+      .check = config_check_metrics_listen},
+     CONFIG_SCALAR,
+     RESTART},
+    {{.name = "tracing", .kind = SCALAR_ENUM, .offset = offsetof(struct config, tracing), .choices = TRACING},
+     CONFIG_SCALAR,
+     LATER},
+    {{.name = "access_log",
+      .kind = SCALAR_TEXT,
+      .offset = offsetof(struct config, access_log),
+      .max = CONFIG_ACCESS_LOG_MAX,
+      .check = check_access_log},
+     CONFIG_SCALAR,
+     LATER},
 
     ROW("uid_base", SCALAR_COUNT, uid_base, 1000, UINT32_MAX - 1, RESTART),
     ROW("uid_count", SCALAR_COUNT, uid_count, 16, UINT32_MAX - 1, RESTART),
@@ -233,6 +278,12 @@ void config_init(struct config *c)
     c->log_function_bytes = 10 * MIB;
     c->log_total_bytes = GIB;
     c->log_line_bytes = 16 * KIB;
+    c->records_max = 10000;
+    c->records_failed_max = 10000;
+    c->records_keep_ms = 7 * DAY_MS;
+    c->records_event_bytes = 16 * KIB;
+    c->records_flush_ms = 10 * SECOND_MS;
+    c->metrics_functions_max = 200;
     /* Just beyond the ids that systemd gives to containers (systemd.io/UIDS-GIDS). */
     c->uid_base = 1879100000;
     c->uid_count = 65536;

@@ -22,7 +22,8 @@ enum {
     CONFIG_HOST_MAX = 254,       /* a DNS name and a NUL */
     CONFIG_ROWS_MAX = 128,       /* keys */
     CONFIG_FILES_NAMED_MAX = 16, /* of conf.d: what comes from one beyond is said to come from the last */
-    CONFIG_MAGIC = 0x66616133,   /* "faa3": raise the digit when the struct changes meaning */
+    CONFIG_MAGIC = 0x66616134,   /* "faa4": raise the digit when the struct changes meaning */
+    CONFIG_ACCESS_LOG_MAX = 64,
 };
 
 /* grants.mounts: ["/data", "/srv/www:rw"]: a function may mount this path or one beneath it. */
@@ -40,6 +41,7 @@ struct config_runtime {
 };
 
 enum config_errors { CONFIG_ERRORS_AUTO, CONFIG_ERRORS_FULL, CONFIG_ERRORS_BRIEF };
+enum config_tracing { CONFIG_TRACING_CONTINUE /* what came with a trace */, CONFIG_TRACING_ALWAYS, CONFIG_TRACING_OFF };
 
 struct config {
     uint32_t magic;
@@ -100,6 +102,16 @@ struct config {
     uint32_t proxy_count;
     struct address_range proxies[CONFIG_PROXIES_MAX]; /* trusted_proxies: their X-Forwarded-* fields are believed */
     bool insecure_control;                            /* tokens are taken over plain connections from other hosts */
+    /* records, metrics, traces */
+    uint32_t records_max;                 /* in memory: 10000 */
+    uint64_t records_keep_ms;             /* failed ones on disk, for how long: 7 days */
+    uint64_t records_event_bytes;         /* of their events, for `replay`: 16 KiB each; 0 = none is kept */
+    uint64_t records_flush_ms;            /* how long what is to be written may wait: 10 s */
+    uint32_t records_failed_max;          /* failed ones on disk, how many: 10000 */
+    uint32_t metrics_functions_max;       /* with series of their own: 200 */
+    char metrics_listen[CONFIG_PATH_MAX]; /* "127.0.0.1:9100": serves /metrics alone; "" = none */
+    char access_log[CONFIG_ACCESS_LOG_MAX]; /* "" = none, "stderr", or the name of a file in state/logs */
+    enum config_tracing tracing;
 
     bool
         transient; /* no key, but how this daemon was started: what it unpacks is not forced to the disk, where each file costs milliseconds */
@@ -148,6 +160,7 @@ int config_read_environment(struct config *c, char *const *environment, struct e
 
 /* Over all that was read: the --listen arguments replace every address. -EINVAL. */
 int config_set_listen_flags(struct config *c, const char *const *texts, unsigned count, struct err *e);
+int config_set_metrics_listen_flag(struct config *c, const char *text, struct err *e); /* --metrics-listen */
 
 /* After the files: what stands in `runtimes` must exist and be safe to execute (a refusal names the key), and what /usr/bin has is added behind. Looks
  * at the host's files and nothing else. -errno with a sentence. */
@@ -167,6 +180,9 @@ int config_check(const struct config *c, struct err *e);
 
 /* A --listen argument: "8080" -> two entries. Replaces the defaults on first use (listen_count = 0 by the caller). */
 int config_add_listen(struct config *c, const char *text, struct err *e);
+
+/* One TCP address with its port: "0.0.0.0:9100"; "" is fine. -EINVAL. */
+int config_check_metrics_listen(const char *text, struct err *e);
 
 /* Names of the keys whose change needs a restart, comma separated, that differ between the two; 0 when none. */
 size_t config_restart_keys(const struct config *before, const struct config *after, char *out, size_t cap);

@@ -82,6 +82,18 @@ int config_add_listen(struct config *c, const char *text, struct err *e)
     return err_say(e, EINVAL, "'%s': the host must be a literal address, such as 127.0.0.1, 0.0.0.0 or [::]", text);
 }
 
+int config_check_metrics_listen(const char *text, struct err *e)
+{
+    struct config scratch;
+    scratch.listen_count = 0;
+    if (!text[0])
+        return 0;
+    int r = config_add_listen(&scratch, text, e);
+    if (r == 0 && (scratch.listen_count != 1 || !strncmp(text, "unix:", 5)))
+        return err_say(e, EINVAL, "'%s': one address with its port, such as 127.0.0.1:9100 or 0.0.0.0:9100", text);
+    return r;
+}
+
 int config_add_etc(struct config *c, const char *text, struct err *e)
 {
     const char *slash = strchr(text, '/');

@@ -3,6 +3,7 @@
 #include "codec/config_key.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 void config_variable_name(const struct config_row *row, char out[CONFIG_VARIABLE_MAX])
@@ -72,4 +73,17 @@ int config_set_listen_flags(struct config *c, const char *const *texts, unsigned
         if (config_rows[i].shape == CONFIG_LISTEN)
             c->origins[i] = CONFIG_FROM_FLAG;
     return r;
+}
+
+int config_set_metrics_listen_flag(struct config *c, const char *text, struct err *e)
+{
+    int r = config_check_metrics_listen(text, e);
+    if (r < 0)
+        return r;
+    bool fits = str_copy(str_from(text), c->metrics_listen, sizeof(c->metrics_listen));
+    for (unsigned i = 0; fits && i < config_row_count; i++)
+        if (config_rows[i].scalar.offset == offsetof(struct config, metrics_listen) &&
+            config_rows[i].shape == CONFIG_SCALAR)
+            c->origins[i] = CONFIG_FROM_FLAG;
+    return fits ? 0 : err_say(e, EINVAL, "'%s' is too long", text);
 }

@@ -21,6 +21,12 @@ void api_alias_delete(struct exchange *x, struct str name);
 void api_tokens_create(struct exchange *x, struct str name);
 void api_tokens_list(struct exchange *x, struct str name);
 void api_tokens_delete(struct exchange *x, struct str id);
+void api_metrics(struct exchange *x, struct str name);
+void api_invocations_list(struct exchange *x, struct str name);
+/* `name` is an invocation's id. */
+void api_invocations_show(struct exchange *x, struct str name);
+void api_invocations_event(struct exchange *x, struct str name);
+void api_bill(struct exchange *x, struct str name);
 void api_shell(struct exchange *x, struct str name); /* gateway/shell.c */
 void api_secrets_list(struct exchange *x, struct str name);
 void api_secrets_put(struct exchange *x, struct str name); /* `name` is a checked secret's name here */

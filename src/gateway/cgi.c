@@ -10,7 +10,8 @@
 static bool is_ours(struct str name)
 {
     return str_is_nocase(name, "x-request-id") || str_is_nocase(name, "x-duration-seconds") ||
-           str_is_nocase(name, "server-timing") || (name.n >= 8 && strncasecmp(name.p, "x-faasd-", 8) == 0);
+           str_is_nocase(name, "server-timing") || str_is_nocase(name, "traceparent") ||
+           str_is_nocase(name, "x-amzn-trace-id") || (name.n >= 8 && strncasecmp(name.p, "x-faasd-", 8) == 0);
 }
 
 bool cgi_add_field(struct str name, struct str value, char *buffer, size_t cap, size_t *len)

@@ -147,6 +147,7 @@ static void accept_head(struct conn *c, struct exchange_slot *s, size_t head_len
         conn_refuse(c, 503, "faasd is shutting down");
         return;
     }
+    s->x.has_request = true;
     s->route = route_find(&s->x);
     if (s->route) {
         s->body_max = route_body_max(s->route, config);

@@ -85,6 +85,7 @@ static void on_finished(void *owner, const struct init_done *done)
     struct invocation_reply reply;
     const char *fault = done->flags & INIT_DONE_NO_REPLY ? describe_no_reply(done) : build_reply(i, fields, &reply);
     struct invocation *inv = i->invocation;
+    usage_end_request(i, done);
     if (fault)
         verdict_bad_reply(inv, fault);
     else
@@ -134,6 +135,7 @@ static int build_command(const struct instance *i, const struct invocation *inv,
 
 static void refuse(struct instance *i, int status, const char *type, const char *text)
 {
+    usage_end_request(i, &(struct init_done){.status = 0}); /* nothing was started */
     invocation_fail(i->invocation, INVOCATION_REFUSED, status, type, "%s", text);
     instance_replied(i, true);
 }
@@ -141,6 +143,7 @@ static void refuse(struct instance *i, int status, const char *type, const char 
 static void deliver(struct instance *i, struct invocation *inv)
 {
     uint64_t timeout_ms = i->version->settings.timeout_ms;
+    i->failed.head.type = 0; /* how an earlier program failed is not this one's */
     if (build_command(i, inv, timeout_ms ? clock_real_ms() + timeout_ms : 0) < 0) {
         refuse(i, 431, "RequestTooLarge",
                "environment and request headers together are too long for a program's environment (160K)");

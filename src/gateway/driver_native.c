@@ -11,6 +11,7 @@
 #include "gateway/event.h"
 #include "gateway/pool_events.h"
 #include "gateway/runtime.h"
+#include "gateway/trace.h"
 
 #include <errno.h>
 #include <string.h>
@@ -19,7 +20,7 @@
 enum {
     FIELDS_OUT_MAX = 65536, /* header lines of a reply */
     /* Request fields: the head is at most 64 KiB, plus "http." and two NULs for each of 128, plus our own. */
-    FIELDS_IN_MAX = 65536 + 128 * 8 + 512 + LAMBDA_CONTEXT_ARN_MAX + LAMBDA_CONTEXT_CLIENT_MAX,
+    FIELDS_IN_MAX = 65536 + 128 * 8 + 1024 + LAMBDA_CONTEXT_ARN_MAX + LAMBDA_CONTEXT_CLIENT_MAX,
 };
 
 /* ---- ready ---- */
@@ -183,6 +184,7 @@ static void on_reply(void *owner, const struct faasd_reply_head *head, struct st
     }
     struct invocation *inv = i->invocation;
     if (instance_is_single_use(i)) { /* nothing is gained by killing it first */
+        usage_end_request(i, NULL);
         invocation_end_reply(inv, &reply);
         instance_replied(i, true);
         return;
@@ -369,6 +371,30 @@ static void add_pair(struct pairs *p, const char *prefix, struct str name, struc
     p->len = (size_t)(at - p->bytes);
 }
 
+/* By Lambda's name for it, _X_AMZN_TRACE_ID in the environment of its handlers. */
+static void add_trace(struct pairs *p, const struct invocation *inv)
+{
+    struct trace_fields t;
+    if (!trace_is_set(&inv->trace))
+        return;
+    trace_print(inv, &t);
+    add_pair(p, "", STR_LITERAL("trace_id"), str_from(t.xray));
+}
+
+static void add_trace_headers(struct pairs *p, const struct invocation *inv)
+{
+    struct trace_fields t;
+    if (!trace_is_set(&inv->trace))
+        return;
+    trace_print(inv, &t);
+    if (t.parent[0])
+        add_pair(p, "http.", STR_LITERAL("traceparent"), str_from(t.parent));
+    if (t.state.n)
+        add_pair(p, "http.", STR_LITERAL("tracestate"), t.state);
+    if (inv->has_xray)
+        add_pair(p, "http.", STR_LITERAL("x-amzn-trace-id"), str_from(t.xray));
+}
+
 static void deliver(struct instance *i, struct invocation *inv)
 {
     static char bytes[FIELDS_IN_MAX];
@@ -384,8 +410,11 @@ static void deliver(struct instance *i, struct invocation *inv)
     struct str client = lambda_context_read_client(q, context);
     if (client.n)
         add_pair(&p, "", STR_LITERAL("client_context"), client);
+    add_trace(&p, inv);
     for (unsigned k = 0; k < q->field_count; k++)
-        add_pair(&p, "http.", q->fields[k].name, q->fields[k].value);
+        if (!trace_hides(inv, q->fields[k].name))
+            add_pair(&p, "http.", q->fields[k].name, q->fields[k].value);
+    add_trace_headers(&p, inv);
 
     uint64_t timeout_ms = i->version->settings.timeout_ms;
     struct native_request request = {

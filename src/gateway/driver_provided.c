@@ -402,8 +402,8 @@ static void deliver(struct instance *i, struct invocation *inv)
     struct runtime_api_event e;
     provided_event_build(inv, &i->version->settings, i->arn, &space, &e);
     if (!runtime_api_deliver(&p->api, &e)) {
-        invocation_fail(inv, INVOCATION_REFUSED, 503, "NoCapacity", "out of memory");
         instance_replied(i, true);
+        invocation_fail(inv, INVOCATION_REFUSED, 503, "NoCapacity", "out of memory");
         return;
     }
     /* Its initialisation is repeated within this request; when the last process is still being killed, after that. */

@@ -5,6 +5,7 @@
 #include "base/id.h"
 #include "gateway/exec_channel.h"
 #include "gateway/runtime.h"
+#include "gateway/trace.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -277,11 +278,28 @@ static bool variable_name(struct str field, char *out, size_t cap)
     return true;
 }
 
-static int add_fields(const struct http1_request *q)
+static int add_trace(const struct invocation *inv)
 {
+    struct trace_fields t;
+    if (!trace_is_set(&inv->trace))
+        return 0;
+    trace_print(inv, &t);
+    int r = exec_command_add_environment("_X_AMZN_TRACE_ID", str_from(t.xray));
+    if (r == 0 && t.parent[0])
+        r = exec_command_add_environment("HTTP_TRACEPARENT", str_from(t.parent));
+    if (r == 0 && t.state.n)
+        r = exec_command_add_environment("HTTP_TRACESTATE", t.state);
+    if (r == 0 && inv->has_xray)
+        r = exec_command_add_environment("HTTP_X_AMZN_TRACE_ID", str_from(t.xray));
+    return r;
+}
+
+static int add_fields(const struct invocation *inv)
+{
+    const struct http1_request *q = inv->exchange->request;
     for (unsigned i = 0; i < q->field_count; i++) {
         char name[256];
-        if (!variable_name(q->fields[i].name, name, sizeof(name)))
+        if (trace_hides(inv, q->fields[i].name) || !variable_name(q->fields[i].name, name, sizeof(name)))
             continue;
         int r = exec_command_add_environment(name, q->fields[i].value);
         if (r < 0)
@@ -370,5 +388,7 @@ int environment_add_request(const struct invocation *inv, uint64_t deadline_ms)
     int r = add_server(q->host);
     if (r == 0)
         r = add_path(inv);
-    return r < 0 ? r : add_fields(q);
+    if (r == 0)
+        r = add_trace(inv);
+    return r < 0 ? r : add_fields(inv);
 }

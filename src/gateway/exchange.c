@@ -3,6 +3,7 @@
 #include "gateway/exchange.h"
 
 #include "codec/json.h"
+#include "gateway/access_log.h"
 #include "gateway/conn.h"
 #include "gateway/cors.h"
 #include "gateway/reply_head.h"
@@ -25,6 +26,7 @@ void exchange_finish(struct exchange *x)
 {
     struct exchange_slot *s = slot_of(x);
     assert(!x->ended);
+    access_log_exchange(x);
     x->ended = true;
     s->table->open_exchanges--;
     s->table->something_ended = true;
@@ -61,6 +63,9 @@ static bool status_has_body(int status)
 
 void exchange_reply(struct exchange *x, const struct reply *r)
 {
+    x->status = r->status;
+    x->sent_bytes = status_has_body(r->status) && !slot_of(x)->head_only ? r->body.n : 0;
+    x->error_type = r->error_type;
     if (x->conn) {
         char head[REPLY_HEAD_MAX];
         static char cors[CORS_FIELDS_MAX];
@@ -95,7 +100,7 @@ static bool errors_are_brief(const struct exchange *x)
     if (x->listener == GATEWAY_LISTENER_CONTROL || x->explain)
         return false;
     if (x->gateway->config->errors == CONFIG_ERRORS_AUTO)
-        return x->is_remote;
+        return x->is_remote || x->listener == GATEWAY_LISTENER_METRICS;
     return x->gateway->config->errors == CONFIG_ERRORS_BRIEF;
 }
 
@@ -156,6 +161,7 @@ void exchange_stream_start(struct exchange *x, int status, const char *content_t
     struct exchange_slot *s = slot_of(x);
     assert(!x->ended && !s->streaming);
     s->streaming = true;
+    x->status = status;
     list_push_back(&s->table->streams, &s->link);
     if (!x->conn)
         return;
@@ -195,6 +201,7 @@ int exchange_stream_write(struct exchange *x, struct str data)
         {.iov_base = "\r\n", .iov_len = s->stream_chunked ? 2 : 0},
     };
     conn_write(c, parts, 3);
+    x->sent_bytes += data.n;
     return c->broken ? -EPIPE : 0;
 }
 
@@ -234,6 +241,7 @@ int exchange_take_socket(struct exchange *x, const char *protocol, struct str *e
     struct exchange_slot *s = slot_of(x);
     struct conn *c = x->conn;
     char head[REPLY_HEAD_MAX];
+    x->status = 101;
     *early = (struct str){0};
     if (c && !c->broken) {
         const struct reply_head h = {

@@ -52,6 +52,10 @@ struct exchange {
     void (*on_reply)(struct exchange *x, const struct reply *r);
     void *context;
     bool ended;
+    bool has_request;       /* its head was understood */
+    int status;             /* that it was answered with; 0 = not yet */
+    uint64_t sent_bytes;    /* of its body, by now */
+    const char *error_type; /* what X-Faasd-Error said; borrowed for the call that ends it */
 };
 
 struct reply {

@@ -244,6 +244,7 @@ struct exchange *front_make_exchange(struct front *f, const struct front_request
     x->gateway = f->gateway;
     x->request = &s->request;
     x->host = s->request.host;
+    x->has_request = true;
     x->body = r->body;
     x->listener = r->listener;
     x->started_ns = clock_mono_ns();

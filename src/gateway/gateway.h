@@ -22,6 +22,7 @@ struct gateway {
     struct tokens *tokens;           /* gateway/tokens.h: who has a credential */
     struct credentials *credentials; /* gateway/credential.h: failed ones, and signatures that were used */
     struct front *front;             /* gateway/front.h: listeners and connections */
+    struct records *records;         /* gateway/records.h: what happened */
     bool draining;
 };
 

@@ -111,7 +111,10 @@ void instance_stop(struct instance *i, enum instance_doom why, const char *forma
 static bool end_worker(struct instance *i)
 {
     bool can = i->state == INSTANCE_BUSY || i->state == INSTANCE_CLOSING;
-    if (!can || !i->driver->end_worker || !i->driver->end_worker(i))
+    if (!can || !i->driver->end_worker)
+        return false;
+    usage_before_end(i);
+    if (!i->driver->end_worker(i))
         return false;
     instance_set_state(i, INSTANCE_ENDING);
     instance_arm(i, INSTANCE_RESET_MS);
@@ -217,8 +220,10 @@ void instance_ready(struct instance *i)
 {
     if (i->state != INSTANCE_STARTING && i->state != INSTANCE_CLOSING)
         return;
-    if (i->state == INSTANCE_STARTING)
+    if (i->state == INSTANCE_STARTING) {
         i->ready_ns = clock_mono_ns();
+        usage_begin_process(i);
+    }
     i->idle_since_ms = clock_boot_ns() / 1000000;
     instance_set_state(i, INSTANCE_IDLE);
     instance_arm(i, i->on_trial ? TRIAL_KEEP_MS : 0);
@@ -232,6 +237,7 @@ void instance_become_template(struct instance *i)
 {
     assert(i->state == INSTANCE_STARTING && i->template);
     i->ready_ns = clock_mono_ns();
+    usage_begin_process(i);
     instance_set_state(i, INSTANCE_TEMPLATE);
     instance_arm(i, i->on_trial ? TRIAL_KEEP_MS : 0);
     template_open(i->template);
@@ -256,6 +262,13 @@ static uint64_t init_duration(const struct instance *i, enum invocation_start st
     return i->ready_ns - (with_template ? i->forked.template_spawned_ns : i->started_ns);
 }
 
+/* The part of it until there was a sandbox to start something in. */
+static uint64_t spawn_duration(const struct instance *i, enum invocation_start start)
+{
+    bool counts = start != INVOCATION_WARM && i->existing_ns > i->started_ns;
+    return counts ? i->existing_ns - i->started_ns : 0;
+}
+
 void instance_deliver(struct instance *i, struct invocation *inv)
 {
     /* The frame may follow at once: it waits in the socket until the supervisor has thawed the reader. */
@@ -266,10 +279,14 @@ void instance_deliver(struct instance *i, struct invocation *inv)
     inv->start = start_of(i, inv);
     inv->served = i->version->number;
     inv->init_ns = init_duration(i, inv->start);
+    inv->spawn_ns = spawn_duration(i, inv->start);
+    inv->instance = i->waiter.id;
+    inv->version = version_get(i->version);
     i->used = true;
     i->requests++;
     instance_arm(i, i->version->settings.timeout_ms);
     line_reader_begin(&i->log, inv->exchange->id);
+    usage_begin_request(i);
     i->driver->deliver(i, inv);
 }
 
@@ -301,10 +318,12 @@ void instance_after_request(struct instance *i, bool clean)
 
 void instance_replied(struct instance *i, bool clean)
 {
+    usage_end_request(i, NULL);
     i->invocation = NULL;
     line_reader_end(&i->log);
     pool_on_instance_served(i->pool, i);
     instance_after_request(i, clean);
+    i->usage.fresh = false; /* what its process does from here on is no request's */
 }
 
 void instance_hand_back(struct instance *i)
@@ -329,6 +348,7 @@ void instance_judge(struct instance *i, const struct init_done *failed)
 
 void instance_worker_ended(struct instance *i, const struct init_done *done)
 {
+    usage_end_process(i, done);
     switch (i->state) {
     case INSTANCE_BUSY:
         instance_doom(i, INSTANCE_CRASHED, "the worker ended");

@@ -32,6 +32,7 @@
 #include "gateway/native_channel.h"
 #include "gateway/pool.h"
 #include "gateway/template.h"
+#include "gateway/usage.h"
 
 enum instance_state {
     INSTANCE_SPAWNING,
@@ -113,9 +114,11 @@ struct instance {
     int32_t pid;
     uint64_t spawned_ns, ready_ns; /* monotonic; ready_ns is 0 until its present process is ready */
     uint64_t started_ns;           /* monotonic: when its present process was asked for */
+    uint64_t existing_ns;          /* monotonic: when its sandbox, or its groups, were there */
     uint64_t idle_since_ms;        /* boottime */
     uint64_t secrets_stamp;        /* of the secrets it was started with (gateway/secrets.h) */
     uint64_t requests;
+    struct usage usage;
     struct invocation *invocation; /* BUSY, ENDING, JUDGING, STOPPING: owned until ended; else NULL */
     enum instance_doom doom;
     char doom_text[ERR_TEXT_MAX];

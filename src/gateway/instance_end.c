@@ -18,6 +18,22 @@ static uint32_t since(uint32_t now, uint32_t seen)
     return now > seen ? now - seen : 0;
 }
 
+/* Did it end by itself, in a way that the kernel still knows? A KILL that came behind its end changes nothing about that. */
+static bool tells_status(const struct message_exited *m)
+{
+    if (m->status == MESSAGE_STATUS_UNKNOWN)
+        return false;
+    return !(m->killed && WIFSIGNALED(m->status) && WTERMSIG(m->status) == SIGKILL);
+}
+
+/* Of its program, or of its worker where init or, for a child, the supervisor could tell it. */
+static int wait_status_of(const struct instance *i, const struct message_exited *m)
+{
+    if (i->failed.head.type && !(i->failed.flags & (INIT_DONE_EXEC_FAILED | INIT_DONE_NO_EVENT)))
+        return i->failed.status;
+    return instance_is_child(i) && tells_status(m) ? m->status : -1;
+}
+
 static struct verdict_facts collect_facts(struct instance *i, const struct message_exited *m, char *tail)
 {
     return (struct verdict_facts){
@@ -26,16 +42,10 @@ static struct verdict_facts collect_facts(struct instance *i, const struct messa
         .pids_denied = since(m->pids_denied, i->pids_seen),
         .memory_peak_bytes = m->memory_peak_bytes,
         .shmem_bytes = m->shmem_bytes,
+        .wait_status = wait_status_of(i, m),
+        .tmp_full = i->failed.flags & INIT_DONE_TMP_FULL,
         .tail = line_reader_tail(i->driver == &driver_exec ? &i->channel.log : &i->log, tail),
     };
-}
-
-/* Did it end by itself, in a way that the kernel still knows? A KILL that came behind its end changes nothing about that. */
-static bool tells_status(const struct message_exited *m)
-{
-    if (m->status == MESSAGE_STATUS_UNKNOWN)
-        return false;
-    return !(m->killed && WIFSIGNALED(m->status) && WTERMSIG(m->status) == SIGKILL);
 }
 
 /* Of a process that owed something: an exit with status 0 would otherwise read as if all were well. */
@@ -76,6 +86,8 @@ static void answer_invocation(struct instance *i, const struct message_exited *m
     struct invocation *inv = i->invocation;
     if (!inv)
         return;
+    usage_end_request(i, NULL);
+    usage_end_dead(i, m);
     i->invocation = NULL;
     char tail[LINE_READER_TAIL];
     struct verdict_facts facts = collect_facts(i, m, tail);
@@ -97,6 +109,7 @@ static void answer_invocation(struct instance *i, const struct message_exited *m
 static void judge_program(struct instance *i, const struct verdict_facts *facts)
 {
     struct invocation *inv = i->invocation;
+    usage_end_request(i, &i->failed);
     i->invocation = NULL;
     bool ready = i->channel.state == EXEC_CHANNEL_READY;
     verdict_program(inv, &i->failed, facts);
@@ -109,6 +122,7 @@ static void judge_program(struct instance *i, const struct verdict_facts *facts)
 static void judge_worker(struct instance *i, const struct message_exited *m)
 {
     answer_invocation(i, m);
+    usage_settle(i, m); /* before its next process begins */
     line_reader_end(&i->log);
     if (pool_on_process_lost(i->pool, i))
         instance_begin_again(i);
@@ -118,8 +132,11 @@ static void judge_worker(struct instance *i, const struct message_exited *m)
 
 void instance_on_usage(struct instance *i, const struct message_exited *m)
 {
-    if (i->state != INSTANCE_JUDGING)
+    /* Answers come in the order of the questions: one that was asked before the request failed says nothing about that. */
+    if (i->usage.asked || i->state != INSTANCE_JUDGING) {
+        usage_settle(i, m);
         return;
+    }
     char tail[LINE_READER_TAIL];
     line_reader_drain(&i->log);
     struct verdict_facts facts = collect_facts(i, m, tail);
@@ -143,6 +160,7 @@ void instance_on_usage(struct instance *i, const struct message_exited *m)
 static void go(struct instance *i, bool failed_start, const struct err *why, const struct instance_fault *said)
 {
     instance_set_state(i, INSTANCE_GONE);
+    usage_fini(i);
     ev_timer_stop(i->gateway->loop, &i->timer);
     link_unregister(i->gateway->link, &i->waiter);
     if (i->on_trial)
@@ -284,6 +302,7 @@ void instance_on_exited(struct instance *i, const struct message_exited *m)
     if (failed_start)
         explain_failed_start(i, m);
     answer_invocation(i, m);
+    usage_settle(i, m);
     if (instance_is_child(i) && failed_start)
         template_child_failed(i, i->fault.type.n > 0 || m->oom_kills > 0);
     else if (instance_is_child(i) && crashed && !m->oom_kills)

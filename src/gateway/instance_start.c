@@ -65,6 +65,7 @@ static void on_spawned(struct instance *i, const struct message_spawned *m, cons
         return;
     }
     i->pid = m->pid;
+    i->existing_ns = clock_mono_ns();
     instance_set_state(i, INSTANCE_STARTING); /* the timer goes on: init_timeout is for both */
     if (is_child)
         begin_child(i, fds, fd_count);
@@ -135,6 +136,7 @@ static void init(struct instance *i, struct gateway *g, const struct instance_op
     ev_timer_init(&i->timer, instance_on_timer, 0., 0.);
     i->timer.data = i;
     i->waiter.on_message = on_message;
+    usage_init(i);
     link_register(g->link, &i->waiter);
     line_reader_init(&i->log, g, o->function->name, i->waiter.id);
     buf_init(&i->end, INSTANCE_END_MAX);

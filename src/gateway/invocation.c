@@ -3,7 +3,9 @@
 
 #include "base/clock.h"
 #include "base/put.h"
+#include "gateway/records.h"
 #include "gateway/store.h"
+#include "gateway/trace.h"
 #include "gateway/version_pool.h"
 
 #include <assert.h>
@@ -16,7 +18,7 @@
 static struct invocation *free_list;
 static unsigned in_flight;
 
-enum { FIELDS_TEXT_MAX = 320, INVOCATION_LOG_MAX = 1024 };
+enum { FIELDS_TEXT_MAX = 320 + TRACE_LINES_MAX, INVOCATION_LOG_MAX = 1024 };
 
 static struct invocation *invocation_new(void)
 {
@@ -50,6 +52,9 @@ void invocation_start_version(struct exchange *x, struct function *f, uint64_t n
     inv->path = path;
     inv->queued_ns = clock_mono_ns();
     list_init(&inv->queue_link);
+    list_init(&inv->live_link);
+    records_begin(x->gateway->records, inv);
+    trace_begin(inv);
     version_pool_submit(inv);
 }
 
@@ -64,16 +69,17 @@ static void count_outcome(struct function_counters *c, enum invocation_outcome o
     (*counters[outcome])++;
 }
 
-/* The header lines that tell how a delivered request went: X-Faasd-Start, X-Faasd-Version, X-Duration-Seconds, Server-Timing (durations in ms,
+/* The header lines of the trace, and those that tell how a delivered request went: X-Faasd-Start, X-Faasd-Version, X-Duration-Seconds, Server-Timing (durations in ms,
  * https://www.w3.org/TR/server-timing/). */
 static size_t print_timing(const struct invocation *inv, uint64_t now, char out[FIELDS_TEXT_MAX])
 {
     static const char *const STARTS[] = {
         [INVOCATION_WARM] = "warm", [INVOCATION_COLD] = "cold", [INVOCATION_FORKED] = "fork"};
+    char *to = trace_put_lines(inv, out);
     if (!inv->delivered_ns)
-        return 0;
+        return (size_t)(to - out);
     uint64_t run_us = (now - inv->delivered_ns) / 1000;
-    char *to = PUT_LITERAL(out, "X-Faasd-Start: ");
+    to = PUT_LITERAL(to, "X-Faasd-Start: ");
     to = put_text(to, STARTS[inv->start]);
     to = PUT_LITERAL(to, "\r\nX-Faasd-Version: ");
     to = put_number(to, inv->served);
@@ -90,15 +96,23 @@ static size_t print_timing(const struct invocation *inv, uint64_t now, char out[
     return (size_t)(to - out);
 }
 
-static void end(struct invocation *inv, enum invocation_outcome outcome, uint64_t now)
+static void count(struct invocation *inv, const struct invocation_end *e)
+{
+    struct function_counters *c = &inv->function->counters;
+    count_outcome(c, e->outcome);
+    if (inv->delivered_ns) {
+        c->duration_ns += e->now_ns - inv->delivered_ns;
+        c->cold_starts += inv->start == INVOCATION_COLD;
+    }
+    records_end(inv->exchange->gateway->records, inv, e);
+}
+
+/* It was counted, and its exchange has ended. */
+static void end(struct invocation *inv)
 {
     struct function *f = inv->function;
     struct gateway *g = inv->exchange->gateway;
-    count_outcome(&f->counters, outcome);
-    if (inv->delivered_ns) {
-        f->counters.duration_ns += now - inv->delivered_ns;
-        f->counters.cold_starts += inv->start == INVOCATION_COLD;
-    }
+    version_put(inv->version);
     list_remove(&inv->queue_link);
     inv->exchange = NULL;
     inv->function = NULL;
@@ -122,8 +136,10 @@ void invocation_end_reply(struct invocation *inv, const struct invocation_reply 
         n += r->fields.n;
     }
     struct reply reply = {.status = r->status, .content_type = r->content_type, .fields = {fields, n}, .body = r->body};
+    const struct invocation_end e = {.now_ns = now, .outcome = INVOCATION_SUCCEEDED, .status = r->status};
     exchange_reply(inv->exchange, &reply);
-    end(inv, INVOCATION_SUCCEEDED, now);
+    count(inv, &e); /* afterwards: the caller waits for nothing of this */
+    end(inv);
 }
 
 void invocation_end_failure(struct invocation *inv, const struct invocation_failure *f)
@@ -134,8 +150,10 @@ void invocation_end_failure(struct invocation *inv, const struct invocation_fail
     if (f->status == 429 || f->status == 503)
         n += (size_t)snprintf(fields + n, sizeof(fields) - n, "Retry-After: 1\r\n");
     fields[n] = '\0';
+    const struct invocation_end e = {.now_ns = now, .outcome = f->outcome, .status = f->status, .failure = f};
+    count(inv, &e); /* before: the event goes with the exchange */
     exchange_error_full(inv->exchange, f->status, f->type, f->message, f->trace, fields);
-    end(inv, f->outcome, now);
+    end(inv);
 }
 
 void invocation_fail(struct invocation *inv, enum invocation_outcome outcome, int status, const char *type,

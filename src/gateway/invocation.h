@@ -10,6 +10,7 @@
 #ifndef FAASD_GATEWAY_INVOCATION_H
 #define FAASD_GATEWAY_INVOCATION_H
 
+#include "codec/trace_context.h"
 #include "gateway/exchange.h"
 #include "gateway/registry.h"
 
@@ -42,6 +43,15 @@ struct invocation {
     uint64_t init_ns;          /* of the instance, when this request waited for its start */
     enum invocation_start start;
     unsigned returns;             /* how often it came back from an instance that had not read it */
+    struct list live_link;        /* struct records.live */
+    uint64_t started_ms;          /* real time */
+    uint64_t spawn_ns;            /* part of init_ns: until its sandbox existed */
+    uint64_t instance;            /* that it was delivered to; 0 while queued */
+    struct version *version;      /* counted: that it was delivered to; NULL while queued */
+    struct trace_ids trace;       /* handed on; all zero = none */
+    bool has_parent, has_xray;    /* in which form it came or was asked for */
+    struct instance *usage_of;    /* its usage is still open there; NULL otherwise. Valid until it ends */
+    uint64_t cpu_ns, peak_bytes;  /* 0 = unknown */
     struct invocation *next_free; /* the free list */
 };
 
@@ -59,6 +69,17 @@ struct invocation_reply {
 };
 void invocation_end_reply(struct invocation *inv, const struct invocation_reply *r);
 
+/* What is known of a failure beside its words; zero = not so. */
+struct invocation_cause {
+    int signal; /* that ended the program or worker */
+    bool has_exited;
+    int exit_status;
+    uint32_t pids_denied;
+    bool tmp_full;
+    uint64_t peak_bytes, shmem_bytes;
+    bool in_queue; /* it was never delivered: the limit that held it back is the queue's */
+};
+
 /* One of faasd's errors. `type` as CONTRACT 4 names it; `trace` a JSON array or empty. */
 struct invocation_failure {
     enum invocation_outcome outcome;
@@ -66,6 +87,14 @@ struct invocation_failure {
     const char *type;
     struct str message;
     struct str trace;
+    struct invocation_cause cause;
+};
+/* How one ended, for its record. */
+struct invocation_end {
+    uint64_t now_ns; /* monotonic */
+    enum invocation_outcome outcome;
+    int status;                               /* what the caller is answered */
+    const struct invocation_failure *failure; /* NULL: it succeeded */
 };
 void invocation_end_failure(struct invocation *inv, const struct invocation_failure *f);
 /* The same from a format, without a trace. */

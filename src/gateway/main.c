@@ -16,11 +16,14 @@
 #include "gateway/invocation.h"
 #include "gateway/link.h"
 #include "gateway/pool.h"
+#include "gateway/process_stats.h"
+#include "gateway/records.h"
 #include "gateway/registry.h"
 #include "gateway/revision.h"
 #include "gateway/secrets.h"
 #include "gateway/store.h"
 #include "gateway/store_versions.h"
+#include "gateway/store_records.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -184,7 +187,8 @@ static int make_parts(struct gateway *g, struct err *e)
     link_set_events(g->link, &LINK_EVENTS);
     g->pools = pools_new(g);
     g->registry = registry_new(g);
-    if (!g->pools || !g->registry)
+    g->records = records_new(g);
+    if (!g->pools || !g->registry || !g->records)
         return err_set(e, ENOMEM, "make the registry");
     g->store = store_open(g, boot.db_dir, boot.log_dir, e);
     if (!g->store)
@@ -219,6 +223,7 @@ static int start(struct gateway *g, struct err *e)
         log_set_quiet();
     if (r == 0)
         r = make_parts(g, e);
+    process_stats_open();
     if (r == 0)
         r = gateway_confine(&boot, e);
     if (r == 0)
@@ -243,6 +248,8 @@ int gateway_main(void)
     memory_give_back();
     ev_run(gateway.loop, 0);
     /* Sandboxes and sockets end with the process; the disk is the one thing that must be brought to an end. */
+    records_close(gateway.records);
     store_close(gateway.store);
+    store_records_close();
     return lost ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -200,7 +200,7 @@ static struct str read_room(struct native_channel *c)
     return (struct str){c->in.data + c->in.len, missing + 1};
 }
 
-/* Keeps the one pipe, closes whatever else came. False when it was not exactly that, or not said by whom. */
+/* A worker that was not forked has no business with descriptors: all are closed. A child's one pipe is kept. False when it was not exactly that, or not said by whom. */
 static bool take_first_control(struct native_channel *c, const struct msghdr *m)
 {
     unsigned count = 0;
@@ -215,7 +215,7 @@ static bool take_first_control(struct native_channel *c, const struct msghdr *m)
             for (; CMSG_LEN((count + 1) * sizeof(int)) <= h->cmsg_len; count++) {
                 int fd;
                 memcpy(&fd, CMSG_DATA(h) + count * sizeof(int), sizeof(fd));
-                if (count == 0)
+                if (count == 0 && c->forked)
                     c->log_fd = fd;
                 else
                     close(fd);
@@ -233,7 +233,7 @@ static int pass_credentials(int fd, int on)
     return setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0 ? -errno : 0;
 }
 
-/* The first bytes of a forked child: who it is, by the kernel's word (unix(7), SO_PASSCRED), and its log. Afterwards its credentials are asked for no more. */
+/* The first bytes of a worker: who it is, by the kernel's word (unix(7), SO_PASSCRED), and, forked, its log. Afterwards its credentials are asked for no more. */
 static ssize_t receive_first(struct native_channel *c, struct str room, bool *ret_good)
 {
     union {
@@ -245,7 +245,9 @@ static ssize_t receive_first(struct native_channel *c, struct str room, bool *re
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control)};
     ssize_t n = recvmsg(c->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (n > 0) {
-        *ret_good = take_first_control(c, &m);
+        bool good = take_first_control(c, &m);
+        *ret_good = good || !c->forked;
+        c->heard = true;
         pass_credentials(c->fd, 0);
     }
     return n;
@@ -257,7 +259,7 @@ static bool receive(struct native_channel *c)
     struct str room = read_room(c);
     bool good = true;
     ssize_t n;
-    if (c->forked && c->peer_pid == 0)
+    if (!c->heard)
         n = receive_first(c, room, &good);
     else /* No control buffer: descriptors that a worker sends are dropped by the kernel (unix(7)). */
         n = recv(c->fd, (char *)room.p, room.n, MSG_DONTWAIT);
@@ -334,13 +336,13 @@ void native_channel_attach(struct native_channel *c, int fd)
     ev_io_set(&c->writer, fd, EV_WRITE);
     c->reader.data = c;
     c->writer.data = c;
+    /* Should this fail, READY comes without its sender: a child's is refused, another worker's clock can't be read (gateway/usage.h). */
+    pass_credentials(fd, 1);
     ev_io_start(c->gateway->loop, &c->reader);
 }
 
 void native_channel_attach_forked(struct native_channel *c, int fd)
 {
-    /* Should this fail, READY comes without its sender and is refused. */
-    pass_credentials(fd, 1);
     c->forked = true;
     native_channel_attach(c, fd);
 }

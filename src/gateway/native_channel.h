@@ -36,7 +36,8 @@ struct native_channel {
     enum native_channel_state state;
     int fd;           /* owned; -1 = closed */
     bool forked;      /* the first bytes must bring who sent them and the log's pipe */
-    int32_t peer_pid; /* forked: by the kernel's word; 0 before the first bytes */
+    bool heard;       /* its first bytes have come */
+    int32_t peer_pid; /* who sent them, by the kernel's word; 0: not known */
     int log_fd;       /* forked: the pipe that came with them, owned until native_channel_take_log; -1 = none */
     ev_io reader, writer;
     struct buf in;    /* a frame that came in pieces */

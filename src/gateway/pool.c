@@ -49,6 +49,7 @@ struct pool *pool_new(struct pools *pools, struct function *f)
     list_init(&p->changed_link);
     list_init(&p->hungry_link);
     list_init(&p->queue);
+    list_init(&p->warm_link);
     ev_timer_init(&p->wake, on_wake, 0., 0.);
     p->wake.data = p;
     return p;
@@ -65,6 +66,7 @@ void pool_free(struct pool *p)
     list_remove(&p->numbered_link);
     list_remove(&p->changed_link);
     list_remove(&p->hungry_link);
+    list_remove(&p->warm_link);
     ev_timer_stop(p->pools->gateway->loop, &p->wake);
     version_put(p->version);
     free(p);
@@ -77,6 +79,8 @@ static bool pool_is_quiet(const struct pool *p)
 
 void pool_on_instance_state(struct pool *p, struct instance *i, enum instance_state before)
 {
+    if (p->warm_min && (before == INSTANCE_IDLE || i->state == INSTANCE_IDLE))
+        pool_note_idle(p);
     if (i->counted) {
         p->counts[before]--;
         p->counts[i->state]++;
@@ -215,7 +219,10 @@ bool pool_take_back(struct pool *p, struct invocation *inv)
         return false;
     inv->returns++;
     inv->delivered_ns = 0;
-    inv->init_ns = 0;
+    inv->init_ns = inv->spawn_ns = 0;
+    inv->instance = 0;
+    version_put(inv->version);
+    inv->version = NULL;
     if (!pool_serves(p, inv)) {
         version_pool_submit(inv);
         return true;

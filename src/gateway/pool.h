@@ -45,6 +45,13 @@ struct pool_counts {
 void pool_count(const struct pool *p, struct pool_counts *ret_counts);
 void pools_count(const struct pools *p, struct pool_counts *ret_counts); /* of the whole host */
 
+/* Puts what idle instances of min_warm cost by now into the accounts (gateway/records.h). */
+void pools_bill_idle(struct pools *p);
+
+/* All instances of a function, of older versions too, by what they are doing. */
+enum pool_state { POOL_STARTING, POOL_IDLE, POOL_FROZEN, POOL_BUSY, POOL_STOPPING, POOL_TEMPLATE, POOL_STATES };
+void pool_count_states(const struct pool *p, unsigned counts[POOL_STATES]);
+
 /* For `ls -v`, tests and the bench: calls back per instance. */
 struct pool_instance_info {
     uint64_t id;

@@ -9,6 +9,7 @@
  *   pool_history.c when the function is left alone, and what its earlier idle times say about that
  *   pool_start.c   what is started: an instance of its own, a template, a child of one; trials
  *   pool_report.c  counts and lists for people
+ *   pool_idle.c    what min_warm costs
  */
 #ifndef FAASD_GATEWAY_POOL_INTERNAL_H
 #define FAASD_GATEWAY_POOL_INTERNAL_H
@@ -28,6 +29,7 @@ struct pools {
     struct list changed;   /* struct pool.changed_link: to be looked at before the loop blocks */
     struct list hungry;    /* struct pool.hungry_link: requests wait for memory that others hold, the longest first */
     struct list over;      /* the same link: freed when the instances in the graveyard are */
+    struct list warm;      /* struct pool.warm_link: their functions have min_warm */
     struct list graveyard; /* struct instance.link */
     ev_prepare turn_end;
     struct freezer freezer;
@@ -77,6 +79,11 @@ struct pool {
     uint64_t memory_bytes;   /* home: the function's part of pools.memory_bytes */
     uint64_t kept_bytes;     /* home: of pools.kept_bytes */
     uint64_t promised_bytes; /* home: of pools.promised_bytes */
+    struct list warm_link;   /* struct pools.warm, while warm_min is not 0 */
+    uint32_t warm_min;       /* min_warm of the current version, and */
+    uint64_t warm_bytes;     /* its memory limit */
+    uint64_t idle_at_ns;     /* monotonic: until when idle_mib_us counts */
+    uint64_t idle_mib_us;    /* not billed yet */
 };
 
 static inline uint64_t pool_now_ms(void)
@@ -160,6 +167,12 @@ void pool_note_start(struct pool *p, const struct instance *i);
 void pool_plan_spell(struct pool *p); /* once a spell, when it has lasted for HISTORY_SPELL_MS */
 /* Shortens keep_warm, or asks for an instance ahead of need, as the plan says. */
 void pool_look_at_history(const struct pool *p, struct policy_view *v);
+
+/* ---- pool_idle.c ---- */
+
+void pool_note_idle(struct pool *p);   /* before the number of idle instances changes, where there is a warm_min */
+void pool_settle_warm(struct pool *p); /* the current version changed; before its instances are sorted out */
+void pool_bill_idle(struct pool *p);
 
 /* ---- pool_start.c ---- */
 

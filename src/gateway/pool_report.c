@@ -30,6 +30,45 @@ static void add_pool(const struct pool *p, struct pool_counts *sum)
     }
 }
 
+static enum pool_state state_of(const struct instance *i)
+{
+    switch (i->state) {
+    case INSTANCE_SPAWNING:
+    case INSTANCE_STARTING:
+        return POOL_STARTING;
+    case INSTANCE_IDLE:
+        return i->frozen ? POOL_FROZEN : POOL_IDLE;
+    case INSTANCE_TEMPLATE:
+        return POOL_TEMPLATE;
+    case INSTANCE_STOPPING:
+        return POOL_STOPPING;
+    default:
+        return POOL_BUSY;
+    }
+}
+
+static void add_states(const struct list *instances, unsigned counts[POOL_STATES])
+{
+    LIST_EACH (instances, link)
+        counts[state_of(LIST_ENTRY(link, struct instance, link))]++;
+}
+
+static void add_states_of(const struct pool *p, unsigned counts[POOL_STATES])
+{
+    add_states(&p->idle, counts);
+    add_states(&p->trials, counts);
+    add_states(&p->others, counts);
+}
+
+void pool_count_states(const struct pool *p, unsigned counts[POOL_STATES])
+{
+    for (unsigned i = 0; i < POOL_STATES; i++)
+        counts[i] = 0;
+    add_states_of(p, counts);
+    LIST_EACH (&p->numbered, link)
+        add_states_of(LIST_ENTRY(link, struct pool, numbered_link), counts);
+}
+
 void pool_count(const struct pool *p, struct pool_counts *ret_counts)
 {
     *ret_counts = (struct pool_counts){0};

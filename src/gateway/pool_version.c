@@ -136,6 +136,7 @@ void pool_serve(struct pool *p, struct version *v)
         pools_set_hungry(p, false);
     if (!p->number)
         pools_settle_reserve(p);
+    pool_settle_warm(p);
     p->makes_spares = s && (instance_settings_single_use(s) || runtime_wants_template(s));
     p->failures = 0;
     p->backoff_until_ms = 0;

@@ -58,6 +58,7 @@ struct pools *pools_new(struct gateway *g)
     list_init(&p->changed);
     list_init(&p->hungry);
     list_init(&p->over);
+    list_init(&p->warm);
     list_init(&p->graveyard);
     freezer_init(&p->freezer, g);
     p->separable = landlock_abi() >= TEMPLATE_LANDLOCK_ABI;

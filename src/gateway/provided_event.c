@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "gateway/event.h"
+#include "gateway/trace.h"
 
 #include <stdio.h>
 
@@ -13,10 +14,14 @@ static struct str request_field(const struct invocation *inv, const char *name)
     return f ? f->value : (struct str){0};
 }
 
-/* Root=1-<8 hex digits of time>-<24 hex>;Parent=<16 hex>;Sampled=0, as X-Ray defines it. */
+/* The request's own trace, else a new one, because Lambda's runtimes expect one: Root=1-<8 hex digits of time>-<24 hex>;Parent=<16 hex>;Sampled=0. */
 static struct str choose_trace(const struct invocation *inv, char out[PROVIDED_EVENT_TRACE_MAX])
 {
+    if (trace_is_set(&inv->trace))
+        return (struct str){out, trace_print_xray(&inv->trace, out)};
     struct str given = request_field(inv, "x-amzn-trace-id");
+    if (trace_hides(inv, STR_LITERAL("x-amzn-trace-id")))
+        given.n = 0; /* it is none */
     if (given.n && given.n < PROVIDED_EVENT_TRACE_MAX)
         return given;
     int n = snprintf(out, PROVIDED_EVENT_TRACE_MAX, "Root=1-%08x-%08x%016lx;Parent=%016lx;Sampled=0",

@@ -17,7 +17,7 @@ struct provided_event_space {
     char context[LAMBDA_CONTEXT_CLIENT_MAX];
 };
 
-/* The trace is the caller's X-Amzn-Trace-Id or a new one. The event points into the request, `arn` and `space`. */
+/* The trace is the request's (gateway/trace.h) or a new one. The event points into the request, `arn` and `space`. */
 void provided_event_build(const struct invocation *inv, const struct settings *s, const char *arn,
                           struct provided_event_space *space, struct runtime_api_event *ret_event);
 

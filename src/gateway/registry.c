@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/id.h"
+#include "gateway/account.h"
 #include "gateway/pool.h"
 
 #include <assert.h>
@@ -94,6 +95,7 @@ void function_put(struct function *f)
     if (--f->references)
         return;
     version_put(f->current);
+    account_put(f->account);
     pool_free(f->pool);
     versions_fini(&f->versions);
     free(f);
@@ -249,7 +251,17 @@ void registry_remove(struct registry *r, struct function *f)
     r->served -= before != NULL;
     pool_version_changed(f->pool);
     version_put(before);
+    if (f->account)
+        account_detach(f->account);
     function_put(f);
+}
+
+void registry_walk(const struct registry *r, void (*on_function)(struct function *f, void *context), void *context)
+{
+    for (size_t i = 0; i < r->bucket_count; i++)
+        for (struct function *f = r->buckets[i]; f; f = f->next)
+            if (f->current)
+                on_function(f, context);
 }
 
 /* ---- in name order ---- */

@@ -43,7 +43,8 @@ struct function {
     struct pool *pool;        /* owned, gateway/pool.h: made by pool_new when the function is made */
     struct versions versions; /* what qualifiers name; holds the current one's number, too */
     struct function_counters counters;
-    unsigned references; /* a removed function lives until its last invocation and instance are gone */
+    struct account *account; /* counted, gateway/account.h; NULL until its first instance or request */
+    unsigned references;     /* a removed function lives until its last invocation and instance are gone */
     bool removed;
     struct function *next; /* hash chain of the registry */
 };
@@ -54,6 +55,8 @@ void registry_free(struct registry *r);
 /* A function without a current version (its first deploy is under way) is not there yet: only registry_ensure sees it. */
 struct function *registry_find(struct registry *r, struct str name); /* NULL: no such function; borrowed */
 size_t registry_count(const struct registry *r);
+/* Every function with a current version, in no order: costs nothing beyond the calls. */
+void registry_walk(const struct registry *r, void (*on_function)(struct function *f, void *context), void *context);
 /* Calls back in name order; the callback must not add or remove. Nobody is called when memory is out. */
 void registry_each(struct registry *r, void (*on_function)(struct function *f, void *context), void *context);
 

@@ -34,6 +34,11 @@ static const struct route function_route = {.run = run_function};
 
 static const struct route table[] = {
     {"GET", "/healthz", api_health, ACCESS_OPEN, ROUTE_BODY_REQUEST, false},
+    {"GET", "/metrics", api_metrics, ACCESS_METRICS, ROUTE_BODY_REQUEST, false},
+    {"GET", "/v1/invocations", api_invocations_list, ACCESS_READ, ROUTE_BODY_REQUEST, false},
+    {"GET", "/v1/invocations/*", api_invocations_show, ACCESS_READ, ROUTE_BODY_REQUEST, false},
+    {"GET", "/v1/invocations/*/event", api_invocations_event, ACCESS_READ, ROUTE_BODY_REQUEST, false},
+    {"GET", "/v1/bill", api_bill, ACCESS_READ, ROUTE_BODY_REQUEST, false},
     {"GET", "/v1/system", api_system, ACCESS_READ, ROUTE_BODY_REQUEST, false},
     {"GET", "/v1/config", api_config, ACCESS_READ, ROUTE_BODY_REQUEST, false},
     {"GET", "/v1/functions", api_functions_list, ACCESS_READ, ROUTE_BODY_REQUEST, false},
@@ -60,6 +65,7 @@ enum { TABLE_ROWS = sizeof(table) / sizeof(table[0]) };
 
 static const char function_prefix[] = "/function/";
 static const char control_prefix[] = "/v1/";
+static const char metrics_path[] = "/metrics";
 
 static bool pattern_matches(const char *pattern, struct str path, struct str *ret_name)
 {
@@ -245,6 +251,14 @@ const struct route *route_find(struct exchange *x)
     struct str path = x->request->path;
     if (str_is(path, "*")) {
         reply_allowed(x, "OPTIONS, GET, HEAD, POST, PUT, PATCH, DELETE");
+        return NULL;
+    }
+    if (str_is(path, metrics_path) && x->listener == GATEWAY_LISTENER_INVOKE) {
+        exchange_error(x, 403, "Forbidden", "this socket only invokes functions; metrics are on loopback and control.sock");
+        return NULL;
+    }
+    if (x->listener == GATEWAY_LISTENER_METRICS && !str_is(path, metrics_path) && !str_is(path, "/healthz")) {
+        exchange_error(x, 403, "Forbidden", "this address serves /metrics and /healthz only");
         return NULL;
     }
     if (str_starts_with(path, function_prefix)) {

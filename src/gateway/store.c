@@ -312,6 +312,15 @@ void store_log_line(struct store *s, const char *function, uint64_t instance, co
     }
 }
 
+bool store_access_line(struct store *s, const char *file, struct str line)
+{
+    struct store_record r = {.request_size = (uint32_t)strlen(file)}; /* without a function's name */
+    struct iovec parts[] = {{&r, sizeof(r)}, {(void *)file, r.request_size}, {(void *)line.p, line.n}};
+    bool fits = store_ring_put(&s->lines, parts, 3);
+    wake_thread(s, store_ring_used(&s->lines) > STORE_RING_BYTES / 4);
+    return fits;
+}
+
 void store_follow(struct store *s, struct store_follower *f)
 {
     f->next = s->followers;
@@ -376,6 +385,10 @@ static int open_parts(struct store *s, const char *db_dir, const char *log_dir, 
         r = store_log_open(&s->log, log_dir, &limits, e);
     if (r < 0)
         return r;
+    s->access_dirfd = open(log_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (s->access_dirfd < 0)
+        return err_set(e, errno, "open '%s'", log_dir);
+    store_access_init(&s->access, s->access_dirfd);
     s->staging_dirfd = open(boot->staging_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     s->versions_dirfd = open(boot->versions_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (s->staging_dirfd < 0 || s->versions_dirfd < 0)
@@ -391,7 +404,8 @@ struct store *store_open(struct gateway *g, const char *db_dir, const char *log_
         return NULL;
     }
     s->gateway = g;
-    s->wake_fd = s->done_fd = s->staging_dirfd = s->versions_dirfd = -1;
+    store_access_init(&s->access, -1);
+    s->wake_fd = s->done_fd = s->access_dirfd = s->staging_dirfd = s->versions_dirfd = -1;
     buf_init(&s->follower_line, 0);
     ev_io_init(&s->done_watcher, on_results, -1, EV_READ);
     if (open_parts(s, db_dir, log_dir, e) < 0) {
@@ -456,12 +470,14 @@ void store_close(struct store *s)
     }
     ev_io_stop(s->gateway->loop, &s->done_watcher);
     free_jobs(s);
+    store_access_fini(&s->access);
     store_log_close(s->log);
     store_sql_close(s->sql);
     store_ring_fini(&s->lines);
     buf_fini(&s->follower_line);
     fd_close(&s->wake_fd);
     fd_close(&s->done_fd);
+    fd_close(&s->access_dirfd);
     fd_close(&s->staging_dirfd);
     fd_close(&s->versions_dirfd);
     free(s);

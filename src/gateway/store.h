@@ -85,6 +85,9 @@ void store_list_orphans(struct store *s, store_on_names *on_done, void *owner);
  * through says how many were dropped. `text` without its newline, raw: escaping and cutting happen here. request_id "" outside requests. */
 void store_log_line(struct store *s, const char *function, uint64_t instance, const char *request_id, struct str text);
 
+/* A line of the access log, into "stderr" or that file of the log directory. False: the ring is full, the line is lost. */
+bool store_access_line(struct store *s, const char *file, struct str line);
+
 /* Reads back the newest lines that match, oldest first, as NDJSON: {"time","instance","request","message"} a line, at most STORE_LOG_READ_MAX bytes.
  * `message` holds control characters and invalid UTF-8 as \xNN, so that it may go to a terminal; `request` is "" outside requests. */
 enum { STORE_LOG_READ_MAX = 4 << 20 };

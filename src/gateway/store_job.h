@@ -4,6 +4,7 @@
 #define FAASD_GATEWAY_STORE_JOB_H
 
 #include "gateway/store.h"
+#include "gateway/store_access.h"
 #include "gateway/store_digest.h"
 #include "gateway/store_log.h"
 #include "gateway/store_ring.h"
@@ -61,7 +62,7 @@ enum store_rest {
     STORE_LINGERING /* wake it for jobs, and for lines when the ring fills up */
 };
 
-/* One log line in the ring: this, then name, request id and text. */
+/* One log line in the ring: this, then name, request id and text. Of the access log: no name, and the file in place of the request id. */
 struct store_record {
     uint64_t instance;
     uint64_t time_ms;
@@ -108,6 +109,8 @@ struct store {
     /* the thread's once it runs */
     struct store_sql *sql;
     struct store_log *log;
+    struct store_access access;
+    int access_dirfd;                  /* owned */
     int staging_dirfd, versions_dirfd; /* owned; -1 when there is none */
 };
 

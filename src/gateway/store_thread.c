@@ -42,6 +42,11 @@ static void append_record(struct store *s, const char *bytes, size_t size)
     const char *name = bytes + sizeof(r);
     const char *request = name + r.name_size;
     const char *text = request + r.request_size;
+    if (r.name_size == 0) {
+        store_access_append(&s->access, (struct str){request, r.request_size},
+                            (struct str){text, (size_t)(bytes + size - text)});
+        return;
+    }
     memcpy(function, name, r.name_size);
     if (r.dropped)
         append_dropped(s, function, &r);
@@ -223,6 +228,7 @@ static void apply_limits(struct store *s, struct store_log_limits *known)
     if (now.function_bytes == known->function_bytes && now.total_bytes == known->total_bytes)
         return;
     *known = now;
+    s->access.size_max = now.function_bytes;
     store_log_limit(s->log, known);
 }
 
@@ -246,6 +252,7 @@ void *store_thread_main(void *store)
         if (!store_queue_is_empty(&s->jobs) || store_ring_used(&s->lines))
             continue;
         store_log_flush(s->log);
+        store_access_flush(&s->access);
         if (stopping)
             return NULL;
         rest(s, STORE_ASLEEP, -1);

@@ -53,10 +53,35 @@ static void add_limits(struct text *t, const struct verdict_facts *facts, bool t
     }
 }
 
-static void end_with(struct invocation *inv, enum invocation_outcome outcome, int status, const char *type,
+static struct invocation_cause cause_of(const struct verdict_facts *facts)
+{
+    struct invocation_cause c = {.pids_denied = facts->pids_denied,
+                                 .peak_bytes = facts->memory_peak_bytes,
+                                 .shmem_bytes = facts->shmem_bytes,
+                                 .tmp_full = facts->tmp_full};
+    if (facts->wait_status != -1 && WIFSIGNALED(facts->wait_status))
+        c.signal = WTERMSIG(facts->wait_status);
+    c.has_exited = facts->wait_status != -1 && WIFEXITED(facts->wait_status);
+    if (c.has_exited)
+        c.exit_status = WEXITSTATUS(facts->wait_status);
+    return c;
+}
+
+/* What the caller is answered. */
+struct answer {
+    enum invocation_outcome outcome;
+    int status;
+    const char *type;
+};
+
+static void end_with(struct invocation *inv, const struct answer *a, const struct verdict_facts *facts,
                      const struct text *t)
 {
-    struct invocation_failure f = {.outcome = outcome, .status = status, .type = type, .message = {t->bytes, t->len}};
+    struct invocation_failure f = {.outcome = a->outcome,
+                                   .status = a->status,
+                                   .type = a->type,
+                                   .message = {t->bytes, t->len},
+                                   .cause = cause_of(facts)};
     invocation_end_failure(inv, &f);
 }
 
@@ -92,7 +117,7 @@ void verdict_out_of_memory(struct invocation *inv, const struct verdict_facts *f
     struct text t = {.len = 0};
     add_memory(&t, "out of memory", facts);
     invocation_log(inv, "OutOfMemory", (struct str){t.bytes, t.len});
-    end_with(inv, INVOCATION_OUT_OF_MEMORY, 502, "OutOfMemory", &t);
+    end_with(inv, &(struct answer){INVOCATION_OUT_OF_MEMORY, 502, "OutOfMemory"}, facts, &t);
 }
 
 void verdict_timeout(struct invocation *inv, const struct verdict_facts *facts)
@@ -103,7 +128,7 @@ void verdict_timeout(struct invocation *inv, const struct verdict_facts *facts)
     add(&t, "timed out: the limit 'timeout' is %s", limit);
     add_limits(&t, facts, false);
     tell_log(inv, "Timeout", &t, facts);
-    end_with(inv, INVOCATION_TIMED_OUT, 504, "Timeout", &t);
+    end_with(inv, &(struct answer){INVOCATION_TIMED_OUT, 504, "Timeout"}, facts, &t);
 }
 
 void verdict_crash(struct invocation *inv, const char *how, const struct verdict_facts *facts)
@@ -118,7 +143,7 @@ void verdict_crash(struct invocation *inv, const char *how, const struct verdict
     tell_log(inv, "FunctionCrashed", &t, facts);
     if (facts->tail.n)
         add(&t, ": %.*s", (int)facts->tail.n, facts->tail.p);
-    end_with(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", &t);
+    end_with(inv, &(struct answer){INVOCATION_CRASHED, 502, "FunctionCrashed"}, facts, &t);
 }
 
 void verdict_bad_reply(struct invocation *inv, const char *fault)
@@ -139,7 +164,7 @@ static void no_event(struct invocation *inv, const struct init_done *done, const
     else
         add(&t, "the event could not be written to /tmp: %s", name ? name : "unknown errno");
     tell_log(inv, "StorageFull", &t, facts);
-    end_with(inv, INVOCATION_REFUSED, 507, "StorageFull", &t);
+    end_with(inv, &(struct answer){INVOCATION_REFUSED, 507, "StorageFull"}, facts, &t);
 }
 
 void verdict_program(struct invocation *inv, const struct init_done *done, const struct verdict_facts *facts)
@@ -154,7 +179,7 @@ void verdict_program(struct invocation *inv, const struct init_done *done, const
         add(&t, "the handler '%s' can't be executed: %s", facts->version->settings.handler,
             name ? name : "unknown errno");
         tell_log(inv, "FunctionCrashed", &t, facts);
-        end_with(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", &t);
+        end_with(inv, &(struct answer){INVOCATION_CRASHED, 502, "FunctionCrashed"}, facts, &t);
         return;
     }
     if (done->flags & INIT_DONE_NO_EVENT) {
@@ -171,7 +196,7 @@ void verdict_program(struct invocation *inv, const struct init_done *done, const
     if (facts->tail.n)
         add(&t, ": %.*s", (int)facts->tail.n, facts->tail.p);
     if (crashed)
-        end_with(inv, INVOCATION_CRASHED, 502, type, &t);
+        end_with(inv, &(struct answer){INVOCATION_CRASHED, 502, type}, facts, &t);
     else
-        end_with(inv, INVOCATION_FUNCTION_ERROR, 500, type, &t);
+        end_with(inv, &(struct answer){INVOCATION_FUNCTION_ERROR, 500, type}, facts, &t);
 }

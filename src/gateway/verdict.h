@@ -15,6 +15,8 @@ struct verdict_facts {
     uint64_t shmem_bytes;       /* 0 = unknown */
     struct str tail;            /* the last of its stderr */
     bool is_logged;             /* its driver has told the log already */
+    bool tmp_full;
+    int wait_status; /* how its program or worker ended; -1 = unknown */
 };
 
 /* A program of an exec function that ended other than by exit 0. Ends the invocation. */

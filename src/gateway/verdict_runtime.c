@@ -66,5 +66,15 @@ void verdict_runtime(struct invocation *inv, const struct init_done *done, const
     if (facts->tail.n)
         snprintf(text + n, sizeof(text) - (size_t)n, ": %.*s", facts->tail.n < 256 ? (int)facts->tail.n : 256,
                  facts->tail.n < 256 ? facts->tail.p : facts->tail.p + facts->tail.n - 256);
-    invocation_fail(inv, INVOCATION_CRASHED, 502, type, "%s", text);
+    const struct invocation_failure f = {
+        .outcome = INVOCATION_CRASHED,
+        .status = 502,
+        .type = type,
+        .message = str_from(text),
+        .cause = {.signal = WIFSIGNALED(done->status) ? WTERMSIG(done->status) : 0,
+                  .has_exited = WIFEXITED(done->status) && !(done->flags & INIT_DONE_EXEC_FAILED),
+                  .exit_status = WIFEXITED(done->status) ? WEXITSTATUS(done->status) : 0,
+                  .pids_denied = facts->pids_denied},
+    };
+    invocation_end_failure(inv, &f);
 }

@@ -81,8 +81,12 @@ static int read_all(const struct supervisor_options *o, struct config *c, struct
         r = config_find_runtimes(c, e);
     if (r == 0 && o->listen_count > 0)
         r = config_set_listen_flags(c, o->listen, o->listen_count, e);
+    if (r == 0 && o->metrics_listen)
+        r = config_set_metrics_listen_flag(c, o->metrics_listen, e);
     if (o->no_tcp)
         c->listen_count = 0;
+    if (o->no_tcp || o->transient)
+        c->metrics_listen[0] = '\0'; /* one address can't be two daemons' */
     c->transient = o->transient;
     c->insecure_control = c->insecure_control || o->insecure_control;
     return r == 0 ? find_accounts(c, a, e) : r;
@@ -186,6 +190,8 @@ void configuration_keep_fixed(struct config *fresh, const struct config *running
     memcpy(fresh->invoke_group, running->invoke_group, sizeof(fresh->invoke_group));
     fresh->invoke_mode = running->invoke_mode;
     fresh->connections_max = running->connections_max;
+    memcpy(fresh->metrics_listen, running->metrics_listen, sizeof(fresh->metrics_listen));
+    fresh->records_max = running->records_max;
     fresh->uid_base = running->uid_base;
     fresh->uid_count = running->uid_count;
     fresh->etc_count = running->etc_count;

@@ -140,12 +140,25 @@ static int open_configured(struct listeners *l, const struct config *c, struct s
     return 0;
 }
 
+static int open_metrics(struct listeners *l, const struct config *c, struct err *e)
+{
+    if (!c->metrics_listen[0])
+        return 0;
+    int r = open_tcp(l, c->metrics_listen, false, e);
+    if (r < 0)
+        return err_wrap(e, "metrics_listen");
+    l->at[l->count - 1].kind = GATEWAY_LISTENER_METRICS;
+    return 0;
+}
+
 static int open_all(struct listeners *l, const struct config *c, const struct accounts *a,
                     const struct supervisor_paths *p, struct err *e)
 {
     char path[CONFIG_PATH_MAX + 16];
     struct sock_unix u = {.uid = geteuid(), .gid = a->invoke_gid, .mode = c->invoke_mode};
     int r = open_configured(l, c, &u, e);
+    if (r == 0)
+        r = open_metrics(l, c, e);
     u.path = path;
     fmt_to(path, sizeof(path), "%s/invoke.sock", p->run);
     if (r == 0 && !adopt_all(l, ACTIVATION_INVOKE))
@@ -198,6 +211,7 @@ void listeners_print(const struct listeners *l, char *out, size_t cap)
     const char *between = "";
     const char *invoke = "";
     const char *control = "";
+    const char *metrics = NULL;
     for (unsigned i = 0; i < l->count; i++) {
         const struct listener *at = &l->at[i];
         bool is_last = i + 2 >= l->count; /* the two that are always there come last */
@@ -205,10 +219,14 @@ void listeners_print(const struct listeners *l, char *out, size_t cap)
             control = at->name;
         } else if (is_last) {
             invoke = at->name;
+        } else if (at->kind == GATEWAY_LISTENER_METRICS) {
+            metrics = at->name;
         } else {
             n = fmt_at(out, cap, n, "%s%s%s", between, at->name[0] == '/' ? "unix:" : "", at->name);
             between = ",";
         }
     }
-    fmt_at(out, cap, n, " control=%s invoke=%s", control, invoke);
+    n = fmt_at(out, cap, n, " control=%s invoke=%s", control, invoke);
+    if (metrics)
+        fmt_at(out, cap, n, " metrics=%s", metrics);
 }

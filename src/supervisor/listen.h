@@ -8,7 +8,7 @@
 
 #include <sys/types.h>
 
-enum { LISTENERS_MAX = CONFIG_LISTEN_MAX * 2 + 2 };
+enum { LISTENERS_MAX = CONFIG_LISTEN_MAX * 2 + 3 };
 
 struct listener {
     int fd;
@@ -34,7 +34,8 @@ void listeners_close(struct listeners *l); /* and removes the Unix sockets that 
 /* Before a new gateway gets them: the old one shared the sockets and may have shut one down. Returns how many could not be brought back. */
 unsigned listeners_revive(struct listeners *l);
 
-/* "listen=127.0.0.1:8080,[::1]:8080 control=/run/faasd/control.sock invoke=/run/faasd/invoke.sock" */
+/* "listen=127.0.0.1:8080,[::1]:8080 control=/run/faasd/control.sock invoke=/run/faasd/invoke.sock", and behind
+ * that " metrics=0.0.0.0:9100" where there is one */
 void listeners_print(const struct listeners *l, char *out, size_t cap);
 
 #endif

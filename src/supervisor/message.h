@@ -161,12 +161,13 @@ enum gateway_listener_kind {
     GATEWAY_LISTENER_REMOTE,   /* any other TCP address */
     GATEWAY_LISTENER_INVOKE,   /* invoke.sock and `--listen unix:` */
     GATEWAY_LISTENER_CONTROL,  /* control.sock */
+    GATEWAY_LISTENER_METRICS,  /* metrics_listen: /metrics and /healthz, nothing else */
 };
 
 struct gateway_boot {
     uint32_t magic; /* CONFIG_MAGIC */
     uint32_t listener_count;
-    uint32_t listener_kinds[CONFIG_LISTEN_MAX * 2 + 2];
+    uint32_t listener_kinds[CONFIG_LISTEN_MAX * 2 + 3];
     char db_dir[CONFIG_PATH_MAX];       /* state/db, owned by the gateway's uid */
     char log_dir[CONFIG_PATH_MAX];      /* state/logs, owned by the gateway's uid */
     char versions_dir[CONFIG_PATH_MAX]; /* readable */

@@ -13,6 +13,8 @@ const FUNCTION = {
 };
 const DEFAULT_ARN = `arn:aws:lambda:${env.AWS_REGION || 'us-east-1'}:000000000000:function:${FUNCTION.functionName}`;
 
+let traced = false; // the last request
+
 // Names and values in turn; headers come last, as "http.NAME".
 function splitFields(fields) {
   const words = fields.split('\0');
@@ -42,6 +44,10 @@ function readClientContext(json) {
 // `finish` has setWaits(bool), waits() and callback(error, result): the older ways to end an invocation.
 function makeContext(frame, finish) {
   const { own, words, headersAt } = splitFields(frame.fields);
+  // X-Ray's and OpenTelemetry's libraries look for it there.
+  if (own.trace_id) process.env._X_AMZN_TRACE_ID = own.trace_id;
+  else if (traced) delete process.env._X_AMZN_TRACE_ID;
+  traced = Boolean(own.trace_id);
   let http;
   return {
     ...FUNCTION,

@@ -77,6 +77,24 @@ def learn_function():
     Context.log_stream_name = get("AWS_LAMBDA_LOG_STREAM_NAME", "")
 
 
+# No header can look like this: names of theirs begin with "http.", so what follows a header's value is never a root.
+TRACE = b"\0trace_id\0Root="
+traced = False
+
+
+def take_trace(frame, end):
+    """X-Ray's and OpenTelemetry's libraries look for it in the environment. Most requests have none: that costs them one search."""
+    global traced
+    at = frame.find(TRACE, 32, end)
+    if at >= 0:
+        begin = at + 10
+        os.environ["_X_AMZN_TRACE_ID"] = bytes(frame[begin : frame.index(b"\0", begin)]).decode("latin-1")
+        traced = True
+    elif traced:
+        os.environ.pop("_X_AMZN_TRACE_ID", None)
+        traced = False
+
+
 def parse(context, fields):
     """Bytes of headers need not be UTF-8: each is a character, as in WSGI."""
     words = bytes(fields).decode("latin-1").split("\0")

@@ -45,6 +45,7 @@ class Worker:
             event_at = 32 + fields_length
             if event_at + event_length != len(data):
                 raise frames.Broken("an INVOKE whose lengths do not add up")
+            context.take_trace(data, event_at)
             context.current = context.Context(data[32:event_at], deadline_ms)
             event = data[event_at:]
             frame = data = None  # a large event is not kept twice while it is worked on

@@ -47,6 +47,12 @@ HANDLER(api_system)
 HANDLER(api_functions_list)
 HANDLER(api_functions_describe)
 HANDLER(api_logs)
+HANDLER(api_metrics)
+HANDLER(api_invocations_list)
+HANDLER(api_invocations_show)
+HANDLER(api_invocations_event)
+HANDLER(api_bill)
+HANDLER(api_config)
 HANDLER(api_shell)
 HANDLER(api_secrets_list)
 HANDLER(api_secrets_put)
@@ -343,7 +349,8 @@ static void no_spelling_of_a_path_reaches_another_route(void **state)
         {"/v1/functions/hello/logs/x", 404},
         {"/v1/functions/he.llo", 400},
         {"/v1/functions/%2e%2e/logs", 400},
-        {"/metrics", 404},
+        {"/metrics/", 404},
+        {"/v1/invocations/", 404},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         ask("GET", rows[i].target);

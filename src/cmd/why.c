@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/cmd.h"
+#include "cmd/output.h"
+#include "cmd/record_view.h"
+
+#include <string.h>
+
+static int explain(struct str reply)
+{
+    struct json_doc *doc;
+    struct err e = {0};
+    if (json_parse(reply, JSON_STRICT, &doc, &e) < 0) {
+        fprintf(stderr, "faasd why: the daemon's reply: %s\n", e.text);
+        return CMD_FAILED;
+    }
+    const struct json *record = json_root(doc);
+    const char *status = json_get_text(record, "status");
+    int result = CMD_OK;
+    if (json_get(record, "why")) {
+        record_view_why(record, stdout);
+    } else {
+        fprintf(stderr, "faasd why: it has not failed: it is %s\n", status ? status : "?");
+        result = CMD_FAILED;
+    }
+    json_free(doc);
+    return result;
+}
+
+int cmd_why(int argc, char **argv)
+{
+    struct client_target target = {0};
+    bool json = false;
+    const struct option table[] = {
+        {.name = "json", .kind = OPTION_BOOL, .target = &json}, CLIENT_OPTIONS(&target), {0}};
+    struct options o = {.command = "why",
+                        .tables = {table},
+                        .operands_min = 1,
+                        .operands_max = 1,
+                        .operands_text = "the ID of an invocation"};
+    int status = options_parse(&o, argc, argv);
+    if (status != OPTIONS_GO_ON)
+        return status;
+    if (!record_check_id("why", o.operands[0]))
+        return CMD_USAGE;
+    struct buf reply;
+    buf_init(&reply, 0);
+    status = record_fetch("why", &target, o.operands[0], &reply);
+    if (status == CMD_OK && json)
+        fwrite(reply.data, 1, reply.len, stdout);
+    else if (status == CMD_OK)
+        status = explain(buf_str(&reply));
+    buf_fini(&reply);
+    return output_finish("why", status);
+}
