@@ -146,8 +146,8 @@ struct instance {
 };
 
 struct instance_options {
-    struct pool *pool;
-    struct function *function; /* the pool's owner */
+    struct pool *pool; /* of the function */
+    struct function *function;
     struct version *version;
     struct template *parent; /* a child of this one; NULL: a sandbox of its own */
     unsigned slots;          /* > 0: to be a template with so many, if its worker says that it can be */
@@ -156,8 +156,7 @@ struct instance_options {
 };
 /* Sends SPAWN or PREPARE. NULL when memory is out. */
 struct instance *instance_start(struct gateway *g, const struct instance_options *o);
-/* IDLE -> BUSY. */
-void instance_deliver(struct instance *i, struct invocation *inv);
+void instance_deliver(struct instance *i, struct invocation *inv); /* IDLE -> BUSY */
 /* Kills it; what it works on is answered when it is dead. */
 void instance_stop(struct instance *i, enum instance_doom why, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

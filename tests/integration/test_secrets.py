@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from harness import DEADLINE, FAASD, PROGRAMS, Faasd, cgroup_directories, wait_until
+from harness import DEADLINE, FAASD, PROGRAMS, Faasd, cgroup_directories, make_first_format, wait_until
 
 FAILED, USAGE, NO_SUCH, DENIED = 1, 2, 3, 4
 VALUE_MAX, TOTAL_MAX, NAMED_MAX, OVERHEAD = 65536, 1 << 20, 16, 128
@@ -585,11 +585,7 @@ def test_a_database_of_before_gets_its_table(fresh):
     fresh.deploy_script("fine", "#!/bin/sh\necho fine")
     fresh.stop()
     with database(fresh) as db:
-        for table in ("secrets", "aliases", "tokens"):  # what later formats than the first have brought
-            db.execute(f"DROP TABLE {table}")
-        for column in ("used_ms", "replaced"):
-            db.execute(f"ALTER TABLE revisions DROP COLUMN {column}")
-        db.execute("PRAGMA user_version = 1")
+        make_first_format(db)
     db.close()
     gateway = os.stat(fresh.root / "state" / "db").st_uid
     for path in (fresh.root / "state" / "db").iterdir():
