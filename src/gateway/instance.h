@@ -131,17 +131,14 @@ struct instance {
     bool out_of_memory;           /* GONE: that is why it never became ready */
     bool killed_outside;          /* GONE: it was not ready yet, and neither faasd nor a limit killed it */
     struct buf end; /* owned: why it never became ready when it did not say so itself, with the end of its log */
-
     struct line_reader log;      /* init's and a worker's stdout and stderr */
     struct exec_channel channel; /* init's control socket */
     struct native_channel native;
-    void *driver_state;      /* the driver's own, freed by its fini */
-    struct init_done failed; /* ENDING, JUDGING, STOPPING: how the program or worker ended */
-
+    void *driver_state;           /* the driver's own, freed by its fini */
+    struct init_done failed;      /* ENDING, JUDGING, STOPPING: how the program or worker ended */
     struct template *template;    /* owned: it is to be one, or is one. NULL for all others */
     struct template_child forked; /* a child's part, gateway/template.h; forked.template is NULL for all others */
-
-    pool_on_trial *on_trial; /* NULL once told, and for instances that the policy started */
+    pool_on_trial *on_trial;      /* NULL once told, and for instances that the policy started */
     void *trial_owner;
 };
 

@@ -97,13 +97,6 @@ void store_log_line(struct store *s, const char *name, uint64_t instance, const 
     (void)line;
 }
 
-/* What goes to the disk is looked at elsewhere (tests/integration/test_records.py). */
-void store_submit(struct store *s, struct store_task *t)
-{
-    (void)s;
-    (void)t;
-}
-
 void gateway_check_drained(struct gateway *g)
 {
     (void)g;
@@ -124,9 +117,18 @@ static inline struct version *make_version(const struct settings *s, uint64_t nu
     return v;
 }
 
+static inline void run_read(struct store_task *t, struct store_db *db)
+{
+    (void)t;
+    (void)db;
+}
+
+/* What else goes to the disk is looked at elsewhere (tests/integration/test_records.py). */
 void store_submit(struct store *s, struct store_task *t)
 {
     (void)s;
+    if (t->run != run_read)
+        return;
     assert_true(read_count < READS_MAX);
     t->error = (struct err){0};
     reads[read_count++] = (struct store_version_read *)(void *)t;
@@ -134,7 +136,7 @@ void store_submit(struct store *s, struct store_task *t)
 
 void store_version_read_init(struct store_version_read *q, const char *name, uint64_t number)
 {
-    *q = (struct store_version_read){.number = number};
+    *q = (struct store_version_read){.task.run = run_read, .number = number};
     q->row.revision.number = number;
     str_copy(str_from(name), q->function, sizeof(q->function));
 }
