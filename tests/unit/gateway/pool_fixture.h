@@ -97,13 +97,6 @@ void store_log_line(struct store *s, const char *name, uint64_t instance, const 
     (void)line;
 }
 
-/* What goes to the disk is looked at elsewhere (tests/integration/test_records.py). */
-void store_submit(struct store *s, struct store_task *t)
-{
-    (void)s;
-    (void)t;
-}
-
 void gateway_check_drained(struct gateway *g)
 {
     (void)g;
