@@ -163,13 +163,10 @@ void instance_stop(struct instance *i, enum instance_doom why, const char *forma
  * when it came back too often (then it is answered as after any other crash). The instance is given up by the caller. */
 void instance_hand_back(struct instance *i);
 void instance_ready(struct instance *i); /* STARTING or CLOSING -> IDLE */
-void instance_replied(
-    struct instance *i,
-    bool
-        clean); /* the invocation has ended: BUSY -> IDLE, or -> CLOSING until instance_ready when not clean. With isolation fork or sandbox, to ENDING or STOPPING */
-void instance_judge(
-    struct instance *i,
-    const struct init_done *failed); /* BUSY -> JUDGING: the program failed, ask for the kernel's side of it */
+/* The invocation has ended: BUSY -> IDLE, or -> CLOSING until instance_ready when not clean. With isolation fork or sandbox, to ENDING or STOPPING. */
+void instance_replied(struct instance *i, bool clean);
+/* BUSY -> JUDGING: the program failed, ask for the kernel's side of it. */
+void instance_judge(struct instance *i, const struct init_done *failed);
 /* What it works on, or its start, can't go on: its process is ended where the driver can start it again, else the instance is stopped. */
 void instance_give_up(struct instance *i, enum instance_doom why, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -177,9 +174,8 @@ void instance_give_up(struct instance *i, enum instance_doom why, const char *fo
 void instance_worker_ended(struct instance *i, const struct init_done *done);
 /* STARTING: the function's own initialisation failed and says why: whoever deployed it and whoever waits for it are told that, status 500 with its type. */
 void instance_init_failed(struct instance *i, const struct instance_fault *f);
-void instance_worker_closed(
-    struct instance *i,
-    const char *how); /* a socket of it is at its end: its exit status follows, or it is killed; `how` is for people */
+/* A socket of it is at its end: its exit status follows, or it is killed; `how` is for people. */
+void instance_worker_closed(struct instance *i, const char *how);
 
 /* STARTING -> TEMPLATE: it has one, its worker said that it can be forked, and there is room for a child. */
 void instance_become_template(struct instance *i);
