@@ -133,8 +133,8 @@ def test_limits_follow_the_runtime_and_a_runtimes_name_is_part_of_the_revision(f
     assert json.loads(dry.out)["created"] is True
     # no trial with --dry-run: what would be stored is what the plan is made of
     plan = faasd.cli("run", directory, "--runtime", "provided", "--plan").out
-    assert "512" in plan
-    assert "512" not in faasd.cli("run", directory, "--runtime", "exec", "--plan").out
+    assert " 512 pids" in plan
+    assert " 64 pids" in faasd.cli("run", directory, "--runtime", "exec", "--plan").out
 
 
 def test_every_spelling_of_a_family_is_shown_as_it_was_given(faasd, tree):

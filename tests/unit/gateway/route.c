@@ -43,6 +43,7 @@ static void ran(const char *handler, struct str name)
     }
 HANDLER(api_health)
 HANDLER(api_system)
+HANDLER(api_config)
 HANDLER(api_functions_list)
 HANDLER(api_functions_describe)
 HANDLER(api_logs)
