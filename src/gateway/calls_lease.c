@@ -49,7 +49,7 @@ int calls_leases_add(struct calls_leases *l, uint64_t seq)
 
 bool calls_leases_have(const struct calls_leases *l, uint64_t seq)
 {
-    return l->count && l->slots[find(l, seq)] == seq;
+    return seq && l->count && l->slots[find(l, seq)] == seq;
 }
 
 void calls_leases_remove(struct calls_leases *l, uint64_t seq)

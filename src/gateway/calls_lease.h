@@ -12,9 +12,9 @@ struct calls_leases {
     size_t count, cap; /* cap: a power of two, or 0 */
 };
 
-int calls_leases_add(struct calls_leases *l, uint64_t seq);     /* seq > 0, not in it. 0 or -ENOMEM */
-void calls_leases_remove(struct calls_leases *l, uint64_t seq); /* absent is fine */
-bool calls_leases_have(const struct calls_leases *l, uint64_t seq);
+int calls_leases_add(struct calls_leases *l, uint64_t seq);         /* seq > 0, not in it. 0 or -ENOMEM */
+void calls_leases_remove(struct calls_leases *l, uint64_t seq);     /* absent is fine */
+bool calls_leases_have(const struct calls_leases *l, uint64_t seq); /* never 0 */
 void calls_leases_fini(struct calls_leases *l);
 
 #endif

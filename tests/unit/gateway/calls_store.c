@@ -609,6 +609,7 @@ static void leases_are_a_set(void **state)
     assert_int_equal(l.count, 2500);
     for (uint64_t i = 1; i <= 5000; i++)
         assert_int_equal(calls_leases_have(&l, i * 64), i % 2 == 0);
+    assert_false(calls_leases_have(&l, 0)); /* of a call that is over */
     calls_leases_fini(&l);
 }
 
