@@ -97,6 +97,11 @@ unsigned calls_running(const struct calls *c)
     return c->running_count;
 }
 
+uint64_t calls_waiting(const struct calls *c)
+{
+    return c->totals.queued > c->running_count ? c->totals.queued - c->running_count : 0;
+}
+
 /* ---- life ---- */
 
 /* uint64_t due_ms and the name with its NUL, one after the other. */
@@ -195,7 +200,7 @@ void calls_close(struct calls *c)
 {
     if (!c)
         return;
-    calls_try_again(c);
+    calls_settle_again(c);
     calls_store_close(c->store);
     free_calls(&c->running);
     free_calls(&c->stalled);

@@ -29,6 +29,7 @@ void calls_close(struct calls *c);
 /* Of the database as of the last answer from it; all zero while nothing was called asynchronously. */
 const struct calls_totals *calls_totals(const struct calls *c);
 unsigned calls_running(const struct calls *c);
+uint64_t calls_waiting(const struct calls *c); /* queued ones that do not run */
 
 /* ---- handlers of gateway/route.c; each takes the exchange over ---- */
 

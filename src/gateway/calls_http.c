@@ -226,7 +226,7 @@ static void print_stats(struct exchange *x, uint64_t oldest_ms)
     buf_init(&body, 0);
     json_writer_init(&w, &body);
     json_put_object(&w, NULL);
-    json_put_u64(&w, "queued", t->queued > c->running_count ? t->queued - c->running_count : 0);
+    json_put_u64(&w, "queued", calls_waiting(c));
     json_put_u64(&w, "running", c->running_count);
     json_put_u64(&w, "queued_bytes", t->queued_bytes);
     json_put_milli(&w, "oldest_seconds", oldest_ms && now > oldest_ms ? now - oldest_ms : 0);

@@ -69,7 +69,8 @@ void calls_lane_call_over(struct calls_call *call); /* it is neither running nor
 
 /* calls_run.c */
 void calls_run(struct calls_call *call);
-void calls_try_again(struct calls *c); /* the timer's turn: stalled and unsettled ones */
+void calls_settle_again(struct calls *c); /* what the disk did not take */
+void calls_try_again(struct calls *c);    /* the timer's turn: that, and the stalled ones */
 void calls_again_later(struct calls *c);
 void calls_settle(struct calls *c, struct calls_job *j);
 

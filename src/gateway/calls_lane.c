@@ -138,7 +138,10 @@ static void on_fetched(struct calls_job *j)
     if (j->error.code || (!any && l->next_ms && l->next_ms <= calls_now(c)))
         l->next_ms = calls_now(c) + CALLS_AGAIN_MS;
     l->holders++;
+    /* While faasd ends nothing is begun: they stay where they are, and go with the job. */
     LIST_EACH (&j->fetch.calls, at) {
+        if (c->gateway->draining)
+            break;
         struct calls_call *call = LIST_ENTRY(at, struct calls_call, link);
         list_remove(at);
         list_push_back(&c->running, at);

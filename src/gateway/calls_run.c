@@ -24,7 +24,7 @@ void calls_again_later(struct calls *c)
     ev_timer_start(c->gateway->loop, &c->again);
 }
 
-void calls_try_again(struct calls *c)
+void calls_settle_again(struct calls *c)
 {
     struct calls_job *j = c->unsettled, *next;
     c->unsettled = NULL;
@@ -33,6 +33,13 @@ void calls_try_again(struct calls *c)
         j->error = (struct err){0};
         calls_store_submit(c->store, j);
     }
+}
+
+void calls_try_again(struct calls *c)
+{
+    calls_settle_again(c);
+    if (c->gateway->draining)
+        return;
     struct list *at = list_first(&c->stalled), *last = list_last(&c->stalled);
     while (at) {
         struct calls_call *call = LIST_ENTRY(at, struct calls_call, link);
