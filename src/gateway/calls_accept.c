@@ -57,7 +57,7 @@ static void refuse_error(struct exchange *x, const struct err *e)
 static void refuse_full(struct exchange *x, const struct calls_job *j)
 {
     char message[200], limit[UNITS_TEXT_MAX];
-    const struct calls_bounds *b = &j->put.bounds;
+    const struct calls_bounds *b = &j->put.entry.bounds;
     if (j->answer == CALLS_FULL) {
         snprintf(message, sizeof(message), "%llu calls wait, as many as the limit 'async.calls' allows (%llu)",
                  (unsigned long long)j->totals.queued, (unsigned long long)b->calls);
@@ -141,7 +141,7 @@ static bool fill(struct exchange *x, struct calls_job *j, struct str function)
     e->body = (struct str){.p = j->out.data + head_n, .n = x->body.n};
     e->real_ms = clock_real_ms();
     e->mark = str_hash(x->body, str_hash(x->request->path, str_hash(x->request->query, 0))) & INT64_MAX;
-    j->put.bounds = (struct calls_bounds){.calls = config->async_calls_max, .bytes = config->async_bytes_max};
+    j->put.entry.bounds = (struct calls_bounds){.calls = config->async_calls_max, .bytes = config->async_bytes_max};
     /* The request's own id: what the client sees as X-Request-Id, the function as its request id, and the call's id are one. */
     bool good = id_uuid_parse(str_from(x->id), j->id);
     assert(good);

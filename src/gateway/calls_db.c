@@ -233,8 +233,7 @@ static struct str id_str(const uint8_t id[CALLS_ID_BYTES])
 
 /* ---- putting in ---- */
 
-static int find_key(struct calls_db *d, const struct calls_entry *c, enum calls_answer *ret_answer,
-                    uint8_t ret_id[CALLS_ID_BYTES], struct err *e)
+static int find_key(struct calls_db *d, struct calls_entry *c, enum calls_answer *ret_answer, struct err *e)
 {
     struct sqlite3_stmt *s = d->statements[CALLS_SQL_FIND_KEY];
     bool failed = true;
@@ -243,10 +242,10 @@ static int find_key(struct calls_db *d, const struct calls_entry *c, enum calls_
         store_db_next(s, &failed)) {
         struct str id = store_db_bytes(s, 0);
         *ret_answer = store_db_number(s, 1) == c->mark ? CALLS_REPEATED : CALLS_MISMATCH;
-        if (id.n == CALLS_ID_BYTES)
-            memcpy(ret_id, id.p, CALLS_ID_BYTES);
-        else
+        if (id.n != CALLS_ID_BYTES)
             *ret_answer = CALLS_MISMATCH;
+        else if (*ret_answer == CALLS_REPEATED)
+            memcpy(c->id, id.p, CALLS_ID_BYTES);
         failed = false;
     }
     int r = failed ? fail(d, e, "look for an Idempotency-Key") : 0;
@@ -272,11 +271,12 @@ static bool put_call(struct calls_db *d, const struct calls_entry *c, uint64_t b
            store_db_bind_blob(s, 7, c->head) && store_db_bind_blob(s, 8, c->body) && store_db_finish(s);
 }
 
-int calls_db_put(struct calls_db *d, const struct calls_entry *c, const struct calls_bounds *b, uint64_t now_ms,
-                 enum calls_answer *ret_answer, uint8_t ret_id[CALLS_ID_BYTES], struct err *e)
+int calls_db_put(struct calls_db *d, struct calls_entry *c, uint64_t now_ms, enum calls_answer *ret_answer,
+                 struct err *e)
 {
+    const struct calls_bounds *b = &c->bounds;
     uint64_t bytes = CALLS_ROW_BYTES + c->head.n + c->body.n;
-    int r = c->key.n ? find_key(d, c, ret_answer, ret_id, e) : 0;
+    int r = c->key.n ? find_key(d, c, ret_answer, e) : 0;
     if (r < 0 || (c->key.n && *ret_answer != CALLS_DONE))
         return r;
     *ret_answer = CALLS_DONE;
@@ -290,7 +290,6 @@ int calls_db_put(struct calls_db *d, const struct calls_entry *c, const struct c
         return fail(d, e, "store a call");
     d->totals.queued++;
     d->totals.queued_bytes += bytes;
-    memcpy(ret_id, c->id, CALLS_ID_BYTES);
     return 0;
 }
 
@@ -352,8 +351,8 @@ int calls_db_settle(struct calls_db *d, const struct calls_result *r, const stru
     return good ? 0 : fail(d, e, "store what came of a call");
 }
 
-int calls_db_cancel(struct calls_db *d, const uint8_t id[CALLS_ID_BYTES], const struct calls_moment *now,
-                    calls_is_leased *is_leased, void *context, enum calls_answer *ret_answer, struct err *e)
+int calls_db_cancel(struct calls_db *d, const uint8_t id[CALLS_ID_BYTES], const struct calls_leased *leased,
+                    const struct calls_moment *now, enum calls_answer *ret_answer, struct err *e)
 {
     struct sqlite3_stmt *s = d->statements[CALLS_SQL_FIND];
     char error[64] = "", message[CALLS_MESSAGE_MAX] = "";
@@ -374,7 +373,7 @@ int calls_db_cancel(struct calls_db *d, const uint8_t id[CALLS_ID_BYTES], const 
         return fail(d, e, "look for a call");
     if (!found)
         return calls_db_has_ended(d, id, ret_answer, e);
-    *ret_answer = is_leased(context, result.seq) ? CALLS_IS_RUNNING : CALLS_DONE;
+    *ret_answer = leased->has(leased->context, result.seq) ? CALLS_IS_RUNNING : CALLS_DONE;
     if (*ret_answer == CALLS_DONE && !end(d, &result, now))
         return fail(d, e, "cancel a call");
     return 0;

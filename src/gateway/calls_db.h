@@ -45,9 +45,13 @@ struct calls_totals {
     uint64_t keys;
 };
 
+struct calls_bounds {
+    uint64_t calls, bytes; /* 0: unbounded */
+};
+
 /* A call as it is put in. Strings are borrowed for the call. */
 struct calls_entry {
-    uint8_t id[CALLS_ID_BYTES];
+    uint8_t id[CALLS_ID_BYTES]; /* in; out: of the call that has its key */
     const char *function;
     struct str key; /* Idempotency-Key; empty: none */
     uint64_t mark;  /* of the request, to tell a repetition from another one under the same key */
@@ -55,9 +59,7 @@ struct calls_entry {
     uint64_t real_ms;
     struct str head; /* as front_make_exchange() takes it */
     struct str body;
-};
-struct calls_bounds {
-    uint64_t calls, bytes; /* 0: unbounded */
+    struct calls_bounds bounds;
 };
 
 /* One that is to be run. */
@@ -93,14 +95,17 @@ int calls_db_begin(struct calls_db *d, struct err *e);
 int calls_db_commit(struct calls_db *d, const struct calls_moment *now, struct err *e); /* rolls back when it fails */
 void calls_db_rollback(struct calls_db *d);
 
-/* Due at once. A full queue and known keys are answers. *ret_id gets the id that counts. */
-int calls_db_put(struct calls_db *d, const struct calls_entry *c, const struct calls_bounds *b, uint64_t now_ms,
-                 enum calls_answer *ret_answer, uint8_t ret_id[CALLS_ID_BYTES], struct err *e);
+/* Due at once. A full queue and known keys are answers. */
+int calls_db_put(struct calls_db *d, struct calls_entry *c, uint64_t now_ms, enum calls_answer *ret_answer,
+                 struct err *e);
 int calls_db_settle(struct calls_db *d, const struct calls_result *r, const struct calls_moment *now, struct err *e);
-/* Is this row being run? */
-typedef bool calls_is_leased(void *context, uint64_t seq);
-int calls_db_cancel(struct calls_db *d, const uint8_t id[CALLS_ID_BYTES], const struct calls_moment *now,
-                    calls_is_leased *is_leased, void *context, enum calls_answer *ret_answer, struct err *e);
+/* Which rows are being run. */
+struct calls_leased {
+    bool (*has)(void *context, uint64_t seq);
+    void *context;
+};
+int calls_db_cancel(struct calls_db *d, const uint8_t id[CALLS_ID_BYTES], const struct calls_leased *leased,
+                    const struct calls_moment *now, enum calls_answer *ret_answer, struct err *e);
 /* A failed, expired or cancelled call from its beginning: attempts and age count anew. *ret_function: whose it is. */
 int calls_db_redrive(struct calls_db *d, const uint8_t id[CALLS_ID_BYTES], uint64_t now_ms,
                      enum calls_answer *ret_answer, struct buf *ret_function, struct err *e);
@@ -116,11 +121,16 @@ int calls_db_sweep(struct calls_db *d, struct calls_sweep *s, struct err *e);
 
 /* ---- reading: outside of transactions, so that only what is durable is seen ---- */
 
-/* Calls of a function that are due and not leased, oldest first: on_row returns false to stop before the row at hand. *ret_next_ms: when the first one that was not given
- * is due; 0 = there is none. */
-int calls_db_fetch(struct calls_db *d, const char *function, uint64_t now_ms, calls_is_leased *is_leased,
-                   bool (*on_row)(void *context, const struct calls_row *row), void *context, uint64_t *ret_next_ms,
-                   struct err *e);
+/* Calls of a function that are due and not leased, oldest first: on_row returns false to stop before the row at hand. */
+struct calls_fetch {
+    const char *function;
+    uint64_t now_ms;
+    struct calls_leased leased;
+    bool (*on_row)(void *context, const struct calls_row *row);
+    void *context;
+    uint64_t next_ms; /* out: when the first one that was not given is due; 0 = there is none */
+};
+int calls_db_fetch(struct calls_db *d, struct calls_fetch *f, struct err *e);
 
 /* Functions with calls waiting, and when the first of each is due. */
 int calls_db_each_lane(struct calls_db *d, int (*on_lane)(void *context, const char *function, uint64_t due_ms),

@@ -25,23 +25,21 @@ static struct calls_row read_row(struct sqlite3_stmt *s)
     return row;
 }
 
-int calls_db_fetch(struct calls_db *d, const char *function, uint64_t now_ms, calls_is_leased *is_leased,
-                   bool (*on_row)(void *context, const struct calls_row *row), void *context, uint64_t *ret_next_ms,
-                   struct err *e)
+int calls_db_fetch(struct calls_db *d, struct calls_fetch *f, struct err *e)
 {
     struct sqlite3_stmt *s = d->statements[CALLS_SQL_FETCH];
-    bool failed = !store_db_bind_text(s, 1, str_from(function));
-    *ret_next_ms = 0;
+    bool failed = !store_db_bind_text(s, 1, str_from(f->function));
+    f->next_ms = 0;
     while (!failed && store_db_next(s, &failed)) {
         uint64_t due = store_db_number(s, 1);
-        if (is_leased(context, store_db_number(s, 0)))
+        if (f->leased.has(f->leased.context, store_db_number(s, 0)))
             continue;
         struct calls_row row = {0};
-        if (due <= now_ms)
+        if (due <= f->now_ms)
             row = read_row(s);
-        if (due <= now_ms && on_row(context, &row))
+        if (due <= f->now_ms && f->on_row(f->context, &row))
             continue;
-        *ret_next_ms = due ? due : 1;
+        f->next_ms = due ? due : 1;
         break;
     }
     int r = failed ? store_db_fail(d->db, e, "read waiting calls") : 0;

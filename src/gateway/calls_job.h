@@ -54,7 +54,6 @@ struct calls_job {
     union {
         struct {
             struct calls_entry entry;
-            struct calls_bounds bounds;
             char function[SETTINGS_NAME_MAX];
             char key[CALLS_KEY_MAX];
         } put;

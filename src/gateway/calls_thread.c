@@ -36,30 +36,25 @@ static bool is_leased(void *context, uint64_t seq)
 
 static int put(struct calls_store *s, struct calls_job *j, const struct calls_moment *now)
 {
-    uint8_t id[CALLS_ID_BYTES];
-    memcpy(id, j->id, sizeof(id));
-    memcpy(j->put.entry.id, j->id, sizeof(id));
-    int r = calls_db_put(s->db, &j->put.entry, &j->put.bounds, now->queue_ms, &j->answer, id, &j->error);
+    memcpy(j->put.entry.id, j->id, sizeof(j->id));
+    int r = calls_db_put(s->db, &j->put.entry, now->queue_ms, &j->answer, &j->error);
     if (r == 0)
         j->totals = *calls_db_totals(s->db); /* the answer to a full queue tells how full */
-    if (r == 0 && j->answer == CALLS_REPEATED)
-        memcpy(j->put.entry.id, id, sizeof(id));
     return r;
 }
 
 /* The record of a call that ended, as a call of its own in the same transaction: it is told exactly if the end is. */
 static int put_record(struct calls_store *s, struct calls_job *j, const struct calls_moment *now)
 {
-    const struct calls_bounds unbounded = {0}; /* one row goes for this one to come */
     struct buf head, body;
     char text[ID_UUID_MAX], function[SETTINGS_NAME_MAX];
-    uint8_t ignored[CALLS_ID_BYTES];
     enum calls_answer answer;
     const struct calls_record record = {.to = &j->settle.destination,
                                         .call = j->settle.call,
                                         .result = &j->settle.result,
                                         .id = text,
                                         .real_ms = now->real_ms};
+    /* without bounds: one row goes for this one to come */
     struct calls_entry entry = {.function = function, .hops = j->settle.call->row.hops + 1, .real_ms = now->real_ms};
     struct str target = str_from(j->settle.destination.target), rest;
     str_copy(str_cut(target, ':', &rest, NULL), function, sizeof(function));
@@ -71,7 +66,7 @@ static int put_record(struct calls_store *s, struct calls_job *j, const struct c
     entry.head = buf_str(&head);
     entry.body = buf_str(&body);
     r = r < 0 ? err_set(&j->error, -r, "print the record for '%s'", target.p)
-              : calls_db_put(s->db, &entry, &unbounded, now->queue_ms, &answer, ignored, &j->error);
+              : calls_db_put(s->db, &entry, now->queue_ms, &answer, &j->error);
     buf_fini(&head);
     buf_fini(&body);
     return r;
@@ -87,6 +82,7 @@ static int settle(struct calls_store *s, struct calls_job *j, const struct calls
 
 static int write_job(struct calls_store *s, struct calls_job *j, const struct calls_moment *now)
 {
+    const struct calls_leased leased = {.has = is_leased, .context = s};
     j->error.code = 0;
     switch (j->kind) {
     case CALLS_JOB_PUT:
@@ -94,7 +90,7 @@ static int write_job(struct calls_store *s, struct calls_job *j, const struct ca
     case CALLS_JOB_SETTLE:
         return settle(s, j, now);
     case CALLS_JOB_CANCEL:
-        return calls_db_cancel(s->db, j->id, now, is_leased, s, &j->answer, &j->error);
+        return calls_db_cancel(s->db, j->id, &leased, now, &j->answer, &j->error);
     case CALLS_JOB_REDRIVE:
         j->out.len = 0;
         return calls_db_redrive(s->db, j->id, now->queue_ms, &j->answer, &j->out, &j->error);
@@ -162,11 +158,6 @@ struct fetching {
     unsigned count;
 };
 
-static bool fetch_leased(void *context, uint64_t seq)
-{
-    return is_leased(((struct fetching *)context)->store, seq);
-}
-
 static bool take_row(void *context, const struct calls_row *row)
 {
     struct fetching *f = context;
@@ -194,8 +185,13 @@ static bool take_row(void *context, const struct calls_row *row)
 static void fetch(struct calls_store *s, struct calls_job *j)
 {
     struct fetching f = {.store = s, .job = j};
-    struct calls_moment now = read_clocks(s);
-    calls_db_fetch(s->db, j->fetch.function, now.queue_ms, fetch_leased, take_row, &f, &j->fetch.next_ms, &j->error);
+    struct calls_fetch query = {.function = j->fetch.function,
+                                .now_ms = read_clocks(s).queue_ms,
+                                .leased = {.has = is_leased, .context = s},
+                                .on_row = take_row,
+                                .context = &f};
+    calls_db_fetch(s->db, &query, &j->error);
+    j->fetch.next_ms = query.next_ms;
 }
 
 static void keep_info(void *context, const struct calls_info *info)

@@ -469,13 +469,13 @@ static void bounds_are_answers(void **state)
     (void)state;
     struct calls_job *done, *j = make_put("f", "", "a", &done);
     put("f", "a");
-    j->put.bounds = (struct calls_bounds){.calls = 1};
+    j->put.entry.bounds = (struct calls_bounds){.calls = 1};
     run(j, &done);
     assert_int_equal(j->answer, CALLS_FULL);
     assert_int_equal(j->totals.queued, 1);
     calls_job_free(j);
     j = make_put("f", "", "a", &done);
-    j->put.bounds = (struct calls_bounds){.bytes = 2 * (CALLS_ROW_BYTES + 5) - 1};
+    j->put.entry.bounds = (struct calls_bounds){.bytes = 2 * (CALLS_ROW_BYTES + 5) - 1};
     run(j, &done);
     assert_int_equal(j->answer, CALLS_FULL_BYTES);
     calls_job_free(j);
