@@ -139,11 +139,9 @@ static void write_round(struct calls_store *s, struct calls_job **jobs, unsigned
         struct calls_job *j = jobs[i];
         if (!calls_job_writes(j))
             continue;
-        j->error.code = 0;
-        if (!together && writers == 1)
-            j->error = e;
-        else if (!together && write_together(s, &j, 1, &e) < 0)
-            j->error = e;
+        /* Alone it has had its try. */
+        bool failed = !together && (writers == 1 || write_together(s, &j, 1, &e) < 0);
+        j->error = failed ? e : (struct err){0};
         if (j->error.code == 0)
             after_commit(s, j);
     }
