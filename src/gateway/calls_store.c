@@ -5,12 +5,12 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "gateway/calls_store_internal.h"
+#include "gateway/thread.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,24 +147,15 @@ static void on_results(struct ev_loop *loop, ev_io *w, int events)
 
 static int start_thread(struct calls_store *s, struct err *e)
 {
-    pthread_attr_t attributes;
-    sigset_t all, before;
     if (s->wake_fd < 0)
         s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->done_fd < 0)
         s->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->wake_fd < 0 || s->done_fd < 0)
         return err_set(e, errno, "make an eventfd");
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, CALLS_STACK_BYTES);
-    /* Signals are the loop's. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(&s->thread, &attributes, calls_thread_main, s);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    if (r != 0)
-        return err_set(e, r, "start the thread of asynchronous calls");
+    int r = thread_start(&s->thread, calls_thread_main, s, e);
+    if (r < 0)
+        return err_wrap(e, "asynchronous calls");
     s->started = true;
     ev_io_set(&s->done_watcher, s->done_fd, EV_READ);
     s->done_watcher.data = s;

@@ -9,7 +9,7 @@
 
 #include <pthread.h>
 
-enum { CALLS_STACK_BYTES = 256 * 1024, CALLS_REOPEN_MS = 30000 };
+enum { CALLS_REOPEN_MS = 30000 };
 
 /*
  *   CLOSED    no thread, or one without a database: jobs open it          CALLS_REOPEN_MS when there are calls to be run, else the next job
