@@ -42,7 +42,6 @@ static void ran(const char *handler, struct str name)
         (void)x;                                                                                                       \
         ran(#f, name);                                                                                                 \
     }
-HANDLER(api_config)
 HANDLER(api_health)
 HANDLER(api_system)
 HANDLER(api_functions_list)
