@@ -51,6 +51,7 @@ def executions(out):
 
 
 def kill(faasd):
+    """With its log read to the end: the next start waits for its own ready line."""
     faasd.process.kill()
     faasd.process.wait()
     faasd.reader.join()
