@@ -18,7 +18,7 @@ import uuid
 
 import pytest
 
-from harness import Faasd, wait_until
+from harness import FAASD, Faasd, wait_until
 
 ECHO = "#!/bin/sh\ncat\n"
 BAD = "#!/bin/sh\nexit 3\n"
@@ -138,8 +138,7 @@ def test_a_killed_supervisor_loses_no_accepted_call(out):
     for _ in range(kills):
         with Callers(faasd) as callers:
             time.sleep(0.4 + rng.random() * 0.3)
-            faasd.process.kill()
-            faasd.process.wait()
+            kill(faasd)
         accepted += callers.accepted
         faasd.start()
     with _running(faasd):
@@ -229,7 +228,8 @@ def test_after_a_boot_with_a_wrong_clock_nothing_expires_and_nothing_is_due_earl
 @pytest.fixture
 def small_disk():
     directory = tempfile.mkdtemp(prefix="faasd-small-")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m,mode=755", "small", directory], check=True)
+    size = FAASD.stat().st_size + (6 << 20)  # its state holds a copy of the program
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "small", directory], check=True)
     yield pathlib.Path(directory)
     subprocess.run(["umount", "-l", directory], check=True)
     os.rmdir(directory)
@@ -256,7 +256,7 @@ def test_a_full_disk_answers_507_and_loses_nothing(small_disk, out):
         # with a little room again what is refused is told, what is accepted is run
         assert faasd.process.poll() is None
     shutil.rmtree(small_disk / "state" / "logs", ignore_errors=True)
-    subprocess.run(["mount", "-o", "remount,size=40m", str(small_disk)], check=True)
+    subprocess.run(["mount", "-o", "remount,size=80m", str(small_disk)], check=True)
     faasd.start()
     with _running(faasd):
         for call in accepted:
