@@ -37,7 +37,8 @@ enum calls_job_kind {
 struct calls_destination {
     char target[SETTINGS_TARGET_MAX]; /* "" = none */
     char function[SETTINGS_NAME_MAX]; /* whose call it was */
-    uint64_t version;                 /* that answered; 0: none did */
+    char version
+        [SETTINGS_NAME_MAX]; /* the qualifier that the call has, else the number that was current; "" = unknown */
 };
 
 struct calls_job {

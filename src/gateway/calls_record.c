@@ -26,13 +26,10 @@ static const char *condition_of(const struct calls_result *r)
 
 static void put_response(struct json_writer *w, const struct calls_record *r)
 {
-    char version[24] = "$LATEST";
-    if (r->to->version)
-        snprintf(version, sizeof(version), "%llu", (unsigned long long)r->to->version);
     json_put_object(w, "responseContext");
     /* Lambda's own: the invocation took place, whatever the function made of it. */
     json_put_u64(w, "statusCode", 200);
-    json_put_text(w, "executedVersion", version);
+    json_put_text(w, "executedVersion", *r->to->version ? r->to->version : "$LATEST");
     if (r->result->status != CALLS_SUCCEEDED)
         json_put_text(w, "functionError", r->result->error.n ? "Unhandled" : "Handled");
     json_put_object_end(w);

@@ -11,6 +11,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,6 +96,21 @@ static void submit(struct calls_call *call)
     calls_store_submit(call->lane->calls->store, j);
 }
 
+/* "POST /function/NAME:QUALIFIER/path HTTP/1.1": as it was accepted. */
+static void name_version(const struct calls_call *call, char out[SETTINGS_NAME_MAX])
+{
+    struct str rest, qualifier;
+    bool qualified;
+    str_cut(call->row.head, ' ', &rest, NULL);
+    struct str target = str_skip(str_cut(rest, ' ', &rest, NULL), sizeof("/function/") - 1);
+    target = str_cut(str_cut(target, '?', &rest, NULL), '/', &rest, NULL);
+    str_cut(target, ':', &qualifier, &qualified);
+    if (qualified && str_copy(qualifier, out, SETTINGS_NAME_MAX))
+        return;
+    if (call->version)
+        snprintf(out, SETTINGS_NAME_MAX, "%llu", (unsigned long long)call->version);
+}
+
 /* Who is told of this end; the lane is made now, while a failure can still be mended. */
 static void choose_destination(struct calls_call *call, const struct settings *s)
 {
@@ -121,7 +137,7 @@ static void choose_destination(struct calls_call *call, const struct settings *s
     }
     str_copy(str_from(target), j->settle.destination.target, sizeof(j->settle.destination.target));
     memcpy(j->settle.destination.function, l->name, sizeof(l->name));
-    j->settle.destination.version = call->version;
+    name_version(call, j->settle.destination.version);
     id_random(j->id, sizeof(j->id));
     j->id[6] = (uint8_t)((j->id[6] & 0x0f) | 0x40); /* as id_uuid(): version 4 */
     j->id[8] = (uint8_t)((j->id[8] & 0x3f) | 0x80);

@@ -219,16 +219,18 @@ def test_destinations_are_called_with_lambdas_record(faasd):
     before = totals(faasd)["succeeded_kept"]
     good, bad = queue(faasd, "works", b'{"n":1}'), queue(faasd, "fails", b"no json \xff")
     assert wait_ended(faasd, good)["status"] == "succeeded" and wait_ended(faasd, bad)["status"] == "failed"
-    wait_until(lambda: totals(faasd)["succeeded_kept"] == before + 3, "both records were delivered")
+    old = queue(faasd, "works:1", b"{}", "/x?y")
+    wait_until(lambda: totals(faasd)["succeeded_kept"] == before + 5, "all records were delivered")
 
     rows = sqlite3.connect(f"file:{faasd.root}/state/db/calls.db?mode=ro", uri=True).execute(
-        "SELECT result FROM ended WHERE function = 'sink' ORDER BY seq DESC LIMIT 2").fetchall()
+        "SELECT result FROM ended WHERE function = 'sink' ORDER BY seq DESC LIMIT 3").fetchall()
     records = {r["requestContext"]["requestId"]: r for r in (json.loads(row[0]) for row in rows)}
     ok, ko = records[good], records[bad]
     assert ok["version"] == "1.0" and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", ok["timestamp"])
     assert ok["requestContext"] == {"requestId": good, "functionArn": "arn:aws:lambda:us-east-1:000000000000:function:works:$LATEST",
                                     "condition": "Success", "approximateInvokeCount": 1}
     assert ok["requestPayload"] == {"n": 1} and ok["responsePayload"] == {"done": True}
+    assert ok["responseContext"]["executedVersion"] == "1" and records[old]["responseContext"]["executedVersion"] == "1"
     assert ok["responseContext"]["statusCode"] == 200 and "functionError" not in ok["responseContext"]
     assert ko["requestContext"]["condition"] == "RetriesExhausted" and ko["requestContext"]["approximateInvokeCount"] == 3
     assert ko["requestPayload"] == "no json \ufffd" and ko["responseContext"]["functionError"] == "Unhandled"
