@@ -120,7 +120,7 @@ $(BUILD)/programs/%: tests/integration/programs/%.c $(BUILD)/libfaasd.a Makefile
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu17 -D_GNU_SOURCE -O1 $(WARN) -fPIE -pie -Iinclude -o $@ $< $(BUILD)/libfaasd.a -lpthread $(PROGRAM_LIBS)
 
-.PHONY: check check-build check-unit check-integration check-escape check-guest check-asan check-ric lint fuzz bench
+.PHONY: check check-build check-unit check-integration check-escape check-guest check-power check-asan check-ric lint fuzz bench
 check: ## installs what tests need, builds and runs every test
 	$(Q)scripts/setup test && $(MAKE) --no-print-directory all && scripts/check
 
@@ -138,6 +138,10 @@ check-escape: all $(BUILD)/probe $(PROGRAMS) ## attacks run inside a function
 GUEST_UNITS := $(patsubst %,$(BUILD)/unit/%,$(shell cat tests/guest/units))
 check-guest: all $(BUILD)/probe $(PROGRAMS) $(GUEST_UNITS) ## the same under pure cgroup v2, in a virtual machine
 	$(Q)FAASD_BUILD=$(abspath $(BUILD)) tests/guest/run
+
+RESETS ?= 50
+check-power: all ## cuts a machine's power RESETS times (default 50) while it accepts asynchronous calls: none may be missing
+	$(Q)FAASD_BUILD=$(abspath $(BUILD)) tests/power/run $(RESETS)
 
 # Functions and the library they link are not built with sanitizers: what children of templates can't do is tested without.
 check-asan: ## unit, integration and escape tests under ASan and UBSan

@@ -65,3 +65,43 @@ void id_uuid(char out[ID_UUID_MAX])
     }
     *p = '\0';
 }
+
+/* Digits of each group: 8-4-4-4-12. */
+static bool has_dash_before(unsigned byte)
+{
+    return byte == 4 || byte == 6 || byte == 8 || byte == 10;
+}
+
+void id_uuid_print(const uint8_t bytes[ID_UUID_BYTES], char out[ID_UUID_MAX])
+{
+    for (unsigned i = 0; i < ID_UUID_BYTES; i++) {
+        if (has_dash_before(i))
+            *out++ = '-';
+        id_hex(&bytes[i], 1, out);
+        out += 2;
+    }
+}
+
+static int digit_of(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool id_uuid_parse(struct str text, uint8_t out[ID_UUID_BYTES])
+{
+    const char *at = text.p;
+    if (text.n != ID_UUID_MAX - 1)
+        return false;
+    for (unsigned i = 0; i < ID_UUID_BYTES; i++) {
+        if (has_dash_before(i) && *at++ != '-')
+            return false;
+        int high = digit_of(at[0]), low = digit_of(at[1]);
+        if (high < 0 || low < 0)
+            return false;
+        out[i] = (uint8_t)(high << 4 | low);
+        at += 2;
+    }
+    return true;
+}

@@ -29,6 +29,7 @@ static const struct command COMMANDS[] = {
     {"alias", cmd_alias},
     {"rollback", cmd_rollback},
     {"rm", cmd_rm},
+    {"result", cmd_result},
     {"logs", cmd_logs},
     {"check", cmd_check},
     {"stats", cmd_stats},

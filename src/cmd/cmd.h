@@ -32,6 +32,7 @@ int cmd_versions(int argc, char **argv);
 int cmd_alias(int argc, char **argv);
 int cmd_rollback(int argc, char **argv);
 int cmd_rm(int argc, char **argv);
+int cmd_result(int argc, char **argv);
 int cmd_logs(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_token(int argc, char **argv);

@@ -82,10 +82,23 @@ static const struct help HELPS[] = {
      "  -o, --output FILE write the body there\n"
      "  --qualifier Q     a version's number, an alias, or '$LATEST'; the same as\n"
      "                    NAME:Q\n"
+     "  --async           queue the call and print its id; it is run until it succeeds\n"
+     "                    or fails for good (see `faasd result`)\n"
+     "  --json            with --async: the daemon's reply as JSON\n"
      "  --logs            print what the function wrote to stderr during this\n"
      "                    request, on stderr\n"
      "  --trace           print where the time went, on stderr: queue, sandbox, start\n"
      "                    of runtime and code, run\n",
+     false, true},
+    {"result", "what came of an asynchronous call", "result ID [--wait] [-o FILE] [--json]",
+     "Prints the reply's body, byte for byte. The exit status is 0 when the call\n"
+     "succeeded, 1 when it failed, was cancelled or expired, 75 while it has not\n"
+     "ended, 3 when there is no such call or its result is not kept any more.\n"
+     "\n"
+     "  --wait            until it has ended\n"
+     "  -o, --output FILE write the body there\n"
+     "  --json            how far it is instead of the result: status, attempts, the\n"
+     "                    last error\n",
      false, true},
     {"run", "one function or command in a sandbox, without a server",
      "run [limits] PATH [-d DATA]\n"
@@ -262,11 +275,15 @@ static const struct help HELPS[] = {
      "                    --scope deploy --export)\"\n"
      "  --json            print the daemon's reply as JSON\n",
      false, true},
-    {"invocation", "what happened to invocations", "invocation ls [options] | show ID | replay ID",
+    {"invocation", "what happened to invocations",
+     "invocation ls [options] | show ID | replay ID | cancel|redrive ID...",
      "ls prints the newest first: what waits and runs, what is kept in memory (the\n"
      "newest 10,000, records.memory), then failed ones from the disk. show prints one\n"
      "with all that was measured. replay sends the event of a failed one again; events\n"
-     "longer than records.event_bytes (16K) are not kept.\n"
+     "longer than records.event_bytes (16K) are not kept. cancel and redrive are for\n"
+     "asynchronous calls: one that waits is not run any more, one that runs is not\n"
+     "run again; one that failed, expired or was cancelled is queued again, its\n"
+     "attempts and its age counted from now.\n"
      "\n"
      "  --function F      of one function\n"
      "  --status S        queued, running, succeeded, failed, cancelled or expired\n"

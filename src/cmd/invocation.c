@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `faasd invocation ls|show|replay`. */
+/* `faasd invocation ls|show|replay`; cancel and redrive are in cmd/calls.c. */
 #include "cmd/cmd.h"
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "cmd/calls.h"
 #include "cmd/invoke.h"
 #include "cmd/output.h"
 #include "cmd/record_view.h"
@@ -338,13 +339,18 @@ int cmd_invocation(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
-    } SUBCOMMANDS[] = {{"ls", run_ls}, {"show", run_show}, {"replay", run_replay}};
+    } SUBCOMMANDS[] = {{"ls", run_ls},
+                       {"show", run_show},
+                       {"replay", run_replay},
+                       {"cancel", calls_order_all},
+                       {"redrive", calls_order_all}};
     if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
         return run_ls(argc, argv); /* the text is the same for all */
     if (argc < 2 || argv[1][0] == '-')
-        return options_refuse("invocation", "ls, show ID or replay ID is missing");
+        return options_refuse("invocation", "ls, show ID, replay ID, cancel ID or redrive ID is missing");
     for (unsigned i = 0; i < sizeof(SUBCOMMANDS) / sizeof(SUBCOMMANDS[0]); i++)
         if (strcmp(SUBCOMMANDS[i].name, argv[1]) == 0)
             return SUBCOMMANDS[i].run(argc - 1, argv + 1);
-    return options_refuse("invocation", "there is no `faasd invocation %s`: ls, show ID, replay ID", argv[1]);
+    return options_refuse("invocation",
+                          "there is no `faasd invocation %s`: ls, show ID, replay ID, cancel ID, redrive ID", argv[1]);
 }

@@ -29,20 +29,15 @@ static int on_header(void *target, const char *text, struct err *e)
     return 0;
 }
 
-static int on_later(void *target, const char *value, struct err *e)
+static int make_path(struct buf *out, const struct invoke *in)
 {
-    (void)value;
-    return err_say(e, ENOSYS, "%s", (const char *)target);
-}
-
-static int make_path(struct buf *out, const char *name, const char *qualifier)
-{
+    const char *name = in->name, *qualifier = in->qualifier;
     struct str rest;
     char plain[128];
     struct str function = str_cut(str_from(name), ':', &rest, NULL);
     if (!str_copy(function, plain, sizeof(plain)))
         return -ENAMETOOLONG;
-    int r = buf_add_text(out, "/function/");
+    int r = buf_add_text(out, in->async ? "/async-function/" : "/function/");
     r = r < 0 ? r : client_encode(out, plain);
     if (r == 0 && (qualifier || rest.n)) {
         r = buf_add(out, ":", 1);
@@ -68,7 +63,7 @@ int invoke_send(struct client *c, const struct invoke *in, const struct http1_re
 {
     struct buf path;
     buf_init(&path, 0);
-    int r = make_path(&path, in->name, in->qualifier);
+    int r = make_path(&path, in);
     const struct client_request request = {
         .method = "POST",
         .target = path.data,
@@ -88,7 +83,7 @@ bool invoke_failed_in_faasd(const struct http1_response *reply)
 }
 
 /* A terminal gets text only: anything that output_escape() would change could be a control sequence. */
-static int show_on_terminal(struct client *c, const struct http1_response *reply, struct err *e)
+static int show_on_terminal(struct client *c, const struct http1_response *reply, const char *command, struct err *e)
 {
     struct buf body;
     struct buf safe;
@@ -103,7 +98,7 @@ static int show_on_terminal(struct client *c, const struct http1_response *reply
         const struct http1_field *type = http1_find_field(reply->fields, reply->field_count, "Content-Type");
         char size[OUTPUT_AGE_MAX];
         output_bytes(body.len, size);
-        fprintf(stderr, "faasd invoke: the reply (%s of ", size);
+        fprintf(stderr, "faasd %s: the reply (%s of ", command, size);
         output_text(stderr, type ? type->value : str_from("no type"), false);
         fputs(") is not plain text; use -o FILE or a pipe\n", stderr);
     }
@@ -124,10 +119,12 @@ int invoke_copy_body(struct client *c, int fd, struct err *e)
     return r;
 }
 
-static int deliver(struct client *c, const struct http1_response *reply, const char *output, struct err *e)
+int invoke_deliver(struct client *c, const struct http1_response *reply, const struct invoke_output *to, struct err *e)
 {
+    const char *output = to->file;
     if (!output)
-        return isatty(STDOUT_FILENO) ? show_on_terminal(c, reply, e) : invoke_copy_body(c, STDOUT_FILENO, e);
+        return isatty(STDOUT_FILENO) ? show_on_terminal(c, reply, to->command, e)
+                                     : invoke_copy_body(c, STDOUT_FILENO, e);
     scoped_fd fd = open(output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0)
         return err_set(e, errno, "open '%s'", output);
@@ -155,7 +152,8 @@ static int invoke_once(struct client *c, const struct invoke *in, const char *ou
         return r;
     }
     unsigned status = reply->status;
-    r = deliver(c, reply, output, e);
+    const struct invoke_output to = {.command = "invoke", .file = output};
+    r = invoke_deliver(c, reply, &to, e);
     if (r == 0 && status >= 400) {
         fprintf(stderr, "faasd invoke: the function answered %u %s\n", status, http1_reason((int)status));
         r = CMD_FAILED;
@@ -224,15 +222,47 @@ static int run_invoke(const struct client_target *target, const struct invoke *i
     return output_finish("invoke", status);
 }
 
+static int queue_once(struct client *c, const struct invoke *in, bool json, struct err *e)
+{
+    const struct http1_response *reply;
+    int r = invoke_send(c, in, &reply, e);
+    if (r < 0)
+        return r;
+    if (reply->status != 202)
+        return client_refused("invoke", c, reply);
+    const struct http1_field *id = http1_find_field(reply->fields, reply->field_count, "X-Call-Id");
+    if (json)
+        return invoke_copy_body(c, STDOUT_FILENO, e);
+    output_text(stdout, id ? id->value : (struct str){0}, false);
+    putchar('\n');
+    return CMD_OK;
+}
+
+static int run_async(const struct client_target *target, const struct invoke *in, bool json)
+{
+    struct client *c;
+    struct err e = {0};
+    int status = CMD_FAILED;
+    int r = client_open(&c, target, &status, &e);
+    if (r == 0) {
+        r = queue_once(c, in, json, &e);
+        client_close(c);
+        status = r < 0 ? CMD_FAILED : r;
+    }
+    if (r < 0 && e.code != EPIPE)
+        fprintf(stderr, "faasd invoke: %s\n", e.text);
+    return output_finish("invoke", status);
+}
+
 int cmd_invoke(int argc, char **argv)
 {
-    static char async_later[] = "asynchronous invocations are not built yet";
     struct client_target target = {0};
     struct invoke in = {.event = {.fd = -1}};
     struct buf fields;
     const char *data = NULL;
     const char *output = NULL;
     struct aftermath after = {0};
+    bool json = false;
     struct err e = {0};
     const struct option table[] = {
         {.name = "data", .letter = 'd', .kind = OPTION_TEXT, .target = &data},
@@ -240,7 +270,8 @@ int cmd_invoke(int argc, char **argv)
         {.name = "output", .letter = 'o', .kind = OPTION_TEXT, .target = &output},
         {.name = "qualifier", .kind = OPTION_TEXT, .target = &in.qualifier},
         {.name = "logs", .kind = OPTION_BOOL, .target = &after.logs},
-        {.name = "async", .kind = OPTION_SWITCH, .target = async_later, .on_value = on_later},
+        {.name = "async", .kind = OPTION_BOOL, .target = &in.async},
+        {.name = "json", .kind = OPTION_BOOL, .target = &json},
         {.name = "trace", .kind = OPTION_BOOL, .target = &after.trace},
         CLIENT_OPTIONS(&target),
         {0},
@@ -255,6 +286,11 @@ int cmd_invoke(int argc, char **argv)
     struct str version;
     if (status == OPTIONS_GO_ON && !client_check_name("invoke", str_cut(str_from(o.operands[0]), ':', &version, NULL)))
         status = CMD_USAGE;
+    if (status == OPTIONS_GO_ON && in.async && (after.logs || after.trace || output))
+        status =
+            options_refuse("invoke", "--logs, --trace and --output need the reply, which --async does not wait for");
+    if (status == OPTIONS_GO_ON && json && !in.async)
+        status = options_refuse("invoke", "--json is for --async: a reply is printed as it comes");
     if (status == OPTIONS_GO_ON && event_open(&in.event, data, "{}", &e) < 0) {
         fprintf(stderr, "faasd invoke: %s\n", e.text);
         status = CMD_USAGE;
@@ -262,7 +298,7 @@ int cmd_invoke(int argc, char **argv)
     if (status == OPTIONS_GO_ON) {
         in.name = o.operands[0];
         in.fields = buf_str(&fields);
-        status = run_invoke(&target, &in, output, &after);
+        status = in.async ? run_async(&target, &in, json) : run_invoke(&target, &in, output, &after);
     }
     event_close(&in.event);
     buf_fini(&fields);

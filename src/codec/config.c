@@ -123,6 +123,9 @@ const struct config_row config_rows[] = {
     COUNT_ROW("defaults.min_warm", defaults.min_warm, 0, 1000),
     COUNT_ROW("defaults.max_concurrency", defaults.max_concurrency, 1, 1000),
     COUNT_ROW("defaults.queue", defaults.queue, 0, 100000),
+    COUNT_ROW("defaults.async_retries", defaults.async_retries, 0, 1000),
+    TIME_ROW("defaults.async_backoff", defaults.async_backoff_ms, 0, DAY_MS),
+    TIME_ROW("defaults.async_max_age", defaults.async_max_age_ms, 1, 365 * DAY_MS),
     BOOL_ROW("defaults.tmp_exec", defaults.tmp_exec),
 
     TIME_ROW("init_timeout", init_timeout_ms, 10, HOUR_MS),
@@ -174,6 +177,16 @@ const struct config_row config_rows[] = {
       .check = check_access_log},
      CONFIG_SCALAR,
      LATER},
+    COUNT_ROW("async.calls", async_calls_max, 1, 100000000),
+    SIZE_ROW("async.bytes", async_bytes_max, 64 * KIB, 16 * TIB),
+    SIZE_ROW("async.body", async_body_max, 0, 64 * MIB),
+    SIZE_ROW("async.result", async_result_max, 0, 64 * MIB),
+    SIZE_ROW("async.results", async_results_bytes_max, 0, 16 * TIB),
+    SIZE_ROW("async.failed", async_failed_bytes_max, 0, 16 * TIB),
+    TIME_ROW("async.keep", async_keep_ms, 0, 365 * DAY_MS),
+    TIME_ROW("async.idempotency", async_idempotency_ms, 0, 365 * DAY_MS),
+    TIME_ROW("async.retry_min", async_retry_min_ms, 1, HOUR_MS),
+    TIME_ROW("async.retry_max", async_retry_max_ms, 1, DAY_MS),
 
     ROW("uid_base", SCALAR_COUNT, uid_base, 1000, UINT32_MAX - 1, RESTART),
     ROW("uid_count", SCALAR_COUNT, uid_count, 16, UINT32_MAX - 1, RESTART),
@@ -232,6 +245,9 @@ static void init_functions(struct config *c)
         .pids = 64,
         .max_concurrency = twice_the_cores < 1000 ? twice_the_cores : 1000,
         .queue = 100,
+        .async_retries = 2,
+        .async_backoff_ms = 60 * SECOND_MS,
+        .async_max_age_ms = 6 * HOUR_MS,
     };
     c->init_timeout_ms = 10 * SECOND_MS;
     c->queue_timeout_ms = 10 * SECOND_MS;
@@ -244,6 +260,20 @@ static void init_functions(struct config *c)
     c->prewarm = true;
     c->template_forks_max = 10000;
     c->template_age_max_ms = HOUR_MS;
+}
+
+static void init_async(struct config *c)
+{
+    c->async_calls_max = 1000000;
+    c->async_bytes_max = GIB;
+    c->async_body_max = MIB;
+    c->async_result_max = MIB;
+    c->async_results_bytes_max = 256 * MIB;
+    c->async_failed_bytes_max = 256 * MIB;
+    c->async_keep_ms = 7 * DAY_MS;
+    c->async_idempotency_ms = DAY_MS;
+    c->async_retry_min_ms = SECOND_MS;
+    c->async_retry_max_ms = 300 * SECOND_MS;
 }
 
 void config_init(struct config *c)
@@ -268,6 +298,7 @@ void config_init(struct config *c)
     c->tokens_max = 1000;
     c->failed_credentials_max = 20;
     init_functions(c);
+    init_async(c);
     c->archive_bytes_max = 256 * MIB;
     c->code_bytes_max = 512 * MIB;
     c->code_entries_max = 65536;

@@ -22,7 +22,7 @@ enum {
     CONFIG_HOST_MAX = 254,       /* a DNS name and a NUL */
     CONFIG_ROWS_MAX = 128,       /* keys */
     CONFIG_FILES_NAMED_MAX = 16, /* of conf.d: what comes from one beyond is said to come from the last */
-    CONFIG_MAGIC = 0x66616134,   /* "faa4": raise the digit when the struct changes meaning */
+    CONFIG_MAGIC = 0x66616135,   /* "faa5": raise the digit when the struct changes meaning */
     CONFIG_ACCESS_LOG_MAX = 64,
 };
 
@@ -115,6 +115,18 @@ struct config {
 
     bool
         transient; /* no key, but how this daemon was started: what it unpacks is not forced to the disk, where each file costs milliseconds */
+
+    /* asynchronous calls */
+    uint32_t async_calls_max;         /* queued at once: 1,000,000 */
+    uint64_t async_bytes_max;         /* of those, heads, bodies and a row's own cost: 1 GiB */
+    uint64_t async_body_max;          /* of one event: 1 MiB */
+    uint64_t async_result_max;        /* of one reply that is kept: 1 MiB */
+    uint64_t async_results_bytes_max; /* all that is kept of calls that succeeded or were cancelled: 256 MiB */
+    uint64_t async_failed_bytes_max;  /* all that is kept of calls that failed or expired: 256 MiB */
+    uint64_t async_keep_ms;           /* both are kept this long: 7 d */
+    uint64_t async_idempotency_ms;    /* an Idempotency-Key is known this long: 24 h */
+    uint64_t async_retry_min_ms;      /* pause after a throttle or an error of faasd's own, doubled each time: 1 s */
+    uint64_t async_retry_max_ms;      /* up to this: 5 min */
 
     /* sandbox */
     uint32_t uid_base;  /* first host id: gateway (without a user faasd), +1 code owner, instances from +2 */

@@ -77,6 +77,14 @@ static int check_venv(const char *text, struct err *e)
     return *text ? settings_check_path(text, e) : 0;
 }
 
+/* A function that is told how a call ended; it need not exist yet. */
+static int check_destination(const char *text, struct err *e)
+{
+    if (!*text || settings_target_is_valid(str_from(text)))
+        return 0;
+    return err_say(e, EINVAL, "'%.*s' is not a function's NAME or NAME:QUALIFIER", SETTINGS_NAME_MAX, text);
+}
+
 static int check_content_type(const char *text, struct err *e)
 {
     const char *slash = strchr(text, '/');
@@ -165,6 +173,18 @@ const struct settings_row settings_rows[SETTINGS_KEY_COUNT] = {
     [SETTINGS_KEY_KEEP_WARM] =
         NUMBER_ROW(keep_warm, SCALAR_TIME, keep_warm_ms, 0, 365 * DAY_MS, "an idle instance lives this long: 10m"),
     [SETTINGS_KEY_QUEUE] = NUMBER_ROW(queue, SCALAR_COUNT, queue, 0, 100000, "requests that may wait: 100"),
+    [SETTINGS_KEY_ASYNC_RETRIES] = NUMBER_ROW(async_retries, SCALAR_COUNT, async_retries, 0, 1000,
+                                              "more attempts at an asynchronous call that failed: 2"),
+    [SETTINGS_KEY_ASYNC_BACKOFF] = NUMBER_ROW(async_backoff, SCALAR_TIME, async_backoff_ms, 0, DAY_MS,
+                                              "pause before the first of them, then doubled: 1m"),
+    [SETTINGS_KEY_ASYNC_MAX_AGE] = NUMBER_ROW(async_max_age, SCALAR_TIME, async_max_age_ms, 1, 365 * DAY_MS,
+                                              "an asynchronous call is not tried any more after: 6h"),
+    [SETTINGS_KEY_ASYNC_CONCURRENCY] = NUMBER_ROW(async_concurrency, SCALAR_COUNT, async_concurrency, 0, 1000,
+                                                  "asynchronous calls at once: 0 (max_concurrency)"),
+    [SETTINGS_KEY_ON_SUCCESS] =
+        TEXT_ROW(on_success, check_destination, "function that is told of asynchronous calls that succeeded"),
+    [SETTINGS_KEY_ON_FAILURE] =
+        TEXT_ROW(on_failure, check_destination, "function that is told of those that failed for good"),
     [SETTINGS_KEY_NETWORK] = ENUM_ROW(network, NETWORKS, "none (default), or host, which needs a grant"),
     [SETTINGS_KEY_MOUNT] =
         SHAPE_ROW(mount, SETTINGS_MOUNTS, "SRC:DST[:rw]: a host directory or file; repeatable; needs a grant"),
@@ -205,6 +225,15 @@ bool settings_name_is_valid(struct str name)
     return true;
 }
 
+bool settings_target_is_valid(struct str text)
+{
+    bool qualified;
+    struct str qualifier;
+    struct str name = str_cut(text, ':', &qualifier, &qualified);
+    return settings_name_is_valid(name) &&
+           (!qualified || str_is(qualifier, "$LATEST") || settings_name_is_valid(qualifier));
+}
+
 void settings_init(struct settings *s, const struct settings_defaults *d)
 {
     *s = (struct settings){
@@ -219,6 +248,9 @@ void settings_init(struct settings *s, const struct settings_defaults *d)
         .min_warm = d->min_warm,
         .max_concurrency = d->max_concurrency,
         .queue = d->queue,
+        .async_retries = d->async_retries,
+        .async_backoff_ms = d->async_backoff_ms,
+        .async_max_age_ms = d->async_max_age_ms,
         .tmp_exec = d->tmp_exec,
     };
 }

@@ -25,6 +25,7 @@ enum {
     SETTINGS_IMPORTS_MAX = 1024,
     SETTINGS_SECRETS_MAX = 16,
     SETTINGS_CORS_MAX = 1024,
+    SETTINGS_TARGET_MAX = 2 * SETTINGS_NAME_MAX, /* NAME:QUALIFIER and a NUL */
 };
 
 enum settings_runtime {
@@ -69,6 +70,12 @@ enum settings_key {
     SETTINGS_KEY_RESERVED,
     SETTINGS_KEY_KEEP_WARM,
     SETTINGS_KEY_QUEUE,
+    SETTINGS_KEY_ASYNC_RETRIES,
+    SETTINGS_KEY_ASYNC_BACKOFF,
+    SETTINGS_KEY_ASYNC_MAX_AGE,
+    SETTINGS_KEY_ASYNC_CONCURRENCY,
+    SETTINGS_KEY_ON_SUCCESS,
+    SETTINGS_KEY_ON_FAILURE,
     SETTINGS_KEY_NETWORK,
     SETTINGS_KEY_MOUNT,
     SETTINGS_KEY_DEVICE,
@@ -115,7 +122,14 @@ struct settings {
     uint32_t min_warm;
     uint32_t max_concurrency;
     uint32_t queue;
-    uint32_t reserved; /* instances whose memory no other function may take from the host's budget; 0 = none */
+    uint32_t reserved;          /* instances whose memory no other function may take from the host's budget; 0 = none */
+    uint32_t async_retries;     /* further attempts at an asynchronous call that failed */
+    uint64_t async_backoff_ms;  /* before the first of them, doubled each time */
+    uint64_t async_max_age_ms;  /* a call older than this is not tried any more */
+    uint32_t async_concurrency; /* asynchronous calls at once; 0 = max_concurrency */
+    char on_success
+        [SETTINGS_TARGET_MAX]; /* "NAME" or "NAME:QUALIFIER": the function that is told of an asynchronous call's end; "" = none */
+    char on_failure[SETTINGS_TARGET_MAX];
     bool tmp_exec;
     uint32_t mount_count;
     uint32_t device_count;
@@ -129,8 +143,8 @@ struct settings {
 
 /* What a function gets where it says nothing; filled from the configuration (codec/config.h). */
 struct settings_defaults {
-    uint64_t memory_bytes, tmp_bytes, timeout_ms, keep_warm_ms;
-    uint32_t cpus_milli, cpu_weight, pids, min_warm, max_concurrency, queue;
+    uint64_t memory_bytes, tmp_bytes, timeout_ms, keep_warm_ms, async_backoff_ms, async_max_age_ms;
+    uint32_t cpus_milli, cpu_weight, pids, min_warm, max_concurrency, queue, async_retries;
     bool tmp_exec;
 };
 
@@ -144,6 +158,7 @@ struct settings_secret {
     struct str file; /* of an entry that settings_secret_next() found, a NUL follows */
 };
 bool settings_secret_next(const struct settings *s, size_t *at, struct settings_secret *ret_secret);
+bool settings_target_is_valid(struct str text); /* NAME, NAME:NUMBER, NAME:ALIAS or NAME:$LATEST */
 
 /* The family of a runtime's name: exec, native, python[3[.N]], node, nodeN, nodejs, nodejsN.x, provided[.al2|.al2023]. False: it is none. */
 bool settings_runtime_parse(struct str name, enum settings_runtime *ret_runtime);

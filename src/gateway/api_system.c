@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "codec/json.h"
 #include "gateway/api_print.h"
+#include "gateway/calls.h"
 #include "gateway/deploy.h"
 #include "gateway/front.h"
 #include "gateway/invocation.h"
@@ -107,6 +108,8 @@ void api_system(struct exchange *x, struct str name)
     json_put_u64(&w, "connections", front_connection_count(g->front));
     json_put_u64(&w, "invocations_in_flight", invocation_count());
     json_put_u64(&w, "deploys_in_flight", deploy_count());
+    json_put_u64(&w, "calls_queued", calls_waiting(g->calls));
+    json_put_u64(&w, "calls_running", calls_running(g->calls));
     json_put_array(&w, "functions");
     registry_each(g->registry, print_function, &totals);
     json_put_array_end(&w);

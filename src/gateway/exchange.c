@@ -94,7 +94,7 @@ void exchange_reply(struct exchange *x, const struct reply *r)
 
 /* --- errors --- */
 
-static bool errors_are_brief(const struct exchange *x)
+bool exchange_errors_are_brief(const struct exchange *x)
 {
     /* Whoever reaches the control socket deploys: a reason held back would only be asked for again. */
     if (x->listener == GATEWAY_LISTENER_CONTROL || x->explain)
@@ -115,7 +115,7 @@ void exchange_error_full(struct exchange *x, int status, const char *type, struc
     json_writer_init(&w, &body);
     json_put_object(&w, NULL);
     json_put_text(&w, "errorType", type);
-    if (!errors_are_brief(x)) {
+    if (!exchange_errors_are_brief(x)) {
         json_put_str(&w, "errorMessage", message);
         if (trace.n)
             json_put_raw(&w, "trace", trace);
@@ -130,7 +130,8 @@ void exchange_error_full(struct exchange *x, int status, const char *type, struc
                       .content_type = "application/json",
                       .fields = {lines, (size_t)n},
                       .body = buf_str(&body),
-                      .error_type = type};
+                      .error_type = type,
+                      .error_message = message};
     exchange_reply(x, &r);
     if (body.cap > CONN_BODY_FIRST)
         buf_fini(&body);

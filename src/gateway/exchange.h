@@ -65,6 +65,7 @@ struct reply {
     struct str body;          /* borrowed for the call: what the socket does not take at once is copied */
     bool close;               /* close the connection afterwards */
     const char *error_type;   /* one of faasd's own errors: what X-Faasd-Error says; NULL: none */
+    struct str error_message; /* and its sentence, where it may not stand in the body */
 };
 
 /* Content-Length, Date-less, X-Request-Id are added here; body bytes are left out for HEAD, 204 and 304. */
@@ -77,6 +78,9 @@ void exchange_error(struct exchange *x, int status, const char *type, const char
 /* The same with header lines of the caller's ("Retry-After: 1\r\n") and, for function errors, a trace: JSON array or empty. */
 void exchange_error_full(struct exchange *x, int status, const char *type, struct str message, struct str trace,
                          const char *fields);
+
+/* Does this client get types and ids alone? */
+bool exchange_errors_are_brief(const struct exchange *x);
 
 /* A reply of unknown length: chunked, or until close for HTTP/1.0. write returns 0, or -EPIPE once the client has gone, or -EMSGSIZE when it reads too slowly
  * (4 MiB unsent). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the gateway's modules share: the loop, the configuration and each other. Every pointer is owned by gateway/main.c, set once at
- * start, and never NULL afterwards. One thread; only gateway/store.c has another.
+ * start, and never NULL afterwards. One thread; only gateway/store.c and calls_store.c have others.
  */
 #ifndef FAASD_GATEWAY_GATEWAY_H
 #define FAASD_GATEWAY_GATEWAY_H
@@ -21,6 +21,7 @@ struct gateway {
     struct pools *pools;             /* gateway/pool.h: instances and queues */
     struct tokens *tokens;           /* gateway/tokens.h: who has a credential */
     struct credentials *credentials; /* gateway/credential.h: failed ones, and signatures that were used */
+    struct calls *calls;             /* gateway/calls.h: asynchronous calls, with a database and a thread of their own */
     struct front *front;             /* gateway/front.h: listeners and connections */
     struct records *records;         /* gateway/records.h: what happened */
     bool draining;

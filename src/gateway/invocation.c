@@ -50,6 +50,7 @@ void invocation_start_version(struct exchange *x, struct function *f, uint64_t n
     inv->function = function_get(f);
     inv->wanted = number;
     inv->path = path;
+    inv->background = x->on_reply != NULL;
     inv->queued_ns = clock_mono_ns();
     list_init(&inv->queue_link);
     list_init(&inv->live_link);

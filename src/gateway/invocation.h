@@ -52,6 +52,7 @@ struct invocation {
     bool has_parent, has_xray;    /* in which form it came or was asked for */
     struct instance *usage_of;    /* its usage is still open there; NULL otherwise. Valid until it ends */
     uint64_t cpu_ns, peak_bytes;  /* 0 = unknown */
+    bool background;              /* an asynchronous call: nobody waits for its reply */
     struct invocation *next_free; /* the free list */
 };
 

@@ -3,12 +3,13 @@
  * The gateway's process: finds what the supervisor left for it (supervisor/message.h), loads the registry, gives up what power it still has,
  * says HELLO, serves, and leaves when it is told to or when the supervisor is gone.
  *
- * The order at start: everything that opens files comes before gateway_confine(), everything that reads what strangers wrote, and the store's
- * thread, which inherits the confinement, after it.
+ * The order at start: everything that opens files comes before gateway_confine(), everything that reads what strangers wrote, and the two
+ * stores' threads, which inherit the confinement, after it.
  */
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "gateway/calls.h"
 #include "gateway/confine.h"
 #include "gateway/credential.h"
 #include "gateway/deploy.h"
@@ -64,6 +65,7 @@ static void on_drain(struct gateway *g)
         return;
     g->draining = true;
     front_drain(g->front);
+    calls_drain(g->calls);
     ev_timer_init(&drain_timer, on_drain_deadline, (double)g->config->drain_ms / 1e3, 0.);
     ev_timer_start(g->loop, &drain_timer);
     gateway_check_drained(g);
@@ -212,6 +214,9 @@ static int make_parts(struct gateway *g, struct err *e)
     r = tokens_load(g->tokens, store_database(g->store), boot.signing_key, e);
     if (r < 0)
         return r;
+    g->calls = calls_new(g, e);
+    if (!g->calls)
+        return -e->code;
     g->front = front_new(g, e);
     return g->front ? 0 : -e->code;
 }
@@ -244,10 +249,12 @@ int gateway_main(void)
         return EXIT_FAILURE;
     }
     link_send_plain(gateway.link, NULL, MESSAGE_HELLO);
+    calls_start(gateway.calls);
     deploy_collect(&gateway);
     memory_give_back();
     ev_run(gateway.loop, 0);
     /* Sandboxes and sockets end with the process; the disk is the one thing that must be brought to an end. */
+    calls_close(gateway.calls);
     records_close(gateway.records);
     store_close(gateway.store);
     store_records_close();

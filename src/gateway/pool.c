@@ -201,6 +201,7 @@ struct invocation *pool_dequeue(struct pool *p)
     struct invocation *inv = LIST_ENTRY(link, struct invocation, queue_link);
     list_remove(&inv->queue_link);
     p->queued--;
+    p->queued_background -= inv->background;
     return inv;
 }
 
@@ -208,6 +209,7 @@ void pool_enqueue(struct pool *p, struct invocation *inv)
 {
     list_push_back(&p->queue, &inv->queue_link);
     p->queued++;
+    p->queued_background += inv->background;
 }
 
 /* A worker that ends whenever it is asked something would get it for ever. */
@@ -229,6 +231,7 @@ bool pool_take_back(struct pool *p, struct invocation *inv)
     }
     list_push_front(&p->queue, &inv->queue_link);
     p->queued++;
+    p->queued_background += inv->background;
     pools_note_change(p);
     return true;
 }
@@ -367,6 +370,28 @@ void pool_submit(struct pool *p, struct invocation *inv)
     }
     pool_enqueue(p, inv);
     pool_evaluate(p);
+}
+
+static void withdraw_background(struct pool *p)
+{
+    LIST_EACH (&p->queue, link) {
+        struct invocation *inv = LIST_ENTRY(link, struct invocation, queue_link);
+        if (!inv->background)
+            continue;
+        list_remove(link);
+        p->queued--;
+        p->queued_background--;
+        invocation_fail(inv, INVOCATION_REFUSED, 503, "NoCapacity", "faasd is shutting down");
+    }
+}
+
+void pool_withdraw_background(struct pool *p)
+{
+    struct function *f = function_get(p->function);
+    withdraw_background(p);
+    LIST_EACH (&p->numbered, link)
+        withdraw_background(LIST_ENTRY(link, struct pool, numbered_link));
+    function_put(f);
 }
 
 void pool_thaw(struct instance *i)

@@ -19,6 +19,9 @@ void pool_free(struct pool *p);
 struct invocation;
 void pool_submit(struct pool *p, struct invocation *inv);
 
+/* Asynchronous calls that wait in a queue of the function, its numbered versions' included, are refused with 503: faasd is shutting down, and they are durable. */
+void pool_withdraw_background(struct pool *p);
+
 /* The current version changed (or the function was removed: current is NULL): idle instances of other versions stop now, busy ones after their request;
  * what waits in the queue goes to the new one, or to the pool of the number that it asked for. */
 void pool_version_changed(struct pool *p);
@@ -39,7 +42,8 @@ struct pool_counts {
     unsigned starting, idle, busy, stopping, queued;
     unsigned templates; /* others are forked from these: they serve nothing themselves, and are in none of the above */
     unsigned frozen;    /* of the idle ones */
-    uint64_t memory_bytes; /* limits of all instances together */
+    unsigned queued_background; /* of the queued ones, asynchronous calls */
+    uint64_t memory_bytes;      /* limits of all instances together */
 };
 /* Of a function's own pool: those of its numbered versions are counted in. */
 void pool_count(const struct pool *p, struct pool_counts *ret_counts);

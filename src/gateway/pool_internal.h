@@ -62,6 +62,7 @@ struct pool {
     unsigned stopping;                  /* counted or not */
     struct list queue;                  /* struct invocation.queue_link, oldest first */
     unsigned queued;
+    unsigned queued_background; /* of them, asynchronous calls */
     ev_timer wake;      /* the earliest of: queue_timeout of the oldest request, keep_warm, the end of a backoff */
     unsigned failures;  /* instances lost in a row without a good reply between */
     uint64_t failed_ms; /* boottime: the last of them */

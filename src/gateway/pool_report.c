@@ -22,6 +22,7 @@ static void add_pool(const struct pool *p, struct pool_counts *sum)
     sum->busy += v.busy;
     sum->stopping += p->stopping;
     sum->queued += p->queued;
+    sum->queued_background += p->queued_background;
     sum->templates += p->counts[INSTANCE_TEMPLATE];
     sum->frozen += count_frozen(&p->idle);
     if (p->version) {

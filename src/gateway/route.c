@@ -7,6 +7,7 @@
 
 #include "gateway/access.h"
 #include "gateway/api.h"
+#include "gateway/calls.h"
 #include "gateway/cors.h"
 #include "gateway/credential.h"
 #include "gateway/deploy.h"
@@ -16,12 +17,12 @@
 #include <stdio.h>
 #include <string.h>
 
-enum route_body { ROUTE_BODY_REQUEST, ROUTE_BODY_ARCHIVE };
+enum route_body { ROUTE_BODY_REQUEST, ROUTE_BODY_ARCHIVE, ROUTE_BODY_ASYNC };
 
 struct route {
     const char *method; /* NULL: any */
     const char *
-        pattern; /* '*' is one path segment: the first a function's or secret's name, the next its handler's business */
+        pattern; /* '*' is one path segment: the first a function's or secret's name or a call's id, the next its handler's business */
     void (*run)(struct exchange *x, struct str name);
     enum access_level access;
     enum route_body body;
@@ -29,8 +30,10 @@ struct route {
 };
 
 static void run_function(struct exchange *x, struct str name);
+static void run_async(struct exchange *x, struct str name);
 
 static const struct route function_route = {.run = run_function};
+static const struct route async_route = {.run = run_async, .body = ROUTE_BODY_ASYNC};
 
 static const struct route table[] = {
     {"GET", "/healthz", api_health, ACCESS_OPEN, ROUTE_BODY_REQUEST, false},
@@ -60,10 +63,16 @@ static const struct route table[] = {
     {"GET", "/v1/tokens", api_tokens_list, ACCESS_ADMIN, ROUTE_BODY_REQUEST, false},
     {"POST", "/v1/tokens", api_tokens_create, ACCESS_ADMIN, ROUTE_BODY_REQUEST, false},
     {"DELETE", "/v1/tokens/*", api_tokens_delete, ACCESS_ADMIN, ROUTE_BODY_REQUEST, false},
+    {"GET", "/v1/calls", calls_api_stats, ACCESS_READ, ROUTE_BODY_REQUEST, false},
+    {"GET", "/v1/calls/*", calls_api_show, ACCESS_READ, ROUTE_BODY_REQUEST, false},
+    {"GET", "/v1/calls/*/result", calls_api_result, ACCESS_READ, ROUTE_BODY_REQUEST, false},
+    {"POST", "/v1/calls/*/cancel", calls_api_cancel, ACCESS_DEPLOY, ROUTE_BODY_REQUEST, false},
+    {"POST", "/v1/calls/*/redrive", calls_api_redrive, ACCESS_DEPLOY, ROUTE_BODY_REQUEST, false},
 };
 enum { TABLE_ROWS = sizeof(table) / sizeof(table[0]) };
 
 static const char function_prefix[] = "/function/";
+static const char async_prefix[] = "/async-function/";
 static const char control_prefix[] = "/v1/";
 static const char metrics_path[] = "/metrics";
 
@@ -119,9 +128,10 @@ static void cut_qualifier(struct target *t)
     }
 }
 
-static struct target split_target(struct str path)
+/* Of a path that begins with `prefix`. */
+static struct target split_target(struct str path, const char *prefix)
 {
-    struct target t = {.name = str_skip(path, sizeof(function_prefix) - 1)};
+    struct target t = {.name = str_skip(path, strlen(prefix))};
     for (size_t i = 0; i < t.name.n; i++) {
         if (t.name.p[i] != '/')
             continue;
@@ -186,7 +196,7 @@ static struct function *find_invocable(struct exchange *x, const struct target *
 /* Looked up again: the function may have gone, or changed, while the body came. */
 static void run_function(struct exchange *x, struct str name)
 {
-    struct target t = split_target(x->request->path);
+    struct target t = split_target(x->request->path, function_prefix);
     uint64_t number;
     struct function *f = find_invocable(x, &t, &number);
     (void)name;
@@ -198,6 +208,30 @@ static void run_function(struct exchange *x, struct str name)
     }
     credential_hide(x);
     invocation_start_version(x, f, number, t.rest);
+}
+
+void route_run_function(struct exchange *x)
+{
+    run_function(x, (struct str){0});
+}
+
+/* POST is a call, GET asks for what came of one. */
+static void run_async(struct exchange *x, struct str name)
+{
+    struct target t = split_target(x->request->path, async_prefix);
+    uint64_t ignored; /* found again when it is run: an alias may have moved by then */
+    (void)name;
+    if (!find_invocable(x, &t, &ignored))
+        return;
+    if (x->check) {
+        credential_demand(x, "the auth of a function changed while the request came: send it again");
+        return;
+    }
+    credential_hide(x); /* nobody's credential is stored */
+    if (str_is(x->request->method, "POST"))
+        calls_accept(x, t.name);
+    else
+        calls_answer(x, t.name, str_skip(t.rest, 1));
 }
 
 /* --- the table --- */
@@ -246,6 +280,19 @@ static const struct route *find_in_table(struct exchange *x)
     return NULL;
 }
 
+static const struct route *find_async(struct exchange *x)
+{
+    struct target t = split_target(x->request->path, async_prefix);
+    struct str method = x->request->method;
+    bool asks = t.rest.n > 1;
+    if (!str_is(method, "POST") && !(asks && (str_is(method, "GET") || str_is(method, "HEAD")))) {
+        reply_allowed(x, asks ? "OPTIONS, POST, GET, HEAD" : "OPTIONS, POST");
+        return NULL;
+    }
+    uint64_t ignored;
+    return find_invocable(x, &t, &ignored) ? &async_route : NULL;
+}
+
 const struct route *route_find(struct exchange *x)
 {
     struct str path = x->request->path;
@@ -262,10 +309,12 @@ const struct route *route_find(struct exchange *x)
         return NULL;
     }
     if (str_starts_with(path, function_prefix)) {
-        struct target t = split_target(path);
+        struct target t = split_target(path, function_prefix);
         uint64_t ignored; /* found again when the body is complete */
         return find_invocable(x, &t, &ignored) ? &function_route : NULL;
     }
+    if (str_starts_with(path, async_prefix))
+        return find_async(x);
     if (str_starts_with(path, control_prefix) && !access_enter_control(x))
         return NULL;
     return find_in_table(x);
@@ -278,11 +327,15 @@ bool route_streams_body(const struct route *r)
 
 uint64_t route_body_max(const struct route *r, const struct config *c)
 {
+    if (r->body == ROUTE_BODY_ASYNC)
+        return c->async_body_max;
     return r->body == ROUTE_BODY_ARCHIVE ? c->archive_bytes_max : c->request_bytes_max;
 }
 
 const char *route_body_key(const struct route *r)
 {
+    if (r->body == ROUTE_BODY_ASYNC)
+        return "async.body";
     return r->body == ROUTE_BODY_ARCHIVE ? "archive_bytes" : "request_bytes";
 }
 

@@ -14,6 +14,8 @@ bool route_streams_body(const struct route *r); /* its handler runs now, before 
 uint64_t route_body_max(const struct route *r,
                         const struct config *c);   /* limit of the body, else 413 RequestTooLarge */
 const char *route_body_key(const struct route *r); /* the configuration key of that limit */
+/* A request to /function/... that was accepted before and was not answered then (front_make_exchange). Ends it, in its time. */
+void route_run_function(struct exchange *x);
 void route_run(const struct route *r, struct exchange *x);
 
 #endif

@@ -5,10 +5,10 @@
 #include "base/clock.h"
 #include "base/fdio.h"
 #include "gateway/store_job.h"
+#include "gateway/thread.h"
 
 #include <assert.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
@@ -428,20 +428,9 @@ int store_load(struct store *s, int (*on_revision)(const struct store_revision *
 
 int store_start(struct store *s, struct err *e)
 {
-    pthread_attr_t attributes;
-    sigset_t all, before;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STORE_STACK_BYTES);
-    /* Signals are the loop's. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(&s->thread, &attributes, store_thread_main, s);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    if (r != 0)
-        return err_set(e, r, "start the store's thread");
-    s->started = true;
-    return 0;
+    int r = thread_start(&s->thread, store_thread_main, s, e);
+    s->started = r == 0;
+    return r < 0 ? err_wrap(e, "the store") : 0;
 }
 
 static void free_jobs(struct store *s)

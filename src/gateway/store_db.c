@@ -16,6 +16,7 @@
 
 enum {
     APPLICATION_ID = 0x66616173, /* "faas": what file(1) and a curious person see */
+    LOG_FRAME_BYTES = 4096 + 24, /* a page in the write-ahead log */
 };
 
 enum { BEGIN, COMMIT, ROLLBACK, STATEMENTS };
@@ -135,8 +136,7 @@ static const char PRAGMAS[] = "PRAGMA journal_mode = WAL;"
                               "PRAGMA synchronous = FULL;"
                               "PRAGMA mmap_size = 0;"
                               "PRAGMA temp_store = MEMORY;"
-                              "PRAGMA trusted_schema = OFF;"
-                              "PRAGMA journal_size_limit = 1048576;";
+                              "PRAGMA trusted_schema = OFF;";
 
 /* A new file's name must be as durable as what is committed to it. */
 static int sync_dir(const char *dir, struct err *e)
@@ -150,7 +150,9 @@ static int sync_dir(const char *dir, struct err *e)
 static int open_at(struct store_db *db, const char *dir, const char *path, const struct store_db_format *format,
                    struct err *e)
 {
-    char cache[64];
+    char sizes[160];
+    int pages = format->log_pages ? format->log_pages : 1000;
+    long limit = format->log_pages ? (long)pages * LOG_FRAME_BYTES : 1 << 20;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
     if (sqlite3_open_v2(path, &db->handle, flags, NULL) != SQLITE_OK)
         return db->handle ? store_db_fail(db, e, "open the database") : err_set(e, ENOMEM, "open the database");
@@ -159,10 +161,12 @@ static int open_at(struct store_db *db, const char *dir, const char *path, const
     /* 120 KiB of small blocks kept ready would be resident for a handful of statements a day. */
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0);
     sqlite3_busy_timeout(db->handle, 2000);
-    fmt_to(cache, sizeof(cache), "PRAGMA cache_size = -%d;", format->cache_kib);
+    fmt_to(sizes, sizeof(sizes),
+           "PRAGMA cache_size = -%d; PRAGMA wal_autocheckpoint = %d; PRAGMA journal_size_limit = %ld;",
+           format->cache_kib, pages, limit);
     int r = run(db, PRAGMAS, e);
     if (r == 0)
-        r = run(db, cache, e);
+        r = run(db, sizes, e);
     if (r == 0 && format->salvage)
         r = store_salvage_check(db->handle, e);
     if (r == 0)

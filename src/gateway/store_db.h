@@ -24,6 +24,7 @@ struct store_db_format {
     int cache_kib;
     bool
         salvage; /* checked when it is opened (reads all of it), and what is damaged is replaced by what can be read of it */
+    int log_pages; /* the write-ahead log is written back at this many, and keeps its place on the disk; 0 = SQLite's 1000, then cut to 1 MiB */
 };
 
 /* Opens or makes DIR/NAME and brings it to this program's format, all or nothing; one of an older format is kept beside it first, as NAME.format-N.

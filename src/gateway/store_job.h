@@ -15,7 +15,6 @@
 enum {
     STORE_RING_BYTES = 1 << 20, /* log lines on their way: a tenth of a second at 100,000 lines/s */
     STORE_LINGER_MS = 10, /* how long lines wait for company, so that a busy function costs one write, not one a line */
-    STORE_STACK_BYTES = 256 * 1024,
     STORE_LINE_MAX = STORE_RING_BYTES / 4,
     STORE_NAMES_MAX = 4 << 20, /* of the answer to store_list_orphans: some 60,000 names */
 };

@@ -49,7 +49,7 @@ def test_help_names_every_command_and_each_has_a_text():
     overview = plain("help")
     assert overview.returncode == 0
     commands = re.findall(r"^  ([a-z]+) +\S", overview.out, re.M)
-    for command in ["serve", "deploy", "config", "invoke", "run", "init", "dev", "shell", "ls", "describe", "versions", "alias", "rollback", "rm", "logs", "check", "stats", "secret", "token", "invocation", "why", "bill", "backup", "restore", "version", "help"]:
+    for command in ["serve", "deploy", "config", "invoke", "run", "init", "dev", "shell", "ls", "describe", "versions", "alias", "rollback", "rm", "result", "logs", "check", "stats", "secret", "token", "invocation", "why", "bill", "backup", "restore", "version", "help"]:
         assert command in commands
         text = plain("help", command)
         assert text.returncode == 0 and f"usage: faasd {command}" in text.out
@@ -78,7 +78,7 @@ def test_a_number_without_a_unit_is_refused_before_anything_is_sent(faasd):
     assert done.returncode == USAGE and "did you mean 128M?" in done.err
 
 
-@pytest.mark.parametrize("args", [["invoke", "cat", "--async"], ["deploy", "x", str(HELLO), "--payload", "http"], ["config", "cat", "--network", "egress"]])
+@pytest.mark.parametrize("args", [["deploy", "x", str(HELLO), "--payload", "http"], ["config", "cat", "--network", "egress"]])
 def test_what_is_not_built_yet_exits_2(faasd, args):
     done = faasd.cli(*args, check=False)
     assert done.returncode == USAGE and "not built yet" in done.err

@@ -95,7 +95,10 @@ static void every_key_is_read_and_printed_in_its_canonical_form(void **state)
               "\"cpus\":\"0.50\",\"cpu_weight\":7,\"cpuset\":\"0-1,3\",\"pids\":100,\"isolation\":\"fork\","
               "\"template\":\"on\","
               "\"imports\":\"json,xml.etree\",\"venv\":\".venv\",\"min_warm\":1,\"max_concurrency\":9,\"reserved\":2,"
-              "\"keep_warm\":\"1m30s\",\"queue\":0,\"network\":\"host\",\"mount\":[\"/data:/mnt/d:rw\",\"/x:/"
+              "\"keep_warm\":\"1m30s\",\"queue\":0,\"async_retries\":5,\"async_backoff\":\"20ms\",\"async_max_age\":"
+              "\"2h\",\"async_concurrency\":3,"
+              "\"on_success\":\"done:$LATEST\",\"on_failure\":\"failed\",\"network\":\"host\",\"mount\":[\"/data:/mnt/"
+              "d:rw\",\"/x:/"
               "y\"],\"device\":[\"/dev/"
               "ttyS0\"],\"secret\":[\"db\",\"tls=server.key\"],\"auth\":\"token\",\"cors\":\"https://"
               "a.example\",\"$schema\":\"x\"}");
@@ -107,12 +110,17 @@ static void every_key_is_read_and_printed_in_its_canonical_form(void **state)
         "\"B\":\"2\"},"
         "\"cpus\":0.5,\"cpu_weight\":7,\"cpuset\":\"0-1,3\",\"pids\":100,\"isolation\":\"fork\",\"template\":\"on\","
         "\"imports\":\"json,xml.etree\",\"venv\":\".venv\",\"min_warm\":1,\"max_concurrency\":9,\"reserved\":2,"
-        "\"keep_warm\":\"1m30s\",\"queue\":0,\"network\":\"host\",\"mount\":[\"/data:/mnt/d:rw\",\"/x:/"
+        "\"keep_warm\":\"1m30s\",\"queue\":0,\"async_retries\":5,\"async_backoff\":\"20ms\",\"async_max_age\":\"2h\","
+        "\"async_concurrency\":3,"
+        "\"on_success\":\"done:$LATEST\",\"on_failure\":\"failed\",\"network\":\"host\",\"mount\":[\"/data:/mnt/"
+        "d:rw\",\"/x:/"
         "y\"],\"device\":[\"/dev/"
         "ttyS0\"],\"secret\":[\"db\",\"tls=server.key\"],\"auth\":\"token\",\"cors\":\"https://"
         "a.example\",\"description\":\"a line\"}");
     assert_int_equal(s.cpus_milli, 500);
     assert_int_equal(s.keep_warm_ms, 90000);
+    assert_int_equal(s.async_backoff_ms, 20);
+    assert_string_equal(s.on_success, "done:$LATEST");
     assert_true(s.mounts[0].writable && !s.mounts[1].writable);
     assert_int_equal(s.runtime, SETTINGS_RUNTIME_PYTHON);
     assert_string_equal(s.runtime_name, "python3.11");
@@ -449,6 +457,10 @@ static void keys_that_do_not_go_together_are_refused_with_both_names(void **stat
     refuse("{\"template\":true}", "template: a string was expected, not a boolean");
     refuse("{\"template\":\"yes\"}", "'yes' is not one of: auto, on, off");
     refuse("{\"contract\":\"azure\"}", "'azure' is not one of: stdio, cgi, files");
+    refuse("{\"async_retries\":1001}", "async_retries: 1001 is too large: the most is 1000");
+    refuse("{\"on_success\":\"a b\"}", "on_success: 'a b' is not a function's NAME or NAME:QUALIFIER");
+    refuse("{\"on_failure\":\"a:\"}", "on_failure: 'a:' is not a function's NAME or NAME:QUALIFIER");
+    refuse("{\"on_failure\":\"a:$OLDEST\"}", "on_failure: 'a:$OLDEST' is not a function's NAME or NAME:QUALIFIER");
     refuse("{\"reserved\":1001}", "reserved: 1001 is too large: the most is 1000");
 
     accept("{\"contract\":\"files\"}");

@@ -4,6 +4,7 @@
 
 #include "gateway/access.h"
 #include "gateway/api.h"
+#include "gateway/calls.h"
 #include "gateway/credential.h"
 #include "gateway/deploy.h"
 #include "gateway/invocation.h"
@@ -68,6 +69,19 @@ HANDLER(api_aliases)
 HANDLER(api_alias_get)
 HANDLER(api_alias_put)
 HANDLER(api_alias_delete)
+HANDLER(calls_accept)
+HANDLER(calls_api_stats)
+HANDLER(calls_api_show)
+HANDLER(calls_api_result)
+HANDLER(calls_api_cancel)
+HANDLER(calls_api_redrive)
+
+void calls_answer(struct exchange *x, struct str name, struct str id)
+{
+    (void)x;
+    ran("calls_answer", name);
+    str_copy(id, seen.rest, sizeof(seen.rest));
+}
 
 static struct version version = {.number = 3};
 static struct versions_known numbers[] = {{.number = 1}, {.number = 3}};
@@ -240,6 +254,11 @@ static void every_path_of_the_api_has_its_handler(void **state)
         {"GET", "/v1/tokens", "api_tokens_list", ""},
         {"POST", "/v1/tokens", "api_tokens_create", ""},
         {"DELETE", "/v1/tokens/0123abcd", "api_tokens_delete", "0123abcd"},
+        {"GET", "/v1/calls", "calls_api_stats", ""},
+        {"GET", "/v1/calls/1d", "calls_api_show", "1d"},
+        {"GET", "/v1/calls/1d/result", "calls_api_result", "1d"},
+        {"POST", "/v1/calls/1d/cancel", "calls_api_cancel", "1d"},
+        {"POST", "/v1/calls/1d/redrive", "calls_api_redrive", "1d"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         ask(rows[i].method, rows[i].target);
@@ -262,6 +281,48 @@ static void a_function_takes_any_method_and_what_follows_its_name(void **state)
     assert_string_equal(seen.rest, "/a//b/../c");
     ask("GET", "/function/hello/a:b");
     assert_string_equal(seen.rest, "/a:b");
+}
+
+static void a_call_is_posted_and_its_result_asked_for(void **state)
+{
+    (void)state;
+    static const char *const posted[] = {"/async-function/hello", "/async-function/hello:3",
+                                         "/async-function/hello/a/b", "/async-function/hello:$LATEST/?q=1"};
+    for (size_t i = 0; i < sizeof(posted) / sizeof(posted[0]); i++) {
+        ask("POST", posted[i]);
+        assert_ran("calls_accept", "hello");
+    }
+    ask("GET", "/async-function/hello/1d?status=1");
+    assert_ran("calls_answer", "hello");
+    assert_string_equal(seen.rest, "1d");
+    ask("HEAD", "/async-function/hello/1d/x");
+    assert_string_equal(seen.rest, "1d/x"); /* which is no id */
+    static const char *const refused[] = {"GET", "PUT", "DELETE", "HEAD"};
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        ask(refused[i], "/async-function/hello/");
+        assert_refused(405, "MethodNotAllowed");
+        assert_non_null(strstr(seen.fields, "POST"));
+    }
+    ask("PUT", "/async-function/hello/1d");
+    assert_refused(405, "MethodNotAllowed");
+    ask("POST", "/async-function/gone");
+    assert_refused(404, "ResourceNotFound");
+    ask("POST", "/async-function/hello:7");
+    assert_refused(404, "ResourceNotFound");
+    ask("POST", "/async-function");
+    assert_refused(404, "ResourceNotFound");
+}
+
+static void a_call_asks_for_the_functions_auth_each_time(void **state)
+{
+    (void)state;
+    version.settings.auth = SETTINGS_AUTH_TOKEN;
+    ask_as(GATEWAY_LISTENER_REMOTE, "POST", "/async-function/hello");
+    assert_refused(401, "Unauthorized");
+    ask_as(GATEWAY_LISTENER_LOOPBACK, "GET", "/async-function/hello/1d");
+    assert_refused(401, "Unauthorized");
+    ask("GET", "/async-function/hello/1d");
+    assert_ran("calls_answer", "hello");
 }
 
 static void a_qualifier_names_what_there_is(void **state)
@@ -700,6 +761,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_path_of_the_api_has_its_handler, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_function_takes_any_method_and_what_follows_its_name, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_call_is_posted_and_its_result_asked_for, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_call_asks_for_the_functions_auth_each_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_qualifier_names_what_there_is, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_alias_has_a_path_of_its_own, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_qualifier_of_nothing_is_told_what_there_is, set_up, tear_down),

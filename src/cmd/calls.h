@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What commands about asynchronous calls have in common: `result`, `invocation cancel`, `invocation redrive`, `invoke --async`. */
+#ifndef FAASD_CMD_CALLS_H
+#define FAASD_CMD_CALLS_H
+
+#include "cmd/client.h"
+
+/* Could this be a call's id? If not, says so: CMD_USAGE is due. */
+bool calls_check_id(const char *command, const char *id);
+/* "/v1/calls/ID" + rest, with a NUL. 0 or -ENOMEM. The id was checked. */
+int calls_path(struct buf *out, const char *id, const char *rest);
+
+/* `faasd invocation cancel|redrive ID...`, argv[0] the verb: prints "ID STATUS" a line, or the daemon's replies. The exit status of the last that failed. */
+int calls_order_all(int argc, char **argv);
+
+#endif

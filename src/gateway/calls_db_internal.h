@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Parts of gateway/calls_db*.c. */
+#ifndef FAASD_GATEWAY_CALLS_DB_INTERNAL_H
+#define FAASD_GATEWAY_CALLS_DB_INTERNAL_H
+
+#include "gateway/calls_db.h"
+#include "gateway/store_db.h"
+
+enum calls_statement {
+    CALLS_SQL_STATE,
+    CALLS_SQL_SET_STATE,
+    CALLS_SQL_PUT,
+    CALLS_SQL_FIND_KEY,
+    CALLS_SQL_PUT_KEY,
+    CALLS_SQL_RETRY,
+    CALLS_SQL_END,
+    CALLS_SQL_FORGET,
+    CALLS_SQL_BYTES,
+    CALLS_SQL_FIND,
+    CALLS_SQL_FIND_ENDED,
+    CALLS_SQL_REDRIVE,
+    CALLS_SQL_FORGET_ENDED,
+    CALLS_SQL_OLDEST_ENDED,
+    CALLS_SQL_OLDEST_KEY,
+    CALLS_SQL_FORGET_KEY,
+    CALLS_SQL_FETCH,
+    CALLS_SQL_NEXT_FUNCTION,
+    CALLS_SQL_FIRST_DUE,
+    CALLS_SQL_OLDEST,
+    CALLS_SQL_LOOK_UP,
+    CALLS_SQL_LOOK_UP_ENDED,
+    CALLS_STATEMENTS
+};
+
+struct calls_db {
+    struct store_db *db;
+    struct calls_totals totals, before; /* `before`: as the transaction found them */
+    struct sqlite3_stmt *statements[CALLS_STATEMENTS];
+};
+
+/* CALLS_IS_OVER or CALLS_UNKNOWN. */
+int calls_db_has_ended(struct calls_db *d, const uint8_t id[CALLS_ID_BYTES], enum calls_answer *ret_answer,
+                       struct err *e);
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What travels between the loop and the thread of asynchronous calls. A job is owned by the loop, then by the thread, then by the loop again: never by both. */
+#ifndef FAASD_GATEWAY_CALLS_JOB_H
+#define FAASD_GATEWAY_CALLS_JOB_H
+
+#include "base/list.h"
+#include "codec/settings.h"
+#include "gateway/calls_db.h"
+
+/* A call out of the database, from its fetch to the commit of what came of it. One block of memory. */
+struct calls_call {
+    struct calls_row row;     /* head and body stand behind */
+    struct list link;         /* calls_job.fetch.calls, then struct calls.running */
+    struct calls_lane *lane;  /* the loop's; NULL on the thread */
+    size_t bytes;             /* of all of it, against the window */
+    struct calls_job *settle; /* owned: made before it is run, so that its end finds memory */
+    uint64_t version;         /* that runs it */
+    bool cancelled;           /* somebody asked for it while it ran */
+    char memory[];
+};
+
+enum calls_job_kind {
+    /* writing: all that wait are committed together */
+    CALLS_JOB_PUT,
+    CALLS_JOB_SETTLE,
+    CALLS_JOB_CANCEL,
+    CALLS_JOB_REDRIVE,
+    CALLS_JOB_SWEEP,
+    /* reading: after that commit */
+    CALLS_JOB_FETCH,
+    CALLS_JOB_LOOK_UP,
+    CALLS_JOB_STATS,
+    CALLS_JOB_OPEN,
+};
+
+/* Of the function that is to be told how a call ended: what the record is made of beside the call and its result. */
+struct calls_destination {
+    char target[SETTINGS_TARGET_MAX]; /* "" = none */
+    char function[SETTINGS_NAME_MAX]; /* whose call it was */
+    char version
+        [SETTINGS_NAME_MAX]; /* the qualifier that the call has, else the number that was current; "" = unknown */
+};
+
+struct calls_job {
+    enum calls_job_kind kind;
+    void (*done)(struct calls_job *j); /* on the loop, never from inside calls_store_submit(); frees the job */
+    void *owner;
+    struct calls_job *next;
+    struct err error; /* code 0: `answer` counts */
+    enum calls_answer answer;
+    struct calls_totals totals; /* after it */
+    struct buf
+        out; /* owned: PUT: head and body; SETTLE: fields and body; REDRIVE: whose it was; FETCH, LOOK_UP, OPEN: below */
+    uint8_t id[CALLS_ID_BYTES]; /* PUT: in and out; CANCEL, REDRIVE, LOOK_UP: in */
+    union {
+        struct {
+            struct calls_entry entry;
+            char function[SETTINGS_NAME_MAX];
+            char key[CALLS_KEY_MAX];
+        } put;
+        struct {
+            struct calls_result result;
+            struct calls_call *call; /* borrowed */
+            struct calls_destination destination;
+            char error[64];
+            char message[CALLS_MESSAGE_MAX];
+        } settle;
+        struct calls_sweep sweep;
+        struct {
+            char function[SETTINGS_NAME_MAX];
+            unsigned count; /* at most */
+            size_t bytes;   /* at most, but one call in any case */
+            struct list calls;
+            uint64_t next_ms;
+        } fetch;
+        struct {
+            struct calls_info info; /* valid when answer is CALLS_DONE; strings stand in `out` */
+            bool running;
+        } found;
+        uint64_t oldest_ms; /* STATS */
+        struct {
+            struct calls_clock clock;
+            /* `out`: for each function with calls waiting uint64_t due_ms, then the name with its NUL */
+        } opened;
+    };
+};
+
+/* NULL when memory is out. */
+struct calls_job *calls_job_new(enum calls_job_kind kind, void (*done)(struct calls_job *j), void *owner);
+void calls_job_free(struct calls_job *j); /* with the calls of a FETCH that nobody took out; NULL is fine */
+
+static inline bool calls_job_writes(const struct calls_job *j)
+{
+    return j->kind <= CALLS_JOB_SWEEP;
+}
+
+#endif

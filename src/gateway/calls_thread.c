@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The thread of asynchronous calls. Each round takes the jobs that wait, commits what they write together, then does what they ask, so that nobody reads, or runs, what is not
+ * durable yet. A round that fails as a whole is done again job by job: one that cannot be stored takes no other with it.
+ *
+ * Sleeping without losing a wake-up is as in store_thread.c: the thread says that it rests, looks once more, then sleeps; the loop puts its job in the queue, then asks whether
+ * the thread rests.
+ */
+#include "base/clock.h"
+#include "base/fdio.h"
+#include "base/id.h"
+#include "gateway/calls_record.h"
+#include "gateway/calls_store_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct calls_moment read_clocks(const struct calls_store *s)
+{
+    struct calls_moment m = {.boot_ms = clock_boot_ns() / 1000000, .real_ms = clock_real_ms()};
+    memcpy(m.boot_id, s->boot_id, sizeof(m.boot_id));
+    m.queue_ms = calls_clock_at(&s->clock, m.boot_ms);
+    return m;
+}
+
+static bool is_leased(void *context, uint64_t seq)
+{
+    return calls_leases_have(&((struct calls_store *)context)->leases, seq);
+}
+
+/* ---- writing ---- */
+
+static int put(struct calls_store *s, struct calls_job *j, const struct calls_moment *now)
+{
+    memcpy(j->put.entry.id, j->id, sizeof(j->id));
+    int r = calls_db_put(s->db, &j->put.entry, now->queue_ms, &j->answer, &j->error);
+    if (r == 0)
+        j->totals = *calls_db_totals(s->db); /* the answer to a full queue tells how full */
+    return r;
+}
+
+/* The record of a call that ended, as a call of its own in the same transaction: it is told exactly if the end is. */
+static int put_record(struct calls_store *s, struct calls_job *j, const struct calls_moment *now)
+{
+    struct buf head, body;
+    char text[ID_UUID_MAX], function[SETTINGS_NAME_MAX];
+    enum calls_answer answer;
+    const struct calls_record record = {.to = &j->settle.destination,
+                                        .call = j->settle.call,
+                                        .result = &j->settle.result,
+                                        .id = text,
+                                        .real_ms = now->real_ms};
+    /* without bounds: one row goes for this one to come */
+    struct calls_entry entry = {.function = function, .hops = j->settle.call->row.hops + 1, .real_ms = now->real_ms};
+    struct str target = str_from(j->settle.destination.target), rest;
+    str_copy(str_cut(target, ':', &rest, NULL), function, sizeof(function));
+    memcpy(entry.id, j->id, sizeof(entry.id));
+    id_uuid_print(j->settle.call->row.id, text);
+    buf_init(&head, 0);
+    buf_init(&body, 0);
+    int r = calls_record_print(&record, &head, &body);
+    entry.head = buf_str(&head);
+    entry.body = buf_str(&body);
+    r = r < 0 ? err_set(&j->error, -r, "print the record for '%s'", target.p)
+              : calls_db_put(s->db, &entry, now->queue_ms, &answer, &j->error);
+    buf_fini(&head);
+    buf_fini(&body);
+    return r;
+}
+
+static int settle(struct calls_store *s, struct calls_job *j, const struct calls_moment *now)
+{
+    int r = calls_db_settle(s->db, &j->settle.result, now, &j->error);
+    if (r == 0 && j->settle.destination.target[0])
+        r = put_record(s, j, now);
+    return r;
+}
+
+static int write_job(struct calls_store *s, struct calls_job *j, const struct calls_moment *now)
+{
+    const struct calls_leased leased = {.has = is_leased, .context = s};
+    j->error.code = 0;
+    switch (j->kind) {
+    case CALLS_JOB_PUT:
+        return put(s, j, now);
+    case CALLS_JOB_SETTLE:
+        return settle(s, j, now);
+    case CALLS_JOB_CANCEL:
+        return calls_db_cancel(s->db, j->id, &leased, now, &j->answer, &j->error);
+    case CALLS_JOB_REDRIVE:
+        j->out.len = 0;
+        return calls_db_redrive(s->db, j->id, now->queue_ms, &j->answer, &j->out, &j->error);
+    case CALLS_JOB_SWEEP:
+        return calls_db_sweep(s->db, &j->sweep, &j->error);
+    default:
+        return 0;
+    }
+}
+
+/* One transaction. On failure *e says why, for all of them. */
+static int write_together(struct calls_store *s, struct calls_job **jobs, unsigned count, struct err *e)
+{
+    struct calls_moment now = read_clocks(s);
+    int r = calls_db_begin(s->db, e);
+    if (r < 0)
+        return r;
+    for (unsigned i = 0; r == 0 && i < count; i++) {
+        if (calls_job_writes(jobs[i]))
+            r = write_job(s, jobs[i], &now);
+        if (r < 0)
+            *e = jobs[i]->error;
+    }
+    if (r == 0)
+        return calls_db_commit(s->db, &now, e);
+    calls_db_rollback(s->db);
+    return r;
+}
+
+static void after_commit(struct calls_store *s, struct calls_job *j)
+{
+    if (j->kind == CALLS_JOB_SETTLE)
+        calls_leases_remove(&s->leases, j->settle.result.seq);
+}
+
+static void write_round(struct calls_store *s, struct calls_job **jobs, unsigned count)
+{
+    struct err e = {0};
+    unsigned writers = 0;
+    for (unsigned i = 0; i < count; i++)
+        writers += calls_job_writes(jobs[i]);
+    if (writers == 0)
+        return;
+    bool together = write_together(s, jobs, count, &e) == 0;
+    for (unsigned i = 0; i < count; i++) {
+        struct calls_job *j = jobs[i];
+        if (!calls_job_writes(j))
+            continue;
+        /* Alone it has had its try. */
+        bool failed = !together && (writers == 1 || write_together(s, &j, 1, &e) < 0);
+        j->error = failed ? e : (struct err){0};
+        if (j->error.code == 0)
+            after_commit(s, j);
+    }
+}
+
+/* ---- reading ---- */
+
+struct fetching {
+    struct calls_store *store;
+    struct calls_job *job;
+    size_t bytes;
+    unsigned count;
+};
+
+static bool take_row(void *context, const struct calls_row *row)
+{
+    struct fetching *f = context;
+    size_t bytes = sizeof(struct calls_call) + row->head.n + row->body.n;
+    if (f->count == f->job->fetch.count || (f->count && f->bytes + bytes > f->job->fetch.bytes))
+        return false;
+    struct calls_call *c = malloc(bytes);
+    if (!c || calls_leases_add(&f->store->leases, row->seq) < 0) {
+        free(c);
+        return false; /* whoever fetches tries again */
+    }
+    *c = (struct calls_call){.row = *row, .bytes = bytes};
+    if (row->head.n)
+        memcpy(c->memory, row->head.p, row->head.n);
+    if (row->body.n)
+        memcpy(c->memory + row->head.n, row->body.p, row->body.n);
+    c->row.head.p = c->memory;
+    c->row.body.p = c->memory + row->head.n;
+    list_push_back(&f->job->fetch.calls, &c->link);
+    f->bytes += bytes;
+    f->count++;
+    return true;
+}
+
+static void fetch(struct calls_store *s, struct calls_job *j)
+{
+    struct fetching f = {.store = s, .job = j};
+    struct calls_fetch query = {.function = j->fetch.function,
+                                .now_ms = read_clocks(s).queue_ms,
+                                .leased = {.has = is_leased, .context = s},
+                                .on_row = take_row,
+                                .context = &f};
+    calls_db_fetch(s->db, &query, &j->error);
+    j->fetch.next_ms = query.next_ms;
+}
+
+static void keep_info(void *context, const struct calls_info *info)
+{
+    struct calls_job *j = context;
+    struct buf *out = &j->out;
+    struct str function = str_from(info->function), error = str_from(info->error), message = str_from(info->message);
+    j->answer = CALLS_DONE;
+    if (buf_reserve(out, function.n + error.n + message.n + info->fields.n + info->body.n + 3) < 0) {
+        err_set(&j->error, ENOMEM, "read a call");
+        return;
+    }
+    /* The room is there: pointers into it stay. */
+    j->found.info = *info;
+    j->found.info.function = out->data;
+    buf_add(out, function.p, function.n + 1);
+    j->found.info.error = out->data + out->len;
+    buf_add(out, error.p, error.n + 1);
+    j->found.info.message = out->data + out->len;
+    buf_add(out, message.p, message.n + 1);
+    j->found.info.fields.p = out->data + out->len;
+    buf_add_str(out, info->fields);
+    j->found.info.body.p = out->data + out->len;
+    buf_add_str(out, info->body);
+}
+
+static void look_up(struct calls_store *s, struct calls_job *j)
+{
+    j->answer = CALLS_UNKNOWN;
+    calls_db_look_up(s->db, j->id, keep_info, j, &j->error);
+    j->found.running = j->answer == CALLS_DONE && is_leased(s, j->found.info.seq);
+}
+
+static int keep_lane(void *context, const char *function, uint64_t due_ms)
+{
+    struct buf *out = context;
+    int r = buf_add(out, &due_ms, sizeof(due_ms));
+    return r < 0 ? r : buf_add(out, function, strlen(function) + 1);
+}
+
+static void open_db(struct calls_store *s, struct calls_job *j)
+{
+    struct calls_moment last, now = read_clocks(s);
+    if (s->db || calls_db_open(&s->db, s->dir, &last, &j->error) < 0)
+        return;
+    calls_clock_resume(&s->clock, &last, &now);
+    j->opened.clock = s->clock;
+    if (calls_db_each_lane(s->db, keep_lane, &j->out, &j->error) < 0) {
+        calls_db_close(s->db);
+        s->db = NULL;
+    }
+}
+
+static void read_job(struct calls_store *s, struct calls_job *j)
+{
+    switch (j->kind) {
+    case CALLS_JOB_FETCH:
+        fetch(s, j);
+        break;
+    case CALLS_JOB_LOOK_UP:
+        look_up(s, j);
+        break;
+    case CALLS_JOB_STATS:
+        j->oldest_ms = calls_db_oldest_ms(s->db);
+        break;
+    case CALLS_JOB_OPEN:
+        open_db(s, j);
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- rounds ---- */
+
+static unsigned run_round(struct calls_store *s)
+{
+    struct calls_job *jobs[STORE_QUEUE_SLOTS];
+    unsigned count = 0;
+    while (count < STORE_QUEUE_SLOTS && (jobs[count] = store_queue_take(&s->jobs)))
+        count++;
+    if (s->db)
+        write_round(s, jobs, count);
+    for (unsigned i = 0; i < count; i++) {
+        struct calls_job *j = jobs[i];
+        if (!calls_job_writes(j))
+            read_job(s, j);
+        if (s->db && j->kind != CALLS_JOB_PUT)
+            j->totals = *calls_db_totals(s->db);
+        bool fits = store_queue_put(&s->results, j);
+        assert(fits);
+    }
+    if (count) {
+        uint64_t one = 1;
+        fd_write_full(s->done_fd, &one, sizeof(one));
+    }
+    return count;
+}
+
+static void rest(struct calls_store *s)
+{
+    atomic_store(&s->resting, true);
+    if (store_queue_is_empty(&s->jobs) && !atomic_load(&s->stop)) {
+        struct pollfd p = {.fd = s->wake_fd, .events = POLLIN};
+        poll(&p, 1, -1);
+    }
+    atomic_store(&s->resting, false);
+    uint64_t count;
+    ssize_t ignored = read(s->wake_fd, &count, sizeof(count)); /* non-blocking: it may not have been rung at all */
+    (void)ignored;
+}
+
+void *calls_thread_main(void *store)
+{
+    struct calls_store *s = store;
+    pthread_setname_np(pthread_self(), "faasd-calls");
+    for (;;) {
+        bool stopping = atomic_load(&s->stop);
+        if (run_round(s))
+            continue;
+        if (stopping)
+            return NULL;
+        rest(s);
+    }
+}

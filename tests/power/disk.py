@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A disk with a volatile write cache, for qemu, as a server of the network block device protocol (https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md).
+
+What the guest has written is certain only once it has flushed. cut() is the end of power: of what was not flushed a random part has reached the platter, in any order, torn at sectors, and the
+rest is gone. qemu's own cache modes can't show that: killed, it leaves all that it was given in this host's page cache.
+"""
+
+import os
+import random
+import socket
+import struct
+import threading
+
+SECTOR = 512
+MAGIC, OPTION_MAGIC, REPLY_MAGIC = 0x4E42444D41474943, 0x49484156454F5054, 0x3E889045565A9
+REQUEST, SIMPLE_REPLY = 0x25609513, 0x67446698
+FLAGS = 1 | 4 | 8  # has flags, flush, force unit access
+READ, WRITE, CLOSE, FLUSH = 0, 1, 2, 3
+FUA = 1
+OPT_EXPORT_NAME, OPT_ABORT, OPT_INFO, OPT_GO = 1, 2, 6, 7
+EINVAL = 22
+
+
+class Disk:
+    def __init__(self, path, size, seed):
+        self.file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        os.ftruncate(self.file, size)
+        self.size, self.rng, self.lock = size, random.Random(seed), threading.Lock()
+        self.cache = {}  # sector -> bytes, not flushed
+        self.flushes = self.lost = self.kept = 0
+
+    def read(self, at, count):
+        with self.lock:
+            data = bytearray(os.pread(self.file, count, at))
+            first, last = at // SECTOR, (at + count - 1) // SECTOR
+            if self.cache:
+                for sector in range(first, last + 1):
+                    piece = self.cache.get(sector)
+                    if piece is not None:
+                        offset = sector * SECTOR - at
+                        data[offset:offset + SECTOR] = piece
+            return bytes(data)
+
+    def write(self, at, data, through):
+        assert at % SECTOR == 0 and len(data) % SECTOR == 0, "the guest writes whole sectors"
+        with self.lock:
+            for offset in range(0, len(data), SECTOR):
+                self.cache[(at + offset) // SECTOR] = data[offset:offset + SECTOR]
+            if through:
+                for offset in range(0, len(data), SECTOR):
+                    sector = (at + offset) // SECTOR
+                    os.pwrite(self.file, self.cache.pop(sector), sector * SECTOR)
+
+    def flush(self):
+        with self.lock:
+            for sector, data in self.cache.items():
+                os.pwrite(self.file, data, sector * SECTOR)
+            self.cache.clear()
+            self.flushes += 1
+
+    def cut(self):
+        """The power goes. Whoever still writes is too late: a new connection is needed."""
+        with self.lock:
+            chance = self.rng.choice((0.0, 0.5, 0.9))
+            for sector, data in self.cache.items():
+                if self.rng.random() < chance:
+                    os.pwrite(self.file, data, sector * SECTOR)
+                    self.kept += 1
+                else:
+                    self.lost += 1
+            self.cache.clear()
+
+
+def receive(sock, count):
+    data = bytearray()
+    while len(data) < count:
+        piece = sock.recv(count - len(data))
+        if not piece:
+            raise ConnectionError("the other side has gone")
+        data += piece
+    return bytes(data)
+
+
+class Server:
+    """One connection at a time, on a Unix socket."""
+
+    def __init__(self, path, disk):
+        self.disk, self.connection = disk, None
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen(4)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            self.connection, _ = self.listener.accept()
+            try:
+                self._negotiate(self.connection)
+                self._serve(self.connection)
+            except (ConnectionError, OSError):
+                pass
+            finally:
+                self.connection.close()
+
+    def drop(self):
+        """Nothing more of the present connection is taken."""
+        try:
+            self.connection.shutdown(socket.SHUT_RDWR)
+        except (OSError, AttributeError):
+            pass
+
+    def _negotiate(self, sock):
+        sock.sendall(struct.pack(">QQH", MAGIC, OPTION_MAGIC, 3))  # fixed newstyle, no zeroes
+        receive(sock, 4)
+        while True:
+            magic, option, length = struct.unpack(">QII", receive(sock, 16))
+            data = receive(sock, length)
+            if magic != OPTION_MAGIC:
+                raise ConnectionError("no option")
+            if option == OPT_EXPORT_NAME:
+                sock.sendall(struct.pack(">QH", self.disk.size, FLAGS))
+                return
+            if option in (OPT_INFO, OPT_GO):
+                sock.sendall(struct.pack(">QIIIHQH", REPLY_MAGIC, option, 3, 12, 0, self.disk.size, FLAGS))
+                sock.sendall(struct.pack(">QIII", REPLY_MAGIC, option, 1, 0))
+                if option == OPT_GO:
+                    return
+            elif option == OPT_ABORT:
+                raise ConnectionError("given up")
+            else:
+                sock.sendall(struct.pack(">QIII", REPLY_MAGIC, option, 0x80000001, 0))  # not supported
+            del data
+
+    def _serve(self, sock):
+        while True:
+            magic, flags, kind, handle, at, count = struct.unpack(">IHHQQI", receive(sock, 28))
+            if magic != REQUEST or kind == CLOSE:
+                return
+            data, error = b"", 0
+            if kind == READ:
+                data = self.disk.read(at, count)
+            elif kind == WRITE:
+                self.disk.write(at, receive(sock, count), flags & FUA)
+            elif kind == FLUSH:
+                self.disk.flush()
+            else:
+                error = EINVAL
+            sock.sendall(struct.pack(">IIQ", SIMPLE_REPLY, error, handle) + data)
