@@ -126,10 +126,10 @@ void record_print(struct json_writer *w, const struct record *r)
 void record_print_live(struct json_writer *w, const struct invocation *inv)
 {
     uint64_t now = clock_mono_ns();
-    bool runs = inv->delivered_ns != 0;
+    bool runs = inv->version != NULL;
     json_put_text(w, "id", inv->exchange->id);
     json_put_text(w, "function", inv->function->name);
-    if (inv->version)
+    if (runs)
         json_put_u64(w, "version", inv->version->number);
     json_put_text(w, "status", runs ? "running" : "queued");
     put_time(w, "started", inv->started_ms);

@@ -54,7 +54,7 @@ struct record *record_ring_find(const struct record_ring *r, const uint8_t id[RE
 {
     for (uint64_t n = r->last; n >= record_ring_oldest(r) && n > 0; n--) {
         struct record *at = record_ring_at(r, n);
-        if (memcmp(at->id, id, RECORD_ID_BYTES) == 0)
+        if (at && memcmp(at->id, id, RECORD_ID_BYTES) == 0)
             return at;
     }
     return NULL;

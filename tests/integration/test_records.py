@@ -4,6 +4,7 @@
 import json
 import re
 import shutil
+import signal
 import sqlite3
 import tempfile
 import threading
@@ -449,8 +450,7 @@ def test_a_killed_daemon_loses_no_more_than_a_flush():
                 return 0  # not made yet, or being made
 
         wait_until(written, "the flush has come")
-        faasd.process.kill()
-        faasd.process.wait()
+        faasd.stop(signal.SIGKILL)
         faasd.start()
         assert record(faasd, failed)["type"] == "FunctionError"
 
