@@ -3,6 +3,7 @@
 
 #include "cmd/cmd.h"
 #include "cmd/output.h"
+#include "codec/settings_secret.h"
 #include "gateway/runtime.h"
 #include "gateway/template.h"
 #include "sandbox/spawn.h"

@@ -3,6 +3,7 @@
 #include "base/fmt.h"
 #include "cmd/unpack_job.h"
 #include "codec/config.h"
+#include "codec/config_runtime.h"
 #include "codec/handler.h"
 #include "codec/handler_module.h"
 #include "codec/python_tree.h"

@@ -103,13 +103,13 @@ struct config {
     struct address_range proxies[CONFIG_PROXIES_MAX]; /* trusted_proxies: their X-Forwarded-* fields are believed */
     bool insecure_control;                            /* tokens are taken over plain connections from other hosts */
     /* records, metrics, traces */
-    uint32_t records_max;                 /* in memory: 10000 */
-    uint64_t records_keep_ms;             /* failed ones on disk, for how long: 7 days */
-    uint64_t records_event_bytes;         /* of their events, for `replay`: 16 KiB each; 0 = none is kept */
-    uint64_t records_flush_ms;            /* how long what is to be written may wait: 10 s */
-    uint32_t records_failed_max;          /* failed ones on disk, how many: 10000 */
-    uint32_t metrics_functions_max;       /* with series of their own: 200 */
-    char metrics_listen[CONFIG_PATH_MAX]; /* "127.0.0.1:9100": serves /metrics alone; "" = none */
+    uint32_t records_max;                   /* in memory: 10000 */
+    uint64_t records_keep_ms;               /* failed ones on disk, for how long: 7 days */
+    uint64_t records_event_bytes;           /* of their events, for `replay`: 16 KiB each; 0 = none is kept */
+    uint64_t records_flush_ms;              /* how long what is to be written may wait: 10 s */
+    uint32_t records_failed_max;            /* failed ones on disk, how many: 10000 */
+    uint32_t metrics_functions_max;         /* with series of their own: 200 */
+    char metrics_listen[CONFIG_PATH_MAX];   /* "127.0.0.1:9100": serves /metrics alone; "" = none */
     char access_log[CONFIG_ACCESS_LOG_MAX]; /* "" = none, "stderr", or the name of a file in state/logs */
     enum config_tracing tracing;
 
@@ -173,19 +173,6 @@ int config_read_environment(struct config *c, char *const *environment, struct e
 /* Over all that was read: the --listen arguments replace every address. -EINVAL. */
 int config_set_listen_flags(struct config *c, const char *const *texts, unsigned count, struct err *e);
 int config_set_metrics_listen_flag(struct config *c, const char *text, struct err *e); /* --metrics-listen */
-
-/* After the files: what stands in `runtimes` must exist and be safe to execute (a refusal names the key), and what /usr/bin has is added behind. Looks
- * at the host's files and nothing else. -errno with a sentence. */
-int config_find_runtimes(struct config *c, struct err *e);
-
-/* "runtimes": one entry, replacing an earlier one of its name. -EINVAL. */
-int config_set_runtime(struct config *c, const char *name, const char *path, struct err *e);
-
-/* The interpreter that a runtime's name means: its own entry; else, where the name leaves the version open, what is called so on this host, else the highest; for
- * node of some major version also an entry "node", whose version only it knows. NULL: -ENOENT with what there is. family: PYTHON or NODE. */
-const struct config_runtime *config_choose_runtime(const struct config *c, enum settings_runtime family,
-                                                   const char *name, struct err *e);
-int config_python_minor(const struct config_runtime *r); /* 11 of python3.11; -1: neither name nor path says it */
 
 /* Bounds, terminators and enum values of a struct that came through a pipe. -EINVAL. */
 int config_check(const struct config *c, struct err *e);

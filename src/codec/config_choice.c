@@ -2,6 +2,7 @@
 /* Which of the interpreters that the configuration knows a function's runtime means. */
 #include "base/fmt.h"
 #include "codec/config.h"
+#include "codec/config_runtime.h"
 
 #include <errno.h>
 #include <string.h>

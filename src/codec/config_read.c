@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/fdio.h"
 #include "codec/config_key.h"
+#include "codec/config_runtime.h"
 #include "codec/json.h"
 
 #include <dirent.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Interpreters: the configuration's object `runtimes`, what its entries need on this host, and what /usr/bin has. */
+#include "codec/config_runtime.h"
 #include "base/fdio.h"
 #include "base/fmt.h"
 #include "codec/config_key.h"

@@ -148,16 +148,7 @@ struct settings_defaults {
     bool tmp_exec;
 };
 
-bool settings_name_is_valid(struct str name); /* a function's name, or a secret's */
-/* What a secret's file beneath /run/secrets may be called: 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot. */
-bool settings_file_is_valid(struct str file);
-
-/* The secret whose entry begins at *at of `secrets`, and moves *at behind it; begin at 0. False at the end. */
-struct settings_secret {
-    struct str name;
-    struct str file; /* of an entry that settings_secret_next() found, a NUL follows */
-};
-bool settings_secret_next(const struct settings *s, size_t *at, struct settings_secret *ret_secret);
+bool settings_name_is_valid(struct str name);   /* a function's name, or a secret's */
 bool settings_target_is_valid(struct str text); /* NAME, NAME:NUMBER, NAME:ALIAS or NAME:$LATEST */
 
 /* The family of a runtime's name: exec, native, python[3[.N]], node, nodeN, nodejs, nodejsN.x, provided[.al2|.al2023]. False: it is none. */

@@ -5,6 +5,7 @@
 
 #include "codec/scalar.h"
 #include "codec/settings.h"
+#include "codec/settings_secret.h"
 
 enum settings_shape {
     SETTINGS_SCALAR,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The keys of settings that hold more than one value: env, mount, device, secret. */
 #include "codec/settings_key.h"
+#include "codec/settings_secret.h"
 
 #include <errno.h>
 #include <stdlib.h>

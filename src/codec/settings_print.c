@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "codec/json.h"
 #include "codec/settings_key.h"
+#include "codec/settings_secret.h"
 
 #include <errno.h>
 #include <string.h>

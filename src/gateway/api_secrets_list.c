@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "codec/json.h"
+#include "codec/settings_secret.h"
 #include "gateway/secrets.h"
 
 #include <stdlib.h>

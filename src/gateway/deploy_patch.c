@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* PATCH: other settings over the same code, which is looked at again where they start something else of it. */
+#include "codec/config_runtime.h"
 #include "gateway/deploy.h"
 #include "gateway/deploy_job.h"
 #include "gateway/revision.h"

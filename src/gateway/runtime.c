@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/runtime.h"
 
+#include "codec/config_runtime.h"
 #include "gateway/environment.h"
 #include "gateway/exec_channel.h"
 #include "gateway/revision.h"

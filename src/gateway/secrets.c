@@ -2,6 +2,7 @@
 #include "gateway/secrets.h"
 
 #include "base/fdio.h"
+#include "codec/settings_secret.h"
 
 #include <fcntl.h>
 #include <string.h>

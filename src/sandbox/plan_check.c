@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a sandbox may not be: checked before anything of it is planned. */
+#include "codec/settings_secret.h"
 #include "sandbox/plan.h"
 
 #include <errno.h>

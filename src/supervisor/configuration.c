@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/fdio.h"
+#include "codec/config_runtime.h"
 #include "os/caps.h"
 #include "os/landlock.h"
 #include "os/pidfd.h"

@@ -2,6 +2,7 @@
 #include "supervisor/request.h"
 
 #include "base/str.h"
+#include "codec/settings_secret.h"
 
 #include <errno.h>
 #include <string.h>

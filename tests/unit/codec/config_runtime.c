@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "codec/config_runtime.h"
 #include "codec/config.h"
 
 #include "base/fmt.h"

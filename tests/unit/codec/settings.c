@@ -4,6 +4,7 @@
 #include "base/fdio.h"
 #include "codec/config.h"
 #include "codec/json.h"
+#include "codec/settings_secret.h"
 
 #include <errno.h>
 #include <fcntl.h>

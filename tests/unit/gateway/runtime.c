@@ -3,6 +3,7 @@
 #include "gateway/runtime.h"
 
 #include "base/fmt.h"
+#include "codec/config_runtime.h"
 #include "gateway/environment.h"
 #include "gateway/exec_channel.h"
 
