@@ -21,6 +21,10 @@ OPT_EXPORT_NAME, OPT_ABORT, OPT_INFO, OPT_GO = 1, 2, 6, 7
 EINVAL = 22
 
 
+class PowerOff(Exception):
+    """The request is never answered."""
+
+
 class Disk:
     def __init__(self, path, size, seed):
         self.file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -28,9 +32,12 @@ class Disk:
         self.size, self.rng, self.lock = size, random.Random(seed), threading.Lock()
         self.cache = {}  # sector -> bytes, not flushed
         self.flushes = self.lost = self.kept = 0
+        self.on = True
 
     def read(self, at, count):
         with self.lock:
+            if not self.on:
+                raise PowerOff
             data = bytearray(os.pread(self.file, count, at))
             first, last = at // SECTOR, (at + count - 1) // SECTOR
             if self.cache:
@@ -41,9 +48,15 @@ class Disk:
                         data[offset:offset + SECTOR] = piece
             return bytes(data)
 
+    def restore(self):
+        with self.lock:
+            self.on = True
+
     def write(self, at, data, through):
         assert at % SECTOR == 0 and len(data) % SECTOR == 0, "the guest writes whole sectors"
         with self.lock:
+            if not self.on:
+                raise PowerOff
             for offset in range(0, len(data), SECTOR):
                 self.cache[(at + offset) // SECTOR] = data[offset:offset + SECTOR]
             if through:
@@ -53,14 +66,17 @@ class Disk:
 
     def flush(self):
         with self.lock:
+            if not self.on:
+                raise PowerOff
             for sector, data in self.cache.items():
                 os.pwrite(self.file, data, sector * SECTOR)
             self.cache.clear()
             self.flushes += 1
 
     def cut(self):
-        """The power goes. Whoever still writes is too late: a new connection is needed."""
+        """The power goes: from here on nothing is answered, so the guest sees no error either, until restore()."""
         with self.lock:
+            self.on = False
             chance = self.rng.choice((0.0, 0.5, 0.9))
             for sector, data in self.cache.items():
                 if self.rng.random() < chance:
@@ -99,14 +115,17 @@ class Server:
                 self._serve(self.connection)
             except (ConnectionError, OSError):
                 pass
+            except PowerOff:
+                self._await_end()
             finally:
                 self.connection.close()
 
-    def drop(self):
-        """Nothing more of the present connection is taken."""
+    def _await_end(self):
+        """Until the machine has gone."""
         try:
-            self.connection.shutdown(socket.SHUT_RDWR)
-        except (OSError, AttributeError):
+            while self.connection.recv(65536):
+                pass
+        except OSError:
             pass
 
     def _negotiate(self, sock):
