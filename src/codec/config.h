@@ -55,11 +55,11 @@ struct config {
     char invoke_group[64];       /* "" = none */
     uint32_t invoke_mode;        /* 0660 */
     uint32_t connections_max;    /* 8192 */
+    uint32_t head_fields_max;    /* 128 */
     uint64_t header_deadline_ms; /* 10 s for a whole head */
     uint64_t body_deadline_ms;   /* longest pause while a body or reply moves: 30 s */
     uint64_t idle_deadline_ms;   /* keep-alive without a request: 75 s */
     uint64_t head_bytes_max;     /* 64 KiB */
-    uint32_t head_fields_max;    /* 128 */
     uint64_t request_bytes_max;  /* 6 MiB */
     uint64_t reply_bytes_max;    /* 6 MiB */
     uint64_t body_memory_bytes;  /* all bodies in flight together: 256 MiB */
@@ -82,8 +82,8 @@ struct config {
     /* deploy */
     uint64_t archive_bytes_max; /* uploaded: 256 MiB */
     uint64_t code_bytes_max;    /* unpacked: 512 MiB */
-    uint32_t code_entries_max;  /* files and directories: 65536 */
     uint64_t unpack_timeout_ms; /* 60 s */
+    uint32_t code_entries_max;  /* files and directories: 65536 */
     uint32_t versions_kept;     /* 5: the newest of each function */
     uint32_t versions_max;      /* 100: of a function, those that are kept because they were used lately counted in */
     uint32_t aliases_max;       /* 100 of a function */

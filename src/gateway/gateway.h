@@ -21,9 +21,9 @@ struct gateway {
     struct pools *pools;             /* gateway/pool.h: instances and queues */
     struct tokens *tokens;           /* gateway/tokens.h: who has a credential */
     struct credentials *credentials; /* gateway/credential.h: failed ones, and signatures that were used */
-    struct calls *calls;             /* gateway/calls.h: asynchronous calls, with a database and a thread of their own */
-    struct front *front;             /* gateway/front.h: listeners and connections */
-    struct records *records;         /* gateway/records.h: what happened */
+    struct calls *calls;     /* gateway/calls.h: asynchronous calls, with a database and a thread of their own */
+    struct front *front;     /* gateway/front.h: listeners and connections */
+    struct records *records; /* gateway/records.h: what happened */
     bool draining;
 };
 

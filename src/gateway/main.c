@@ -23,8 +23,8 @@
 #include "gateway/revision.h"
 #include "gateway/secrets.h"
 #include "gateway/store.h"
-#include "gateway/store_versions.h"
 #include "gateway/store_records.h"
+#include "gateway/store_versions.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -301,7 +301,8 @@ const struct route *route_find(struct exchange *x)
         return NULL;
     }
     if (str_is(path, metrics_path) && x->listener == GATEWAY_LISTENER_INVOKE) {
-        exchange_error(x, 403, "Forbidden", "this socket only invokes functions; metrics are on loopback and control.sock");
+        exchange_error(x, 403, "Forbidden",
+                       "this socket only invokes functions; metrics are on loopback and control.sock");
         return NULL;
     }
     if (x->listener == GATEWAY_LISTENER_METRICS && !str_is(path, metrics_path) && !str_is(path, "/healthz")) {
