@@ -174,7 +174,8 @@ def test_a_caller_that_waited_for_a_start_that_crashes_gets_the_end_of_the_log_t
 # ---- what it says while it runs ----
 
 def test_of_a_long_log_the_newest_4_mib_are_read_back(faasd):
-    faasd.deploy_script("talker", "#!/bin/sh\nseq -f '%05.0f xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' 40000 >&2\n")
+    # In pieces: at once they come faster than any disk takes them, and some would be dropped, the last one perhaps among them.
+    faasd.deploy_script("talker", "#!/bin/sh\nfor i in $(seq 1 500 39501); do\nseq -f '%05.0f xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' $i $((i + 499)) >&2\nsleep 0.02\ndone\n")
     request = faasd.invoke("talker").headers["X-Request-Id"]
 
     def read():

@@ -107,7 +107,9 @@ def test_what_next_tells_about_the_event(faasd):
     trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
     context = base64.b64encode(b'{"custom":{"k":"v"}}').decode()
     told = faasd.invoke("headers", b"", headers={"X-Amzn-Trace-Id": trace, "X-Amz-Client-Context": context}).json()["headers"]
-    assert told["lambda-runtime-trace-id"] == trace
+    # The trace goes on, with a span of this call's own.
+    assert re.fullmatch(r"Root=1-5759e988-bd862e3fe1be46a994272793;Parent=[0-9a-f]{16};Sampled=1", told["lambda-runtime-trace-id"])
+    assert told["lambda-runtime-trace-id"] != trace
     assert told["content-type"] == "application/json"
     assert told["lambda-runtime-client-context"] == '{"custom":{"k":"v"}}'
 

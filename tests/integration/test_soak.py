@@ -193,7 +193,9 @@ def deploy_all(faasd):
 
 def test_one_request_in_ten_goes_wrong_and_nothing_is_left_of_it():
     # The backoff of a function whose every request crashes is for its users' good; here it would only make the test wait.
-    with Faasd(config={"crash_backoff": "5ms", "queue_timeout": "60s", "idle_deadline": "10m"}) as faasd:
+    # As many records as the first requests fill, and a database of failures that is open before the counting begins: both are kept on purpose.
+    records = {"memory": 512, "flush": "100ms"}
+    with Faasd(config={"crash_backoff": "5ms", "queue_timeout": "60s", "idle_deadline": "10m", "records": records}) as faasd:
         deploy_all(faasd)
         assert faasd.invoke("hello", b"{}").status == 200
         group = names_of(faasd)
@@ -202,6 +204,7 @@ def test_one_request_in_ten_goes_wrong_and_nothing_is_left_of_it():
         surprises, _ = run(faasd, first, 1)
         assert not surprises, (len(surprises), surprises[:5], faasd.log_text()[-2000:])
         come_to_rest(faasd)
+        wait_until(lambda: (faasd.root / "state/db/records.db-wal").exists(), "failures are on disk")
         before, before_kb = look(faasd, group), resident(faasd)
 
         began = time.monotonic()
