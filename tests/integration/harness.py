@@ -92,6 +92,9 @@ class Faasd:
         os.chmod(self.root, 0o755)
         self.args = list(args)
         self.env = {**os.environ, **(env or {})}
+        # An emulated interpreter alone may need most of the default; a test about this limit sets it itself.
+        if SLOW > 1 and "init_timeout" not in json.dumps(config or {}):
+            self.env.setdefault("FAASD_INIT_TIMEOUT", "30s")
         self.popen = popen or {}
         self.process = None
         self.log = []
