@@ -130,7 +130,7 @@ check-unit: $(UNIT_BIN) ## unit tests
 	$(Q)set -e; for t in $(UNIT_BIN); do $$t; done
 
 check-integration: all $(BUILD)/probe $(PROGRAMS) ## pytest against the real binary
-	$(Q)FAASD_BUILD=$(abspath $(BUILD)) $(PYTEST) tests/integration
+	$(Q)FAASD_BUILD=$(abspath $(BUILD)) $(PYTEST) tests/integration $(INTEGRATION_OPTIONS)
 
 check-escape: all $(BUILD)/probe $(PROGRAMS) ## attacks run inside a function
 	$(Q)FAASD_BUILD=$(abspath $(BUILD)) $(PYTEST) tests/escape $(ESCAPE_OPTIONS)
@@ -143,9 +143,12 @@ RESETS ?= 50
 check-power: all ## cuts a machine's power RESETS times (default 50) while it accepts asynchronous calls: none may be missing
 	$(Q)FAASD_BUILD=$(abspath $(BUILD)) tests/power/run $(RESETS)
 
-# Functions and the library they link are not built with sanitizers: what children of templates can't do is tested without.
+# Functions and the library they link are not built with sanitizers: what children of templates can't do is tested without. Nor are tests that drive
+# interpreters and programs of others, hardly a line of faasd's.
+NOT_SANITIZED := python_bootstrap node_bootstrap init install proxy
 check-asan: ## unit, integration and escape tests under ASan and UBSan
-	$(Q)$(MAKE) --no-print-directory BUILD=build/asan SANITIZE=address,undefined check-unit check-integration check-escape ESCAPE_OPTIONS=--ignore=tests/escape/test_template_children.py
+	$(Q)$(MAKE) --no-print-directory BUILD=build/asan SANITIZE=address,undefined check-unit check-integration check-escape \
+	    INTEGRATION_OPTIONS='$(NOT_SANITIZED:%=--ignore=tests/integration/test_%.py)' ESCAPE_OPTIONS=--ignore=tests/escape/test_template_children.py
 
 check-ric: all ## Node's official runtime client against the Runtime API: RIC=DIR, where `npm install aws-lambda-ric` was run
 	$(Q)FAASD_BUILD=$(abspath $(BUILD)) FAASD_RIC='$(RIC)' $(PYTEST) -rs tests/integration/test_ric.py
