@@ -3,6 +3,7 @@
 #include "gateway/api.h"
 
 #include "base/clock.h"
+#include "gateway/calls.h"
 #include "gateway/front.h"
 #include "gateway/pool.h"
 #include "gateway/process_stats.h"
@@ -229,25 +230,29 @@ static void print_process(struct page *p)
         print_value(p, "process_open_fds", "gauge", "Descriptors that the gateway has.", (double)s.open_fds);
 }
 
-static void print_daemon(struct page *p, const struct gateway *g)
+static void print_daemon(struct page *p, const struct gateway *g, uint64_t async_age_ms)
 {
     describe(p, "faasd_build_info", "gauge", "Always 1; the version is in the label.");
     add(p, "faasd_build_info{version=\"%s\"} 1\n", FAASD_VERSION);
     print_value(p, "faasd_records_dropped_total", "counter",
                 "Failed invocations whose records were not written because too many came at once.",
                 (double)g->records->dropped);
+    print_value(p, "faasd_async_queue_depth", "gauge", "Asynchronous calls that have not ended and do not run.",
+                (double)calls_waiting(g->calls));
+    print_value(p, "faasd_async_oldest_seconds", "gauge", "Age of the oldest asynchronous call that has not ended.",
+                (double)async_age_ms / 1e3);
     print_process(p);
 }
 
-void api_metrics(struct exchange *x, struct str name)
+static void on_age(void *owner, uint64_t async_age_ms)
 {
+    struct exchange *x = owner;
     struct buf body;
     struct page p = {.out = &body};
-    (void)name;
     buf_init(&body, METRICS_TEXT_MAX);
     print_series(&p, &x->gateway->records->accounts);
     print_instances(&p, x->gateway);
-    print_daemon(&p, x->gateway);
+    print_daemon(&p, x->gateway, async_age_ms);
     struct reply r = {
         .status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8", .body = buf_str(&body)};
     if (p.error < 0)
@@ -255,4 +260,11 @@ void api_metrics(struct exchange *x, struct str name)
     else
         exchange_reply(x, &r);
     buf_fini(&body);
+}
+
+/* The database is asked first; who scrapes waits for it. */
+void api_metrics(struct exchange *x, struct str name)
+{
+    (void)name;
+    calls_ask_age(x->gateway->calls, on_age, x);
 }

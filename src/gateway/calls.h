@@ -30,6 +30,10 @@ void calls_close(struct calls *c);
 const struct calls_totals *calls_totals(const struct calls *c);
 unsigned calls_running(const struct calls *c);
 uint64_t calls_waiting(const struct calls *c); /* queued ones that do not run */
+/* How long ago the oldest call was accepted that has not ended, in ms; 0: there is none, or the database can't tell. Calls back once, on the loop, at once where there
+ * is no database. */
+typedef void calls_on_age(void *owner, uint64_t age_ms);
+void calls_ask_age(struct calls *c, calls_on_age *on_age, void *owner);
 
 /* ---- handlers of gateway/route.c; each takes the exchange over ---- */
 

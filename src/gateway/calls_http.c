@@ -216,11 +216,45 @@ void calls_api_result(struct exchange *x, struct str id)
 
 /* ---- the queue as a whole ---- */
 
+static uint64_t age_of(const struct calls *c, uint64_t oldest_ms)
+{
+    uint64_t now = calls_now(c);
+    return oldest_ms && now > oldest_ms ? now - oldest_ms : 0;
+}
+
+struct age_question {
+    struct calls *calls;
+    calls_on_age *on_age;
+    void *owner;
+};
+
+static void on_age_known(struct calls_job *j)
+{
+    struct age_question q = *(struct age_question *)j->owner;
+    uint64_t oldest_ms = j->error.code ? 0 : j->oldest_ms;
+    calls_note_totals(q.calls, j);
+    free(j->owner);
+    calls_job_free(j);
+    q.on_age(q.owner, age_of(q.calls, oldest_ms));
+}
+
+void calls_ask_age(struct calls *c, calls_on_age *on_age, void *owner)
+{
+    struct age_question *q = calls_store_exists(c->store) ? malloc(sizeof(*q)) : NULL;
+    struct calls_job *j = q ? calls_job_new(CALLS_JOB_STATS, on_age_known, q) : NULL;
+    if (!j) {
+        free(q);
+        on_age(owner, 0);
+        return;
+    }
+    *q = (struct age_question){.calls = c, .on_age = on_age, .owner = owner};
+    calls_store_submit(c->store, j);
+}
+
 static void print_stats(struct exchange *x, uint64_t oldest_ms)
 {
     const struct calls *c = x->gateway->calls;
     const struct calls_totals *t = &c->totals;
-    uint64_t now = calls_now(c);
     struct json_writer w;
     struct buf body;
     buf_init(&body, 0);
@@ -229,7 +263,7 @@ static void print_stats(struct exchange *x, uint64_t oldest_ms)
     json_put_u64(&w, "queued", calls_waiting(c));
     json_put_u64(&w, "running", c->running_count);
     json_put_u64(&w, "queued_bytes", t->queued_bytes);
-    json_put_milli(&w, "oldest_seconds", oldest_ms && now > oldest_ms ? now - oldest_ms : 0);
+    json_put_milli(&w, "oldest_seconds", age_of(c, oldest_ms));
     json_put_u64(&w, "succeeded_kept", t->results);
     json_put_u64(&w, "succeeded_bytes", t->results_bytes);
     json_put_u64(&w, "failed_kept", t->failed);

@@ -413,3 +413,18 @@ def test_the_access_log_is_bounded():
         wait_until(lambda: (logs / "access.log.1").exists(), "it is turned over")
         assert faasd.stop() == 0
         assert sum(p.stat().st_size for p in logs.glob("access.log*")) <= (64 << 10) + 16384  # a batch may go over
+
+
+def test_the_queue_of_asynchronous_calls_is_told_by_depth_and_age():
+    with Faasd() as faasd:
+        families = scrape(faasd)
+        assert (value(families, "faasd_async_queue_depth"), value(families, "faasd_async_oldest_seconds")) == (0, 0)
+        # each waits for its time-out, one at a time
+        faasd.deploy_script("held", "#!/bin/sh\nsleep 60\n", "--timeout", "2s", "--async-concurrency", "1", "--async-retries", "0")
+        ids = [faasd.request("POST", "/async-function/held", body=b"x").json()["id"] for _ in range(4)]
+        wait_until(lambda: value(scrape(faasd), "faasd_async_queue_depth") == 3, "one runs, three wait")
+        wait_until(lambda: value(scrape(faasd), "faasd_async_oldest_seconds") > 0.2, "and grow old")
+        for call in ids[1:]:
+            faasd.cli("invocation", "cancel", call)
+        wait_until(lambda: value(scrape(faasd), "faasd_async_queue_depth") == 0, "none waits")
+        wait_until(lambda: value(scrape(faasd), "faasd_async_oldest_seconds") == 0, "none is left")
