@@ -177,13 +177,13 @@ static void an_idle_instance_is_frozen_and_thawed_before_its_next_request(void *
 static void a_busy_function_is_never_frozen_and_pays_no_message(void **state)
 {
     (void)state;
-    config.idle_freeze_ms = 100;
+    config.idle_freeze_ms = 500; /* far from the pauses below, near to what they add up to */
     publish_native();
     request("");
     struct peer w = ready_worker();
     serve(&w);
     for (int i = 0; i < 20; i++) {
-        pass(0.02);
+        pass(0.04);
         request("");
         serve(&w);
     }
