@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/usage.h"
 
+#include "base/clock.h"
 #include "gateway/instance.h"
 #include "gateway/records.h"
 
@@ -92,8 +93,24 @@ void usage_begin_request(struct instance *i)
         if (so_far > u->counted_ns)
             count(i, so_far - u->counted_ns);
     } else if (!u->fresh) {
-        count(i, advance_clock(u));
+        /* What went on between requests is nobody's; of runs that stayed unread, the next look knows. */
+        uint64_t more = advance_clock(u);
+        count(i, more > u->unread_ns ? more - u->unread_ns : 0);
+        u->unread_ns = 0;
     }
+}
+
+/* Short runs are not worth the system call: what they used is shared out by the next look, and until then stays below USAGE_UNREAD_NS for whoever is read next. */
+static bool may_stay_unread(struct instance *i)
+{
+    struct usage *u = &i->usage;
+    if (instance_is_single_use(i))
+        return false;
+    u->unread_ns += clock_mono_ns() - i->invocation->delivered_ns;
+    if (u->unread_ns < USAGE_UNREAD_NS)
+        return true;
+    u->unread_ns = 0;
+    return false;
 }
 
 void usage_end_request(struct instance *i, const struct init_done *done)
@@ -103,7 +120,11 @@ void usage_end_request(struct instance *i, const struct init_done *done)
     if (u->ended)
         return;
     u->ended = true;
-    uint64_t ns = done ? (done->user_us + done->system_us) * 1000 : advance_clock(u);
+    uint64_t ns = 0;
+    if (done)
+        ns = (done->user_us + done->system_us) * 1000;
+    else if (!may_stay_unread(i))
+        ns = advance_clock(u);
     inv->usage_of = done ? NULL : i;
     inv->cpu_ns = ns;
     if (done) {

@@ -26,6 +26,8 @@ struct records;
 
 enum { USAGE_SAMPLE_MS = 100, USAGE_SAMPLES_MAX = 64 /* asked for in one turn: the others wait for the next */ };
 
+enum { USAGE_UNREAD_NS = 1000000 };
+
 struct usage {
     struct list sample_link; /* struct records.to_sample: has served since the last look */
     clockid_t clock;         /* of the worker's process, while has_clock */
@@ -37,6 +39,7 @@ struct usage {
     bool is_before_end;   /* and its answer is all that is a request's: what follows is the process's end */
     bool told_before_end; /* and it has come */
     uint64_t clock_ns;    /* when it was last read */
+    uint64_t unread_ns;   /* wall time of short requests since then */
     uint64_t base_ns;     /* the group's count when the last process had ended; exec: of finished programs */
     uint64_t counted_ns;  /* of the group's count: what is somebody's already */
     uint64_t open_record; /* number of the newest record whose usage is open; 0 = none. They are linked by `previous` */
