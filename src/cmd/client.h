@@ -74,6 +74,9 @@ struct client_call {
     const struct client_request *request;
 };
 int client_call(const struct client_call *call, struct buf *out);
+/* The same for an answer in JSON, which goes to stdout: as it is, or as `print` shows it. Returns the exit status. */
+struct json;
+int client_show(const struct client_call *call, bool json, void (*print)(const struct json *reply));
 
 /* "/v1/functions/NAME" + rest, with a NUL. 0 or -ENOMEM. */
 int client_path(struct buf *out, const char *name, const char *rest);

@@ -189,26 +189,6 @@ static void print_function(const struct json *f)
     print_instances(json_get(f, "instances"));
 }
 
-static int describe(const struct client_call *call, bool json)
-{
-    struct buf reply;
-    struct json_doc *doc = NULL;
-    struct err e = {0};
-    buf_init(&reply, 0);
-    int status = client_call(call, &reply);
-    if (status == CMD_OK && json) {
-        fwrite(reply.data, 1, reply.len, stdout);
-    } else if (status == CMD_OK && json_parse(buf_str(&reply), JSON_STRICT, &doc, &e) < 0) {
-        fprintf(stderr, "faasd describe: the daemon's reply: %s\n", e.text);
-        status = CMD_FAILED;
-    } else if (status == CMD_OK) {
-        print_function(json_root(doc));
-    }
-    json_free(doc);
-    buf_fini(&reply);
-    return output_finish("describe", status);
-}
-
 int cmd_describe(int argc, char **argv)
 {
     struct client_target target = {0};
@@ -230,7 +210,7 @@ int cmd_describe(int argc, char **argv)
     if (client_path(&path, name, show_env ? "?show_env=1" : "") == 0) {
         const struct client_request request = {.method = "GET", .target = path.data, .body_fd = -1};
         const struct client_call call = {.command = "describe", .target = &target, .request = &request};
-        status = describe(&call, json);
+        status = client_show(&call, json, print_function);
     }
     buf_fini(&path);
     return status;

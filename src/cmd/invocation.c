@@ -2,8 +2,6 @@
 /* `faasd invocation ls|show|replay`; cancel and redrive are in cmd/calls.c. */
 #include "cmd/cmd.h"
 
-#include "base/clock.h"
-#include "base/units.h"
 #include "cmd/calls.h"
 #include "cmd/invoke.h"
 #include "cmd/output.h"
@@ -24,18 +22,6 @@ struct ls {
     uint64_t count;
     bool json;
 };
-
-static int on_time(void *target, const char *text, struct err *e)
-{
-    uint64_t ago;
-    uint64_t now = clock_real_ms();
-    if (when_parse(text, target))
-        return 0;
-    if (units_parse_time(str_from(text), &ago, NULL) < 0)
-        return err_say(e, EINVAL, "'%s' is no time: write 10m, 2h or 2026-11-21T09:00:00Z", text);
-    *(uint64_t *)target = ago < now ? now - ago : 1;
-    return 0;
-}
 
 static int on_count(void *target, const char *text, struct err *e)
 {
@@ -120,7 +106,7 @@ static int run_ls(int argc, char **argv)
     const struct option table[] = {
         {.name = "function", .kind = OPTION_TEXT, .target = &l.function},
         {.name = "status", .kind = OPTION_TEXT, .target = &l.status},
-        {.name = "since", .kind = OPTION_CALL, .target = &l.since_ms, .on_value = on_time},
+        {.name = "since", .kind = OPTION_CALL, .target = &l.since_ms, .on_value = when_read_since},
         {.name = "lines", .letter = 'n', .kind = OPTION_CALL, .target = &l.count, .on_value = on_count},
         {.name = "json", .kind = OPTION_BOOL, .target = &l.json},
         CLIENT_OPTIONS(&l.target),

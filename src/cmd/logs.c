@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/clock.h"
-#include "base/units.h"
 #include "cmd/client.h"
 #include "cmd/cmd.h"
 #include "cmd/log_lines.h"
@@ -19,18 +17,6 @@ struct logs {
     bool local;
     bool json;
 };
-
-static int on_time(void *target, const char *text, struct err *e)
-{
-    uint64_t ago;
-    uint64_t now = clock_real_ms();
-    if (when_parse(text, target))
-        return 0;
-    if (units_parse_time(str_from(text), &ago, NULL) < 0)
-        return err_say(e, EINVAL, "'%s' is no time: write 10m, 2h or 2026-11-21T09:00:00Z", text);
-    *(uint64_t *)target = ago < now ? now - ago : 1;
-    return 0;
-}
 
 static int on_lines(void *target, const char *text, struct err *e)
 {
@@ -81,8 +67,8 @@ int cmd_logs(int argc, char **argv)
         {.name = "follow", .letter = 'f', .kind = OPTION_BOOL, .target = &l.follow},
         {.name = "lines", .letter = 'n', .kind = OPTION_CALL, .target = &l.lines, .on_value = on_lines},
         {.name = "id", .kind = OPTION_TEXT, .target = &l.id},
-        {.name = "since", .kind = OPTION_CALL, .target = &l.since_ms, .on_value = on_time},
-        {.name = "until", .kind = OPTION_CALL, .target = &l.until_ms, .on_value = on_time},
+        {.name = "since", .kind = OPTION_CALL, .target = &l.since_ms, .on_value = when_read_since},
+        {.name = "until", .kind = OPTION_CALL, .target = &l.until_ms, .on_value = when_read_since},
         {.name = "local", .kind = OPTION_BOOL, .target = &l.local},
         {.name = "json", .kind = OPTION_BOOL, .target = &l.json},
         CLIENT_OPTIONS(&l.target),

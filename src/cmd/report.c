@@ -140,6 +140,26 @@ int client_call(const struct client_call *call, struct buf *out)
     return status;
 }
 
+int client_show(const struct client_call *call, bool json, void (*print)(const struct json *reply))
+{
+    struct buf reply;
+    struct json_doc *doc = NULL;
+    struct err e = {0};
+    buf_init(&reply, 0);
+    int status = client_call(call, &reply);
+    if (status == CMD_OK && json) {
+        fwrite(reply.data, 1, reply.len, stdout);
+    } else if (status == CMD_OK && json_parse(buf_str(&reply), JSON_STRICT, &doc, &e) < 0) {
+        fprintf(stderr, "faasd %s: the daemon's reply: %s\n", call->command, e.text);
+        status = CMD_FAILED;
+    } else if (status == CMD_OK) {
+        print(json_root(doc));
+    }
+    json_free(doc);
+    buf_fini(&reply);
+    return output_finish(call->command, status);
+}
+
 int client_parse_name(const char *command, const struct option *table, int argc, char **argv, const char **ret_name)
 {
     struct options o = {.command = command,

@@ -77,26 +77,6 @@ static void print_table(const struct json *root)
     output_table_print(&t, stdout);
 }
 
-static int list(const struct client_call *call, bool json)
-{
-    struct buf reply;
-    struct json_doc *doc = NULL;
-    struct err e = {0};
-    buf_init(&reply, 0);
-    int status = client_call(call, &reply);
-    if (status == CMD_OK && json) {
-        fwrite(reply.data, 1, reply.len, stdout);
-    } else if (status == CMD_OK && json_parse(buf_str(&reply), JSON_STRICT, &doc, &e) < 0) {
-        fprintf(stderr, "faasd versions: the daemon's reply: %s\n", e.text);
-        status = CMD_FAILED;
-    } else if (status == CMD_OK) {
-        print_table(json_root(doc));
-    }
-    json_free(doc);
-    buf_fini(&reply);
-    return output_finish("versions", status);
-}
-
 int cmd_versions(int argc, char **argv)
 {
     struct client_target target = {0};
@@ -113,7 +93,7 @@ int cmd_versions(int argc, char **argv)
     if (client_path(&path, name, "/versions") == 0) {
         const struct client_request request = {.method = "GET", .target = path.data, .body_fd = -1};
         const struct client_call call = {.command = "versions", .target = &target, .request = &request};
-        status = list(&call, json);
+        status = client_show(&call, json, print_table);
     }
     buf_fini(&path);
     return status;

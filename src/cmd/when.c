@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/when.h"
 
+#include "base/clock.h"
+#include "base/str.h"
+#include "base/units.h"
+
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -41,4 +46,16 @@ bool when_parse(const char *text, uint64_t *ret_ms)
         return false;
     *ret_ms = (uint64_t)seconds * 1000 + ms;
     return true;
+}
+
+int when_read_since(void *target, const char *text, struct err *e)
+{
+    uint64_t ago;
+    uint64_t now = clock_real_ms();
+    if (when_parse(text, target))
+        return 0;
+    if (units_parse_time(str_from(text), &ago, NULL) < 0)
+        return err_say(e, EINVAL, "'%s' is no time: write 10m, 2h or 2026-11-21T09:00:00Z", text);
+    *(uint64_t *)target = ago < now ? now - ago : 1;
+    return 0;
 }

@@ -96,7 +96,7 @@ static void print_reason(struct json_writer *w, const struct gateway *g, const s
 {
     const struct function *f = r->account ? registry_find(g->registry, str_from(r->account->name)) : NULL;
     char id[ID_UUID_MAX];
-    record_print_id(r->id, id);
+    id_uuid_print(r->id, id);
     const struct advice_facts facts = {
         .function = r->account ? r->account->name : "?",
         .id = id,
@@ -167,7 +167,7 @@ static void reply_live(struct asking *a, const struct invocation *inv)
 static struct asking *asking_about(struct exchange *x, struct str id, enum store_records_want want)
 {
     struct asking *a = asking_new(x, want);
-    if (!a || record_parse_id(id, a->query.id))
+    if (!a || id_uuid_parse(id, a->query.id))
         return a;
     exchange_error(x, 400, "BadRequest", "'%.*s' is no invocation's id: it is what X-Request-Id says, a UUID",
                    (int)id.n, id.p);
@@ -182,7 +182,7 @@ void api_invocations_show(struct exchange *x, struct str name)
     struct asking *a = asking_about(x, name, STORE_RECORDS_ONE);
     if (!a)
         return;
-    record_print_id(a->query.id, id);
+    id_uuid_print(a->query.id, id);
     const struct invocation *inv = find_live(all, id);
     if (inv) {
         reply_live(a, inv);

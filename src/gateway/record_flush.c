@@ -144,7 +144,7 @@ int records_print_whole(const struct records *r, const struct record_failure *f,
     return e < 0 ? e : buf_add_str(out, at ? str_skip(buf_str(&f->facts), 1) : buf_str(&f->facts));
 }
 
-struct record_failure *records_find_unsaved(const struct records *r, const uint8_t id[RECORD_ID_BYTES])
+struct record_failure *records_find_unsaved(const struct records *r, const uint8_t id[ID_UUID_BYTES])
 {
     const struct list *const lists[] = {&r->unsaved, r->failed ? &r->failed->failures : NULL};
     for (unsigned i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {

@@ -103,7 +103,7 @@ uint64_t record_ended_ms(const struct record *r)
 void record_print(struct json_writer *w, const struct record *r)
 {
     char id[ID_UUID_MAX];
-    record_print_id(r->id, id);
+    id_uuid_print(r->id, id);
     json_put_text(w, "id", id);
     json_put_text(w, "function", r->account ? r->account->name : NULL);
     if (r->version)

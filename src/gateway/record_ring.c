@@ -50,57 +50,12 @@ uint64_t record_ring_oldest(const struct record_ring *r)
 }
 
 /* From the newest back: who asks has seen its id a moment ago. */
-struct record *record_ring_find(const struct record_ring *r, const uint8_t id[RECORD_ID_BYTES])
+struct record *record_ring_find(const struct record_ring *r, const uint8_t id[ID_UUID_BYTES])
 {
     for (uint64_t n = r->last; n >= record_ring_oldest(r) && n > 0; n--) {
         struct record *at = record_ring_at(r, n);
-        if (at && memcmp(at->id, id, RECORD_ID_BYTES) == 0)
+        if (at && memcmp(at->id, id, ID_UUID_BYTES) == 0)
             return at;
     }
     return NULL;
-}
-
-/* ---- ids ---- */
-
-static int digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool is_dash_place(size_t i)
-{
-    return i == 8 || i == 13 || i == 18 || i == 23;
-}
-
-bool record_parse_id(struct str text, uint8_t ret_id[RECORD_ID_BYTES])
-{
-    uint8_t bytes[RECORD_ID_BYTES] = {0};
-    size_t digits = 0;
-    if (text.n != ID_UUID_MAX - 1)
-        return false;
-    for (size_t i = 0; i < text.n; i++) {
-        int value = digit(text.p[i]);
-        if (is_dash_place(i) ? text.p[i] != '-' : value < 0)
-            return false;
-        if (is_dash_place(i))
-            continue;
-        bytes[digits / 2] = (uint8_t)(bytes[digits / 2] << 4 | (uint8_t)value);
-        digits++;
-    }
-    memcpy(ret_id, bytes, sizeof(bytes));
-    return true;
-}
-
-void record_print_id(const uint8_t id[RECORD_ID_BYTES], char out[ID_UUID_MAX])
-{
-    char *to = out;
-    for (size_t i = 0; i < RECORD_ID_BYTES; i++) {
-        if (is_dash_place((size_t)(to - out)))
-            *to++ = '-';
-        *to++ = "0123456789abcdef"[id[i] >> 4];
-        *to++ = "0123456789abcdef"[id[i] & 15];
-    }
-    *to = '\0';
 }

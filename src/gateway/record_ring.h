@@ -10,7 +10,7 @@
 #include "gateway/account.h"
 #include "gateway/invocation.h"
 
-enum { RECORD_ID_BYTES = 16, RECORD_TYPE_MAX = 32 };
+enum { RECORD_TYPE_MAX = 32 };
 
 enum record_status { RECORD_SUCCEEDED, RECORD_FAILED, RECORD_CANCELLED, RECORD_EXPIRED };
 
@@ -24,7 +24,7 @@ enum record_peak {
 
 struct record {
     uint64_t number; /* from 1 on; 0: the place has never been used */
-    uint8_t id[RECORD_ID_BYTES];
+    uint8_t id[ID_UUID_BYTES];
     struct account *account; /* counted */
     uint64_t started_ms;     /* real time: when the request was admitted */
     uint64_t run_us;         /* from delivery to the reply; 0: it never was delivered */
@@ -56,11 +56,9 @@ void record_ring_fini(struct record_ring *r);
 /* The place of the next record, zeroed but for its number; what stood there is forgotten. NULL when memory is out. */
 struct record *record_ring_add(struct record_ring *r);
 struct record *record_ring_at(const struct record_ring *r, uint64_t number); /* NULL: overwritten, or never was */
-struct record *record_ring_find(const struct record_ring *r, const uint8_t id[RECORD_ID_BYTES]); /* NULL: not there */
+struct record *record_ring_find(const struct record_ring *r, const uint8_t id[ID_UUID_BYTES]); /* NULL: not there */
 uint64_t record_ring_oldest(const struct record_ring *r); /* number; 1 more than `last` when there is none */
 
 /* A UUID in lower case as its bytes; false when it is none. */
-bool record_parse_id(struct str text, uint8_t ret_id[RECORD_ID_BYTES]);
-void record_print_id(const uint8_t id[RECORD_ID_BYTES], char out[ID_UUID_MAX]);
 
 #endif

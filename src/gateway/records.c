@@ -140,7 +140,7 @@ void records_add_idle(struct records *r, struct function *f, uint64_t mib_us)
 
 static void fill(struct record *at, const struct invocation *inv, const struct invocation_end *end)
 {
-    bool valid = record_parse_id(str_from(inv->exchange->id), at->id);
+    bool valid = id_uuid_parse(str_from(inv->exchange->id), at->id);
     assert(valid);
     at->account = inv->function->account ? account_get(inv->function->account) : NULL;
     at->started_ms = inv->started_ms;
@@ -195,7 +195,7 @@ void records_end(struct records *r, struct invocation *inv, const struct invocat
 void records_note(struct records *r, const struct records_note *n)
 {
     struct record *at = record_ring_add(&r->ring);
-    if (!at || !record_parse_id(str_from(n->id), at->id))
+    if (!at || !id_uuid_parse(str_from(n->id), at->id))
         return;
     at->account = accounts_get(&r->accounts, n->function);
     at->started_ms = n->started_ms;

@@ -28,7 +28,7 @@ enum {
 struct record_failure {
     struct list link; /* struct records.unsaved, or of the batch under way */
     uint64_t number;  /* of its record */
-    uint8_t id[RECORD_ID_BYTES];
+    uint8_t id[ID_UUID_BYTES];
     struct buf facts; /* owned: members of its JSON beside those of the record: error, why */
     struct buf json;  /* owned: the whole, when the batch is made */
     char function[SETTINGS_NAME_MAX];
@@ -116,7 +116,7 @@ void records_flush(struct records *r);        /* hands over what there is; later
 /* Its record with its reason: one JSON object. */
 int records_print_whole(const struct records *r, const struct record_failure *f, struct buf *out);
 /* One that the store's thread can't find yet; NULL: it is not among them. Borrowed until the loop goes on. */
-struct record_failure *records_find_unsaved(const struct records *r, const uint8_t id[RECORD_ID_BYTES]);
+struct record_failure *records_find_unsaved(const struct records *r, const uint8_t id[ID_UUID_BYTES]);
 void records_free_failure(struct record_failure *f);
 bool records_clock_is_set(void);
 /* 202611 of a point in real time, UTC; 0 when the clock is not set. *ret_end_ms: when the next one begins. */

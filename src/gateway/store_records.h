@@ -33,7 +33,7 @@ struct record_query {
     struct store_task task; /* first */
     const char *dir;        /* of the database */
     enum store_records_want want;
-    uint8_t id[RECORD_ID_BYTES];      /* ONE, EVENT */
+    uint8_t id[ID_UUID_BYTES];        /* ONE, EVENT */
     char function[SETTINGS_NAME_MAX]; /* LIST, BILL: "" = any */
     uint64_t since_ms, before_ms;     /* LIST: ended at or after, and before; 0 = unbounded */
     uint32_t limit;                   /* LIST */

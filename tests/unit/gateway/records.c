@@ -42,7 +42,7 @@ static struct record *put(uint8_t id, struct account *c)
 
 static void the_newest_are_kept_and_no_more(void **state)
 {
-    uint8_t id[RECORD_ID_BYTES];
+    uint8_t id[ID_UUID_BYTES];
     (void)state;
     for (unsigned i = 1; i <= 100; i++)
         put((uint8_t)i, NULL);
@@ -60,7 +60,7 @@ static void the_newest_are_kept_and_no_more(void **state)
 
 static void an_empty_ring_has_nothing(void **state)
 {
-    uint8_t id[RECORD_ID_BYTES] = {0};
+    uint8_t id[ID_UUID_BYTES] = {0};
     (void)state;
     assert_null(record_ring_find(&ring, id));
     assert_null(record_ring_at(&ring, 1));
@@ -76,14 +76,14 @@ static void an_id_is_a_uuid_in_lower_case_and_nothing_else(void **state)
                                       "6F1c7b1e-0d5a-4c57-9c39-0a1f6f0f3b11",
                                       "6f1c7b1e00d5a-4c57-9c39-0a1f6f0f3b11",
                                       "6f1c7b1e-0d5a-4c57-9c39-0a1f6f0f3b1-"};
-    uint8_t id[RECORD_ID_BYTES];
+    uint8_t id[ID_UUID_BYTES];
     char out[ID_UUID_MAX];
     (void)state;
-    assert_true(record_parse_id(str_from(good), id));
-    record_print_id(id, out);
+    assert_true(id_uuid_parse(str_from(good), id));
+    id_uuid_print(id, out);
     assert_string_equal(out, good);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        assert_false(record_parse_id(str_from(bad[i]), id));
+        assert_false(id_uuid_parse(str_from(bad[i]), id));
 }
 
 /* ---- accounts ---- */
