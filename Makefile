@@ -28,7 +28,7 @@ LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SANFLAGS) $(LDFLAGS)
 LIBS := -lev -lcjson -lseccomp -lcap -Wl,-Bstatic -lsqlite3 -lsodium -Wl,-Bdynamic -lpthread -lm -ldl
 
 ## What is built
-LAYERS := base os codec sandbox supervisor gateway cmd
+LAYERS := base os codec sandbox supervisor gateway lambda cmd
 SRC := $(foreach l,$(LAYERS),$(wildcard src/$(l)/*.c))
 OBJ := $(SRC:src/%.c=$(BUILD)/obj/%.o)
 MAIN_OBJ := $(BUILD)/obj/main.o

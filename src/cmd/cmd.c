@@ -2,6 +2,7 @@
 #include "cmd/cmd.h"
 
 #include "gateway/gateway.h"
+#include "lambda/lambda.h"
 
 #include "cmd/help.h"
 
@@ -64,7 +65,7 @@ int cmd_main(int argc, char **argv)
 {
     if (argc > 0 && strcmp(argv[0], "faasd-gateway") == 0) {
         prctl(PR_SET_NAME, "faasd-gateway"); /* execveat named the process after a descriptor */
-        return gateway_main();
+        return gateway_main(lambda_face());
     }
     if (argc < 2) {
         help_print_overview(stderr);

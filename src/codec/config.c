@@ -62,6 +62,25 @@ static int check_group(const char *text, struct err *e)
     return 0;
 }
 
+/* "eu-central-1": what AWS's own clients take for one, as it stands in ARNs. */
+static int check_region(const char *text, struct err *e)
+{
+    size_t n = strlen(text);
+    for (const char *p = text; *p; p++)
+        if (!(*p >= '0' && *p <= '9') && !(*p >= 'a' && *p <= 'z') && *p != '-')
+            return err_say(e, EINVAL, "'%s' is not a region's name, such as \"eu-central-1\"", text);
+    if (n < 3 || text[0] == '-' || text[n - 1] == '-')
+        return err_say(e, EINVAL, "'%s' is not a region's name, such as \"eu-central-1\"", text);
+    return 0;
+}
+
+static int check_account(const char *text, struct err *e)
+{
+    if (strlen(text) != CONFIG_LAMBDA_ACCOUNT_MAX - 1 || strspn(text, "0123456789") != strlen(text))
+        return err_say(e, EINVAL, "'%s' is not an account's id: twelve digits, such as \"000000000000\"", text);
+    return 0;
+}
+
 enum { LATER = 0, RESTART = 1 };
 #define ROW(name_, kind_, member_, min_, max_, restart_)                                                               \
     {                                                                                                                  \
@@ -188,6 +207,21 @@ const struct config_row config_rows[] = {
     TIME_ROW("async.retry_min", async_retry_min_ms, 1, HOUR_MS),
     TIME_ROW("async.retry_max", async_retry_max_ms, 1, DAY_MS),
 
+    {{.name = "lambda.region",
+      .kind = SCALAR_TEXT,
+      .offset = offsetof(struct config, lambda_region),
+      .max = CONFIG_LAMBDA_REGION_MAX,
+      .check = check_region},
+     CONFIG_SCALAR,
+     LATER},
+    {{.name = "lambda.account",
+      .kind = SCALAR_TEXT,
+      .offset = offsetof(struct config, lambda_account),
+      .max = CONFIG_LAMBDA_ACCOUNT_MAX,
+      .check = check_account},
+     CONFIG_SCALAR,
+     LATER},
+
     ROW("uid_base", SCALAR_COUNT, uid_base, 1000, UINT32_MAX - 1, RESTART),
     ROW("uid_count", SCALAR_COUNT, uid_count, 16, UINT32_MAX - 1, RESTART),
     LIST_ROW("etc", CONFIG_ETC, RESTART),
@@ -299,6 +333,8 @@ void config_init(struct config *c)
     c->failed_credentials_max = 20;
     init_functions(c);
     init_async(c);
+    memcpy(c->lambda_region, "us-east-1", sizeof("us-east-1"));
+    memcpy(c->lambda_account, "000000000000", sizeof("000000000000"));
     c->archive_bytes_max = 256 * MIB;
     c->code_bytes_max = 512 * MIB;
     c->code_entries_max = 65536;

@@ -22,8 +22,10 @@ enum {
     CONFIG_HOST_MAX = 254,       /* a DNS name and a NUL */
     CONFIG_ROWS_MAX = 128,       /* keys */
     CONFIG_FILES_NAMED_MAX = 16, /* of conf.d: what comes from one beyond is said to come from the last */
-    CONFIG_MAGIC = 0x66616135,   /* "faa5": raise the digit when the struct changes meaning */
+    CONFIG_MAGIC = 0x66616136,   /* "faa6": raise the digit when the struct changes meaning */
     CONFIG_ACCESS_LOG_MAX = 64,
+    CONFIG_LAMBDA_REGION_MAX = 26,
+    CONFIG_LAMBDA_ACCOUNT_MAX = 13, /* 12 digits and a NUL */
 };
 
 /* grants.mounts: ["/data", "/srv/www:rw"]: a function may mount this path or one beneath it. */
@@ -127,6 +129,10 @@ struct config {
     uint64_t async_idempotency_ms;    /* an Idempotency-Key is known this long: 24 h */
     uint64_t async_retry_min_ms;      /* pause after a throttle or an error of faasd's own, doubled each time: 1 s */
     uint64_t async_retry_max_ms;      /* up to this: 5 min */
+
+    /* Lambda's API */
+    char lambda_region[CONFIG_LAMBDA_REGION_MAX];   /* of requests whose signature names none: us-east-1 */
+    char lambda_account[CONFIG_LAMBDA_ACCOUNT_MAX]; /* in every ARN: 000000000000 */
 
     /* sandbox */
     uint32_t uid_base;  /* first host id: gateway (without a user faasd), +1 code owner, instances from +2 */

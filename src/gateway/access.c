@@ -191,6 +191,26 @@ bool access_admit_function(struct exchange *x, const struct function *f)
     return false;
 }
 
+bool access_admit_lambda(struct exchange *x, const struct function *f)
+{
+    bool none;
+    if (x->listener == GATEWAY_LISTENER_CONTROL)
+        return true;
+    if (x->listener == GATEWAY_LISTENER_INVOKE)
+        return !f || access_admit_function(x, f);
+    if (!credential_read(x, false, &none)) {
+        if (none)
+            credential_demand(x, "Lambda's API takes an AWS signature or a token over TCP");
+        return false;
+    }
+    bool admin = f && auth_of(x, f) == SETTINGS_AUTH_ADMIN;
+    if (x->token->scopes & TOKEN_ADMIN || (!f && x->token->scopes & TOKEN_INVOKE) ||
+        (f && !admin && token_may_invoke(x->token, f->name)))
+        return true;
+    refuse_scope(x, admin ? "admin" : "invoke");
+    return false;
+}
+
 /* ---- for the log ---- */
 
 void access_print_caller(const struct exchange *x, char out[ACCESS_CALLER_MAX])

@@ -28,6 +28,10 @@ bool access_has(const struct exchange *x,
 /* May it call this function? True, or the exchange was ended. Asked again when the body is there. */
 bool access_admit_function(struct exchange *x, const struct function *f);
 
+/* The same for Lambda's API, which over TCP always asks for a credential that may invoke, whatever the function's auth is. `f` NULL: there is no such function, which only who may invoke
+ * is to be told. */
+bool access_admit_lambda(struct exchange *x, const struct function *f);
+
 /* For the log: "uid:1000", "token:ID", "anybody". */
 enum { ACCESS_CALLER_MAX = 32 };
 void access_print_caller(const struct exchange *x, char out[ACCESS_CALLER_MAX]);

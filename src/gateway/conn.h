@@ -54,8 +54,7 @@ enum {
 
 /* An exchange and what the connection keeps of it. Outlives the connection when the client leaves first. */
 struct exchange_slot {
-    struct exchange x; /* first: handlers see only this */
-    const struct route *route;
+    struct exchange x;        /* first: handlers see only this */
     struct list link;         /* conn_table.streams while streaming, conn_table.dead once it is over, else nowhere */
     struct conn_table *table; /* borrowed */
     char *input;              /* owned once the client has gone: what `request` points into */

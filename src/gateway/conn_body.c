@@ -104,7 +104,7 @@ static void refuse_size(struct conn *c)
     const struct exchange_slot *s = c->slot;
     char limit[UNITS_TEXT_MAX];
     units_format_size(s->body_max, limit);
-    conn_refuse(c, 413, "the body is over the limit '%s' (%s)", route_body_key(s->route), limit);
+    conn_refuse(c, 413, "the body is over the limit '%s' (%s)", route_body_key(s->x.route), limit);
 }
 
 /* False when the connection left BODY, or the sink has paused. */
@@ -184,7 +184,7 @@ static void complete(struct conn *c)
     }
     s->x.body = s->in_place ? (struct str){c->in + s->body_at, s->body_len} : buf_str(&s->spilled);
     s->handed = true;
-    route_run(s->route, &s->x);
+    route_run(s->x.route, &s->x);
 }
 
 /* One run. False when the pump has to stop. */

@@ -96,7 +96,7 @@ static void refuse_length(struct conn *c)
     char limit[UNITS_TEXT_MAX];
     units_format_size(s->body_max, limit);
     conn_refuse(c, 413, "a body of %llu bytes is over the limit '%s' (%s)",
-                (unsigned long long)s->request.content_length, route_body_key(s->route), limit);
+                (unsigned long long)s->request.content_length, route_body_key(s->x.route), limit);
 }
 
 static void send_continue(struct conn *c)
@@ -112,9 +112,9 @@ static void run_accepted(struct conn *c)
     bool body = has_body(&s->request);
     if (!body)
         s->raw_done = s->body_done = true;
-    if (!body || route_streams_body(s->route)) {
+    if (!body || route_streams_body(s->x.route)) {
         s->handed = true;
-        route_run(s->route, &s->x);
+        route_run(s->x.route, &s->x);
     }
     if (s->x.ended || c->broken)
         return;
@@ -148,9 +148,9 @@ static void accept_head(struct conn *c, struct exchange_slot *s, size_t head_len
         return;
     }
     s->x.has_request = true;
-    s->route = route_find(&s->x);
-    if (s->route) {
-        s->body_max = route_body_max(s->route, config);
+    s->x.route = route_find(&s->x);
+    if (s->x.route) {
+        s->body_max = route_body_max(s->x.route, config);
         if (r->body == HTTP1_BODY_LENGTH && r->content_length > s->body_max)
             refuse_length(c);
         else

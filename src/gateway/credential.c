@@ -181,6 +181,7 @@ static bool read_bearer(struct exchange *x, struct str text)
     if (may_be_overheard(x, "a token"))
         return false;
     struct token *token = tokens_find_bearer(x->gateway->tokens, text);
+    x->unknown_credential = !token;
     return token ? take_token(x, token)
                  : refuse(x, "this token is not known here: it was removed, or is another daemon's");
 }
@@ -273,6 +274,7 @@ static bool read_signature(struct exchange *x, const struct sigv4_request *r, st
     struct err e;
     uint64_t now_s = clock_real_ms() / 1000;
     struct token *token = tokens_find_access_key(x->gateway->tokens, claim->access_key);
+    x->unknown_credential = !token;
     if (!token || !token->secret[0])
         return refuse(x, token ? "this token signs nothing any more: make a new one with `faasd token create`"
                                : "the access key id of this signature is not known here");

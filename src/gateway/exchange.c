@@ -6,6 +6,7 @@
 #include "gateway/access_log.h"
 #include "gateway/conn.h"
 #include "gateway/cors.h"
+#include "gateway/face.h"
 #include "gateway/reply_head.h"
 
 #include <assert.h>
@@ -74,6 +75,7 @@ void exchange_reply(struct exchange *x, const struct reply *r)
             .status = r->status,
             .content_type = r->content_type,
             .request_id = x->id,
+            .id_field = x->face ? x->face->id_field : NULL,
             .framing = body ? REPLY_LENGTH : REPLY_NO_LENGTH,
             .content_length = r->body.n,
             .connection = connection_line(x, decide_close(x, r->close)),
@@ -107,6 +109,11 @@ bool exchange_errors_are_brief(const struct exchange *x)
 void exchange_error_full(struct exchange *x, int status, const char *type, struct str message, struct str trace,
                          const char *fields)
 {
+    if (x->face) {
+        const struct face_error own = {.status = status, .type = type, .message = message, .fields = fields};
+        x->face->answer_error(x, &own);
+        return;
+    }
     /* One buffer for all errors: an error is printed and sent in one go. */
     static struct buf body;
     char lines[ERROR_FIELDS_MAX];
@@ -172,6 +179,7 @@ void exchange_stream_start(struct exchange *x, int status, const char *content_t
         .status = status,
         .content_type = content_type,
         .request_id = x->id,
+        .id_field = x->face ? x->face->id_field : NULL,
         .framing = s->stream_chunked ? REPLY_CHUNKED : REPLY_NO_LENGTH,
         .connection = connection_line(x, decide_close(x, !s->stream_chunked)),
     };

@@ -14,7 +14,9 @@
 #include "gateway/gateway.h"
 
 struct exchange;
+struct face;
 struct reply;
+struct route;
 struct signature_check;
 struct token;
 
@@ -31,7 +33,10 @@ struct exchange {
     struct gateway *gateway;
     struct conn *conn;                   /* borrowed; NULL once the client has gone */
     const struct http1_request *request; /* valid until the exchange ends */
-    struct str body;                     /* complete; empty for routes with a sink */
+    const struct route *route;           /* found at the head; NULL: none yet, or there is none */
+    const struct face
+        *face;       /* the request is another layer's, which answers in its own form (gateway/face.h); NULL: none's */
+    struct str body; /* complete; empty for routes with a sink */
     enum gateway_listener_kind listener;
     char id[ID_UUID_MAX]; /* X-Request-Id */
     struct str caller_id; /* the X-Request-Id the caller sent; for the log */
@@ -41,6 +46,7 @@ struct exchange {
     bool is_remote;       /* the client is not on this host */
     bool is_plain;        /* and nobody says that TLS lies between */
     bool explain; /* errors are full wherever the client is: it manages functions, or its credential is refused */
+    bool unknown_credential; /* refused because nobody here has that token or access key, not because it is wrong */
     struct token *token; /* counted: who sends it (gateway/credential.h); NULL: nobody has asked, or on control.sock */
     struct signature_check *check;              /* owned: the signature can't be judged before the body is there */
     struct str cors_origin;                     /* web page that may read the reply (gateway/cors.h); empty: none */

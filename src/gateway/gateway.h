@@ -24,11 +24,12 @@ struct gateway {
     struct calls *calls;     /* gateway/calls.h: asynchronous calls, with a database and a thread of their own */
     struct front *front;     /* gateway/front.h: listeners and connections */
     struct records *records; /* gateway/records.h: what happened */
+    const struct face *face; /* gateway/face.h: a layer above that answers paths of its own; NULL: none */
     bool draining;
 };
 
 /* The gateway process, from the descriptors of supervisor/message.h to its end; returns the exit status. */
-int gateway_main(void);
+int gateway_main(const struct face *face);
 
 /* Called when draining has begun and again whenever an invocation, deploy or connection ends: leaves the loop when nothing runs any more. */
 void gateway_check_drained(struct gateway *g);

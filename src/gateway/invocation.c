@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/put.h"
+#include "gateway/face.h"
 #include "gateway/records.h"
 #include "gateway/store.h"
 #include "gateway/trace.h"
@@ -125,9 +126,24 @@ static void end(struct invocation *inv)
         gateway_check_drained(g);
 }
 
+/* What the record tells of a face's reply is how faasd itself would have answered: the same wherever it was called from. */
+static void end_in_face(struct invocation *inv, const struct invocation_end *e, const struct invocation_reply *r)
+{
+    if (e->failure)
+        count(inv, e); /* before: the event goes with the exchange */
+    inv->exchange->face->answer_invocation(inv, e, r);
+    if (!e->failure)
+        count(inv, e); /* afterwards: the caller waits for nothing of this */
+    end(inv);
+}
+
 void invocation_end_reply(struct invocation *inv, const struct invocation_reply *r)
 {
     uint64_t now = clock_mono_ns();
+    if (inv->exchange->face) {
+        end_in_face(inv, &(struct invocation_end){now, INVOCATION_SUCCEEDED, r->status, NULL}, r);
+        return;
+    }
     /* Our lines stand behind the function's in one run of bytes, which exchange_reply sends as it is. */
     static char fields[65536 + FIELDS_TEXT_MAX];
     assert(r->fields.n <= sizeof(fields) - FIELDS_TEXT_MAX);
@@ -146,6 +162,10 @@ void invocation_end_reply(struct invocation *inv, const struct invocation_reply 
 void invocation_end_failure(struct invocation *inv, const struct invocation_failure *f)
 {
     uint64_t now = clock_mono_ns();
+    if (inv->exchange->face) {
+        end_in_face(inv, &(struct invocation_end){now, f->outcome, f->status, f}, NULL);
+        return;
+    }
     char fields[FIELDS_TEXT_MAX];
     size_t n = print_timing(inv, now, fields);
     if (f->status == 429 || f->status == 503)

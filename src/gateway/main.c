@@ -236,9 +236,10 @@ static int start(struct gateway *g, struct err *e)
     return r;
 }
 
-int gateway_main(void)
+int gateway_main(const struct face *face)
 {
     struct err e;
+    gateway.face = face;
     log_set_role("gateway");
     prctl(PR_SET_NAME, "faasd-gateway");
     signal(SIGPIPE, SIG_IGN);

@@ -28,7 +28,8 @@ size_t reply_head_print(const struct reply_head *h, char out[REPLY_HEAD_MAX])
     } else if (h->framing == REPLY_CHUNKED) {
         to = PUT_LITERAL(to, "Transfer-Encoding: chunked\r\n");
     }
-    to = PUT_LITERAL(to, "X-Request-Id: ");
+    to = put_text(to, h->id_field ? h->id_field : "X-Request-Id");
+    to = PUT_LITERAL(to, ": ");
     to = put_text(to, h->request_id);
     to = PUT_LITERAL(to, "\r\n");
     if (h->connection) {

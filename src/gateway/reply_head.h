@@ -19,6 +19,7 @@ struct reply_head {
     int status;               /* 100-599 */
     const char *content_type; /* NULL: none */
     const char *request_id;
+    const char *id_field; /* its name; NULL: X-Request-Id */
     enum reply_framing framing;
     uint64_t content_length;
     const char *connection; /* "close", "keep-alive", ...; NULL: no such line */

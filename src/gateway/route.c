@@ -11,23 +11,12 @@
 #include "gateway/cors.h"
 #include "gateway/credential.h"
 #include "gateway/deploy.h"
+#include "gateway/face.h"
 #include "gateway/invocation.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-
-enum route_body { ROUTE_BODY_REQUEST, ROUTE_BODY_ARCHIVE, ROUTE_BODY_ASYNC };
-
-struct route {
-    const char *method; /* NULL: any */
-    const char *
-        pattern; /* '*' is one path segment: the first a function's or secret's name or a call's id, the next its handler's business */
-    void (*run)(struct exchange *x, struct str name);
-    enum access_level access;
-    enum route_body body;
-    bool streams; /* `run` is called before the body */
-};
 
 static void run_function(struct exchange *x, struct str name);
 static void run_async(struct exchange *x, struct str name);
@@ -35,39 +24,42 @@ static void run_async(struct exchange *x, struct str name);
 static const struct route function_route = {.run = run_function};
 static const struct route async_route = {.run = run_async, .body = ROUTE_BODY_ASYNC};
 
+/* A buffered body up to request_bytes. */
+#define PLAIN ROUTE_BODY_REQUEST, false, 0, NULL
+
 static const struct route table[] = {
-    {"GET", "/healthz", api_health, ACCESS_OPEN, ROUTE_BODY_REQUEST, false},
-    {"GET", "/metrics", api_metrics, ACCESS_METRICS, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/invocations", api_invocations_list, ACCESS_READ, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/invocations/*", api_invocations_show, ACCESS_READ, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/invocations/*/event", api_invocations_event, ACCESS_READ, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/bill", api_bill, ACCESS_READ, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/system", api_system, ACCESS_READ, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/config", api_config, ACCESS_READ, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/functions", api_functions_list, ACCESS_READ, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/functions/*", api_functions_describe, ACCESS_READ, ROUTE_BODY_REQUEST, false},
-    {"PUT", "/v1/functions/*", deploy_put, ACCESS_DEPLOY, ROUTE_BODY_ARCHIVE, true},
-    {"PATCH", "/v1/functions/*", deploy_patch, ACCESS_DEPLOY, ROUTE_BODY_REQUEST, false},
-    {"DELETE", "/v1/functions/*", deploy_delete, ACCESS_DEPLOY, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/functions/*/logs", api_logs, ACCESS_READ, ROUTE_BODY_REQUEST, false},
-    {"POST", "/v1/functions/*/shell", api_shell, ACCESS_ADMIN, ROUTE_BODY_REQUEST, false},
-    {"POST", "/v1/functions/*/rollback", deploy_rollback, ACCESS_DEPLOY, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/functions/*/versions", api_versions, ACCESS_READ, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/functions/*/aliases", api_aliases, ACCESS_READ, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/functions/*/aliases/*", api_alias_get, ACCESS_READ, ROUTE_BODY_REQUEST, false},
-    {"PUT", "/v1/functions/*/aliases/*", api_alias_put, ACCESS_DEPLOY, ROUTE_BODY_REQUEST, false},
-    {"DELETE", "/v1/functions/*/aliases/*", api_alias_delete, ACCESS_DEPLOY, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/secrets", api_secrets_list, ACCESS_READ, ROUTE_BODY_REQUEST, false},
-    {"PUT", "/v1/secrets/*", api_secrets_put, ACCESS_DEPLOY, ROUTE_BODY_REQUEST, false},
-    {"DELETE", "/v1/secrets/*", api_secrets_delete, ACCESS_DEPLOY, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/tokens", api_tokens_list, ACCESS_ADMIN, ROUTE_BODY_REQUEST, false},
-    {"POST", "/v1/tokens", api_tokens_create, ACCESS_ADMIN, ROUTE_BODY_REQUEST, false},
-    {"DELETE", "/v1/tokens/*", api_tokens_delete, ACCESS_ADMIN, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/calls", calls_api_stats, ACCESS_READ, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/calls/*", calls_api_show, ACCESS_READ, ROUTE_BODY_REQUEST, false},
-    {"GET", "/v1/calls/*/result", calls_api_result, ACCESS_READ, ROUTE_BODY_REQUEST, false},
-    {"POST", "/v1/calls/*/cancel", calls_api_cancel, ACCESS_DEPLOY, ROUTE_BODY_REQUEST, false},
-    {"POST", "/v1/calls/*/redrive", calls_api_redrive, ACCESS_DEPLOY, ROUTE_BODY_REQUEST, false},
+    {"GET", "/healthz", api_health, ACCESS_OPEN, PLAIN},
+    {"GET", "/metrics", api_metrics, ACCESS_METRICS, PLAIN},
+    {"GET", "/v1/invocations", api_invocations_list, ACCESS_READ, PLAIN},
+    {"GET", "/v1/invocations/*", api_invocations_show, ACCESS_READ, PLAIN},
+    {"GET", "/v1/invocations/*/event", api_invocations_event, ACCESS_READ, PLAIN},
+    {"GET", "/v1/bill", api_bill, ACCESS_READ, PLAIN},
+    {"GET", "/v1/system", api_system, ACCESS_READ, PLAIN},
+    {"GET", "/v1/config", api_config, ACCESS_READ, PLAIN},
+    {"GET", "/v1/functions", api_functions_list, ACCESS_READ, PLAIN},
+    {"GET", "/v1/functions/*", api_functions_describe, ACCESS_READ, PLAIN},
+    {"PUT", "/v1/functions/*", deploy_put, ACCESS_DEPLOY, ROUTE_BODY_ARCHIVE, true, 0, NULL},
+    {"PATCH", "/v1/functions/*", deploy_patch, ACCESS_DEPLOY, PLAIN},
+    {"DELETE", "/v1/functions/*", deploy_delete, ACCESS_DEPLOY, PLAIN},
+    {"GET", "/v1/functions/*/logs", api_logs, ACCESS_READ, PLAIN},
+    {"POST", "/v1/functions/*/shell", api_shell, ACCESS_ADMIN, PLAIN},
+    {"POST", "/v1/functions/*/rollback", deploy_rollback, ACCESS_DEPLOY, PLAIN},
+    {"GET", "/v1/functions/*/versions", api_versions, ACCESS_READ, PLAIN},
+    {"GET", "/v1/functions/*/aliases", api_aliases, ACCESS_READ, PLAIN},
+    {"GET", "/v1/functions/*/aliases/*", api_alias_get, ACCESS_READ, PLAIN},
+    {"PUT", "/v1/functions/*/aliases/*", api_alias_put, ACCESS_DEPLOY, PLAIN},
+    {"DELETE", "/v1/functions/*/aliases/*", api_alias_delete, ACCESS_DEPLOY, PLAIN},
+    {"GET", "/v1/secrets", api_secrets_list, ACCESS_READ, PLAIN},
+    {"PUT", "/v1/secrets/*", api_secrets_put, ACCESS_DEPLOY, PLAIN},
+    {"DELETE", "/v1/secrets/*", api_secrets_delete, ACCESS_DEPLOY, PLAIN},
+    {"GET", "/v1/tokens", api_tokens_list, ACCESS_ADMIN, PLAIN},
+    {"POST", "/v1/tokens", api_tokens_create, ACCESS_ADMIN, PLAIN},
+    {"DELETE", "/v1/tokens/*", api_tokens_delete, ACCESS_ADMIN, PLAIN},
+    {"GET", "/v1/calls", calls_api_stats, ACCESS_READ, PLAIN},
+    {"GET", "/v1/calls/*", calls_api_show, ACCESS_READ, PLAIN},
+    {"GET", "/v1/calls/*/result", calls_api_result, ACCESS_READ, PLAIN},
+    {"POST", "/v1/calls/*/cancel", calls_api_cancel, ACCESS_DEPLOY, PLAIN},
+    {"POST", "/v1/calls/*/redrive", calls_api_redrive, ACCESS_DEPLOY, PLAIN},
 };
 enum { TABLE_ROWS = sizeof(table) / sizeof(table[0]) };
 
@@ -316,6 +308,11 @@ const struct route *route_find(struct exchange *x)
     }
     if (str_starts_with(path, async_prefix))
         return find_async(x);
+    const struct face *face = x->gateway->face;
+    if (face && face->claims(x->request)) {
+        x->face = face;
+        return face->find(x);
+    }
     if (str_starts_with(path, control_prefix) && !access_enter_control(x))
         return NULL;
     return find_in_table(x);
@@ -328,6 +325,8 @@ bool route_streams_body(const struct route *r)
 
 uint64_t route_body_max(const struct route *r, const struct config *c)
 {
+    if (r->body == ROUTE_BODY_OWN)
+        return r->body_max;
     if (r->body == ROUTE_BODY_ASYNC)
         return c->async_body_max;
     return r->body == ROUTE_BODY_ARCHIVE ? c->archive_bytes_max : c->request_bytes_max;
@@ -335,6 +334,8 @@ uint64_t route_body_max(const struct route *r, const struct config *c)
 
 const char *route_body_key(const struct route *r)
 {
+    if (r->body == ROUTE_BODY_OWN)
+        return r->body_key;
     if (r->body == ROUTE_BODY_ASYNC)
         return "async.body";
     return r->body == ROUTE_BODY_ARCHIVE ? "archive_bytes" : "request_bytes";

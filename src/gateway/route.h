@@ -3,9 +3,23 @@
 #ifndef FAASD_GATEWAY_ROUTE_H
 #define FAASD_GATEWAY_ROUTE_H
 
+#include "gateway/access.h"
 #include "gateway/exchange.h"
 
-struct route;
+/* Which limit a body has. OWN: what the route itself says. */
+enum route_body { ROUTE_BODY_REQUEST, ROUTE_BODY_ARCHIVE, ROUTE_BODY_ASYNC, ROUTE_BODY_OWN };
+
+struct route {
+    const char *method; /* NULL: any */
+    const char *
+        pattern; /* '*' is one path segment: the first a function's or secret's name or a call's id, the next its handler's business */
+    void (*run)(struct exchange *x, struct str name);
+    enum access_level access;
+    enum route_body body;
+    bool streams;      /* `run` is called before the body */
+    uint64_t body_max; /* for ROUTE_BODY_OWN; and what it is called */
+    const char *body_key;
+};
 
 /* Called when the head is complete. Either returns the route (x->sink set by its handler when it streams the body), or ends the exchange with 404, 405
  * (with Allow), 403, 401 or 421 and returns NULL. */

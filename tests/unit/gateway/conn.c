@@ -129,7 +129,7 @@ static void requests_behind_one_in_flight_wait_for_it(void **state)
     assert_false(receive());
     assert_int_equal(reply_len, 0);
     assert_int_equal(runs, 1);
-    run_echo(held);
+    run_echo(held, (struct str){0});
     assert_false(receive());
     assert_int_equal(count("HTTP/1.1 200"), 2);
     assert_int_equal(runs, 2);
@@ -143,7 +143,7 @@ static void input_beyond_the_buffer_waits_in_the_socket(void **state)
     for (int i = 0; i < 400; i++)
         send_text(request);
     assert_int_equal(runs, 1);
-    run_echo(held);
+    run_echo(held, (struct str){0});
     assert_false(receive());
     assert_int_equal(count("HTTP/1.1 200"), 401);
     assert_nothing_held();
@@ -158,7 +158,7 @@ static void a_client_that_left_does_not_end_its_request(void **state)
     turn_loop();
     /* Half a close looks like a whole one until something is written. */
     assert_true(str_is(held->body, "hello"));
-    run_echo(held);
+    run_echo(held, (struct str){0});
     turn_loop();
     assert_int_equal(table.conn_count, 0);
     assert_nothing_held();
@@ -188,7 +188,7 @@ static void a_client_that_shut_its_side_down_gets_its_replies(void **state)
     send_text("GET /later HTTP/1.1\r\nHost: a\r\n\r\nGET /echo HTTP/1.1\r\nHost: a\r\n\r\nGET /ec");
     shutdown(client, SHUT_WR);
     turn_loop();
-    run_echo(held);
+    run_echo(held, (struct str){0});
     assert_true(receive());
     assert_int_equal(count("HTTP/1.1 200"), 2);
 }
@@ -270,7 +270,7 @@ static void a_running_request_has_no_deadline_here(void **state)
     uint64_t end = clock_mono_ns() + 50000000;
     while (clock_mono_ns() < end)
         turn_loop();
-    run_echo(held);
+    run_echo(held, (struct str){0});
     receive();
     assert_has("HTTP/1.1 200");
 }
@@ -299,7 +299,7 @@ static void draining_refuses_new_requests_and_finishes_old_ones(void **state)
     conn_table_drain(&table);
     turn_loop();
     drained_checks = 0;
-    run_echo(held);
+    run_echo(held, (struct str){0});
     assert_true(receive());
     assert_int_equal(count("HTTP/1.1 200"), 1);
     assert_has("Connection: close\r\n");

@@ -29,12 +29,6 @@ static size_t reply_len;
 
 /* --- routes --- */
 
-struct route {
-    const char *path;
-    bool streams;
-    void (*run)(struct exchange *x);
-};
-
 static unsigned runs; /* handlers started */
 static unsigned drained_checks;
 static struct exchange *held;    /* by /later, /sink, /stream */
@@ -42,19 +36,22 @@ static struct buf taken;         /* by /sink */
 static size_t sink_appetite;     /* bytes it takes before it pauses */
 static unsigned sink_ends, gone; /* calls of on_end; of on_gone and on_stream_gone */
 
-static inline void run_echo(struct exchange *x)
+static inline void run_echo(struct exchange *x, struct str name)
 {
+    (void)name;
     struct reply r = {.status = 200, .content_type = "text/plain", .body = x->body};
     exchange_reply(x, &r);
 }
 
-static inline void run_later(struct exchange *x)
+static inline void run_later(struct exchange *x, struct str name)
 {
+    (void)name;
     held = x;
 }
 
-static inline void run_empty(struct exchange *x)
+static inline void run_empty(struct exchange *x, struct str name)
 {
+    (void)name;
     struct reply r = {.status = 204, .body = STR_LITERAL("never sent")};
     exchange_reply(x, &r);
 }
@@ -72,7 +69,7 @@ static inline void on_end(struct exchange *x)
 {
     sink_ends++;
     held = NULL;
-    run_echo(x);
+    run_echo(x, (struct str){0});
 }
 
 static inline void on_gone(struct exchange *x)
@@ -84,14 +81,16 @@ static inline void on_gone(struct exchange *x)
 
 static const struct exchange_sink sink = {.on_body = on_body, .on_end = on_end, .on_gone = on_gone};
 
-static inline void run_sink(struct exchange *x)
+static inline void run_sink(struct exchange *x, struct str name)
 {
+    (void)name;
     held = x;
     x->sink = &sink;
 }
 
-static inline void run_refusing_sink(struct exchange *x)
+static inline void run_refusing_sink(struct exchange *x, struct str name)
 {
+    (void)name;
     exchange_error(x, 409, "Conflict", "not now");
 }
 
@@ -102,22 +101,24 @@ static inline void on_stream_gone(struct exchange *x)
     exchange_stream_end(x);
 }
 
-static inline void run_stream(struct exchange *x)
+static inline void run_stream(struct exchange *x, struct str name)
 {
+    (void)name;
     held = x;
     x->on_stream_gone = on_stream_gone;
     exchange_stream_start(x, 200, "text/plain");
 }
 
 static const struct route routes[] = {
-    {"/echo", false, run_echo}, {"/later", false, run_later},   {"/empty", false, run_empty},
-    {"/sink", true, run_sink},  {"/stream", false, run_stream}, {"/refusing", true, run_refusing_sink},
+    {.pattern = "/echo", .run = run_echo},     {.pattern = "/later", .run = run_later},
+    {.pattern = "/empty", .run = run_empty},   {.pattern = "/sink", .streams = true, .run = run_sink},
+    {.pattern = "/stream", .run = run_stream}, {.pattern = "/refusing", .streams = true, .run = run_refusing_sink},
 };
 
 const struct route *route_find(struct exchange *x)
 {
     for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
-        if (str_is(x->request->path, routes[i].path))
+        if (str_is(x->request->path, routes[i].pattern))
             return &routes[i];
     exchange_error(x, 404, "ResourceNotFound", "nothing here");
     return NULL;
@@ -143,7 +144,7 @@ const char *route_body_key(const struct route *r)
 void route_run(const struct route *r, struct exchange *x)
 {
     runs++;
-    r->run(x);
+    r->run(x, (struct str){0});
 }
 
 void gateway_check_drained(struct gateway *g)

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Another face of the gateway: a layer above it that answers requests of its own paths in a form of its own (src/lambda). The gateway knows it by this struct alone, which is handed in
+ * where the process starts; the table of faasd's own routes, its errors and its functions' replies are untouched by it.
+ */
+#ifndef FAASD_GATEWAY_FACE_H
+#define FAASD_GATEWAY_FACE_H
+
+#include "gateway/invocation.h"
+#include "gateway/route.h"
+
+/* One of faasd's errors, as exchange_error_full() takes it. */
+struct face_error {
+    int status;
+    const char *type; /* "BadRequest", "ResourceNotFound", ... */
+    struct str message;
+    const char *fields; /* header lines; NULL: none */
+};
+
+struct face {
+    const char *id_field; /* in place of X-Request-Id */
+    /* Is a request its own? Asked for each path that is no function's: by the head alone, and cheap. */
+    bool (*claims)(const struct http1_request *q);
+    /* As route_find(): x->face is set. */
+    const struct route *(*find)(struct exchange *x);
+    /* An error that the gateway itself found, of a request that is its own: ends the exchange. */
+    void (*answer_error)(struct exchange *x, const struct face_error *e);
+    /* How an invocation ended whose request is its own: ends the exchange. `r` is NULL when e->failure is set. */
+    void (*answer_invocation)(struct invocation *inv, const struct invocation_end *e, const struct invocation_reply *r);
+};
+
+#endif
