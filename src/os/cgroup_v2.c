@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 
 enum { PERIOD_US = 100000, WEIGHT_DEFAULT = 100 };
+enum { WEIGHT_LEAF = 300 }; /* as nice -5 to 0: the door stays open with every core taken by the groups beside it */
 
 static unsigned read_controllers(int fd, const char *file)
 {
@@ -98,6 +99,8 @@ static int try_parent(struct cgroup_v2_tree *t, const char *name, unsigned want,
             return r;
         enable_controllers(t->parent_fd, want, &added, &refused);
         t->enabled |= added;
+        if (cgroup_has_file(t->parent_fd, t->leaf, "cpu.weight"))
+            cgroup_write_number(t->parent_fd, t->leaf, "cpu.weight", WEIGHT_LEAF, NULL);
     }
     return refused == -EBUSY ? err_set(e, EBUSY, "switch on controllers in a group that holds processes") : 0;
 }

@@ -80,6 +80,9 @@ def test_as_a_service_it_stays_in_its_own_group_and_leaves_it_empty(service):
         assert daemon.invoke("hello", b"{}").status == 200
         instance = own_group(daemon.instances("hello")[0]["pid"])
         assert service in instance.parents and service in own_group(daemon.pid).parents
+        assert own_group(daemon.gateway_pid()) == own_group(daemon.pid)
+        # As nice -5 stands to 0 (sched(7)), so the door to all functions together.
+        assert (read(own_group(daemon.pid), "cpu.weight"), read(instance.parent, "cpu.weight")) == ("300", "100")
         assert read(service, "cgroup.procs") == ""
     assert not groups_below(service)
     assert read(service, "cgroup.subtree_control") == ""

@@ -433,3 +433,14 @@ def test_a_valid_reload_is_used_and_an_invalid_one_changes_nothing():
         assert "uid_count" in said and "connections" in said, said
         wait_until(lambda: faasd.invoke("hello", body).status == 413, "what needs no restart is in use")
         assert faasd.gateway_pid() == gateway
+
+
+def test_the_gateway_goes_ahead_of_functions_in_its_session_as_in_its_priority():
+    with Faasd() as faasd:
+        gateway = faasd.gateway_pid()
+        mine = os.getpriority(os.PRIO_PROCESS, faasd.pid)
+        assert os.getpriority(os.PRIO_PROCESS, gateway) == mine - 5
+        group = pathlib.Path(f"/proc/{gateway}/autogroup")
+        if group.exists():  # sched(7): with it a nice value counts within its session alone
+            assert re.fullmatch(rf"/autogroup-\d+ nice {mine - 5}", group.read_text().strip())
+            assert group.read_text() != pathlib.Path(f"/proc/{faasd.pid}/autogroup").read_text()
