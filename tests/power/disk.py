@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """A disk with a volatile write cache, for qemu, as a server of the network block device protocol (https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md).
 
-What the guest has written is certain only once it has flushed. cut() is the end of power: of what was not flushed a random part has reached the platter, in any order, torn at sectors, and the
-rest is gone. qemu's own cache modes can't show that: killed, it leaves all that it was given in this host's page cache.
+What the guest has written is certain only once it has flushed, or forced it through. cut() is the end of power: of what was not flushed a random part has reached the platter, in any order, torn
+at sectors, and the rest is gone. qemu's own cache modes can't show that: killed, it leaves all that it was given in this host's page cache. tests/integration/test_power.py holds this
+disk against a model.
 """
 
+import collections
 import os
 import random
 import socket
 import struct
 import threading
+import time
 
 SECTOR = 512
 MAGIC, OPTION_MAGIC, REPLY_MAGIC = 0x4E42444D41474943, 0x49484156454F5054, 0x3E889045565A9
@@ -19,6 +22,7 @@ READ, WRITE, CLOSE, FLUSH = 0, 1, 2, 3
 FUA = 1
 OPT_EXPORT_NAME, OPT_ABORT, OPT_INFO, OPT_GO = 1, 2, 6, 7
 EINVAL = 22
+REMEMBERED = 200000  # requests, for whoever has to find out what went wrong
 
 
 class PowerOff(Exception):
@@ -26,18 +30,21 @@ class PowerOff(Exception):
 
 
 class Disk:
-    def __init__(self, path, size, seed):
+    """`flush_seconds`: what a flush takes, on average."""
+
+    def __init__(self, path, size, seed, flush_seconds=0.0):
+        self.path, self.flush_seconds = path, flush_seconds
         self.file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         os.ftruncate(self.file, size)
         self.size, self.rng, self.lock = size, random.Random(seed), threading.Lock()
         self.cache = {}  # sector -> bytes, not flushed
-        self.flushes = self.lost = self.kept = 0
-        self.on = True
+        self.flushes = self.forced = self.lost = self.kept = 0
+        self.on, self.lying = True, False
+        self.requests = collections.deque(maxlen=REMEMBERED)
 
     def read(self, at, count):
         with self.lock:
-            if not self.on:
-                raise PowerOff
+            self._need_power()
             data = bytearray(os.pread(self.file, count, at))
             first, last = at // SECTOR, (at + count - 1) // SECTOR
             if self.cache:
@@ -48,36 +55,39 @@ class Disk:
                         data[offset:offset + SECTOR] = piece
             return bytes(data)
 
-    def restore(self):
-        with self.lock:
-            self.on = True
-
     def write(self, at, data, through):
         assert at % SECTOR == 0 and len(data) % SECTOR == 0, "the guest writes whole sectors"
         with self.lock:
-            if not self.on:
-                raise PowerOff
+            self._need_power()
+            self._note("force" if through else "write", at, len(data))
             for offset in range(0, len(data), SECTOR):
-                self.cache[(at + offset) // SECTOR] = data[offset:offset + SECTOR]
-            if through:
-                for offset in range(0, len(data), SECTOR):
-                    sector = (at + offset) // SECTOR
-                    os.pwrite(self.file, self.cache.pop(sector), sector * SECTOR)
+                self._write_sector((at + offset) // SECTOR, data[offset:offset + SECTOR], through and not self.lying)
+            self.forced += bool(through)
 
     def flush(self):
+        # A disk takes its time, and that is when power ends most often: more has been written by then than is certain.
+        time.sleep(self.rng.uniform(0, 2 * self.flush_seconds))
         with self.lock:
-            if not self.on:
-                raise PowerOff
-            for sector, data in self.cache.items():
-                os.pwrite(self.file, data, sector * SECTOR)
-            self.cache.clear()
+            self._need_power()
+            self._note("flush", 0, len(self.cache) * SECTOR)
             self.flushes += 1
+            if not self.lying:
+                for sector, data in self.cache.items():
+                    os.pwrite(self.file, data, sector * SECTOR)
+                self.cache.clear()
+
+    def lie(self):
+        """From here on nothing reaches the platter, whatever is answered: for showing that whoever looks for losses finds them."""
+        with self.lock:
+            self._note("lie", 0, 0)
+            self.lying = True
 
     def cut(self):
         """The power goes: from here on nothing is answered, so the guest sees no error either, until restore()."""
         with self.lock:
+            self._note("cut", 0, len(self.cache) * SECTOR)
             self.on = False
-            chance = self.rng.choice((0.0, 0.5, 0.9))
+            chance = 0.0 if self.lying else self.rng.choice((0.0, 0.5, 0.9))
             for sector, data in self.cache.items():
                 if self.rng.random() < chance:
                     os.pwrite(self.file, data, sector * SECTOR)
@@ -85,6 +95,33 @@ class Disk:
                 else:
                     self.lost += 1
             self.cache.clear()
+
+    def restore(self):
+        with self.lock:
+            self._note("restore", 0, 0)
+            self.on, self.lying = True, False
+
+    def print_requests(self, path):
+        """What it was asked lately: time, request, offset, bytes (of a flush and a cut: how many were not on the platter)."""
+        with self.lock, open(path, "w") as out:
+            out.writelines(f"{when:.6f} {kind} {at} {count}\n" for when, kind, at, count in self.requests)
+
+    def _need_power(self):
+        if not self.on:
+            raise PowerOff
+
+    def _note(self, kind, at, count):
+        self.requests.append((time.monotonic(), kind, at, count))
+
+    def _write_sector(self, sector, data, through):
+        former = self.cache.pop(sector, None)
+        if through:
+            os.pwrite(self.file, data, sector * SECTOR)
+            return
+        # A cache empties itself when it likes: what is overwritten may have got to the platter before.
+        if former is not None and not self.lying and self.rng.random() < 0.5:
+            os.pwrite(self.file, former, sector * SECTOR)
+        self.cache[sector] = data
 
 
 def receive(sock, count):
@@ -101,7 +138,8 @@ class Server:
     """One connection at a time, on a Unix socket."""
 
     def __init__(self, path, disk):
-        self.disk, self.connection = disk, None
+        self.disk, self.connection, self.alone = disk, None, threading.Event()
+        self.alone.set()
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(path))
         self.listener.listen(4)
@@ -110,6 +148,7 @@ class Server:
     def _accept(self):
         while True:
             self.connection, _ = self.listener.accept()
+            self.alone.clear()
             try:
                 self._negotiate(self.connection)
                 self._serve(self.connection)
@@ -119,6 +158,13 @@ class Server:
                 self._await_end()
             finally:
                 self.connection.close()
+                self.alone.set()
+
+    def restore(self):
+        """Power for the next machine, once nothing that the last one sent can be taken for the next one's."""
+        if not self.alone.wait(20):
+            raise TimeoutError("the machine whose power was cut is still connected")
+        self.disk.restore()
 
     def _await_end(self):
         """Until the machine has gone."""
