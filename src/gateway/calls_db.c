@@ -69,13 +69,34 @@ static const char *const STEPS[] = {
     " keys INTEGER NOT NULL"
     ") STRICT;"
     "INSERT INTO state VALUES (1, 0, 0, 0, '', 0, 0, 0, 0, 0, 0, 0);",
+    /* sum: calls_db_sum() of an event; 1 = of a call that was accepted before there were any */
+    "ALTER TABLE calls ADD COLUMN sum INTEGER NOT NULL DEFAULT 1;"
+    "ALTER TABLE ended ADD COLUMN sum INTEGER NOT NULL DEFAULT 1;",
 };
+
+/* Of a damaged one: its own clock where that could be read, else the latest moment that some row tells, so that what was due stays due; counters as the rows are. */
+static const char FORGET_STATE[] = "DELETE FROM state";
+static const char MAKE_STATE[] =
+    "DELETE FROM calls WHERE length(id) <> 16 OR function = '';" /* nobody could ask for it, or run it */
+    "DELETE FROM ended WHERE length(id) <> 16;"
+    "INSERT OR IGNORE INTO state SELECT 1, max(ifnull((SELECT max(accepted) FROM calls), 0),"
+    " ifnull((SELECT max(ended) FROM ended), 0), ifnull((SELECT max(made) FROM keys), 0)),"
+    " 0, 0, '', 0, 0, 0, 0, 0, 0, 0;"
+    "UPDATE state SET queued = (SELECT count(*) FROM calls), queued_bytes = (SELECT ifnull(sum(bytes), 0) FROM calls),"
+    " results = (SELECT count(*) FROM ended WHERE dead = 0),"
+    " results_bytes = (SELECT ifnull(sum(bytes), 0) FROM ended WHERE dead = 0),"
+    " failed = (SELECT count(*) FROM ended WHERE dead = 1),"
+    " failed_bytes = (SELECT ifnull(sum(bytes), 0) FROM ended WHERE dead = 1), keys = (SELECT count(*) FROM keys)";
 
 /* A log of 16 MiB that keeps its place: overwriting costs a flush of the disk half of what growing does, and pages that many commits change are written back once. */
 static const struct store_db_format FORMAT = {.name = CALLS_DB_NAME,
                                               .steps = STEPS,
                                               .count = sizeof(STEPS) / sizeof(STEPS[0]),
                                               .cache_kib = 2048,
+                                              .salvage = true,
+                                              .check_bytes_max = CALLS_DB_CHECK_BYTES,
+                                              .salvage_texts = {.before = FORGET_STATE, .after = MAKE_STATE},
+                                              .salvage_advice = "a call that could not be read is not run and not told of",
                                               .log_pages = 4000};
 
 static const char *const STATEMENT_TEXT[CALLS_STATEMENTS] = {
@@ -87,29 +108,29 @@ static const char *const STATEMENT_TEXT[CALLS_STATEMENTS] = {
         " results = ?7, results_bytes = ?8, failed = ?9, failed_bytes = ?10, keys = ?11",
     [CALLS_SQL_PUT] =
         "INSERT INTO calls (id, function, due, accepted, accepted_real, attempts, delays, hops, bytes, http_status,"
-        " error, message, head, body) VALUES (?1, ?2, ?3, ?3, ?4, 0, 0, ?5, ?6, 0, '', '', ?7, ?8)",
+        " error, message, head, body, sum) VALUES (?1, ?2, ?3, ?3, ?4, 0, 0, ?5, ?6, 0, '', '', ?7, ?8, ?9)",
     [CALLS_SQL_FIND_KEY] = "SELECT id, mark FROM keys WHERE function = ?1 AND key = ?2",
     [CALLS_SQL_PUT_KEY] = "INSERT INTO keys (function, key, id, mark, made) VALUES (?1, ?2, ?3, ?4, ?5)",
     [CALLS_SQL_RETRY] = "UPDATE calls SET due = ?2, attempts = ?3, delays = ?4, http_status = ?5, error = ?6,"
                         " message = ?7 WHERE seq = ?1",
     [CALLS_SQL_END] =
         "INSERT INTO ended (id, function, status, dead, ended, accepted_real, ended_real, attempts, hops, bytes,"
-        " http_status, error, message, cut, fields, result, head, body)"
+        " http_status, error, message, cut, fields, result, head, body, sum)"
         " SELECT id, function, ?2, ?3, ?4, accepted_real, ?5, ?6, hops, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
-        " iif(?3, head, x''), iif(?3, body, x'') FROM calls WHERE seq = ?1",
+        " iif(?3, head, x''), iif(?3, body, x''), iif(?3, sum, 1) FROM calls WHERE seq = ?1",
     [CALLS_SQL_FORGET] = "DELETE FROM calls WHERE seq = ?1",
     [CALLS_SQL_BYTES] = "SELECT bytes FROM calls WHERE seq = ?1",
     [CALLS_SQL_FIND] = "SELECT seq, attempts, http_status, error, message FROM calls WHERE id = ?1",
     [CALLS_SQL_FIND_ENDED] = "SELECT seq, dead, function, bytes, length(head) + length(body) FROM ended WHERE id = ?1",
     [CALLS_SQL_REDRIVE] =
         "INSERT INTO calls (id, function, due, accepted, accepted_real, attempts, delays, hops, bytes, http_status,"
-        " error, message, head, body) SELECT id, function, ?2, ?2, accepted_real, 0, 0, hops, ?3, http_status, error,"
-        " message, head, body FROM ended WHERE seq = ?1",
+        " error, message, head, body, sum) SELECT id, function, ?2, ?2, accepted_real, 0, 0, hops, ?3, http_status,"
+        " error, message, head, body, sum FROM ended WHERE seq = ?1",
     [CALLS_SQL_FORGET_ENDED] = "DELETE FROM ended WHERE seq = ?1",
     [CALLS_SQL_OLDEST_ENDED] = "SELECT seq, ended, bytes FROM ended WHERE dead = ?1 ORDER BY seq LIMIT 1",
     [CALLS_SQL_OLDEST_KEY] = "SELECT seq, made FROM keys ORDER BY seq LIMIT 1",
     [CALLS_SQL_FORGET_KEY] = "DELETE FROM keys WHERE seq = ?1",
-    [CALLS_SQL_FETCH] = "SELECT seq, due, id, accepted, accepted_real, attempts, delays, hops, head, body FROM calls"
+    [CALLS_SQL_FETCH] = "SELECT seq, due, id, accepted, accepted_real, attempts, delays, hops, head, body, sum FROM calls"
                         " WHERE function = ?1 ORDER BY due, seq",
     [CALLS_SQL_NEXT_FUNCTION] = "SELECT min(function) FROM calls WHERE function > ?1",
     [CALLS_SQL_FIRST_DUE] = "SELECT min(due) FROM calls WHERE function = ?1",
@@ -141,13 +162,13 @@ static int load_state(struct calls_db *d, struct calls_moment *ret_last, struct 
                                           .keys = store_db_number(s, 10)};
     } else {
         r = failed ? store_db_fail(d->db, e, "read the calls' state")
-                   : err_say(e, EIO, "the calls' database has lost its state: it is damaged");
+                   : err_say(e, EUCLEAN, "the calls' database has lost its state");
     }
     store_db_reset(s);
     return r;
 }
 
-int calls_db_open(struct calls_db **ret_db, const char *dir, struct calls_moment *ret_last, struct err *e)
+static int open_once(struct calls_db **ret_db, const char *dir, struct calls_moment *ret_last, struct err *e)
 {
     struct calls_db *d = calloc(1, sizeof(*d));
     if (!d)
@@ -163,6 +184,19 @@ int calls_db_open(struct calls_db **ret_db, const char *dir, struct calls_moment
     }
     *ret_db = d;
     return 0;
+}
+
+int calls_db_open(struct calls_db **ret_db, const char *dir, struct calls_moment *ret_last, struct err *e)
+{
+    int r = open_once(ret_db, dir, ret_last, e);
+    return r == -EUCLEAN ? calls_db_salvage(ret_db, dir, ret_last, e) : r;
+}
+
+int calls_db_salvage(struct calls_db **ret_db, const char *dir, struct calls_moment *ret_last, struct err *e)
+{
+    struct err damage = *e;
+    int r = store_db_salvage(dir, &FORMAT, &damage, e);
+    return r < 0 ? r : open_once(ret_db, dir, ret_last, e);
 }
 
 void calls_db_close(struct calls_db *d)
@@ -262,13 +296,20 @@ static bool put_key(struct calls_db *d, const struct calls_entry *c, uint64_t no
            store_db_bind_number(s, 5, now_ms) && store_db_finish(s);
 }
 
+uint64_t calls_db_sum(const uint8_t id[CALLS_ID_BYTES], struct str head, struct str body)
+{
+    uint64_t sum = str_hash(body, str_hash(head, str_hash(id_str(id), 0))) & INT64_MAX;
+    return sum > CALLS_DB_NO_SUM ? sum : CALLS_DB_NO_SUM + 1;
+}
+
 static bool put_call(struct calls_db *d, const struct calls_entry *c, uint64_t bytes, uint64_t now_ms)
 {
     struct sqlite3_stmt *s = d->statements[CALLS_SQL_PUT];
     return store_db_bind_blob(s, 1, id_str(c->id)) && store_db_bind_text(s, 2, str_from(c->function)) &&
            store_db_bind_number(s, 3, now_ms) && store_db_bind_number(s, 4, c->real_ms) &&
            store_db_bind_number(s, 5, c->hops) && store_db_bind_number(s, 6, bytes) &&
-           store_db_bind_blob(s, 7, c->head) && store_db_bind_blob(s, 8, c->body) && store_db_finish(s);
+           store_db_bind_blob(s, 7, c->head) && store_db_bind_blob(s, 8, c->body) &&
+           store_db_bind_number(s, 9, calls_db_sum(c->id, c->head, c->body)) && store_db_finish(s);
 }
 
 int calls_db_put(struct calls_db *d, struct calls_entry *c, uint64_t now_ms, enum calls_answer *ret_answer,

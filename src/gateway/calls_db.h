@@ -21,6 +21,7 @@ enum {
     CALLS_ROW_BYTES = 512,    /* what a row costs beside head, body and result, its places in the indexes included */
     CALLS_KEY_MAX = 256,      /* of an Idempotency-Key, with a NUL */
     CALLS_MESSAGE_MAX = 1024, /* of what is kept of an error's text */
+    CALLS_DB_CHECK_BYTES = 64 << 20, /* a file up to this is read through when it is opened: a tenth of a second */
 };
 
 #define CALLS_DB_NAME "calls.db"
@@ -68,6 +69,7 @@ struct calls_row {
     uint8_t id[CALLS_ID_BYTES];
     uint64_t accepted_ms, real_ms;
     uint32_t attempts, delays, hops;
+    bool damaged; /* the event is not the one that was accepted */
     struct str head, body;
 };
 
@@ -86,8 +88,10 @@ struct calls_result {
 
 struct calls_db;
 
-/* Opens or makes DIR/calls.db. *ret_last: the moment of the last commit, all zero in a new one. */
+/* Opens or makes DIR/calls.db. *ret_last: the moment of the last commit, all zero in a new one. One that is damaged is replaced by what can be read of it. */
 int calls_db_open(struct calls_db **ret_db, const char *dir, struct calls_moment *ret_last, struct err *e);
+/* The same for one that is damaged for certain, *e says how: an operation failed with -EUCLEAN, and it was closed since. Rows keep their `seq`. */
+int calls_db_salvage(struct calls_db **ret_db, const char *dir, struct calls_moment *ret_last, struct err *e);
 void calls_db_close(struct calls_db *d); /* NULL is fine */
 const struct calls_totals *calls_db_totals(const struct calls_db *d);
 

@@ -38,6 +38,10 @@ struct calls_db {
     struct sqlite3_stmt *statements[CALLS_STATEMENTS];
 };
 
+/* What tells that an event is the one that was accepted: a disk may flip bits where SQLite can't notice. Never 0, which a lost page reads as. */
+enum { CALLS_DB_NO_SUM = 1 };
+uint64_t calls_db_sum(const uint8_t id[CALLS_ID_BYTES], struct str head, struct str body);
+
 /* CALLS_IS_OVER or CALLS_UNKNOWN. */
 int calls_db_has_ended(struct calls_db *d, const uint8_t id[CALLS_ID_BYTES], enum calls_answer *ret_answer,
                        struct err *e);

@@ -22,6 +22,8 @@ static struct calls_row read_row(struct sqlite3_stmt *s)
     };
     struct str id = store_db_bytes(s, 2);
     memcpy(row.id, id.p, id.n < CALLS_ID_BYTES ? id.n : CALLS_ID_BYTES);
+    uint64_t sum = store_db_number(s, 10);
+    row.damaged = id.n != CALLS_ID_BYTES || (sum != CALLS_DB_NO_SUM && sum != calls_db_sum(row.id, row.head, row.body));
     return row;
 }
 

@@ -259,6 +259,20 @@ static void expire(struct calls_call *call, const struct settings *s)
     submit(call);
 }
 
+/* What would run is not what was asked for. */
+static void give_up_damaged(struct calls_call *call, const struct settings *s)
+{
+    struct calls_job *j = call->settle;
+    j->settle.result = (struct calls_result){.seq = call->row.seq,
+                                             .status = CALLS_FAILED,
+                                             .attempts = call->row.attempts,
+                                             .error = STR_LITERAL(CALLS_EVENT_DAMAGED),
+                                             .message = STR_LITERAL(CALLS_EVENT_DAMAGED_TEXT)};
+    log_error("a call's event was changed on the disk: it is not run fn=%s", call->lane->name);
+    choose_destination(call, s);
+    submit(call);
+}
+
 static bool is_too_old(const struct calls_call *call, const struct settings *s)
 {
     const struct calls *c = call->lane->calls;
@@ -280,6 +294,10 @@ void calls_run(struct calls_call *call)
         return;
     }
     call->settle->settle.call = call;
+    if (call->row.damaged) {
+        give_up_damaged(call, s);
+        return;
+    }
     if (is_too_old(call, s)) {
         expire(call, s);
         return;

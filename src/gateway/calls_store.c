@@ -5,6 +5,7 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "gateway/calls_store_internal.h"
+#include "gateway/store_salvage.h"
 #include "gateway/thread.h"
 
 #include <assert.h>
@@ -200,7 +201,7 @@ bool calls_store_exists(const struct calls_store *s)
     if (s->state != CALLS_STORE_CLOSED)
         return true;
     snprintf(path, sizeof(path), "%s/%s", s->dir, CALLS_DB_NAME);
-    return access(path, F_OK) == 0;
+    return access(path, F_OK) == 0 || store_salvage_is_cut_off(path);
 }
 
 void calls_store_start(struct calls_store *s)

@@ -9,7 +9,7 @@
 
 #include <pthread.h>
 
-enum { CALLS_REOPEN_MS = 30000 };
+enum { CALLS_REOPEN_MS = 30000, CALLS_MEND_AGAIN_MS = 1000 };
 
 /*
  *   CLOSED    no thread, or one without a database: jobs open it          CALLS_REOPEN_MS when there are calls to be run, else the next job
@@ -45,6 +45,8 @@ struct calls_store {
     struct calls_db *db; /* NULL until it is open */
     struct calls_clock clock;
     struct calls_leases leases;
+    struct err lost; /* code != 0: it was damaged while it was open, and why it could not be mended; db is NULL then */
+    uint64_t lost_at_ms; /* CLOCK_BOOTTIME: when that was tried last */
 };
 
 void *calls_thread_main(void *store);

@@ -237,7 +237,18 @@ static void open_db(struct calls_store *s, struct calls_job *j)
         return;
     calls_clock_resume(&s->clock, &last, &now);
     j->opened.clock = s->clock;
-    if (calls_db_each_lane(s->db, keep_lane, &j->out, &j->error) < 0) {
+    int r = calls_db_each_lane(s->db, keep_lane, &j->out, &j->error);
+    if (r == -EUCLEAN) {
+        calls_db_close(s->db);
+        s->db = NULL;
+        j->out.len = 0;
+        r = calls_db_salvage(&s->db, s->dir, &last, &j->error);
+        if (r == 0) {
+            j->error = (struct err){0};
+            r = calls_db_each_lane(s->db, keep_lane, &j->out, &j->error);
+        }
+    }
+    if (r < 0) {
         calls_db_close(s->db);
         s->db = NULL;
     }
@@ -263,7 +274,79 @@ static void read_job(struct calls_store *s, struct calls_job *j)
     }
 }
 
+/* ---- damage ---- */
+
+/* What can be read of it goes on; leases stay right, since rows keep their numbers. The clock goes on too: it is this process's. */
+static void mend(struct calls_store *s, const struct err *damage)
+{
+    struct calls_moment ignored;
+    struct err e = *damage;
+    calls_db_close(s->db);
+    s->db = NULL;
+    if (calls_db_salvage(&s->db, s->dir, &ignored, &e) < 0)
+        s->lost = e;
+    s->lost_at_ms = clock_boot_ns() / 1000000;
+}
+
+/* It could not be mended, for want of room as a rule: tried again now and then, and jobs are refused with the reason meanwhile. */
+static void open_again(struct calls_store *s)
+{
+    struct calls_moment ignored;
+    uint64_t now = clock_boot_ns() / 1000000;
+    if (!s->lost.code || now - s->lost_at_ms < CALLS_MEND_AGAIN_MS)
+        return;
+    s->lost_at_ms = now;
+    if (calls_db_open(&s->db, s->dir, &ignored, &s->lost) == 0)
+        s->lost = (struct err){0};
+}
+
+/* Once more what met the damage. Not a FETCH: it may have taken some, and whoever asked asks again. */
+static void run_again(struct calls_store *s, struct calls_job **jobs, unsigned count)
+{
+    struct calls_job *again[STORE_QUEUE_SLOTS];
+    unsigned writers = 0;
+    for (unsigned i = 0; i < count; i++) {
+        struct calls_job *j = jobs[i];
+        if (j->error.code != EUCLEAN || j->kind == CALLS_JOB_FETCH || j->kind == CALLS_JOB_OPEN)
+            continue;
+        if (calls_job_writes(j)) {
+            again[writers++] = j;
+            continue;
+        }
+        j->error = (struct err){0};
+        read_job(s, j);
+    }
+    write_round(s, again, writers);
+}
+
+static void mend_if_damaged(struct calls_store *s, struct calls_job **jobs, unsigned count)
+{
+    for (unsigned i = 0; s->db && i < count; i++) {
+        if (jobs[i]->error.code != EUCLEAN || jobs[i]->kind == CALLS_JOB_OPEN)
+            continue;
+        struct err damage = jobs[i]->error;
+        mend(s, &damage);
+        if (s->db)
+            run_again(s, jobs, count);
+        return;
+    }
+}
+
 /* ---- rounds ---- */
+
+static void do_jobs(struct calls_store *s, struct calls_job **jobs, unsigned count)
+{
+    open_again(s);
+    if (s->db)
+        write_round(s, jobs, count);
+    for (unsigned i = 0; i < count; i++) {
+        if (s->lost.code)
+            jobs[i]->error = s->lost;
+        else if (!calls_job_writes(jobs[i]))
+            read_job(s, jobs[i]);
+    }
+    mend_if_damaged(s, jobs, count);
+}
 
 static unsigned run_round(struct calls_store *s)
 {
@@ -271,12 +354,9 @@ static unsigned run_round(struct calls_store *s)
     unsigned count = 0;
     while (count < STORE_QUEUE_SLOTS && (jobs[count] = store_queue_take(&s->jobs)))
         count++;
-    if (s->db)
-        write_round(s, jobs, count);
+    do_jobs(s, jobs, count);
     for (unsigned i = 0; i < count; i++) {
         struct calls_job *j = jobs[i];
-        if (!calls_job_writes(j))
-            read_job(s, j);
         if (s->db && j->kind != CALLS_JOB_PUT)
             j->totals = *calls_db_totals(s->db);
         bool fits = store_queue_put(&s->results, j);

@@ -5,13 +5,13 @@
 #include "base/fmt.h"
 #include "base/log.h"
 #include "codec/config.h"
-#include "gateway/store_salvage.h"
 
 #include <assert.h>
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -147,6 +147,12 @@ static int sync_dir(const char *dir, struct err *e)
     return 0;
 }
 
+static bool is_to_be_checked(const char *path, const struct store_db_format *format)
+{
+    struct stat st;
+    return format->check_bytes_max == 0 || (stat(path, &st) == 0 && st.st_size <= format->check_bytes_max);
+}
+
 static int open_at(struct store_db *db, const char *dir, const char *path, const struct store_db_format *format,
                    struct err *e)
 {
@@ -167,7 +173,7 @@ static int open_at(struct store_db *db, const char *dir, const char *path, const
     int r = run(db, PRAGMAS, e);
     if (r == 0)
         r = run(db, sizes, e);
-    if (r == 0 && format->salvage)
+    if (r == 0 && format->salvage && is_to_be_checked(path, format))
         r = store_salvage_check(db->handle, e);
     if (r == 0)
         r = migrate(db, path, format, e);
@@ -183,25 +189,42 @@ static void close_handle(struct store_db *db)
     db->handle = NULL;
 }
 
-/* e: what is wrong with it. */
-static int salvage(struct store_db *db, const char *dir, const char *path, const struct store_db_format *format,
-                   struct err *e)
+/* The new one, complete and closed: nothing of it is left in a write-ahead log. */
+static int copy_to(const char *dir, const char *fresh, const char *path, const struct store_db_format *format,
+                   uint64_t *ret_rows, struct err *e)
 {
-    char aside[CONFIG_PATH_MAX + 64];
-    struct err damage = *e;
-    uint64_t rows = 0;
-    close_handle(db);
-    int r = store_salvage_set_aside(path, aside, sizeof(aside), e);
+    char log[CONFIG_PATH_MAX + 64];
+    struct store_db to = {.handle = NULL};
+    fmt_to(log, sizeof(log), "%s-wal", fresh);
+    int r = open_at(&to, dir, fresh, format, e);
     if (r == 0)
-        r = open_at(db, dir, path, format, e);
-    if (r == 0)
-        r = store_salvage_copy(db->handle, aside, &rows, e);
-    if (r == 0)
-        log_error("the database '%s' is damaged (%s): %lu rows of it could be read and are used; it is kept as '%s'. "
-                  "Restore a "
-                  "backup, or deploy again what is missing and remove that file: until then no code is thrown away",
-                  path, damage.text, (unsigned long)rows, aside);
+        r = store_salvage_copy(to.handle, path, &format->salvage_texts, ret_rows, e);
+    close_handle(&to);
+    if (r == 0 && access(log, F_OK) == 0)
+        r = err_say(e, EIO, "'%s' could not be written back", log);
     return r;
+}
+
+int store_db_salvage(const char *dir, const struct store_db_format *format, const struct err *damage, struct err *e)
+{
+    char path[CONFIG_PATH_MAX + 32], fresh[sizeof(path) + 16], aside[sizeof(path) + 32], ignored[sizeof(fresh)];
+    uint64_t rows = 0;
+    struct err unused;
+    fmt_to(path, sizeof(path), "%s/%s", dir, format->name);
+    int r = store_salvage_begin(path, fresh, sizeof(fresh), e);
+    if (r == 0)
+        r = copy_to(dir, fresh, path, format, &rows, e);
+    if (r == 0)
+        r = store_salvage_replace(path, aside, sizeof(aside), e);
+    if (r < 0) {
+        store_salvage_begin(path, ignored, sizeof(ignored), &unused); /* leaves nothing behind */
+        return err_wrap(e, "it is damaged (%.200s)", damage->text);
+    }
+    log_error("the database '%s' is damaged (%s): %lu rows of it could be read and are used; it is kept as '%s'%s%s",
+              path, damage->text, (unsigned long)rows, aside, format->salvage_advice ? "; " : "",
+              format->salvage_advice ? format->salvage_advice : "");
+    *e = (struct err){.code = 0};
+    return sync_dir(dir, e);
 }
 
 int store_db_open(struct store_db **ret_db, const char *dir, const struct store_db_format *format, struct err *e)
@@ -211,9 +234,16 @@ int store_db_open(struct store_db **ret_db, const char *dir, const struct store_
     if (!db)
         return err_set(e, ENOMEM, "open the database");
     fmt_to(path, sizeof(path), "%s/%s", dir, format->name);
-    int r = open_at(db, dir, path, format, e);
-    if (r == -EUCLEAN && format->salvage)
-        r = salvage(db, dir, path, format, e);
+    int r = store_salvage_resume(path, e);
+    if (r == 0)
+        r = open_at(db, dir, path, format, e);
+    if (r == -EUCLEAN && format->salvage) {
+        struct err damage = *e;
+        close_handle(db);
+        r = store_db_salvage(dir, format, &damage, e);
+        if (r == 0)
+            r = open_at(db, dir, path, format, e);
+    }
     db->salvaged = store_salvage_is_due(path);
     if (r < 0) {
         store_db_close(db);

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "gateway/store_salvage.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,12 +25,17 @@ struct store_db_format {
     int cache_kib;
     bool
         salvage; /* checked when it is opened (reads all of it), and what is damaged is replaced by what can be read of it */
+    int64_t check_bytes_max; /* a larger one is not read through, only what is seen at once is salvaged; 0 = any size */
+    struct store_salvage_texts salvage_texts;
+    const char *salvage_advice; /* what the log says of one that was salvaged, behind a semicolon */
     int log_pages; /* the write-ahead log is written back at this many, and keeps its place on the disk; 0 = SQLite's 1000, then cut to 1 MiB */
 };
 
 /* Opens or makes DIR/NAME and brings it to this program's format, all or nothing; one of an older format is kept beside it first, as NAME.format-N.
  * EPROTO: a newer program wrote it. Logs what was salvaged. */
 int store_db_open(struct store_db **ret_db, const char *dir, const struct store_db_format *format, struct err *e);
+/* What can be read of DIR/NAME, which is known to be damaged (-EUCLEAN) and is not open, takes its place; the log says so. *damage: how that showed. On failure nothing has changed. */
+int store_db_salvage(const char *dir, const struct store_db_format *format, const struct err *damage, struct err *e);
 /* Rows are probably missing: a damaged file of this database stands beside it. What only rows tell to be in use must not be thrown away. */
 bool store_db_is_salvaged(const struct store_db *db);
 /* After every statement was finalized. NULL is fine. */

@@ -577,23 +577,75 @@ static void break_database(void)
     fclose(f);
 }
 
-static void a_damaged_database_is_named_and_tried_again(void **state)
+static void a_damaged_database_is_set_aside_and_calls_go_on(void **state)
 {
     (void)state;
-    char path[64], aside[64];
+    char aside[64];
     put("f", "a");
     calls_store_close(store);
-    snprintf(path, sizeof(path), "%s/" CALLS_DB_NAME, root);
-    snprintf(aside, sizeof(aside), "%s/aside", root);
+    snprintf(aside, sizeof(aside), "%s/" CALLS_DB_NAME ".damaged", root);
     break_database();
     open_store("this boot");
-    struct calls_job *done, *j = run(make_put("f", "", "b", &done), &done);
-    assert_int_equal(j->error.code, EUCLEAN);
-    assert_non_null(strstr(j->error.text, CALLS_DB_NAME));
-    calls_job_free(j);
-    assert_int_equal(rename(path, aside), 0);
-    put("f", "c");
+    put("f", "b");
+    assert_int_equal(access(aside, F_OK), 0);
     assert_int_equal(totals().queued, 1);
+}
+
+/* Behind the store's back, the second half of its file. */
+static void break_pages(void)
+{
+    char path[64], garbage[4096];
+    struct stat st;
+    snprintf(path, sizeof(path), "%s/" CALLS_DB_NAME, root);
+    assert_int_equal(stat(path, &st), 0);
+    memset(garbage, 0xee, sizeof(garbage));
+    FILE *f = fopen(path, "r+");
+    assert_non_null(f);
+    off_t at = st.st_size / 2 / 4096 * 4096;
+    for (fseek(f, at, SEEK_SET); at < st.st_size; at += 4096)
+        fwrite(garbage, 1, sizeof(garbage), f);
+    fclose(f);
+}
+
+static void damage_that_shows_while_it_is_open_is_mended(void **state)
+{
+    (void)state;
+    static char body[60000]; /* all of them are more than the cache holds */
+    char aside[64], bodies[256];
+    struct id first = put("f", "a");
+    memset(body, 'x', sizeof(body) - 1);
+    body[sizeof(body) - 1] = '\0';
+    for (int i = 0; i < 100; i++)
+        put("g", body);
+    struct calls_job *leased = fetch("f", 1, bodies);
+    calls_store_close(store); /* all is in the file now */
+    open_store("this boot");
+    calls_store_start(store);
+    while (!opened)
+        ev_run(gateway.loop, EVRUN_ONCE);
+    calls_job_free(leased);
+    leased = fetch("f", 1, bodies);
+    assert_string_equal(bodies, "a ");
+    break_pages();
+    /* until some of it is read: rows that are not in the cache any more */
+    snprintf(aside, sizeof(aside), "%s/" CALLS_DB_NAME ".damaged", root);
+    struct calls_job *done, *j = make(CALLS_JOB_FETCH, &done);
+    strcpy(j->fetch.function, "g");
+    j->fetch.count = 1000;
+    j->fetch.bytes = 64 << 20;
+    run(j, &done);
+    assert_int_equal(j->error.code, EUCLEAN);
+    calls_job_free(j);
+    assert_int_equal(access(aside, F_OK), 0);
+    /* it goes on: what is accepted is stored, and what ran is settled under its number */
+    put("f", "b");
+    const struct calls_result good = {.status = CALLS_SUCCEEDED, .attempts = 1, .http_status = 200};
+    assert_int_equal(settle(first_of(leased), good, ""), 0);
+    calls_job_free(leased);
+    expect_status(first, "succeeded");
+    struct calls_totals t = totals();
+    assert_int_equal(t.results, 1);
+    assert_true(t.queued > 1 && t.queued < 101);
 }
 
 static void leases_are_a_set(void **state)
@@ -631,7 +683,8 @@ int main(void)
         TEST(many_at_once_share_a_flush),
         TEST(a_flush_that_fails_accepts_nothing_and_loses_nothing),
         TEST(old_ones_go_in_steps_and_size_counts),
-        TEST(a_damaged_database_is_named_and_tried_again),
+        TEST(a_damaged_database_is_set_aside_and_calls_go_on),
+        TEST(damage_that_shows_while_it_is_open_is_mended),
         cmocka_unit_test(leases_are_a_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
