@@ -3,6 +3,7 @@
  * What the pool's files share:
  *   pools.c        the host: budgets over all functions, who makes room for whom, the graveyard
  *   pool.c         one function: its queue, its idle instances, what follows from a change of an instance's state
+ *   pool_losses.c  what follows when one is lost: pauses, and what those who wait are told
  *   pool_version.c what becomes of instances and of what waits when a pool gets another version to serve
  *   pool_template.c when templates go, and the idle children of one that retires
  *   pool_number.c  the pools of one function: which of them may start something, and which one is over
@@ -124,6 +125,11 @@ struct policy_view pool_look(const struct pool *p);
 void pool_arm_wake(struct pool *p, uint64_t at_ms); /* boottime; 0 = never */
 struct invocation *pool_dequeue(struct pool *p);    /* the oldest that waits, the caller's now; NULL = none */
 void pool_enqueue(struct pool *p, struct invocation *inv);
+
+/* ---- pool_losses.c ---- */
+
+/* Something of it serves, or will: a template under way does not count, each child of it is still to come. */
+bool pool_has_servers(const struct pool *p);
 
 /* ---- pool_template.c ---- */
 
