@@ -6,6 +6,7 @@
 #include "gateway/event.h"
 #include "gateway/runtime.h"
 #include "gateway/version_pool.h"
+#include "gateway/version_warm.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -127,7 +128,7 @@ struct policy_view pool_look(const struct pool *p)
         .idle = p->counts[INSTANCE_IDLE] - old,
         .busy = p->counts[INSTANCE_BUSY] + p->counts[INSTANCE_JUDGING],
         .queued = p->queued,
-        .min_warm = pool_min_warm(p),
+        .min_warm = p->warm_min,
         .max_concurrency = most > old ? most - old : 0,
         .queue_max = pool_queue_room(p),
         .host_free = UINT32_MAX,
@@ -307,6 +308,8 @@ static void on_wake(struct ev_loop *loop, ev_timer *w, int events)
     pool_evaluate(p);
     if (p->number)
         pools_note_change(p);
+    else if (f->versions.warm_total)
+        version_warm_settle(f); /* one could not be read the last time */
     function_put(f);
 }
 

@@ -43,8 +43,9 @@ int store_work_copy_uses(struct store_version_uses *u, const struct versions *v)
         return -ENOMEM;
     u->count = v->count;
     for (size_t i = 0; i < v->count; i++)
-        u->all[i] = (struct store_version_use){
-            .number = v->known[i].number, .used_ms = v->known[i].used_ms, .in_use = v->known[i].pool != NULL};
+        u->all[i] = (struct store_version_use){.number = v->known[i].number,
+                                               .used_ms = v->known[i].used_ms,
+                                               .in_use = v->known[i].pool || versions_warm(v, v->known[i].number)};
     return 0;
 }
 
