@@ -115,6 +115,11 @@ $(BUILD)/unit/function/%: tests/unit/function/%.c $(BUILD)/libfaasd.a
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< $(BUILD)/libfaasd.a -lcmocka -lpthread
 
+# prints what the program itself knows of its commands, options and keys: the parser of options is put aside, so no command does anything
+$(BUILD)/programs/interface: tests/integration/programs/interface.c $(BUILD)/libcore.a
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -Wl,--wrap=options_parse,--wrap=verbs_run -o $@ $< $(BUILD)/libcore.a $(LIBS)
+
 $(BUILD)/programs/curl_runtime: PROGRAM_LIBS := -lcurl
 $(BUILD)/programs/%: tests/integration/programs/%.c $(BUILD)/libfaasd.a Makefile
 	$(call say,CC,$@)

@@ -3,6 +3,7 @@
 #include "cmd/client.h"
 #include "cmd/cmd.h"
 #include "cmd/output.h"
+#include "cmd/verbs.h"
 #include "codec/json.h"
 #include "gateway/versions.h"
 
@@ -13,7 +14,7 @@ struct alias {
     struct client_target target;
     const char *also; /* "4=0.1" */
     bool json;
-    char **operands; /* behind the verb */
+    char **operands; /* the function, the alias, the version: as many as the verb takes */
 };
 
 /* ---- printing ---- */
@@ -119,16 +120,6 @@ static int ask_about(const struct alias *a, struct client_request *request)
 
 /* ---- the verbs ---- */
 
-static int list(const struct alias *a)
-{
-    return ask(a, "/aliases", &(struct client_request){.method = "GET"});
-}
-
-static int remove_alias(const struct alias *a)
-{
-    return ask_about(a, &(struct client_request){.method = "DELETE"});
-}
-
 /* ,"weights":{"4":0.1}. CMD_OK, or CMD_USAGE after a message. */
 static int add_weights(const char *also, struct buf *body)
 {
@@ -167,34 +158,19 @@ static int set(const struct alias *a)
     return status;
 }
 
-static const struct verb {
-    const char *name;
-    int operands; /* behind it */
-    const char *usage;
-    int (*run)(const struct alias *a);
-} VERBS[] = {
-    {"set", 3, "alias set NAME ALIAS VERSION", set},
-    {"ls", 1, "alias ls NAME", list},
-    {"rm", 2, "alias rm NAME ALIAS", remove_alias},
-};
-
-static int run_verb(struct alias *a, const struct options *o)
+/* A verb's line: its options, then as many words as it takes, the first a function's name. OPTIONS_GO_ON with a->operands, or the exit status. */
+static int parse(struct alias *a, struct options *o, int argc, char **argv)
 {
-    a->operands = o->operands + 1;
-    for (size_t i = 0; i < sizeof(VERBS) / sizeof(VERBS[0]); i++) {
-        const struct verb *v = &VERBS[i];
-        if (strcmp(v->name, o->operands[0]) != 0)
-            continue;
-        if (o->operand_count - 1 != v->operands)
-            return options_refuse("alias", "write: faasd %s", v->usage);
-        if (a->also && v->run != set)
-            return options_refuse("alias", "--also is for `alias set` alone");
-        return client_check_name("alias", str_from(a->operands[0])) ? v->run(a) : CMD_USAGE;
-    }
-    return options_refuse("alias", "there is no `alias %s`: set, ls and rm are", o->operands[0]);
+    o->command = "alias";
+    o->operands_max = o->operands_min;
+    int status = options_parse(o, argc, argv);
+    if (status != OPTIONS_GO_ON)
+        return status;
+    a->operands = o->operands;
+    return client_check_name("alias", str_from(a->operands[0])) ? OPTIONS_GO_ON : CMD_USAGE;
 }
 
-int cmd_alias(int argc, char **argv)
+static int run_set(int argc, char **argv)
 {
     struct alias a = {.also = NULL};
     const struct option table[] = {
@@ -203,8 +179,32 @@ int cmd_alias(int argc, char **argv)
         CLIENT_OPTIONS(&a.target),
         {0},
     };
-    struct options o = {
-        .command = "alias", .tables = {table}, .operands_min = 1, .operands_max = 4, .operands_text = "set, ls or rm"};
-    int status = options_parse(&o, argc, argv);
-    return status == OPTIONS_GO_ON ? run_verb(&a, &o) : status;
+    struct options o = {.tables = {table}, .operands_min = 3, .operands_text = "NAME, ALIAS and VERSION"};
+    int status = parse(&a, &o, argc, argv);
+    return status == OPTIONS_GO_ON ? set(&a) : status;
+}
+
+static int run_ls(int argc, char **argv)
+{
+    struct alias a = {.also = NULL};
+    const struct option table[] = {
+        {.name = "json", .kind = OPTION_BOOL, .target = &a.json}, CLIENT_OPTIONS(&a.target), {0}};
+    struct options o = {.tables = {table}, .operands_min = 1, .operands_text = "a function's NAME"};
+    int status = parse(&a, &o, argc, argv);
+    return status == OPTIONS_GO_ON ? ask(&a, "/aliases", &(struct client_request){.method = "GET"}) : status;
+}
+
+static int run_rm(int argc, char **argv)
+{
+    struct alias a = {.also = NULL};
+    const struct option table[] = {CLIENT_OPTIONS(&a.target), {0}};
+    struct options o = {.tables = {table}, .operands_min = 2, .operands_text = "NAME and ALIAS"};
+    int status = parse(&a, &o, argc, argv);
+    return status == OPTIONS_GO_ON ? ask_about(&a, &(struct client_request){.method = "DELETE"}) : status;
+}
+
+int cmd_alias(int argc, char **argv)
+{
+    static const struct verb verbs[] = {{"set", run_set}, {"ls", run_ls}, {"rm", run_rm}, {0}};
+    return verbs_run("alias", verbs, argc, argv);
 }

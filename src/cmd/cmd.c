@@ -43,13 +43,15 @@ static const struct command COMMANDS[] = {
     {"bill", cmd_bill},
     {"version", cmd_version},
     {"help", cmd_help},
-    {"--version", cmd_version},
-    {"--help", cmd_help},
-    {"-h", cmd_help},
-    /* started by faasd itself, inside the unpacker's and the deleter's sandboxes: in no help text */
-    {"unpack", cmd_unpack},
+};
+
+/* In no help text: other spellings, and what faasd starts itself, inside the unpacker's and the deleter's sandboxes. */
+static const struct command OTHERS[] = {
+    {"--version", cmd_version},         {"--help", cmd_help}, {"-h", cmd_help}, {"unpack", cmd_unpack},
     {"delete-trees", cmd_delete_trees},
 };
+
+enum { COMMAND_COUNT = sizeof(COMMANDS) / sizeof(COMMANDS[0]), OTHER_COUNT = sizeof(OTHERS) / sizeof(OTHERS[0]) };
 
 static int refuse(const char *name)
 {
@@ -59,6 +61,19 @@ static int refuse(const char *name)
     else
         fprintf(stderr, "faasd: there is no command '%s'; `faasd help` lists them\n", name);
     return CMD_USAGE;
+}
+
+const char *cmd_name(unsigned index)
+{
+    return index < COMMAND_COUNT ? COMMANDS[index].name : NULL;
+}
+
+static const struct command *find(const struct command *commands, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
 }
 
 int cmd_main(int argc, char **argv)
@@ -71,8 +86,8 @@ int cmd_main(int argc, char **argv)
         help_print_overview(stderr);
         return CMD_USAGE;
     }
-    for (size_t i = 0; i < sizeof(COMMANDS) / sizeof(COMMANDS[0]); i++)
-        if (strcmp(COMMANDS[i].name, argv[1]) == 0)
-            return COMMANDS[i].run(argc - 1, argv + 1);
-    return refuse(argv[1]);
+    const struct command *command = find(COMMANDS, COMMAND_COUNT, argv[1]);
+    if (!command)
+        command = find(OTHERS, OTHER_COUNT, argv[1]);
+    return command ? command->run(argc - 1, argv + 1) : refuse(argv[1]);
 }

@@ -17,6 +17,9 @@ enum cmd_exit {
  * hidden commands "unpack" and "delete-trees" inside their sandboxes. */
 int cmd_main(int argc, char **argv);
 
+/* Every command that people type, in the order of the overview's table; NULL past the end. */
+const char *cmd_name(unsigned index);
+
 /* One per subcommand, in cmd/<name>.c: argv[0] is the subcommand. Returns enum cmd_exit. */
 int cmd_serve(int argc, char **argv);
 int cmd_deploy(int argc, char **argv);

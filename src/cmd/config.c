@@ -58,7 +58,9 @@ int cmd_config(int argc, char **argv)
                         .operands_max = 1,
                         .operands_text = "a function's NAME"};
     int status = options_parse(&o, argc, argv);
-    if (status == OPTIONS_GO_ON && settings_flags_are_given(&flags))
+    if (status == OPTIONS_GO_ON && (show.daemon || show.config) && strcmp(o.operands[0], "show") != 0)
+        status = options_refuse("config", "--daemon and --config are for `faasd config show`");
+    else if (status == OPTIONS_GO_ON && settings_flags_are_given(&flags))
         status = client_check_name("config", str_from(o.operands[0]))
                      ? change(&target, o.operands[0], &flags, show.json)
                      : CMD_USAGE;

@@ -54,11 +54,6 @@ static const struct help HELPS[] = {
      "  faasd deploy api ./api --runtime python3.11 --handler app.handler\n"
      "\n"
      "  --dry-run         check everything, change nothing\n"
-     "  --env K=V         an environment variable; --env K takes it from this\n"
-     "                    environment\n"
-     "  --env-file FILE   one NAME=VALUE a line\n"
-     "  --unset-env K     remove one\n"
-     "  --no-secrets      none of the secrets that it had\n"
      "  --json            print the daemon's reply as JSON\n",
      true, true},
     {"config", "change settings without an upload; show the configuration",
@@ -69,8 +64,8 @@ static const struct help HELPS[] = {
      "that came from (flag, FAASD_KEY, file, default): of a daemon that would be\n"
      "started here and now, or with --daemon of the running one.\n"
      "\n"
-     "  --env K=V, --env K, --env-file FILE, --unset-env K   as in `faasd deploy`\n"
-     "  --no-secrets      none of the secrets that it had\n"
+     "  --daemon          show: of the running daemon\n"
+     "  --config FILE     show: read this file instead of the usual one\n"
      "  --json            print the daemon's reply as JSON\n",
      true, true},
     {"invoke", "call a function", "invoke NAME [-d DATA | -d @FILE | -d -] [options]",
@@ -366,6 +361,12 @@ static void print_settings(void)
                 *p = '-';
         printf("  %-17s %s\n", flag, settings_key_help(i));
     }
+    fputs("and, as options only:\n"
+          "  --env K           an environment variable with the value that it has here\n"
+          "  --env-file FILE   one NAME=VALUE a line\n"
+          "  --unset-env K     remove a variable\n"
+          "  --no-secrets      none of the secrets that it had\n",
+          stdout);
 }
 
 bool help_print(const char *command)

@@ -6,6 +6,7 @@
 #include "cmd/invoke.h"
 #include "cmd/output.h"
 #include "cmd/record_view.h"
+#include "cmd/verbs.h"
 #include "cmd/when.h"
 
 #include <errno.h>
@@ -318,25 +319,13 @@ static int run_replay(int argc, char **argv)
     return output_finish("invocation replay", status);
 }
 
-/* ---- the subcommands ---- */
-
 int cmd_invocation(int argc, char **argv)
 {
-    static const struct {
-        const char *name;
-        int (*run)(int argc, char **argv);
-    } SUBCOMMANDS[] = {{"ls", run_ls},
-                       {"show", run_show},
-                       {"replay", run_replay},
-                       {"cancel", calls_order_all},
-                       {"redrive", calls_order_all}};
-    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
-        return run_ls(argc, argv); /* the text is the same for all */
-    if (argc < 2 || argv[1][0] == '-')
-        return options_refuse("invocation", "ls, show ID, replay ID, cancel ID or redrive ID is missing");
-    for (unsigned i = 0; i < sizeof(SUBCOMMANDS) / sizeof(SUBCOMMANDS[0]); i++)
-        if (strcmp(SUBCOMMANDS[i].name, argv[1]) == 0)
-            return SUBCOMMANDS[i].run(argc - 1, argv + 1);
-    return options_refuse("invocation",
-                          "there is no `faasd invocation %s`: ls, show ID, replay ID, cancel ID, redrive ID", argv[1]);
+    static const struct verb verbs[] = {{"ls", run_ls},
+                                        {"show", run_show},
+                                        {"replay", run_replay},
+                                        {"cancel", calls_order_all},
+                                        {"redrive", calls_order_all},
+                                        {0}};
+    return verbs_run("invocation", verbs, argc, argv);
 }

@@ -6,7 +6,9 @@
 #include "cmd/client.h"
 #include "cmd/cmd.h"
 #include "cmd/output.h"
+#include "cmd/remove.h"
 #include "cmd/secret_value.h"
+#include "cmd/verbs.h"
 #include "cmd/when.h"
 #include "codec/json.h"
 #include "codec/settings.h"
@@ -304,63 +306,24 @@ static int cmd_list(int argc, char **argv)
 
 /* ---- rm ---- */
 
-static int remove_one(const struct client_target *target, const char *name, bool force)
+static int check_for_removal(const char *command, const char *name)
 {
-    struct buf path, reply;
-    int status = CMD_FAILED;
-    buf_init(&path, 0);
-    buf_init(&reply, 0);
-    if (add_path(&path, name, force ? "?force=1" : "") == 0) {
-        const struct client_request request = {.method = "DELETE", .target = path.data, .body_fd = -1};
-        const struct client_call call = {.command = "secret rm", .target = target, .request = &request};
-        status = client_call(&call, &reply);
-    }
-    if (status == CMD_OK)
-        fprintf(stderr, "%s: removed\n", name);
-    buf_fini(&path);
-    buf_fini(&reply);
-    return status;
+    return check_name(command, name) ? CMD_OK : CMD_USAGE;
 }
 
 static int cmd_remove(int argc, char **argv)
 {
-    struct client_target target = {0};
-    bool force = false;
-    const struct option table[] = {
-        {.name = "force", .kind = OPTION_BOOL, .target = &force}, CLIENT_OPTIONS(&target), {0}};
-    struct options o = {.command = "secret",
-                        .tables = {table},
-                        .operands_min = 1,
-                        .operands_max = -1,
-                        .operands_text = "the NAME of a secret"};
-    int status = options_parse(&o, argc, argv);
-    if (status != OPTIONS_GO_ON)
-        return status;
-    status = CMD_OK;
-    for (int i = 0; i < o.operand_count; i++) {
-        int one = check_name("secret", o.operands[i]) ? remove_one(&target, o.operands[i], force) : CMD_USAGE;
-        if (one == CMD_UNREACHABLE || one == CMD_DENIED)
-            return one; /* the next would fail in the same way */
-        if (one != CMD_OK)
-            status = one;
-    }
-    return status;
+    const struct removal secrets = {.command = "secret",
+                                    .verb = "secret rm",
+                                    .operands_text = "the NAME of a secret",
+                                    .path = "/v1/secrets/",
+                                    .check = check_for_removal,
+                                    .takes_force = true};
+    return remove_all(&secrets, argc, argv);
 }
-
-/* ---- which of them ---- */
 
 int cmd_secret(int argc, char **argv)
 {
-    static const struct {
-        const char *name;
-        int (*run)(int argc, char **argv);
-    } verbs[] = {{"set", cmd_set}, {"ls", cmd_list}, {"rm", cmd_remove}};
-    struct options o = {.command = "secret", .operands_max = -1};
-    const char *verb = argc > 1 ? argv[1] : "";
-    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-        if (strcmp(verbs[i].name, verb) == 0)
-            return verbs[i].run(argc - 1, argv + 1);
-    if (strcmp(verb, "--help") == 0)
-        return options_parse(&o, argc, argv);
-    return options_refuse("secret", "say set, ls or rm");
+    static const struct verb verbs[] = {{"set", cmd_set}, {"ls", cmd_list}, {"rm", cmd_remove}, {0}};
+    return verbs_run("secret", verbs, argc, argv);
 }

@@ -5,6 +5,8 @@
 #include "cmd/client.h"
 #include "cmd/cmd.h"
 #include "cmd/output.h"
+#include "cmd/remove.h"
+#include "cmd/verbs.h"
 #include "cmd/when.h"
 #include "codec/json.h"
 
@@ -188,26 +190,18 @@ static void add_row(struct output_table *t, const struct json *token)
     buf_fini(&scopes);
 }
 
-static int print_list(struct str reply)
+static void print_list(const struct json *reply)
 {
-    struct json_doc *doc;
-    struct err e = {0};
-    if (json_parse(reply, JSON_STRICT, &doc, &e) < 0) {
-        fprintf(stderr, "faasd token ls: the daemon's reply: %s\n", e.text);
-        return CMD_FAILED;
-    }
-    const struct json *tokens = json_get(json_root(doc), "tokens");
+    struct output_table t;
+    const struct json *tokens = json_get(reply, "tokens");
     if (json_count(tokens) == 0) {
         fputs("no tokens yet; make one with `faasd token create --scope SCOPE`\n", stderr);
-    } else {
-        struct output_table t;
-        output_table_init(&t, COLUMNS, sizeof(COLUMNS) / sizeof(COLUMNS[0]));
-        JSON_EACH(tokens, token)
-        add_row(&t, token);
-        output_table_print(&t, stdout);
+        return;
     }
-    json_free(doc);
-    return CMD_OK;
+    output_table_init(&t, COLUMNS, sizeof(COLUMNS) / sizeof(COLUMNS[0]));
+    JSON_EACH(tokens, token)
+    add_row(&t, token);
+    output_table_print(&t, stdout);
 }
 
 static int list(int argc, char **argv)
@@ -225,74 +219,28 @@ static int list(int argc, char **argv)
         return status;
     const struct client_request request = {.method = "GET", .target = "/v1/tokens", .body_fd = -1};
     const struct client_call call = {.command = "token ls", .target = &target, .request = &request};
-    struct buf reply;
-    buf_init(&reply, 0);
-    status = client_call(&call, &reply);
-    if (status == CMD_OK && json)
-        fwrite(reply.data, 1, reply.len, stdout);
-    else if (status == CMD_OK)
-        status = print_list(buf_str(&reply));
-    buf_fini(&reply);
-    return output_finish("token ls", status);
+    return client_show(&call, json, print_list);
 }
 
 /* ---- rm ---- */
 
-static int remove_one(const struct client_target *target, const char *id)
+static int check_id(const char *command, const char *id)
 {
-    struct buf path, reply;
-    int status = CMD_FAILED;
-    buf_init(&path, 0);
-    buf_init(&reply, 0);
-    if (buf_add_text(&path, "/v1/tokens/") == 0 && client_encode(&path, id) == 0 && buf_add(&path, "", 1) == 0) {
-        const struct client_request request = {.method = "DELETE", .target = path.data, .body_fd = -1};
-        const struct client_call call = {.command = "token rm", .target = target, .request = &request};
-        status = client_call(&call, &reply);
-    }
-    buf_fini(&path);
-    buf_fini(&reply);
-    if (status == CMD_OK)
-        fprintf(stderr, "%s: removed\n", id);
-    return status;
+    return *id ? CMD_OK : options_refuse(command, "an ID is not empty");
 }
 
 static int remove_tokens(int argc, char **argv)
 {
-    struct client_target target = {0};
-    const struct option table[] = {CLIENT_OPTIONS(&target), {0}};
-    struct options o = {.command = "token",
-                        .tables = {table},
-                        .operands_min = 1,
-                        .operands_max = -1,
-                        .operands_text = "the ID of a token, as `faasd token ls` shows it"};
-    int status = options_parse(&o, argc, argv);
-    if (status != OPTIONS_GO_ON)
-        return status;
-    status = CMD_OK;
-    for (int i = 0; i < o.operand_count; i++) {
-        int one = *o.operands[i] ? remove_one(&target, o.operands[i]) : options_refuse("token", "an ID is not empty");
-        if (one == CMD_UNREACHABLE || one == CMD_DENIED)
-            return one; /* the next would fail in the same way */
-        if (one != CMD_OK)
-            status = one;
-    }
-    return status;
+    const struct removal tokens = {.command = "token",
+                                   .verb = "token rm",
+                                   .operands_text = "the ID of a token, as `faasd token ls` shows it",
+                                   .path = "/v1/tokens/",
+                                   .check = check_id};
+    return remove_all(&tokens, argc, argv);
 }
-
-static const struct {
-    const char *name;
-    int (*run)(int argc, char **argv);
-} ACTIONS[] = {{"create", create}, {"ls", list}, {"rm", remove_tokens}};
 
 int cmd_token(int argc, char **argv)
 {
-    for (size_t i = 0; argc > 1 && i < sizeof(ACTIONS) / sizeof(ACTIONS[0]); i++)
-        if (strcmp(argv[1], ACTIONS[i].name) == 0)
-            return ACTIONS[i].run(argc - 1, argv + 1);
-    if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-        struct options o = {.command = "token", .tables = {NULL}};
-        return options_parse(&o, argc, argv);
-    }
-    return options_refuse("token", "say what to do: create, ls or rm%s%s%s", argc > 1 ? ", not '" : "",
-                          argc > 1 ? argv[1] : "", argc > 1 ? "'" : "");
+    static const struct verb verbs[] = {{"create", create}, {"ls", list}, {"rm", remove_tokens}, {0}};
+    return verbs_run("token", verbs, argc, argv);
 }

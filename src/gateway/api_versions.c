@@ -7,6 +7,7 @@
 #include "gateway/store_versions.h"
 #include "gateway/version_collect.h"
 #include "gateway/version_pool.h"
+#include "gateway/version_warm.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -197,6 +198,7 @@ static void apply(struct change *c)
     } else {
         reply_alias(x, a);
     }
+    version_warm_settle(f); /* what an alias keeps ready goes with it */
     if (f->current)
         version_collect(x->gateway, f);
 }

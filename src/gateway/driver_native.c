@@ -20,7 +20,7 @@
 enum {
     FIELDS_OUT_MAX = 65536, /* header lines of a reply */
     /* Request fields: the head is at most 64 KiB, plus "http." and two NULs for each of 128, plus our own. */
-    FIELDS_IN_MAX = 65536 + 128 * 8 + 1024 + LAMBDA_CONTEXT_ARN_MAX + LAMBDA_CONTEXT_CLIENT_MAX,
+    FIELDS_IN_MAX = 65536 + 128 * 8 + 1024 + LAMBDA_CONTEXT_INVOKED_MAX + LAMBDA_CONTEXT_CLIENT_MAX,
 };
 
 /* ---- ready ---- */
@@ -399,6 +399,7 @@ static void deliver(struct instance *i, struct invocation *inv)
 {
     static char bytes[FIELDS_IN_MAX];
     static char context[LAMBDA_CONTEXT_CLIENT_MAX];
+    char arn[LAMBDA_CONTEXT_INVOKED_MAX];
     const struct exchange *x = inv->exchange;
     const struct http1_request *q = x->request;
     struct pairs p = {.bytes = bytes, .len = 0};
@@ -406,7 +407,7 @@ static void deliver(struct instance *i, struct invocation *inv)
     add_pair(&p, "", STR_LITERAL("method"), q->method);
     add_pair(&p, "", STR_LITERAL("path"), inv->path);
     add_pair(&p, "", STR_LITERAL("query"), q->query);
-    add_pair(&p, "", STR_LITERAL("function_arn"), str_from(i->arn));
+    add_pair(&p, "", STR_LITERAL("function_arn"), lambda_context_qualify(i->arn, x->qualifier, arn));
     struct str client = lambda_context_read_client(q, context);
     if (client.n)
         add_pair(&p, "", STR_LITERAL("client_context"), client);

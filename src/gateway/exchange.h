@@ -39,6 +39,8 @@ struct exchange {
     struct str body; /* complete; empty for routes with a sink */
     enum gateway_listener_kind listener;
     char id[ID_UUID_MAX]; /* X-Request-Id */
+    struct str
+        qualifier; /* of the function, as the caller named it and percent-encoded as it came: known by then to be one; empty: none. Points into the request */
     struct str caller_id; /* the X-Request-Id the caller sent; for the log */
     const char *peer;     /* numeric address of a TCP client, "127.0.0.1"; "" on Unix sockets;
                                                    the client's own when a trusted proxy names it */

@@ -21,6 +21,16 @@ void lambda_context_print_arn(const struct function *f, const struct settings *s
              f->name);
 }
 
+struct str lambda_context_qualify(const char *arn, struct str qualifier, char out[LAMBDA_CONTEXT_INVOKED_MAX])
+{
+    char name[VERSIONS_ALIAS_MAX];
+    size_t n;
+    if (!qualifier.n || !http1_percent_decode(qualifier, name, sizeof(name), &n))
+        return str_from(arn);
+    int len = snprintf(out, LAMBDA_CONTEXT_INVOKED_MAX, "%s:%.*s", arn, (int)n, name);
+    return (struct str){out, (size_t)len};
+}
+
 struct str lambda_context_read_client(const struct http1_request *q, char out[LAMBDA_CONTEXT_CLIENT_MAX])
 {
     size_t n;

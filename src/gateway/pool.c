@@ -4,9 +4,9 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "gateway/event.h"
-#include "gateway/instance_failure.h"
 #include "gateway/runtime.h"
 #include "gateway/version_pool.h"
+#include "gateway/version_warm.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -17,17 +17,6 @@ unsigned pool_total(const struct pool *p)
     for (int s = INSTANCE_SPAWNING; s <= INSTANCE_JUDGING; s++)
         total += s == INSTANCE_TEMPLATE ? 0 : p->counts[s];
     return total;
-}
-
-/* A template under way serves nobody, and what failed to start in one may fail in the next: where each has one child only, the next is always under way. */
-static bool has_servers(const struct pool *p)
-{
-    unsigned hoped_for = 0;
-    LIST_EACH (&p->templates, link) {
-        const struct instance *i = LIST_ENTRY(link, struct template, link)->instance;
-        hoped_for += i->counted && (i->state == INSTANCE_SPAWNING || i->state == INSTANCE_STARTING);
-    }
-    return pool_total(p) > hoped_for;
 }
 
 static void on_wake(struct ev_loop *loop, ev_timer *w, int events);
@@ -139,7 +128,7 @@ struct policy_view pool_look(const struct pool *p)
         .idle = p->counts[INSTANCE_IDLE] - old,
         .busy = p->counts[INSTANCE_BUSY] + p->counts[INSTANCE_JUDGING],
         .queued = p->queued,
-        .min_warm = pool_min_warm(p),
+        .min_warm = p->warm_min,
         .max_concurrency = most > old ? most - old : 0,
         .queue_max = pool_queue_room(p),
         .host_free = UINT32_MAX,
@@ -291,7 +280,7 @@ static void end_overdue(struct pool *p)
     for (uint64_t due; (due = queue_due_ms(p)) != 0 && due <= pool_now_ms();) {
         struct invocation *inv = pool_dequeue(p);
         units_format_time(c->queue_timeout_ms, limit);
-        if (p->backoff_until_ms && !has_servers(p))
+        if (p->backoff_until_ms && !pool_has_servers(p))
             invocation_fail(inv, INVOCATION_REFUSED, 503, "NoCapacity",
                             "the function was lost %u times in a row, so it is started again only after a pause, at "
                             "most crash_backoff: its log says why",
@@ -319,6 +308,8 @@ static void on_wake(struct ev_loop *loop, ev_timer *w, int events)
     pool_evaluate(p);
     if (p->number)
         pools_note_change(p);
+    else if (f->versions.warm_total)
+        version_warm_settle(f); /* one could not be read the last time */
     function_put(f);
 }
 
@@ -452,78 +443,4 @@ void pool_on_instance_served(struct pool *p, struct instance *i)
 bool pool_wants_again(struct pool *p, const struct instance *i)
 {
     return i->counted && !p->pools->gateway->draining;
-}
-
-/* ---- losses ---- */
-
-static uint64_t count_failure(struct pool *p)
-{
-    p->failures++;
-    p->failed_ms = pool_now_ms();
-    uint64_t backoff = policy_backoff_ms(p->failures, p->pools->gateway->config->crash_backoff_max_ms);
-    p->backoff_until_ms = backoff ? pool_now_ms() + backoff : 0;
-    return backoff;
-}
-
-bool pool_on_process_lost(struct pool *p, struct instance *i)
-{
-    return !i->counted || count_failure(p) == 0;
-}
-
-/* Nothing of this function serves or is about to: whoever waits is told why, rather than left to wait for a start that fails again. */
-static void fail_queue(struct pool *p, const struct instance *i)
-{
-    struct invocation *inv;
-    struct instance_start_failure why;
-    instance_explain_start(i, &why);
-    while ((inv = pool_dequeue(p))) {
-        if (why.failure.type != why.type) /* what it said itself stands in its log already */
-            invocation_log(inv, why.failure.type, str_from(why.line));
-        invocation_end_failure(inv, &why.failure);
-    }
-}
-
-/* A start that somebody killed is made again for those who wait: so often, in case it was the function's own doing. */
-enum { STARTS_LOST_MAX = 3 };
-
-/* Its number is given back in the graveyard; here it leaves every list that others look into. */
-static void forget(struct pool *p, struct instance *i)
-{
-    p->pools->alive--;
-    if (i->counted)
-        p->counts[INSTANCE_GONE]--;
-    i->counted = false;
-    list_remove(&i->link);
-    list_push_back(&p->pools->graveyard, &i->link);
-    if (instance_is_child(i))
-        template_child_gone(i);
-    if (i->template) {
-        list_remove(&i->template->link);
-        list_remove(&i->template->host_link);
-    }
-}
-
-void pool_on_instance_gone(struct pool *p, struct instance *i, bool failed_start)
-{
-    struct function *f = function_get(p->function);
-    bool counted = i->counted;
-    if (counted && i->doom != INSTANCE_RETIRED) {
-        uint64_t backoff = count_failure(p);
-        if (i->used)
-            p->used_ms = pool_now_ms();
-        if (failed_start)
-            log_warn("an instance did not start fn=%s inst=%lu failures=%u next_in_ms=%lu: %s", f->name,
-                     (unsigned long)i->waiter.id, p->failures, (unsigned long)backoff, i->doom_text);
-    }
-    forget(p, i);
-    if (counted && failed_start && instance_is_lost_fork(i))
-        p->doubts_forks = true;
-    else if (counted && failed_start && i->killed_outside && p->starts_lost < STARTS_LOST_MAX)
-        p->starts_lost++;
-    else if (counted && failed_start && !has_servers(p))
-        fail_queue(p, i);
-    pool_evaluate(p);
-    if (p->number)
-        pools_note_change(p);
-    function_put(f);
 }

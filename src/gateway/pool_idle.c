@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What instances cost that min_warm keeps while nobody asks for them: memory x time, a line of its own in the bill. */
+/* How many instances a pool keeps ready, and what these cost while nobody asks for them: memory x time, a line of its own in the bill. */
 #include "gateway/pool_internal.h"
 
 #include "gateway/records.h"
@@ -13,12 +13,24 @@ void pool_note_idle(struct pool *p)
     p->idle_at_ns = now;
 }
 
+/* min_warm is the current version's; what numbers and aliases want is theirs, wherever the version is served. */
+static uint32_t warm_for(const struct pool *p)
+{
+    const struct version *v = p->version;
+    if (!v)
+        return 0;
+    uint64_t wanted = versions_warm(&p->function->versions, v->number);
+    uint32_t least = p->number ? 0 : v->settings.min_warm;
+    uint32_t most = v->settings.max_concurrency;
+    return wanted <= least ? least : wanted > most ? most : (uint32_t)wanted;
+}
+
 void pool_settle_warm(struct pool *p)
 {
-    const struct version *v = p->number ? NULL : p->version; /* min_warm is the current version's */
+    const struct version *v = p->version;
     if (p->warm_min)
         pool_note_idle(p);
-    p->warm_min = v ? v->settings.min_warm : 0;
+    p->warm_min = warm_for(p);
     p->warm_bytes = v ? v->settings.memory_bytes : 0;
     p->idle_at_ns = clock_mono_ns();
     list_remove(&p->warm_link);

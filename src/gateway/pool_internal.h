@@ -3,6 +3,7 @@
  * What the pool's files share:
  *   pools.c        the host: budgets over all functions, who makes room for whom, the graveyard
  *   pool.c         one function: its queue, its idle instances, what follows from a change of an instance's state
+ *   pool_losses.c  what follows when one is lost: pauses, and what those who wait are told
  *   pool_version.c what becomes of instances and of what waits when a pool gets another version to serve
  *   pool_template.c when templates go, and the idle children of one that retires
  *   pool_number.c  the pools of one function: which of them may start something, and which one is over
@@ -29,7 +30,7 @@ struct pools {
     struct list changed;   /* struct pool.changed_link: to be looked at before the loop blocks */
     struct list hungry;    /* struct pool.hungry_link: requests wait for memory that others hold, the longest first */
     struct list over;      /* the same link: freed when the instances in the graveyard are */
-    struct list warm;      /* struct pool.warm_link: their functions have min_warm */
+    struct list warm;      /* struct pool.warm_link: they keep instances ready */
     struct list graveyard; /* struct instance.link */
     ev_prepare turn_end;
     struct freezer freezer;
@@ -81,10 +82,10 @@ struct pool {
     uint64_t kept_bytes;     /* home: of pools.kept_bytes */
     uint64_t promised_bytes; /* home: of pools.promised_bytes */
     struct list warm_link;   /* struct pools.warm, while warm_min is not 0 */
-    uint32_t warm_min;       /* min_warm of the current version, and */
-    uint64_t warm_bytes;     /* its memory limit */
-    uint64_t idle_at_ns;     /* monotonic: until when idle_mib_us counts */
-    uint64_t idle_mib_us;    /* not billed yet */
+    uint32_t warm_min;    /* instances kept ready: min_warm of the current version, or what version_warm.h says; and */
+    uint64_t warm_bytes;  /* the memory limit of one */
+    uint64_t idle_at_ns;  /* monotonic: until when idle_mib_us counts */
+    uint64_t idle_mib_us; /* not billed yet */
 };
 
 static inline uint64_t pool_now_ms(void)
@@ -125,6 +126,11 @@ void pool_arm_wake(struct pool *p, uint64_t at_ms); /* boottime; 0 = never */
 struct invocation *pool_dequeue(struct pool *p);    /* the oldest that waits, the caller's now; NULL = none */
 void pool_enqueue(struct pool *p, struct invocation *inv);
 
+/* ---- pool_losses.c ---- */
+
+/* Something of it serves, or will: a template under way does not count, each child of it is still to come. */
+bool pool_has_servers(const struct pool *p);
+
 /* ---- pool_template.c ---- */
 
 /* Idle children of templates that retire: none of those that the policy sees as idle. */
@@ -150,13 +156,14 @@ bool pool_serves(const struct pool *p, const struct invocation *inv);
 /* max_concurrency, less what the function's other pools hold and can't give up. */
 uint32_t pool_concurrency(const struct pool *p);
 uint32_t pool_queue_room(const struct pool *p); /* `queue`, less what waits in the other pools */
-uint32_t pool_min_warm(const struct pool *p);
 /* One instance more of this pool: others' idle ones go where max_concurrency says so. False: not now. `ahead` of need nobody goes. */
 bool pool_make_place(struct pool *p, bool ahead);
 /* Another pool of the function has waited long without a single instance: whoever gets free makes place. */
 bool pool_must_yield(const struct pool *p);
 /* Something of `p` got free: those of the function's other pools look whether it helps them. */
 void pool_tell_others(struct pool *p);
+/* What is kept ready of the function's versions has changed. */
+void pools_settle_warm(struct pool *home);
 /* Nothing of it is left, and no failure that it has to remember. */
 bool pool_is_over(const struct pool *p);
 

@@ -16,11 +16,6 @@ bool pool_serves(const struct pool *p, const struct invocation *inv)
     return inv->wanted == p->number || (inv->wanted == p->version->number && p->version == p->function->current);
 }
 
-uint32_t pool_min_warm(const struct pool *p)
-{
-    return p->number || !p->version ? 0 : p->version->settings.min_warm;
-}
-
 /* ---- walking over all of them ---- */
 
 static struct pool *next_pool(const struct pool *home, const struct pool *at)
@@ -98,13 +93,15 @@ static uint32_t total_of_all(const struct pool *p)
     return total;
 }
 
-/* The least recently used idle instance of another pool of the function. */
+/* The least recently used idle instance of another pool of the function. What is kept ready there gives way to requests that wait, not to others that are to be kept ready:
+ * two versions would else take each other's places over and over. */
 static struct instance *find_idle(const struct pool *p)
 {
     struct instance *oldest = NULL;
     EACH_POOL(p, at)
     {
-        const struct list *last = at == p ? NULL : list_last(&at->idle);
+        bool is_kept = !p->queued && pool_total(at) <= at->warm_min;
+        const struct list *last = at == p || is_kept ? NULL : list_last(&at->idle);
         struct instance *i = last ? LIST_ENTRY(last, struct instance, link) : NULL;
         if (i && (!oldest || i->idle_since_ms < oldest->idle_since_ms))
             oldest = i;
@@ -141,8 +138,17 @@ void pool_tell_others(struct pool *p)
 {
     EACH_POOL(p, at)
     {
-        if (at != p && at->queued)
+        if (at != p && (at->queued || pool_total(at) < at->warm_min))
             pools_note_change(at);
+    }
+}
+
+void pools_settle_warm(struct pool *home)
+{
+    EACH_POOL(home, at)
+    {
+        pool_settle_warm(at);
+        pools_note_change(at);
     }
 }
 
@@ -150,7 +156,8 @@ void pool_tell_others(struct pool *p)
 
 bool pool_is_over(const struct pool *p)
 {
-    if (p->loading || p->queued || !list_is_empty(&p->idle) || !list_is_empty(&p->trials) || !list_is_empty(&p->others))
+    if (p->loading || p->queued || p->warm_min || !list_is_empty(&p->idle) || !list_is_empty(&p->trials) ||
+        !list_is_empty(&p->others))
         return false;
     /* A version that crashes at each start must not find its backoff forgotten. */
     return p->closed || !p->failures || p->failed_ms + p->pools->gateway->config->crash_backoff_max_ms <= pool_now_ms();

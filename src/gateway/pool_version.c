@@ -6,6 +6,7 @@
 #include "gateway/runtime.h"
 #include "gateway/secrets.h"
 #include "gateway/version_pool.h"
+#include "gateway/version_warm.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -173,5 +174,6 @@ void pool_version_changed(struct pool *p)
             registry_note_use(f, at->version);
         pool_close(at);
     }
+    version_warm_settle(f);
     function_put(f);
 }

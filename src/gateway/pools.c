@@ -185,7 +185,7 @@ static struct instance *find_idle(const struct pools *p, const struct need *n)
         struct instance *i = LIST_ENTRY(link, struct instance, host_idle_link);
         if (i->idle_since_ms > n->before_ms)
             return NULL;
-        if (i->pool != n->but && pool_total(i->pool) > pool_min_warm(i->pool) && frees_something(i, n))
+        if (i->pool != n->but && pool_total(i->pool) > i->pool->warm_min && frees_something(i, n))
             return i;
     }
     return NULL;
@@ -240,6 +240,6 @@ bool pools_should_yield(const struct instance *i)
     uint64_t since_ns = oldest_ns(other);
     if (other == p || since_ns == UINT64_MAX || since_ns >= oldest_ns(p))
         return false;
-    return clock_mono_ns() - since_ns > POOLS_YIELD_AFTER_MS * UINT64_C(1000000) && pool_total(p) > pool_min_warm(p) &&
+    return clock_mono_ns() - since_ns > POOLS_YIELD_AFTER_MS * UINT64_C(1000000) && pool_total(p) > p->warm_min &&
            frees_something(i, &(struct need){.but = other});
 }

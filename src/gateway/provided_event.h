@@ -13,6 +13,7 @@ enum {
 
 /* What the event's fields point to when they don't point into the request. */
 struct provided_event_space {
+    char arn[LAMBDA_CONTEXT_INVOKED_MAX];
     char trace[PROVIDED_EVENT_TRACE_MAX];
     char context[LAMBDA_CONTEXT_CLIENT_MAX];
 };

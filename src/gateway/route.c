@@ -151,13 +151,16 @@ static bool find_number(struct exchange *x, const struct function *f, const stru
     char choices[VERSIONS_CHOICES_MAX];
     struct str q = {text, 0};
     *ret_number = VERSIONS_LATEST_NUMBER;
+    x->qualifier = (struct str){0};
     if (!t->qualified)
         return true;
     enum versions_found found = VERSIONS_MALFORMED;
     if (http1_percent_decode(t->qualifier, text, sizeof(text), &q.n))
         found = versions_resolve(&f->versions, q, ret_number);
-    if (found == VERSIONS_FOUND)
+    if (found == VERSIONS_FOUND) {
+        x->qualifier = t->qualifier;
         return true;
+    }
     int shown = t->qualifier.n < 80 ? (int)t->qualifier.n : 80;
     versions_print_choices(&f->versions, choices);
     if (found == VERSIONS_MALFORMED)

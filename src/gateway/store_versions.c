@@ -4,76 +4,11 @@
 
 #include "base/clock.h"
 #include "codec/json.h"
-#include "gateway/store_db.h"
+#include "gateway/store_work.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { STATEMENTS_MAX = 8 };
-
-/* The statements of one task. */
-struct work {
-    struct store_db *db;
-    struct err *error;
-    struct sqlite3_stmt *s[STATEMENTS_MAX];
-    int count;
-};
-
-static bool work_begin(struct work *w, struct store_task *t, struct store_db *db, const char *const *texts, int count)
-{
-    *w = (struct work){.db = db, .error = &t->error, .count = count};
-    return store_db_prepare(db, texts, count, w->s, &t->error) == 0;
-}
-
-static void work_end(struct work *w)
-{
-    store_db_finalize(w->s, w->count);
-}
-
-static void name_it(char out[SETTINGS_NAME_MAX], const char *function)
-{
-    str_copy(str_from(function), out, SETTINGS_NAME_MAX);
-}
-
-/* Binds ?1 = function and, where it isn't 0, ?2 = number. */
-static bool bind_version(struct sqlite3_stmt *s, const char *function, uint64_t number)
-{
-    return store_db_bind_text(s, 1, str_from(function)) && (number == 0 || store_db_bind_number(s, 2, number));
-}
-
-/* The first column of the first row; *ret_found false when there is none. False: SQLite failed. */
-static bool ask_number(struct sqlite3_stmt *s, uint64_t *ret_number, bool *ret_found)
-{
-    bool failed = false;
-    *ret_found = store_db_next(s, &failed);
-    if (*ret_found)
-        *ret_number = store_db_number(s, 0);
-    store_db_reset(s);
-    return !failed;
-}
-
-/* ---- use ---- */
-
-static int copy_uses(struct store_version_uses *u, const struct versions *v)
-{
-    u->all = calloc(v->count ? v->count : 1, sizeof(*u->all));
-    if (!u->all)
-        return -ENOMEM;
-    u->count = v->count;
-    for (size_t i = 0; i < v->count; i++)
-        u->all[i] = (struct store_version_use){
-            .number = v->known[i].number, .used_ms = v->known[i].used_ms, .in_use = v->known[i].pool != NULL};
-    return 0;
-}
-
-static struct store_version_use find_use(const struct store_version_uses *u, uint64_t number)
-{
-    for (size_t i = 0; i < u->count; i++)
-        if (u->all[i].number == number)
-            return u->all[i];
-    return (struct store_version_use){.number = number};
-}
 
 /* ---- reading one ---- */
 
@@ -124,10 +59,10 @@ static int keep_row(struct store_version_read *q, struct sqlite3_stmt *s)
     return 0;
 }
 
-static void read_row(struct work *w, struct store_version_read *q, uint64_t number)
+static void read_row(struct store_work *w, struct store_version_read *q, uint64_t number)
 {
     struct sqlite3_stmt *s = w->s[READ_ROW];
-    bool failed = !bind_version(s, q->function, number);
+    bool failed = !store_work_bind_version(s, q->function, number);
     if (!failed && store_db_next(s, &failed)) {
         if (keep_row(q, s) < 0)
             err_set(w->error, ENOMEM, "read version %lu", (unsigned long)number);
@@ -140,13 +75,15 @@ static void read_row(struct work *w, struct store_version_read *q, uint64_t numb
 }
 
 /* What rollback goes to. 0 with the error set: nothing. */
-static uint64_t find_before(struct work *w, const char *function)
+static uint64_t find_before(struct store_work *w, const char *function)
 {
     uint64_t number = 0;
     bool found = false;
-    bool fine = bind_version(w->s[READ_REPLACED], function, 0) && ask_number(w->s[READ_REPLACED], &number, &found);
+    bool fine = store_work_bind_version(w->s[READ_REPLACED], function, 0) &&
+                store_work_ask_number(w->s[READ_REPLACED], &number, &found);
     if (fine && !found)
-        fine = bind_version(w->s[READ_OLDER], function, 0) && ask_number(w->s[READ_OLDER], &number, &found);
+        fine = store_work_bind_version(w->s[READ_OLDER], function, 0) &&
+               store_work_ask_number(w->s[READ_OLDER], &number, &found);
     if (!fine)
         store_db_fail(w->db, w->error, "look for the version before");
     else if (number == 0)
@@ -157,19 +94,19 @@ static uint64_t find_before(struct work *w, const char *function)
 static void run_read(struct store_task *t, struct store_db *db)
 {
     struct store_version_read *q = (struct store_version_read *)(void *)t;
-    struct work w;
-    if (work_begin(&w, t, db, READ_TEXT, READ_STATEMENTS)) {
+    struct store_work w;
+    if (store_work_begin(&w, t, db, READ_TEXT, READ_STATEMENTS)) {
         uint64_t number = q->number ? q->number : find_before(&w, q->function);
         if (number)
             read_row(&w, q, number);
     }
-    work_end(&w);
+    store_work_end(&w);
 }
 
 void store_version_read_init(struct store_version_read *q, const char *function, uint64_t number)
 {
     *q = (struct store_version_read){.task.run = run_read, .number = number};
-    name_it(q->function, function);
+    store_work_name(q->function, function);
     buf_init(&q->row.text, 0);
 }
 
@@ -182,46 +119,37 @@ static const char *const MOVE_TEXT[MOVE_STATEMENTS] = {
     [MOVE_SET] = "UPDATE revisions SET current = 1 WHERE function = ?1 AND number = ?2",
 };
 
-static bool move(struct work *w, const struct store_version_move *q)
+static bool move(struct store_work *w, const struct store_version_move *q)
 {
     uint64_t number;
     bool found;
-    if (!bind_version(w->s[MOVE_FIND], q->function, q->number) || !ask_number(w->s[MOVE_FIND], &number, &found))
+    if (!store_work_bind_version(w->s[MOVE_FIND], q->function, q->number) ||
+        !store_work_ask_number(w->s[MOVE_FIND], &number, &found))
         return false;
     if (!found) {
         err_say(w->error, ENOENT, "version %lu is not there any more", (unsigned long)q->number);
         return true;
     }
-    return bind_version(w->s[MOVE_UNSET], q->function, 0) && store_db_finish(w->s[MOVE_UNSET]) &&
-           bind_version(w->s[MOVE_SET], q->function, q->number) && store_db_finish(w->s[MOVE_SET]);
+    return store_work_bind_version(w->s[MOVE_UNSET], q->function, 0) && store_db_finish(w->s[MOVE_UNSET]) &&
+           store_work_bind_version(w->s[MOVE_SET], q->function, q->number) && store_db_finish(w->s[MOVE_SET]);
 }
 
 /* Ends a transaction that went well, or not, or refused by itself with an error of its own. */
-static void conclude(struct work *w, bool fine, const char *what)
-{
-    if (fine && w->error->code == 0)
-        fine = store_db_commit(w->db);
-    if (!fine)
-        store_db_fail(w->db, w->error, what);
-    if (w->error->code)
-        store_db_rollback(w->db);
-}
-
 static void run_move(struct store_task *t, struct store_db *db)
 {
     struct store_version_move *q = (struct store_version_move *)(void *)t;
-    struct work w;
-    if (work_begin(&w, t, db, MOVE_TEXT, MOVE_STATEMENTS)) {
+    struct store_work w;
+    if (store_work_begin(&w, t, db, MOVE_TEXT, MOVE_STATEMENTS)) {
         bool begun = store_db_begin(db);
-        conclude(&w, begun && move(&w, q), "make the version current");
+        store_work_conclude(&w, begun && move(&w, q), "make the version current");
     }
-    work_end(&w);
+    store_work_end(&w);
 }
 
 void store_version_move_init(struct store_version_move *q, const char *function, uint64_t number)
 {
     *q = (struct store_version_move){.task.run = run_move, .number = number};
-    name_it(q->function, function);
+    store_work_name(q->function, function);
 }
 
 /* ---- listing ---- */
@@ -253,7 +181,7 @@ static void put_given(struct json_writer *w, struct str settings)
 
 static void put_row(struct json_writer *w, struct sqlite3_stmt *s, const struct store_version_uses *uses)
 {
-    struct store_version_use use = find_use(uses, store_db_number(s, 0));
+    struct store_version_use use = store_work_find_use(uses, store_db_number(s, 0));
     uint64_t stored_ms = store_db_number(s, 7);
     json_put_object(w, NULL);
     json_put_u64(w, "number", store_db_number(s, 0));
@@ -271,18 +199,18 @@ static void run_list(struct store_task *t, struct store_db *db)
 {
     struct store_version_list *q = (struct store_version_list *)(void *)t;
     struct json_writer json;
-    struct work w;
+    struct store_work w;
     bool failed = true;
     json_writer_init(&json, &q->json);
     json_put_array(&json, NULL);
-    if (work_begin(&w, t, db, LIST_TEXT, 1)) {
-        if (bind_version(w.s[0], q->function, 0))
+    if (store_work_begin(&w, t, db, LIST_TEXT, 1)) {
+        if (store_work_bind_version(w.s[0], q->function, 0))
             while (store_db_next(w.s[0], &failed))
                 put_row(&json, w.s[0], &q->uses);
         if (failed)
             store_db_fail(db, &t->error, "read the versions");
     }
-    work_end(&w);
+    store_work_end(&w);
     json_put_array_end(&json);
     int r = json_writer_end(&json);
     if (r < 0 && t->error.code == 0)
@@ -292,9 +220,9 @@ static void run_list(struct store_task *t, struct store_db *db)
 int store_version_list_init(struct store_version_list *q, const char *function, const struct versions *v)
 {
     *q = (struct store_version_list){.task.run = run_list};
-    name_it(q->function, function);
+    store_work_name(q->function, function);
     buf_init(&q->json, STORE_VERSIONS_JSON_MAX);
-    return copy_uses(&q->uses, v);
+    return store_work_copy_uses(&q->uses, v);
 }
 
 void store_version_list_fini(struct store_version_list *q)
@@ -321,12 +249,12 @@ static bool bind_alias(struct sqlite3_stmt *s, const struct store_alias_change *
 }
 
 /* False: SQLite failed. Not there: the error says so. */
-static bool want_version(struct work *w, const struct store_alias_change *q, uint64_t number)
+static bool want_version(struct store_work *w, const struct store_alias_change *q, uint64_t number)
 {
     struct sqlite3_stmt *s = w->s[number ? ALIAS_NUMBER : ALIAS_FUNCTION];
     uint64_t ignored;
     bool found;
-    if (!bind_version(s, q->function, number) || !ask_number(s, &ignored, &found))
+    if (!store_work_bind_version(s, q->function, number) || !store_work_ask_number(s, &ignored, &found))
         return false;
     if (!found && number)
         err_say(w->error, ENOENT, "version %lu is not there any more", (unsigned long)number);
@@ -335,20 +263,21 @@ static bool want_version(struct work *w, const struct store_alias_change *q, uin
     return true;
 }
 
-static bool want_place(struct work *w, const struct store_alias_change *q, bool is_there)
+static bool want_place(struct store_work *w, const struct store_alias_change *q, bool is_there)
 {
     uint64_t count = 0;
     bool found;
     if (is_there)
         return true;
-    if (!bind_version(w->s[ALIAS_COUNT], q->function, 0) || !ask_number(w->s[ALIAS_COUNT], &count, &found))
+    if (!store_work_bind_version(w->s[ALIAS_COUNT], q->function, 0) ||
+        !store_work_ask_number(w->s[ALIAS_COUNT], &count, &found))
         return false;
     if (count >= q->aliases_max)
         err_say(w->error, E2BIG, "it has %lu aliases: the limit 'aliases' allows no more", (unsigned long)count);
     return true;
 }
 
-static bool put_alias(struct work *w, const struct store_alias_change *q, bool is_there)
+static bool put_alias(struct store_work *w, const struct store_alias_change *q, bool is_there)
 {
     struct sqlite3_stmt *s = w->s[ALIAS_PUT];
     const struct versions_alias *a = &q->alias;
@@ -359,11 +288,11 @@ static bool put_alias(struct work *w, const struct store_alias_change *q, bool i
             store_db_bind_number(s, 5, a->weight) && store_db_finish(s));
 }
 
-static bool change_alias(struct work *w, const struct store_alias_change *q)
+static bool change_alias(struct store_work *w, const struct store_alias_change *q)
 {
     uint64_t ignored;
     bool is_there;
-    if (!bind_alias(w->s[ALIAS_THERE], q) || !ask_number(w->s[ALIAS_THERE], &ignored, &is_there))
+    if (!bind_alias(w->s[ALIAS_THERE], q) || !store_work_ask_number(w->s[ALIAS_THERE], &ignored, &is_there))
         return false;
     if (q->alias.number != STORE_ALIAS_REMOVE)
         return put_alias(w, q, is_there);
@@ -375,103 +304,18 @@ static bool change_alias(struct work *w, const struct store_alias_change *q)
 static void run_alias(struct store_task *t, struct store_db *db)
 {
     struct store_alias_change *q = (struct store_alias_change *)(void *)t;
-    struct work w;
-    if (work_begin(&w, t, db, ALIAS_TEXT, ALIAS_STATEMENTS)) {
+    struct store_work w;
+    if (store_work_begin(&w, t, db, ALIAS_TEXT, ALIAS_STATEMENTS)) {
         bool begun = store_db_begin(db);
-        conclude(&w, begun && change_alias(&w, q), "store the alias");
+        store_work_conclude(&w, begun && change_alias(&w, q), "store the alias");
     }
-    work_end(&w);
+    store_work_end(&w);
 }
 
 void store_alias_change_init(struct store_alias_change *q, const char *function, const struct versions_alias *a)
 {
     *q = (struct store_alias_change){.task.run = run_alias, .alias = *a};
-    name_it(q->function, function);
-}
-
-/* ---- what goes ---- */
-
-enum { COLLECT_NOTE, COLLECT_FIND, COLLECT_DROP, COLLECT_STATEMENTS };
-static const char *const COLLECT_TEXT[COLLECT_STATEMENTS] = {
-    [COLLECT_NOTE] = "UPDATE revisions SET used_ms = ?3 WHERE function = ?1 AND number = ?2 AND used_ms < ?3",
-    [COLLECT_FIND] = "SELECT number FROM revisions WHERE function = ?1 AND current = 0"
-                     " AND number NOT IN (SELECT number FROM revisions WHERE function = ?1 ORDER BY number DESC"
-                     " LIMIT ?2)"
-                     " AND number NOT IN (SELECT number FROM aliases WHERE function = ?1 UNION ALL"
-                     " SELECT second FROM aliases WHERE function = ?1)"
-                     " AND (used_ms <= ?3 OR number NOT IN (SELECT number FROM revisions WHERE function = ?1"
-                     " ORDER BY number DESC LIMIT ?4))",
-    [COLLECT_DROP] = "DELETE FROM revisions WHERE function = ?1 AND number = ?2",
-};
-
-static bool note_uses(struct work *w, const struct store_version_collect *q)
-{
-    struct sqlite3_stmt *s = w->s[COLLECT_NOTE];
-    for (size_t i = 0; i < q->uses.count; i++) {
-        const struct store_version_use *u = &q->uses.all[i];
-        if (u->used_ms &&
-            !(bind_version(s, q->function, u->number) && store_db_bind_number(s, 3, u->used_ms) && store_db_finish(s)))
-            return false;
-    }
-    return true;
-}
-
-/* Collected first: rows must not go from under the statement that finds them. */
-static bool find_unneeded(struct work *w, struct store_version_collect *q)
-{
-    struct sqlite3_stmt *s = w->s[COLLECT_FIND];
-    bool failed = false;
-    if (!bind_version(s, q->function, 0) || !store_db_bind_number(s, 2, q->keep) ||
-        !store_db_bind_number(s, 3, q->since_ms) || !store_db_bind_number(s, 4, q->most))
-        return false;
-    while (store_db_next(s, &failed)) {
-        uint64_t number = store_db_number(s, 0);
-        if (find_use(&q->uses, number).in_use)
-            continue;
-        uint64_t *larger = reallocarray(q->dropped, q->dropped_count + 1, sizeof(*larger));
-        if (!larger)
-            break; /* the rest another time */
-        q->dropped = larger;
-        q->dropped[q->dropped_count++] = number;
-    }
-    store_db_reset(s);
-    return !failed;
-}
-
-static bool collect(struct work *w, struct store_version_collect *q)
-{
-    if (!note_uses(w, q) || !find_unneeded(w, q))
-        return false;
-    for (size_t i = 0; i < q->dropped_count; i++)
-        if (!bind_version(w->s[COLLECT_DROP], q->function, q->dropped[i]) || !store_db_finish(w->s[COLLECT_DROP]))
-            return false;
-    return true;
-}
-
-static void run_collect(struct store_task *t, struct store_db *db)
-{
-    struct store_version_collect *q = (struct store_version_collect *)(void *)t;
-    struct work w;
-    if (work_begin(&w, t, db, COLLECT_TEXT, COLLECT_STATEMENTS)) {
-        bool begun = store_db_begin(db);
-        conclude(&w, begun && collect(&w, q), "forget old versions");
-    }
-    work_end(&w);
-    if (t->error.code)
-        q->dropped_count = 0;
-}
-
-int store_version_collect_init(struct store_version_collect *q, const char *function, const struct versions *v)
-{
-    *q = (struct store_version_collect){.task.run = run_collect};
-    name_it(q->function, function);
-    return copy_uses(&q->uses, v);
-}
-
-void store_version_collect_fini(struct store_version_collect *q)
-{
-    free(q->uses.all);
-    free(q->dropped);
+    store_work_name(q->function, function);
 }
 
 /* ---- at start ---- */

@@ -37,7 +37,7 @@ void store_version_move_init(struct store_version_move *q, const char *function,
 /* What a struct versions says about use, at the time when a request was made: later than what is on disk. */
 struct store_version_use {
     uint64_t number, used_ms;
-    bool in_use; /* it has a pool */
+    bool in_use; /* it has a pool, or instances of it are to be kept ready */
 };
 struct store_version_uses {
     struct store_version_use *all; /* owned */

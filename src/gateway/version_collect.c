@@ -6,6 +6,7 @@
 #include "gateway/deploy_job.h"
 #include "gateway/store_versions.h"
 #include "gateway/version_pool.h"
+#include "gateway/version_warm.h"
 
 #include <stdlib.h>
 
@@ -25,6 +26,7 @@ static void on_collected(struct store_task *t)
         log_warn("old versions were not forgotten, the next deploy tries again fn=%s: %s", q->function, t->error.text);
     for (size_t i = 0; i < q->dropped_count && !c->function->removed; i++)
         versions_forget(&c->function->versions, q->dropped[i]);
+    version_warm_settle(c->function);
     if (q->dropped_count)
         deploy_collect_soon(c->gateway);
     store_version_collect_fini(q);

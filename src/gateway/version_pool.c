@@ -7,6 +7,7 @@
 #include "gateway/secrets.h"
 #include "gateway/store_versions.h"
 #include "gateway/version_collect.h"
+#include "gateway/version_warm.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -64,6 +65,8 @@ static void on_read(struct store_task *t)
     } else if (!p->closed) {
         fail_waiting(p, e);
         pool_close(p);
+        if (versions_warm(&p->function->versions, p->number))
+            version_warm_try_later(p->function);
     }
     pools_note_change(p);
     version_put(v);
@@ -75,7 +78,7 @@ static void on_read(struct store_task *t)
 static_assert(offsetof(struct load, read) == 0 && offsetof(struct store_version_read, task) == 0,
               "on_read recovers the load from its task");
 
-static struct pool *open_pool(struct function *f, struct versions_known *k)
+struct pool *version_pool_open(struct function *f, struct versions_known *k)
 {
     struct gateway *g = f->pool->pools->gateway;
     struct load *l = calloc(1, sizeof(*l));
@@ -113,7 +116,7 @@ void version_pool_submit(struct invocation *inv)
                         (unsigned long)inv->wanted, f->name);
         return;
     }
-    struct pool *p = k->pool && !k->pool->closed ? k->pool : open_pool(f, k);
+    struct pool *p = k->pool && !k->pool->closed ? k->pool : version_pool_open(f, k);
     if (p)
         pool_submit(p, inv);
     else

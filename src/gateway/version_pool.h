@@ -8,7 +8,7 @@
  *   CLOSED    the number became current, the function or version went, or it could not be read; what waited was placed elsewhere or answered
  *                                                    none: it goes with its last instance
  *
- * It ends with its last instance, and the next request makes it anew.
+ * It ends with its last instance, and the next request makes it anew. Where instances are kept ready (gateway/version_warm.h) it does not end, and is made without a request.
  */
 #ifndef FAASD_GATEWAY_VERSION_POOL_H
 #define FAASD_GATEWAY_VERSION_POOL_H
@@ -17,6 +17,9 @@
 
 /* Takes the invocation over (pool_submit), or ends it: 404 when what it wants has gone, 503 when memory is out. */
 void version_pool_submit(struct invocation *inv);
+
+/* Has the version read and its pool serve, for who keeps instances of it ready: it is neither the current one nor has it an open pool. NULL: out of memory. */
+struct pool *version_pool_open(struct function *f, struct versions_known *k);
 
 /* Notes beside their numbers when the current version and those that have a pool were used last. */
 void version_pool_note_uses(struct function *f);

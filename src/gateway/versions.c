@@ -71,6 +71,7 @@ void versions_forget(struct versions *v, uint64_t number)
     size_t at = place_of(v, number);
     if (at == v->count || v->known[at].number != number)
         return;
+    v->warm_total -= v->known[at].warm;
     v->count--;
     memmove(v->known + at, v->known + at + 1, (v->count - at) * sizeof(*v->known));
 }
@@ -158,7 +159,9 @@ int versions_set_alias(struct versions *v, const struct versions_alias *a)
     struct versions_alias *to = found ? v->aliases[at] : insert_alias(v, at);
     if (!to)
         return -ENOMEM;
+    uint32_t warm = found ? to->warm : 0;
     *to = *a;
+    to->warm = warm;
     return 0;
 }
 
@@ -168,6 +171,7 @@ void versions_remove_alias(struct versions *v, struct str name)
     size_t at = alias_place(v, name, &found);
     if (!found)
         return;
+    v->warm_total -= v->aliases[at]->warm;
     free(v->aliases[at]);
     v->alias_count--;
     memmove(v->aliases + at, v->aliases + at + 1, (v->alias_count - at) * sizeof(struct versions_alias *));
@@ -211,6 +215,54 @@ enum versions_found versions_resolve(const struct versions *v, struct str qualif
         return VERSIONS_UNKNOWN;
     *ret_number = draw(a);
     return VERSIONS_FOUND;
+}
+
+/* ---- instances wanted ready ---- */
+
+/* Where the count of a number or an alias stands; NULL: there is none such. */
+static uint32_t *warm_of(const struct versions *v, struct str qualifier, uint64_t *ret_number)
+{
+    bool found = false;
+    if (is_number(qualifier)) {
+        struct versions_known *k = str_to_u64(qualifier, ret_number) ? versions_find(v, *ret_number) : NULL;
+        return k ? &k->warm : NULL;
+    }
+    size_t at = versions_alias_is_valid(qualifier) ? alias_place(v, qualifier, &found) : 0;
+    if (!found)
+        return NULL;
+    *ret_number = v->aliases[at]->number;
+    return &v->aliases[at]->warm;
+}
+
+uint64_t versions_warm(const struct versions *v, uint64_t number)
+{
+    const struct versions_known *k = versions_find(v, number);
+    uint64_t warm = k ? k->warm : 0;
+    for (size_t i = 0; k && i < v->alias_count; i++)
+        warm += v->aliases[i]->number == number ? v->aliases[i]->warm : 0;
+    return warm;
+}
+
+bool versions_read_warm(const struct versions *v, struct str qualifier, uint64_t *ret_number, uint32_t *ret_count)
+{
+    uint64_t number = VERSIONS_LATEST_NUMBER;
+    const uint32_t *warm = warm_of(v, qualifier, &number);
+    if (!warm)
+        return false;
+    *ret_number = number;
+    *ret_count = *warm;
+    return true;
+}
+
+bool versions_set_warm(struct versions *v, struct str qualifier, uint32_t count)
+{
+    uint64_t number;
+    uint32_t *warm = warm_of(v, qualifier, &number);
+    if (!warm)
+        return false;
+    v->warm_total += (uint64_t)count - *warm;
+    *warm = count;
+    return true;
 }
 
 enum { CHOICES_NUMBERS = 10, CHOICES_ALIASES_BYTES = 400 };

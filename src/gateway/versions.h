@@ -26,7 +26,8 @@ enum { VERSIONS_LATEST_NUMBER = 0 };
 struct versions_known {
     uint64_t number;
     uint64_t used_ms;  /* real time of the last request that is known of; 0 = none */
-    struct pool *pool; /* borrowed: of this number alone, while it is called; NULL = none */
+    struct pool *pool; /* borrowed: of this number alone, while it is called or kept warm; NULL = none */
+    uint32_t warm;     /* instances wanted ready by its number (gateway/version_warm.h) */
 };
 
 /* Where a name points. A request goes to `second` with a probability of `weight` millionths, otherwise to `number`. */
@@ -35,6 +36,7 @@ struct versions_alias {
     uint64_t number; /* or VERSIONS_LATEST_NUMBER, without a second */
     uint64_t second; /* 0 = none */
     uint32_t weight;
+    uint32_t warm; /* instances of `number` wanted ready by this name */
 };
 
 struct versions {
@@ -42,6 +44,7 @@ struct versions {
     size_t count, capacity;
     struct versions_alias **aliases; /* owned, by name */
     size_t alias_count;
+    uint64_t warm_total; /* all that are wanted ready, by numbers and by aliases */
 };
 
 void versions_fini(struct versions *v); /* all zero before, and again afterwards */
@@ -55,7 +58,8 @@ uint64_t versions_next(const struct versions *v); /* of the next deploy: numbers
 
 bool versions_alias_is_valid(struct str name);
 const struct versions_alias *versions_find_alias(const struct versions *v, struct str name);
-int versions_set_alias(struct versions *v, const struct versions_alias *a); /* copied; -ENOMEM */
+int versions_set_alias(struct versions *v,
+                       const struct versions_alias *a); /* copied; its `warm` stays as it was; -ENOMEM */
 void versions_remove_alias(struct versions *v, struct str name);
 
 enum versions_found {
@@ -65,6 +69,12 @@ enum versions_found {
 };
 /* A decoded qualifier. An alias with two versions is drawn for anew each time. */
 enum versions_found versions_resolve(const struct versions *v, struct str qualifier, uint64_t *ret_number);
+
+/* How many instances of this version are wanted ready, by its number and by aliases together. */
+uint64_t versions_warm(const struct versions *v, uint64_t number);
+/* What a number or an alias (decoded) wants ready, and of which version: VERSIONS_LATEST_NUMBER where an alias names that. False: there is none such, or it is $LATEST. */
+bool versions_read_warm(const struct versions *v, struct str qualifier, uint64_t *ret_number, uint32_t *ret_count);
+bool versions_set_warm(struct versions *v, struct str qualifier, uint32_t count);
 
 /* For an error: "$LATEST, 3, 4 and 5; aliases: blue, prod". The newest, where there are too many. */
 void versions_print_choices(const struct versions *v, char out[VERSIONS_CHOICES_MAX]);

@@ -31,7 +31,8 @@ def installed(tmp_path):
 
 def test_what_is_installed_is_whole_and_goes_whole(installed):
     there = files(installed)
-    for name in ("bin/faasd", "lib/libfaasd.a", "include/faasd/function.h", "share/man/man1/faasd.1", "lib/systemd/system/faasd.service",
+    for name in ("bin/faasd", "lib/libfaasd.a", "include/faasd/function.h", "share/man/man1/faasd.1", "share/man/man5/faasd.json.5",
+                 "share/man/man5/faasd.config.5", "lib/systemd/system/faasd.service",
                  "lib/systemd/system/faasd.socket", "lib/sysusers.d/faasd.conf", "lib/tmpfiles.d/faasd.conf"):
         assert f"{PREFIX}/{name}" in there
     assert (installed / PREFIX / "bin/faasd").read_bytes() == FAASD.read_bytes()
@@ -53,7 +54,7 @@ def test_a_program_of_ours_without_a_list_is_replaced(tmp_path):
     assert run("install", tmp_path).returncode == 0
 
 
-@pytest.mark.parametrize("name", ["bin/faasd", "lib/systemd/system/faasd.service", "share/man/man1/faasd.1"])
+@pytest.mark.parametrize("name", ["bin/faasd", "lib/systemd/system/faasd.service", "share/man/man1/faasd.1", "share/man/man5/faasd.json.5"])
 def test_what_another_product_put_there_stays(tmp_path, name):
     other = tmp_path / PREFIX / name
     other.parent.mkdir(parents=True)

@@ -29,7 +29,7 @@ c = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
 while True:
     c.request("GET", "/2018-06-01/runtime/invocation/next")
     r = c.getresponse(); r.read()
-    body = json.dumps({"entry": "%s", "env": dict(os.environ), "cwd": os.getcwd()})
+    body = json.dumps({"entry": "%s", "env": dict(os.environ), "cwd": os.getcwd(), "arn": r.headers["Lambda-Runtime-Invoked-Function-Arn"]})
     c.request("POST", "/2018-06-01/runtime/invocation/" + r.headers["Lambda-Runtime-Aws-Request-Id"] + "/response", body)
     c.getresponse().read()
 """
@@ -276,6 +276,29 @@ def test_contexts_tell_the_functions_arn_and_the_callers_context(faasd, tmp_path
     assert faasd.invoke("named", b"{}", headers={"X-Amz-Client-Context": "no base64 of JSON"}).json() == [arn, None]
     faasd.cli("config", "named", "--unset-env", "AWS_REGION")
     assert faasd.invoke("named", b"{}").json() == [arn.replace("eu-west-1", "us-east-1"), None]
+
+
+# What callers write, and what the ARN ends with.
+QUALIFIERS = {"": "", ":1": ":1", ":$LATEST": ":$LATEST", ":%24LATEST": ":$LATEST", ":prod": ":prod", "%3aprod": ":prod", ":p%72od": ":prod"}
+
+
+@pytest.mark.parametrize("runtime", ["python", "node", "provided"])
+def test_the_arn_has_the_qualifier_that_the_caller_gave(faasd, tmp_path, runtime):
+    (tmp_path / "app.py").write_text("def handler(event, context):\n    return {'arn': context.invoked_function_arn}\n")
+    (tmp_path / "app.mjs").write_text("export const handler = async (e, c) => ({arn: c.invokedFunctionArn});\n")
+    name = f"called-{runtime}"
+    faasd.deploy(name, provided(tmp_path), "--runtime", runtime, "--handler", "app.handler", "--memory", "256M")
+    faasd.cli("config", name, "--description", "the second version")
+    faasd.cli("alias", "set", name, "prod", "1", "--also", "2=0.5")
+    longest = "x" * 128
+    faasd.cli("alias", "set", name, longest, "2")
+    plain = f"arn:aws:lambda:us-east-1:000000000000:function:{name}"
+    for written, told in {**QUALIFIERS, f":{longest}": f":{longest}"}.items():
+        reply = faasd.invoke(f"{name}{written}", b"{}")
+        assert reply.status == 200 and reply.json()["arn"] == plain + told, (written, reply)
+    call = faasd.cli("invoke", f"{name}:prod", "--async").out.strip()
+    done = faasd.cli("result", call, "--wait")
+    assert json.loads(done.out)["arn"] == plain + ":prod"
 
 
 def provided(directory, entry="task"):

@@ -244,13 +244,13 @@ def test_the_command_line_says_what_is_wrong(three):
     def fails(status, word, *args):
         done = three.cli(*args, check=False)
         assert done.returncode == status and word in done.err, done
-    fails(USAGE, "set, ls and rm", "alias", "add", "three", "x", "1")
-    fails(USAGE, "alias set NAME ALIAS VERSION", "alias", "set", "three", "x")
+    fails(USAGE, "set, ls or rm", "alias", "add", "three", "x", "1")
+    fails(USAGE, "NAME, ALIAS and VERSION", "alias", "set", "three", "x")
     fails(USAGE, "no version", "alias", "set", "three", "x", "one")
     fails(USAGE, "no name for an alias", "alias", "set", "three", "7", "1")
     fails(USAGE, "4=0.1", "alias", "set", "three", "x", "1", "--also", "2")
     fails(USAGE, "4=0.1", "alias", "set", "three", "x", "1", "--also", "2=2")
-    fails(USAGE, "for `alias set` alone", "alias", "ls", "three", "--also", "2=0.1")
+    fails(USAGE, "unknown option '--also'", "alias", "ls", "three", "--also", "2=0.1")
     fails(NO_SUCH, "it has $LATEST, 1, 2 and 3", "alias", "set", "three", "x", "7")
     fails(NO_SUCH, "no function 'none'", "alias", "ls", "none")
     fails(NO_SUCH, "no function 'none'", "versions", "none")

@@ -2,65 +2,15 @@
 /* Stored versions and aliases, with the store's real thread and database in a directory of its own. */
 #include "gateway/store_versions.h"
 
+#include "store_fixture.h"
+
 #include "base/clock.h"
 
 #include <errno.h>
-#include <setjmp.h>
 #include <sqlite3.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include <cmocka.h>
-
-static char root[] = "/tmp/faasd-versions-XXXXXX";
-static char db_dir[64], log_dir[64];
-static struct config config;
-static struct gateway_boot boot;
-static struct gateway gateway;
 static bool answered;
-
-static void open_store(void)
-{
-    struct err e = {.text = ""};
-    gateway.store = store_open(&gateway, db_dir, log_dir, &e);
-    if (!gateway.store)
-        fail_msg("%s", e.text);
-}
-
-static void make_dir(char *out, size_t cap, const char *name)
-{
-    snprintf(out, cap, "%s/%s", root, name);
-    assert_int_equal(mkdir(out, 0755), 0);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    strcpy(root + sizeof(root) - 7, "XXXXXX");
-    if (!mkdtemp(root))
-        return -1;
-    make_dir(db_dir, sizeof(db_dir), "db");
-    make_dir(log_dir, sizeof(log_dir), "logs");
-    make_dir(boot.versions_dir, sizeof(boot.versions_dir), "versions");
-    make_dir(boot.staging_dir, sizeof(boot.staging_dir), "staging");
-    config = (struct config){.log_function_bytes = 10 << 20, .log_total_bytes = 1 << 30, .log_line_bytes = 200};
-    gateway = (struct gateway){.config = &config, .boot = &boot, .loop = ev_loop_new(EVBACKEND_EPOLL)};
-    open_store();
-    return store_start(gateway.store, &(struct err){0});
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    char command[64];
-    store_close(gateway.store);
-    ev_loop_destroy(gateway.loop);
-    snprintf(command, sizeof(command), "rm -rf %s", root);
-    return system(command);
-}
 
 /* ---- doing it ---- */
 
@@ -186,7 +136,7 @@ static const char *rows(void)
     struct err e;
     out[0] = '\0';
     store_close(gateway.store);
-    open_store();
+    open_store(false);
     struct store_versions_events on = {.on_number = print_number, .on_alias = print_alias, .context = out};
     assert_int_equal(store_versions_load(gateway.store, &on, &e), 0);
     assert_int_equal(store_start(gateway.store, &e), 0);
@@ -389,7 +339,7 @@ static void an_older_database_is_migrated(void **state)
     put("f", 2, 0);
     store_close(gateway.store);
     make_first_format();
-    open_store();
+    open_store(false);
     assert_int_equal(store_start(gateway.store, &(struct err){0}), 0);
     assert_int_equal(read_number("f", 0), 1);
     assert_int_equal(set_alias("f", "a", 1, 0), 0);
