@@ -136,11 +136,8 @@ static bool nothing_is_leased(void *context, uint64_t seq)
 
 static int fetch(struct calls_db *d, const char *function, struct seen *s, struct err *e)
 {
-    struct calls_fetch f = {.function = function,
-                            .now_ms = NOW,
-                            .leased = {.has = nothing_is_leased},
-                            .on_row = on_row,
-                            .context = s};
+    struct calls_fetch f = {
+        .function = function, .now_ms = NOW, .leased = {.has = nothing_is_leased}, .on_row = on_row, .context = s};
     return calls_db_fetch(d, &f, e);
 }
 
@@ -306,7 +303,8 @@ static void a_salvage_that_is_cut_off_is_finished(void **state)
     assert_int_equal(access(fresh, F_OK), -1);
     command_in_dir("grep -q left calls.db.damaged-wal");
     /* before anything was decided: what stands at the name counts, the half copy goes when it is in the way */
-    command_in_dir("rm -f calls.db* && cp whole calls.db && echo half > calls.db.salvage && truncate -s -4096 calls.db");
+    command_in_dir(
+        "rm -f calls.db* && cp whole calls.db && echo half > calls.db.salvage && truncate -s -4096 calls.db");
     assert_int_equal(load(&s, &t), 0);
     assert_true(s.good > CALLS / 2);
     assert_int_equal(access(fresh, F_OK), -1);
