@@ -19,12 +19,17 @@ void id_random(void *out, size_t n)
     }
 }
 
+static char *put_hex(char *out, uint8_t byte)
+{
+    *out++ = "0123456789abcdef"[byte >> 4];
+    *out++ = "0123456789abcdef"[byte & 15];
+    return out;
+}
+
 void id_hex(const uint8_t *bytes, size_t n, char *out)
 {
-    for (size_t i = 0; i < n; i++) {
-        *out++ = "0123456789abcdef"[bytes[i] >> 4];
-        *out++ = "0123456789abcdef"[bytes[i] & 15];
-    }
+    for (size_t i = 0; i < n; i++)
+        out = put_hex(out, bytes[i]);
     *out = '\0';
 }
 
@@ -49,21 +54,11 @@ uint64_t id_random_u64(void)
     return value;
 }
 
-void id_uuid(char out[ID_UUID_MAX])
+void id_uuid_make(uint8_t out[ID_UUID_BYTES])
 {
-    uint8_t raw[16];
-    take_random(raw, sizeof(raw));
-    raw[6] = (uint8_t)((raw[6] & 0x0f) | 0x40);
-    raw[8] = (uint8_t)((raw[8] & 0x3f) | 0x80);
-    char hex[33];
-    id_hex(raw, sizeof(raw), hex);
-    char *p = out;
-    for (size_t i = 0; i < 32; i++) {
-        if (i == 8 || i == 12 || i == 16 || i == 20)
-            *p++ = '-';
-        *p++ = hex[i];
-    }
-    *p = '\0';
+    take_random(out, ID_UUID_BYTES);
+    out[6] = (uint8_t)((out[6] & 0x0f) | 0x40);
+    out[8] = (uint8_t)((out[8] & 0x3f) | 0x80);
 }
 
 /* Digits of each group: 8-4-4-4-12. */
@@ -77,9 +72,16 @@ void id_uuid_print(const uint8_t bytes[ID_UUID_BYTES], char out[ID_UUID_MAX])
     for (unsigned i = 0; i < ID_UUID_BYTES; i++) {
         if (has_dash_before(i))
             *out++ = '-';
-        id_hex(&bytes[i], 1, out);
-        out += 2;
+        out = put_hex(out, bytes[i]);
     }
+    *out = '\0';
+}
+
+void id_uuid(char out[ID_UUID_MAX])
+{
+    uint8_t bytes[ID_UUID_BYTES];
+    id_uuid_make(bytes);
+    id_uuid_print(bytes, out);
 }
 
 static int digit_of(char c)

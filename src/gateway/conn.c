@@ -14,7 +14,7 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events);
 
 void conn_restart_window(struct conn *c)
 {
-    uint64_t now = clock_mono_ns();
+    uint64_t now = turn_now_ns(c->table->gateway);
     c->window_bytes = 0;
     c->window_end_ns = now + c->table->gateway->config->body_deadline_ms * 1000000;
     conn_queue_put_at(c, CONN_QUEUE_MOVING, now);
@@ -241,7 +241,7 @@ static struct iovec reading_room(struct conn *c)
 static void pump(struct conn *c)
 {
     if (c->state == CONN_IDLE) {
-        c->head_started_ns = clock_mono_ns();
+        c->head_started_ns = turn_now_ns(c->table->gateway);
         conn_set_state(c, CONN_HEAD);
     }
     if (c->state == CONN_HEAD)
@@ -286,6 +286,7 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
     struct conn *c = w->data;
     if (c->broken)
         return;
+    turn_begin(c->table->gateway);
     if (c->state == CONN_LINGERING) {
         read_lingering(c);
         return;
@@ -362,7 +363,7 @@ void conn_settle(struct conn *c)
         return;
     }
     shrink_input(c);
-    c->head_started_ns = clock_mono_ns();
+    c->head_started_ns = turn_begin(c->table->gateway);
     conn_set_state(c, CONN_HEAD);
     conn_resume_reading(c);
     conn_pump_head(c);

@@ -2,7 +2,7 @@
 /* What leaves a connection: at once where the socket takes it, the rest copied and sent as the client reads. */
 #include "gateway/conn.h"
 
-#include "base/clock.h"
+#include "os/sock.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -46,8 +46,7 @@ void conn_write(struct conn *c, const struct iovec *parts, int count)
         return;
     ssize_t n = 0;
     if (!conn_has_unsent(c)) {
-        struct msghdr m = {.msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)count};
-        n = sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+        n = sock_send_parts(c->fd, parts, (unsigned)count);
         if (n < 0 && errno != EAGAIN && errno != EINTR) {
             conn_break(c);
             return;
@@ -70,7 +69,7 @@ void conn_write(struct conn *c, const struct iovec *parts, int count)
 
 bool conn_progress(struct conn *c, size_t n)
 {
-    uint64_t now = clock_mono_ns();
+    uint64_t now = turn_now_ns(c->table->gateway);
     uint64_t window_ms = c->table->gateway->config->body_deadline_ms;
     c->window_bytes += n;
     if (now > c->window_end_ns) {

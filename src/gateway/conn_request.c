@@ -23,7 +23,8 @@ static void begin_exchange(struct conn *c, struct exchange_slot *s)
     x->started_ns = c->head_started_ns;
     memcpy(s->peer, c->peer, sizeof(s->peer));
     x->peer = s->peer;
-    id_uuid(x->id);
+    id_uuid_make(x->id_bytes);
+    id_uuid_print(x->id_bytes, x->id);
     c->table->open_exchanges++;
 }
 
@@ -156,6 +157,7 @@ static void accept_head(struct conn *c, struct exchange_slot *s, size_t head_len
         else
             run_accepted(c);
     }
+    s->x.found = NULL; /* other events may come before the rest of the body */
     /* Answered before its body was looked at: what of it stands in the buffer is dropped now, no further input may come. */
     if (c->state == CONN_BODY && s->discard && !s->raw_done)
         conn_body_pump(c);

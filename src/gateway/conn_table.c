@@ -160,7 +160,7 @@ void conn_queue_put_at(struct conn *c, enum conn_queue_kind kind, uint64_t from_
 
 void conn_queue_put(struct conn *c, enum conn_queue_kind kind)
 {
-    conn_queue_put_at(c, kind, clock_mono_ns());
+    conn_queue_put_at(c, kind, turn_now_ns(c->table->gateway));
 }
 
 void conn_queue_leave(struct conn *c)

@@ -353,14 +353,13 @@ struct pairs {
     size_t len;
 };
 
-static void add_pair(struct pairs *p, const char *prefix, struct str name, struct str value)
+static void add_pair(struct pairs *p, struct str prefix, struct str name, struct str value)
 {
-    size_t prefix_len = strlen(prefix);
-    if (prefix_len + name.n + value.n + 2 > FIELDS_IN_MAX - p->len)
+    if (prefix.n + name.n + value.n + 2 > FIELDS_IN_MAX - p->len)
         return; /* a peer address or id beyond the arithmetic of FIELDS_IN_MAX: there is none */
     char *at = p->bytes + p->len;
-    memcpy(at, prefix, prefix_len);
-    at += prefix_len;
+    memcpy(at, prefix.p, prefix.n);
+    at += prefix.n;
     for (size_t k = 0; k < name.n; k++)
         *at++ = name.p[k] >= 'A' && name.p[k] <= 'Z' ? (char)(name.p[k] | 0x20) : name.p[k];
     *at++ = '\0';
@@ -378,7 +377,7 @@ static void add_trace(struct pairs *p, const struct invocation *inv)
     if (!trace_is_set(&inv->trace))
         return;
     trace_print(inv, &t);
-    add_pair(p, "", STR_LITERAL("trace_id"), str_from(t.xray));
+    add_pair(p, STR_LITERAL(""), STR_LITERAL("trace_id"), str_from(t.xray));
 }
 
 static void add_trace_headers(struct pairs *p, const struct invocation *inv)
@@ -388,11 +387,11 @@ static void add_trace_headers(struct pairs *p, const struct invocation *inv)
         return;
     trace_print(inv, &t);
     if (t.parent[0])
-        add_pair(p, "http.", STR_LITERAL("traceparent"), str_from(t.parent));
+        add_pair(p, STR_LITERAL("http."), STR_LITERAL("traceparent"), str_from(t.parent));
     if (t.state.n)
-        add_pair(p, "http.", STR_LITERAL("tracestate"), t.state);
+        add_pair(p, STR_LITERAL("http."), STR_LITERAL("tracestate"), t.state);
     if (inv->has_xray)
-        add_pair(p, "http.", STR_LITERAL("x-amzn-trace-id"), str_from(t.xray));
+        add_pair(p, STR_LITERAL("http."), STR_LITERAL("x-amzn-trace-id"), str_from(t.xray));
 }
 
 static void deliver(struct instance *i, struct invocation *inv)
@@ -403,23 +402,23 @@ static void deliver(struct instance *i, struct invocation *inv)
     const struct exchange *x = inv->exchange;
     const struct http1_request *q = x->request;
     struct pairs p = {.bytes = bytes, .len = 0};
-    add_pair(&p, "", STR_LITERAL("request_id"), str_from(x->id));
-    add_pair(&p, "", STR_LITERAL("method"), q->method);
-    add_pair(&p, "", STR_LITERAL("path"), inv->path);
-    add_pair(&p, "", STR_LITERAL("query"), q->query);
-    add_pair(&p, "", STR_LITERAL("function_arn"), lambda_context_qualify(i->arn, x->qualifier, arn));
+    add_pair(&p, STR_LITERAL(""), STR_LITERAL("request_id"), (struct str){x->id, ID_UUID_MAX - 1});
+    add_pair(&p, STR_LITERAL(""), STR_LITERAL("method"), q->method);
+    add_pair(&p, STR_LITERAL(""), STR_LITERAL("path"), inv->path);
+    add_pair(&p, STR_LITERAL(""), STR_LITERAL("query"), q->query);
+    add_pair(&p, STR_LITERAL(""), STR_LITERAL("function_arn"), lambda_context_qualify(i->arn, x->qualifier, arn));
     struct str client = lambda_context_read_client(q, context);
     if (client.n)
-        add_pair(&p, "", STR_LITERAL("client_context"), client);
+        add_pair(&p, STR_LITERAL(""), STR_LITERAL("client_context"), client);
     add_trace(&p, inv);
     for (unsigned k = 0; k < q->field_count; k++)
         if (!trace_hides(inv, q->fields[k].name))
-            add_pair(&p, "http.", q->fields[k].name, q->fields[k].value);
+            add_pair(&p, STR_LITERAL("http."), q->fields[k].name, q->fields[k].value);
     add_trace_headers(&p, inv);
 
     uint64_t timeout_ms = i->version->settings.timeout_ms;
     struct native_request request = {
-        .deadline_ms = timeout_ms ? clock_real_ms() + timeout_ms : 0,
+        .deadline_ms = timeout_ms ? inv->started_ms + (inv->delivered_ns - inv->queued_ns) / 1000000 + timeout_ms : 0,
         .fields = {bytes, p.len},
         .event = event_bytes(inv, &i->version->settings),
         .reply_max = sizeof(struct faasd_reply_head) + FIELDS_OUT_MAX + i->gateway->config->reply_bytes_max,

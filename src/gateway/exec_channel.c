@@ -294,7 +294,9 @@ static void on_control(struct ev_loop *loop, ev_io *w, int events)
 {
     (void)loop;
     (void)events;
-    receive(w->data); /* what else stands there wakes the loop again */
+    struct exec_channel *c = w->data;
+    turn_begin(c->gateway);
+    receive(c); /* what else stands there wakes the loop again */
 }
 
 void exec_channel_drain(struct exec_channel *c)

@@ -252,6 +252,8 @@ struct exchange *front_make_exchange(struct front *f, const struct front_request
     x->on_reply = r->on_reply;
     x->context = r->context;
     str_copy(str_from(r->id), x->id, sizeof(x->id));
+    bool valid = id_uuid_parse(str_from(r->id), x->id_bytes);
+    assert(valid);
     f->conns.open_exchanges++;
     return x;
 }

@@ -6,6 +6,7 @@
 #ifndef FAASD_GATEWAY_GATEWAY_H
 #define FAASD_GATEWAY_GATEWAY_H
 
+#include "gateway/turn.h"
 #include "supervisor/message.h"
 
 #include <ev.h>
@@ -25,6 +26,7 @@ struct gateway {
     struct front *front;     /* gateway/front.h: listeners and connections */
     struct records *records; /* gateway/records.h: what happened */
     const struct face *face; /* gateway/face.h: a layer above that answers paths of its own; NULL: none */
+    struct turn turn;        /* gateway/turn.h: what the time is */
     bool draining;
 };
 

@@ -221,10 +221,10 @@ void instance_ready(struct instance *i)
     if (i->state != INSTANCE_STARTING && i->state != INSTANCE_CLOSING)
         return;
     if (i->state == INSTANCE_STARTING) {
-        i->ready_ns = clock_mono_ns();
+        i->ready_ns = turn_now_ns(i->gateway);
         usage_begin_process(i);
     }
-    i->idle_since_ms = clock_boot_ns() / 1000000;
+    i->idle_since_ms = turn_boot_ms(i->gateway);
     instance_set_state(i, INSTANCE_IDLE);
     instance_arm(i, i->on_trial ? TRIAL_KEEP_MS : 0);
     if (i->on_trial)
@@ -236,7 +236,7 @@ void instance_ready(struct instance *i)
 void instance_become_template(struct instance *i)
 {
     assert(i->state == INSTANCE_STARTING && i->template);
-    i->ready_ns = clock_mono_ns();
+    i->ready_ns = turn_now_ns(i->gateway);
     usage_begin_process(i);
     instance_set_state(i, INSTANCE_TEMPLATE);
     instance_arm(i, i->on_trial ? TRIAL_KEEP_MS : 0);
@@ -275,7 +275,7 @@ void instance_deliver(struct instance *i, struct invocation *inv)
     pool_thaw(i);
     instance_set_state(i, INSTANCE_BUSY);
     i->invocation = inv;
-    inv->delivered_ns = clock_mono_ns();
+    inv->delivered_ns = turn_now_ns(i->gateway);
     inv->start = start_of(i, inv);
     inv->served = i->version->number;
     inv->init_ns = init_duration(i, inv->start);
@@ -310,7 +310,7 @@ void instance_after_request(struct instance *i, bool clean)
         instance_arm(i, closing_ms(i));
         return;
     }
-    i->idle_since_ms = clock_boot_ns() / 1000000;
+    i->idle_since_ms = turn_boot_ms(i->gateway);
     instance_set_state(i, INSTANCE_IDLE);
     instance_arm(i, 0);
     pool_on_instance_ready(i->pool, i);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/invocation.h"
 
-#include "base/clock.h"
 #include "base/put.h"
 #include "gateway/face.h"
 #include "gateway/records.h"
@@ -52,7 +51,7 @@ void invocation_start_version(struct exchange *x, struct function *f, uint64_t n
     inv->wanted = number;
     inv->path = path;
     inv->background = x->on_reply != NULL;
-    inv->queued_ns = clock_mono_ns();
+    inv->queued_ns = turn_now_ns(x->gateway);
     list_init(&inv->queue_link);
     list_init(&inv->live_link);
     records_begin(x->gateway->records, inv);
@@ -139,7 +138,7 @@ static void end_in_face(struct invocation *inv, const struct invocation_end *e, 
 
 void invocation_end_reply(struct invocation *inv, const struct invocation_reply *r)
 {
-    uint64_t now = clock_mono_ns();
+    uint64_t now = turn_now_ns(inv->exchange->gateway);
     if (inv->exchange->face) {
         end_in_face(inv, &(struct invocation_end){now, INVOCATION_SUCCEEDED, r->status, NULL}, r);
         return;
@@ -161,7 +160,7 @@ void invocation_end_reply(struct invocation *inv, const struct invocation_reply 
 
 void invocation_end_failure(struct invocation *inv, const struct invocation_failure *f)
 {
-    uint64_t now = clock_mono_ns();
+    uint64_t now = turn_now_ns(inv->exchange->gateway);
     if (inv->exchange->face) {
         end_in_face(inv, &(struct invocation_end){now, f->outcome, f->status, f}, NULL);
         return;

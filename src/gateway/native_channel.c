@@ -284,7 +284,9 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 {
     (void)loop;
     (void)events;
-    receive(w->data);
+    struct native_channel *c = w->data;
+    turn_begin(c->gateway);
+    receive(c);
 }
 
 /* What one dead process can have left is what a socket's buffer holds; who else has the socket may write for ever. */
@@ -400,8 +402,7 @@ int native_channel_invoke(struct native_channel *c, const struct native_request 
         {.iov_base = (char *)r->fields.p, .iov_len = r->fields.n},
         {.iov_base = (char *)r->event.p, .iov_len = r->event.n},
     };
-    struct msghdr m = {.msg_iov = parts, .msg_iovlen = 3};
-    ssize_t n = sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t n = sock_send_parts(c->fd, parts, 3);
     if (n < 0 && errno != EAGAIN && errno != EINTR)
         return -errno;
     c->state = NATIVE_CHANNEL_BUSY;

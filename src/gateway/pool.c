@@ -132,7 +132,7 @@ struct policy_view pool_look(const struct pool *p)
         .max_concurrency = most > old ? most - old : 0,
         .queue_max = pool_queue_room(p),
         .host_free = UINT32_MAX,
-        .now_ms = pool_now_ms(),
+        .now_ms = pool_now_ms(p),
         .keep_warm_ms = s->keep_warm_ms,
         .backoff_until_ms = p->backoff_until_ms,
         .draining = p->pools->gateway->draining,
@@ -162,9 +162,10 @@ static uint64_t queue_due_ms(const struct pool *p)
     struct list *oldest = list_first(&p->queue);
     while (skipped--)
         oldest = oldest->next;
-    uint64_t waited = (clock_mono_ns() - LIST_ENTRY(oldest, struct invocation, queue_link)->queued_ns) / 1000000;
+    uint64_t waited =
+        (turn_now_ns(p->pools->gateway) - LIST_ENTRY(oldest, struct invocation, queue_link)->queued_ns) / 1000000;
     uint64_t limit = p->pools->gateway->config->queue_timeout_ms;
-    return pool_now_ms() + (waited < limit ? limit - waited : 0);
+    return pool_now_ms(p) + (waited < limit ? limit - waited : 0);
 }
 
 /* A timer that already fires earlier is left alone: it looks again then. So a busy function touches no timer here. */
@@ -173,7 +174,7 @@ void pool_arm_wake(struct pool *p, uint64_t at_ms)
     struct ev_loop *loop = p->pools->gateway->loop;
     if (at_ms == 0)
         return;
-    uint64_t now = pool_now_ms();
+    uint64_t now = pool_now_ms(p);
     double after = at_ms > now ? (double)(at_ms - now) / 1e3 : 0.;
     if (ev_is_active(&p->wake) && ev_timer_remaining(loop, &p->wake) <= after)
         return;
@@ -277,7 +278,7 @@ static void end_overdue(struct pool *p)
 {
     const struct config *c = p->pools->gateway->config;
     char limit[UNITS_TEXT_MAX];
-    for (uint64_t due; (due = queue_due_ms(p)) != 0 && due <= pool_now_ms();) {
+    for (uint64_t due; (due = queue_due_ms(p)) != 0 && due <= pool_now_ms(p);) {
         struct invocation *inv = pool_dequeue(p);
         units_format_time(c->queue_timeout_ms, limit);
         if (p->backoff_until_ms && !pool_has_servers(p))
@@ -437,7 +438,7 @@ void pool_on_instance_served(struct pool *p, struct instance *i)
     p->failures = 0;
     p->backoff_until_ms = 0;
     if (instance_is_single_use(i))
-        p->used_ms = pool_now_ms();
+        p->used_ms = pool_now_ms(p);
 }
 
 bool pool_wants_again(struct pool *p, const struct instance *i)

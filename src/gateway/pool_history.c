@@ -12,14 +12,14 @@ static bool is_used(const struct pool *p)
 void pool_note_work(struct pool *p)
 {
     if (p->history.quiet_since_ms)
-        history_awake(&p->history, pool_now_ms());
+        history_awake(&p->history, pool_now_ms(p));
     p->planned = false;
 }
 
 void pool_note_quiet(struct pool *p)
 {
     if (is_used(p))
-        history_quiet(&p->history, pool_now_ms());
+        history_quiet(&p->history, pool_now_ms(p));
 }
 
 void pool_note_start(struct pool *p, const struct instance *i)
@@ -42,7 +42,7 @@ static bool has_plan(const struct pool *p, uint64_t now_ms)
 
 void pool_plan_spell(struct pool *p)
 {
-    if (p->planned || !has_plan(p, pool_now_ms()))
+    if (p->planned || !has_plan(p, pool_now_ms(p)))
         return;
     p->plan = history_plan(&p->history, p->version->settings.keep_warm_ms, p->lead_ms);
     p->planned = true;

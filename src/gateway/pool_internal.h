@@ -88,9 +88,9 @@ struct pool {
     uint64_t idle_mib_us; /* not billed yet */
 };
 
-static inline uint64_t pool_now_ms(void)
+static inline uint64_t pool_now_ms(const struct pool *p)
 {
-    return clock_boot_ns() / 1000000;
+    return turn_boot_ms(p->pools->gateway);
 }
 
 /* ---- pools.c ---- */

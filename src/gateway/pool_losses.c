@@ -19,9 +19,9 @@ bool pool_has_servers(const struct pool *p)
 static uint64_t count_failure(struct pool *p)
 {
     p->failures++;
-    p->failed_ms = pool_now_ms();
+    p->failed_ms = pool_now_ms(p);
     uint64_t backoff = policy_backoff_ms(p->failures, p->pools->gateway->config->crash_backoff_max_ms);
-    p->backoff_until_ms = backoff ? pool_now_ms() + backoff : 0;
+    p->backoff_until_ms = backoff ? pool_now_ms(p) + backoff : 0;
     return backoff;
 }
 
@@ -70,7 +70,7 @@ void pool_on_instance_gone(struct pool *p, struct instance *i, bool failed_start
     if (counted && i->doom != INSTANCE_RETIRED) {
         uint64_t backoff = count_failure(p);
         if (i->used)
-            p->used_ms = pool_now_ms();
+            p->used_ms = pool_now_ms(p);
         if (failed_start)
             log_warn("an instance did not start fn=%s inst=%lu failures=%u next_in_ms=%lu: %s", f->name,
                      (unsigned long)i->waiter.id, p->failures, (unsigned long)backoff, i->doom_text);

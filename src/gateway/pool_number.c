@@ -57,7 +57,7 @@ static uint64_t waits_since(const struct pool *p)
 static bool is_starved(const struct pool *p, const struct pool *than)
 {
     uint64_t since = waits_since(p);
-    if (since >= waits_since(than) || !p->version || pool_total(p) || p->backoff_until_ms > pool_now_ms())
+    if (since >= waits_since(than) || !p->version || pool_total(p) || p->backoff_until_ms > pool_now_ms(p))
         return false;
     return clock_mono_ns() - since >= (uint64_t)YIELD_AFTER_MS * 1000000;
 }
@@ -160,5 +160,6 @@ bool pool_is_over(const struct pool *p)
         !list_is_empty(&p->others))
         return false;
     /* A version that crashes at each start must not find its backoff forgotten. */
-    return p->closed || !p->failures || p->failed_ms + p->pools->gateway->config->crash_backoff_max_ms <= pool_now_ms();
+    return p->closed || !p->failures ||
+           p->failed_ms + p->pools->gateway->config->crash_backoff_max_ms <= pool_now_ms(p);
 }

@@ -83,7 +83,7 @@ void pool_look_at_templates(struct pool *p, const struct policy_view *v)
         if (!template_is_idle(t) || p->queued || v->min_warm)
             continue;
         uint64_t due = (t->used_ms > p->used_ms ? t->used_ms : p->used_ms) + v->keep_warm_ms;
-        if (due <= pool_now_ms())
+        if (due <= pool_now_ms(p))
             template_retire(t, "idle for keep_warm");
         else
             pool_arm_wake(p, due);

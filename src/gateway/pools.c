@@ -208,7 +208,7 @@ static struct instance *find_template(const struct pools *p, const struct need *
 
 bool pools_make_room(struct pools *p, const struct pool *for_pool, const struct version *v, bool ahead)
 {
-    uint64_t now = pool_now_ms();
+    uint64_t now = pool_now_ms(for_pool);
     struct need n = {.but = for_pool, .before_ms = now};
     if (ahead)
         n.before_ms = now > POOLS_SPARE_AFTER_MS ? now - POOLS_SPARE_AFTER_MS : 0;

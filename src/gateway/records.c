@@ -109,9 +109,8 @@ static void count_series(struct records *r, const struct invocation *inv, const 
     m->cold_starts += inv->start == INVOCATION_COLD;
 }
 
-static void turn_month(struct records *r)
+static void turn_month(struct records *r, uint64_t now)
 {
-    uint64_t now = clock_real_ms();
     if (r->month && now < r->month_end_ms && now + UINT64_C(32) * 86400000 > r->month_end_ms)
         return;
     uint64_t end_ms;
@@ -122,11 +121,11 @@ static void turn_month(struct records *r)
     r->month_end_ms = end_ms;
 }
 
-static void add_sums(struct records *r, struct account *c, const struct account_sums *more)
+static void add_sums(struct records *r, struct account *c, uint64_t now_ms, const struct account_sums *more)
 {
     if (!c)
         return; /* no memory for it: nothing keeps a bill then */
-    turn_month(r);
+    turn_month(r, now_ms);
     account_add(c, more);
     records_note_unsaved(r);
 }
@@ -135,13 +134,12 @@ void records_add_idle(struct records *r, struct function *f, uint64_t mib_us)
 {
     records_attach(r, f);
     if (mib_us)
-        add_sums(r, f->account, &(struct account_sums){.idle_mib_us = mib_us});
+        add_sums(r, f->account, clock_real_ms(), &(struct account_sums){.idle_mib_us = mib_us});
 }
 
 static void fill(struct record *at, const struct invocation *inv, const struct invocation_end *end)
 {
-    bool valid = id_uuid_parse(str_from(inv->exchange->id), at->id);
-    assert(valid);
+    memcpy(at->id, inv->exchange->id_bytes, sizeof(at->id));
     at->account = inv->function->account ? account_get(inv->function->account) : NULL;
     at->started_ms = inv->started_ms;
     at->queue_us = to_us((inv->delivered_ns ? inv->delivered_ns : end->now_ns) - inv->queued_ns);
@@ -175,7 +173,7 @@ void records_end(struct records *r, struct invocation *inv, const struct invocat
     count_series(r, inv, end);
     if (inv->delivered_ns) {
         uint64_t run_us = (end->now_ns - inv->delivered_ns) / 1000;
-        add_sums(r, inv->function->account,
+        add_sums(r, inv->function->account, inv->started_ms + (end->now_ns - inv->queued_ns) / 1000000,
                  &(struct account_sums){
                      .requests = 1,
                      .run_mib_us = (uint64_t)((__uint128_t)run_us * inv->version->settings.memory_bytes >> 20),

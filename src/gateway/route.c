@@ -109,6 +109,8 @@ static void cut_qualifier(struct target *t)
 {
     struct str all = t->name;
     for (size_t i = 0; i < all.n; i++) {
+        if (all.p[i] != ':' && all.p[i] != '%')
+            continue;
         struct str rest = str_skip(all, i);
         bool encoded = str_starts_with(rest, "%3A") || str_starts_with(rest, "%3a");
         if (!encoded && *rest.p != ':')
@@ -144,23 +146,10 @@ static bool check_name(struct exchange *x, struct str name)
     return false;
 }
 
-/* What the qualifier names, an alias with two versions drawn for; false: the exchange was ended. */
-static bool find_number(struct exchange *x, const struct function *f, const struct target *t, uint64_t *ret_number)
+static void refuse_qualifier(struct exchange *x, const struct function *f, const struct target *t,
+                             enum versions_found found)
 {
-    char text[VERSIONS_ALIAS_MAX];
     char choices[VERSIONS_CHOICES_MAX];
-    struct str q = {text, 0};
-    *ret_number = VERSIONS_LATEST_NUMBER;
-    x->qualifier = (struct str){0};
-    if (!t->qualified)
-        return true;
-    enum versions_found found = VERSIONS_MALFORMED;
-    if (http1_percent_decode(t->qualifier, text, sizeof(text), &q.n))
-        found = versions_resolve(&f->versions, q, ret_number);
-    if (found == VERSIONS_FOUND) {
-        x->qualifier = t->qualifier;
-        return true;
-    }
     int shown = t->qualifier.n < 80 ? (int)t->qualifier.n : 80;
     versions_print_choices(&f->versions, choices);
     if (found == VERSIONS_MALFORMED)
@@ -171,7 +160,30 @@ static bool find_number(struct exchange *x, const struct function *f, const stru
     else
         exchange_error(x, 404, "ResourceNotFound", "function '%s' has no version or alias '%.*s'; it has %s", f->name,
                        shown, t->qualifier.p, choices);
-    return false;
+}
+
+/* An alias with two versions is drawn for; false: the exchange was ended. */
+static bool resolve_qualifier(struct exchange *x, const struct function *f, const struct target *t,
+                              uint64_t *ret_number)
+{
+    char text[VERSIONS_ALIAS_MAX];
+    struct str q = {text, 0};
+    enum versions_found found = VERSIONS_MALFORMED;
+    if (http1_percent_decode(t->qualifier, text, sizeof(text), &q.n))
+        found = versions_resolve(&f->versions, q, ret_number);
+    if (found == VERSIONS_FOUND)
+        x->qualifier = t->qualifier;
+    else
+        refuse_qualifier(x, f, t, found);
+    return found == VERSIONS_FOUND;
+}
+
+/* The number that is called; false: the exchange was ended. */
+static bool find_number(struct exchange *x, const struct function *f, const struct target *t, uint64_t *ret_number)
+{
+    *ret_number = VERSIONS_LATEST_NUMBER;
+    x->qualifier = (struct str){0};
+    return !t->qualified || resolve_qualifier(x, f, t, ret_number);
 }
 
 /* The function that may be invoked by this request, or NULL when it was answered. */
@@ -188,12 +200,13 @@ static struct function *find_invocable(struct exchange *x, const struct target *
     return f;
 }
 
-/* Looked up again: the function may have gone, or changed, while the body came. */
+/* Looked up again: the function may have gone, or changed, while the body came. Not so when it came with the head. */
 static void run_function(struct exchange *x, struct str name)
 {
     struct target t = split_target(x->request->path, function_prefix);
-    uint64_t number;
-    struct function *f = find_invocable(x, &t, &number);
+    uint64_t number = x->found_number;
+    struct function *f = x->found ? x->found : find_invocable(x, &t, &number);
+    x->found = NULL;
     (void)name;
     if (!f)
         return;
@@ -306,8 +319,8 @@ const struct route *route_find(struct exchange *x)
     }
     if (str_starts_with(path, function_prefix)) {
         struct target t = split_target(path, function_prefix);
-        uint64_t ignored; /* found again when the body is complete */
-        return find_invocable(x, &t, &ignored) ? &function_route : NULL;
+        x->found = find_invocable(x, &t, &x->found_number);
+        return x->found ? &function_route : NULL;
     }
     if (str_starts_with(path, async_prefix))
         return find_async(x);

@@ -353,6 +353,7 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
     struct runtime_api_conn *c = w->data;
     (void)loop;
     (void)events;
+    turn_begin(c->api->gateway);
     hold(c);
     read_once(c);
     arm(c, false);

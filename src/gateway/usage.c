@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/usage.h"
 
-#include "base/clock.h"
 #include "gateway/instance.h"
 #include "gateway/records.h"
 
@@ -106,7 +105,7 @@ static bool may_stay_unread(struct instance *i)
     struct usage *u = &i->usage;
     if (instance_is_single_use(i))
         return false;
-    u->unread_ns += clock_mono_ns() - i->invocation->delivered_ns;
+    u->unread_ns += turn_now_ns(i->gateway) - i->invocation->delivered_ns;
     if (u->unread_ns < USAGE_UNREAD_NS)
         return true;
     u->unread_ns = 0;

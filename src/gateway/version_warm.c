@@ -69,7 +69,7 @@ bool version_warm_read(const struct function *f, struct str qualifier, struct ve
     if (p && p->version) {
         uint32_t ready = p->counts[INSTANCE_IDLE] + p->counts[INSTANCE_BUSY];
         w.ready = ready < w.wanted ? ready : w.wanted;
-        w.failing = p->backoff_until_ms > pool_now_ms();
+        w.failing = p->backoff_until_ms > pool_now_ms(p);
     }
     w.failing = w.failing || (!p && w.wanted);
     *ret_warm = w;
@@ -81,7 +81,7 @@ enum { TRY_LEAST_MS = 1000 };
 void version_warm_try_later(struct function *f)
 {
     uint64_t pause = f->pool->pools->gateway->config->crash_backoff_max_ms;
-    pool_arm_wake(f->pool, pool_now_ms() + (pause > TRY_LEAST_MS ? pause : TRY_LEAST_MS));
+    pool_arm_wake(f->pool, pool_now_ms(p) + (pause > TRY_LEAST_MS ? pause : TRY_LEAST_MS));
 }
 
 static void open_warm(struct function *f, struct versions_known *k)

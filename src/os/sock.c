@@ -74,6 +74,24 @@ static void collect_fds(struct msghdr *m, struct sock_record *r)
     }
 }
 
+enum { JOINED_MAX = 4096 };
+
+ssize_t sock_send_parts(int fd, const struct iovec *parts, unsigned count)
+{
+    __attribute__((uninitialized)) char joined[JOINED_MAX]; /* zeroing it would cost what is saved */
+    size_t n = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (parts[i].iov_len > sizeof(joined) - n) {
+            struct msghdr m = {.msg_iov = (struct iovec *)parts, .msg_iovlen = count};
+            return sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+        }
+        if (parts[i].iov_len)
+            memcpy(joined + n, parts[i].iov_base, parts[i].iov_len);
+        n += parts[i].iov_len;
+    }
+    return send(fd, joined, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 int sock_receive(int fd, void *out, size_t cap, struct sock_record *ret_record)
 {
     union control control = {0};

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 enum {
     SOCK_FDS_MAX = 8,    /* descriptors in one record */
@@ -22,6 +23,9 @@ int sock_pair(int type, int ret_fds[2], struct err *e);
 /* One record. 0 when the kernel took all of it, -EAGAIN when it has no room now, another -errno when the peer is gone. Never raises SIGPIPE.
  * The caller keeps `fds`. fd_count <= SOCK_FDS_MAX. */
 int sock_send(int fd, const void *bytes, size_t n, const int *fds, unsigned fd_count);
+
+/* To a stream socket, as sendmsg(2) without SIGPIPE and without waiting. Few bytes are put together first: the kernel's look at each part costs more than the copy. */
+ssize_t sock_send_parts(int fd, const struct iovec *parts, unsigned count);
 
 struct sock_record {
     size_t size; /* 0: the peer closed its end */

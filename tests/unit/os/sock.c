@@ -198,6 +198,29 @@ static void a_path_too_long_for_a_socket_is_named(void **state)
     assert_non_null(strstr(e.text, "107"));
 }
 
+/* Few bytes are put together first, many are not: the stream is the same. */
+static void parts_arrive_as_one_stream(void **state)
+{
+    (void)state;
+    static char large[100000], got[sizeof(large) + 16];
+    int ends[2];
+    memset(large, 'x', sizeof(large));
+    assert_int_equal(sock_pair(SOCK_STREAM, ends, NULL), 0);
+    for (size_t n = 0; n <= sizeof(large); n = n < 4080 ? 4080 : n < 4100 ? n + 1 : n * 5) {
+        struct iovec parts[] = {{"head", 4}, {NULL, 0}, {large, n}, {"tail", 4}};
+        assert_int_equal(sock_send_parts(ends[0], parts, 4), n + 8);
+        assert_int_equal(recv(ends[1], got, sizeof(got), MSG_WAITALL | MSG_DONTWAIT), n + 8);
+        assert_memory_equal(got, "head", 4);
+        assert_memory_equal(got + 4, large, n);
+        assert_memory_equal(got + 4 + n, "tail", 4);
+    }
+    close(ends[1]);
+    struct iovec part = {"late", 4}; /* no SIGPIPE either */
+    assert_int_equal(sock_send_parts(ends[0], &part, 1), -1);
+    assert_int_equal(errno, EPIPE);
+    close(ends[0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +229,7 @@ int main(void)
         cmocka_unit_test(an_oversized_record_is_refused_and_leaks_no_descriptor),
         cmocka_unit_test(a_flood_of_descriptors_is_refused_and_leaks_none),
         cmocka_unit_test(a_full_socket_says_again),
+        cmocka_unit_test(parts_arrive_as_one_stream),
         cmocka_unit_test(addresses_are_literal),
         cmocka_unit_test(a_listener_tells_the_port_it_got),
         cmocka_unit_test(a_unix_listener_has_its_mode_whatever_the_umask),
