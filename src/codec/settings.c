@@ -258,27 +258,27 @@ void settings_init(struct settings *s, const struct settings_defaults *d)
 void settings_fini(struct settings *s)
 {
     settings_drop_env(s);
+    settings_drop_mounts(s);
     settings_drop_secrets(s);
 }
 
-static int copy_block(char **to, const char *from, size_t n)
+/* NULL for an empty one, and when memory is out. */
+static void *copy_block(const void *from, size_t n)
 {
-    *to = n ? malloc(n) : NULL;
-    if (*to)
-        memcpy(*to, from, n);
-    return *to || !n ? 0 : -ENOMEM;
+    void *to = n ? malloc(n) : NULL;
+    return to ? memcpy(to, from, n) : NULL;
 }
 
 int settings_copy(struct settings *to, const struct settings *from)
 {
     *to = *from;
-    int r = copy_block(&to->env, from->env, from->env_bytes);
-    to->secrets = NULL;
-    if (r == 0)
-        r = copy_block(&to->secrets, from->secrets, from->secrets_bytes);
-    if (r < 0)
-        settings_fini(to);
-    return r;
+    to->env = copy_block(from->env, from->env_bytes);
+    to->mounts = copy_block(from->mounts, from->mount_count * sizeof(from->mounts[0]));
+    to->secrets = copy_block(from->secrets, from->secrets_bytes);
+    if (!to->env == !from->env_bytes && !to->mounts == !from->mount_count && !to->secrets == !from->secrets_bytes)
+        return 0;
+    settings_fini(to);
+    return -ENOMEM;
 }
 
 static int find_key(const char *name, struct err *e)
@@ -312,7 +312,7 @@ static void return_to_default(struct settings *s, const struct settings_defaults
         settings_drop_env(s);
         break;
     case SETTINGS_MOUNTS:
-        s->mount_count = 0;
+        settings_drop_mounts(s);
         break;
     case SETTINGS_DEVICES:
         s->device_count = 0;
@@ -388,7 +388,7 @@ static int read_key(struct settings *s, int key, const struct json *value, struc
         note_given(s, key, s->env_bytes > 0);
         break;
     case SETTINGS_MOUNTS:
-        s->mount_count = 0;
+        settings_drop_mounts(s);
         r = read_list(s, value, settings_add_mount, e);
         note_given(s, key, s->mount_count > 0);
         break;

@@ -37,6 +37,7 @@ int settings_add_device(struct settings *s, struct str text, struct err *e); /* 
 int settings_add_secret(struct settings *s, struct str text, struct err *e); /* "NAME[=FILE]" */
 
 void settings_drop_env(struct settings *s);
+void settings_drop_mounts(struct settings *s);
 void settings_drop_secrets(struct settings *s);
 
 /* "SRC:DST[:rw]" */

@@ -10,6 +10,13 @@
 /* Bytes of a name or value that a message shows. */
 enum { SHOWN_MAX = 64 };
 
+void settings_drop_mounts(struct settings *s)
+{
+    free(s->mounts);
+    s->mounts = NULL;
+    s->mount_count = 0;
+}
+
 void settings_drop_env(struct settings *s)
 {
     free(s->env);
@@ -156,6 +163,10 @@ int settings_add_mount(struct settings *s, struct str text, struct err *e)
     for (uint32_t i = 0; i < s->mount_count; i++)
         if (is_beneath(m.target, s->mounts[i].target) || is_beneath(s->mounts[i].target, m.target))
             return err_say(e, EINVAL, "'%s' and '%s' overlap", s->mounts[i].target, m.target);
+    struct settings_mount *more = realloc(s->mounts, (s->mount_count + 1) * sizeof(m));
+    if (!more)
+        return err_set(e, ENOMEM, "add a mount");
+    s->mounts = more;
     s->mounts[s->mount_count++] = m;
     return 0;
 }

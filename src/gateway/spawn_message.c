@@ -43,7 +43,8 @@ void spawn_message_fill(struct message_spawn *m, const struct config *c, const s
     m->tmp_exec = s->tmp_exec;
     m->mount_count = s->mount_count;
     m->device_count = s->device_count;
-    memcpy(m->mounts, s->mounts, s->mount_count * sizeof(m->mounts[0]));
+    if (s->mount_count)
+        memcpy(m->mounts, s->mounts, s->mount_count * sizeof(m->mounts[0]));
     memcpy(m->devices, s->devices, s->device_count * sizeof(m->devices[0]));
 }
 
