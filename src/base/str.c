@@ -4,9 +4,37 @@
 #include <string.h>
 #include <strings.h>
 
-bool str_equal_nocase(struct str a, struct str b)
+struct str str_from(const char *text)
 {
-    return a.n == b.n && (a.n == 0 || strncasecmp(a.p, b.p, a.n) == 0);
+    return (struct str){.p = text, .n = text ? strlen(text) : 0};
+}
+
+bool str_equal(struct str a, struct str b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+bool str_is(struct str a, const char *text)
+{
+    return str_equal(a, str_from(text));
+}
+
+bool str_is_nocase(struct str a, const char *text)
+{
+    return a.n == strlen(text) && (a.n == 0 || strncasecmp(a.p, text, a.n) == 0);
+}
+
+bool str_starts_with(struct str a, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return a.n >= n && (n == 0 || memcmp(a.p, prefix, n) == 0);
+}
+
+struct str str_skip(struct str a, size_t n)
+{
+    if (n >= a.n)
+        return (struct str){0};
+    return (struct str){.p = a.p + n, .n = a.n - n};
 }
 
 static bool is_blank(char c)

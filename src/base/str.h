@@ -6,7 +6,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 struct str {
     const char *p; /* borrowed */
@@ -15,42 +14,13 @@ struct str {
 
 #define STR_LITERAL(s) ((struct str){.p = (s), .n = sizeof(s) - 1})
 
-/* Inline, because a literal's length is then known where it is compiled: a request is compared with some forty of them. */
-static inline struct str str_from(const char *text) /* NULL gives the empty run */
-{
-    return (struct str){.p = text, .n = text ? strlen(text) : 0};
-}
-
-static inline bool str_equal(struct str a, struct str b)
-{
-    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
-}
-
-static inline bool str_is(struct str a, const char *text)
-{
-    return str_equal(a, str_from(text));
-}
-
-bool str_equal_nocase(struct str a, struct str b); /* ASCII case only */
-
-static inline bool str_is_nocase(struct str a, const char *text)
-{
-    struct str b = str_from(text);
-    return a.n == b.n && str_equal_nocase(a, b);
-}
-
-static inline bool str_starts_with(struct str a, const char *prefix)
-{
-    size_t n = strlen(prefix);
-    return a.n >= n && (n == 0 || memcmp(a.p, prefix, n) == 0);
-}
-
-static inline struct str str_skip(struct str a, size_t n) /* all but the first n; empty when shorter */
-{
-    return n >= a.n ? (struct str){0} : (struct str){.p = a.p + n, .n = a.n - n};
-}
-
-struct str str_trim(struct str a); /* without spaces and tabs at both ends */
+struct str str_from(const char *text); /* NULL gives the empty run */
+bool str_equal(struct str a, struct str b);
+bool str_is(struct str a, const char *text);
+bool str_is_nocase(struct str a, const char *text); /* ASCII case only */
+bool str_starts_with(struct str a, const char *prefix);
+struct str str_skip(struct str a, size_t n); /* all but the first n; empty when shorter */
+struct str str_trim(struct str a);           /* without spaces and tabs at both ends */
 
 /* Cuts at the first `at`: returns what stands before it (all of it when absent) and leaves the rest,
  * without `at`, in *rest. *ret_found may be NULL. */

@@ -50,7 +50,7 @@ static enum http1_scan scan_method(struct http1_progress *p, struct str data, st
     if (data.p[at] != ' ')
         return http1_refuse(ret_refusal, 400, "a byte in the method that no method may hold");
     struct str method = {.p = data.p + p->line_start, .n = at - p->line_start};
-    if (str_is(method, "CONNECT") || str_is(method, "TRACE"))
+    if (str_equal(method, STR_LITERAL("CONNECT")) || str_equal(method, STR_LITERAL("TRACE")))
         return http1_refuse(ret_refusal, 501, "CONNECT and TRACE are not offered");
     p->mark = ++p->scanned;
     p->state = HTTP1_STATE_TARGET;

@@ -140,7 +140,7 @@ static void accept_head(struct conn *c, struct exchange_slot *s, size_t head_len
         s->x.caller_id = caller_id->value;
     forwarded_apply(&s->x, s->peer);
     s->close = !r->keep_alive;
-    s->head_only = str_is(r->method, "HEAD");
+    s->head_only = str_equal(r->method, STR_LITERAL("HEAD"));
     s->continue_due = r->expect_continue && r->minor >= 1;
     conn_body_begin(c, c->in_start + head_len);
     conn_set_state(c, has_body(r) ? CONN_BODY : CONN_RUNNING);

@@ -304,11 +304,11 @@ static const struct route *find_async(struct exchange *x)
 const struct route *route_find(struct exchange *x)
 {
     struct str path = x->request->path;
-    if (str_is(path, "*")) {
+    if (str_equal(path, STR_LITERAL("*"))) {
         reply_allowed(x, "OPTIONS, GET, HEAD, POST, PUT, PATCH, DELETE");
         return NULL;
     }
-    if (str_is(path, metrics_path) && x->listener == GATEWAY_LISTENER_INVOKE) {
+    if (x->listener == GATEWAY_LISTENER_INVOKE && str_is(path, metrics_path)) {
         exchange_error(x, 403, "Forbidden",
                        "this socket only invokes functions; metrics are on loopback and control.sock");
         return NULL;
