@@ -81,7 +81,7 @@ enum { TRY_LEAST_MS = 1000 };
 void version_warm_try_later(struct function *f)
 {
     uint64_t pause = f->pool->pools->gateway->config->crash_backoff_max_ms;
-    pool_arm_wake(f->pool, pool_now_ms(p) + (pause > TRY_LEAST_MS ? pause : TRY_LEAST_MS));
+    pool_arm_wake(f->pool, pool_now_ms(f->pool) + (pause > TRY_LEAST_MS ? pause : TRY_LEAST_MS));
 }
 
 static void open_warm(struct function *f, struct versions_known *k)
