@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parts of tests/power: its disk, held against a model of what a power cut may leave of what was written, and what it must; and what it says of a call that is missing."""
 
+import concurrent.futures
 import importlib.util
 import random
 import shutil
@@ -8,13 +9,13 @@ import socket
 import sqlite3
 import struct
 import subprocess
+import time
 import uuid
 
 import pytest
 from harness import REPO
 
 SECTORS = 64
-BLOCK = 512
 
 
 def load(name):
@@ -25,6 +26,7 @@ def load(name):
 
 
 disk = load("disk")
+BLOCK = disk.SECTOR
 evidence = load("evidence")
 
 
@@ -125,6 +127,28 @@ def test_what_was_flushed_or_forced_is_there_after_a_cut_and_of_the_rest_any_par
     guest.close()
 
 
+def test_power_may_end_in_a_flush_which_is_not_answered_then(machine):
+    made, _, path = machine
+    rng, model, guest = random.Random(6), Model(), Guest(path)
+    for _ in range(20):
+        for sector in range(0, SECTORS, 2):
+            data = block(rng)
+            guest.write(sector, data)
+            model.write(sector, data, False)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            cut = pool.submit(made.cut, True)
+            flushes = made.flushes
+            while not made.doomed:
+                time.sleep(0.001)
+            guest.send(disk.FLUSH)
+            cut.result()
+        assert made.flushes == flushes
+        guest = restart(machine, guest)
+        assert model.find_wrong(guest) == []
+    assert made.lost > 100 and made.kept > 100
+    guest.close()
+
+
 def test_the_model_sees_a_disk_that_lies(machine):
     made, _, path = machine
     rng, model, guest = random.Random(4), Model(), Guest(path)
@@ -163,7 +187,7 @@ def test_what_was_asked_is_kept_for_whoever_looks_for_a_fault(machine, tmp_path)
     guest.flush()
     made.print_requests(tmp_path / "requests")
     assert [line.split()[1:] for line in (tmp_path / "requests").read_text().splitlines()] == [
-        ["write", "1024", "512"], ["force", "2048", "512"], ["flush", "0", "512"], ["flush", "0", "0"]]
+        ["write", "8192", "4096"], ["force", "16384", "4096"], ["flush", "0", "4096"], ["flush", "0", "0"]]
     guest.close()
 
 

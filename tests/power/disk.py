@@ -14,7 +14,7 @@ import struct
 import threading
 import time
 
-SECTOR = 512
+SECTOR = 4096
 MAGIC, OPTION_MAGIC, REPLY_MAGIC = 0x4E42444D41474943, 0x49484156454F5054, 0x3E889045565A9
 REQUEST, SIMPLE_REPLY = 0x25609513, 0x67446698
 FLAGS = 1 | 4 | 8  # has flags, flush, force unit access
@@ -22,6 +22,7 @@ READ, WRITE, CLOSE, FLUSH = 0, 1, 2, 3
 FUA = 1
 OPT_EXPORT_NAME, OPT_ABORT, OPT_INFO, OPT_GO = 1, 2, 6, 7
 EINVAL = 22
+FLUSH_WITHIN_SECONDS = 1.0
 REMEMBERED = 200000  # requests, for whoever has to find out what went wrong
 
 
@@ -39,7 +40,8 @@ class Disk:
         self.size, self.rng, self.lock = size, random.Random(seed), threading.Lock()
         self.cache = {}  # sector -> bytes, not flushed
         self.flushes = self.forced = self.lost = self.kept = 0
-        self.on, self.lying = True, False
+        self.on, self.lying, self.doomed = True, False, False  # doomed: the next flush is its last
+        self.ended = threading.Event()
         self.requests = collections.deque(maxlen=REMEMBERED)
 
     def read(self, at, count):
@@ -69,6 +71,9 @@ class Disk:
         time.sleep(self.rng.uniform(0, 2 * self.flush_seconds))
         with self.lock:
             self._need_power()
+            if self.doomed:
+                self._end()
+                raise PowerOff
             self._note("flush", 0, len(self.cache) * SECTOR)
             self.flushes += 1
             if not self.lying:
@@ -82,29 +87,39 @@ class Disk:
             self._note("lie", 0, 0)
             self.lying = True
 
-    def cut(self):
-        """The power goes: from here on nothing is answered, so the guest sees no error either, until restore()."""
+    def cut(self, in_flush=False):
+        """The power goes: from here on nothing is answered, so the guest sees no error either, until restore(). In a flush, if one comes soon, most is uncertain."""
+        if in_flush:
+            with self.lock:
+                self.doomed = True
+            self.ended.wait(FLUSH_WITHIN_SECONDS)
         with self.lock:
-            self._note("cut", 0, len(self.cache) * SECTOR)
-            self.on = False
-            chance = 0.0 if self.lying else self.rng.choice((0.0, 0.5, 0.9))
-            for sector, data in self.cache.items():
-                if self.rng.random() < chance:
-                    os.pwrite(self.file, data, sector * SECTOR)
-                    self.kept += 1
-                else:
-                    self.lost += 1
-            self.cache.clear()
+            if self.on:
+                self._end()
 
     def restore(self):
         with self.lock:
             self._note("restore", 0, 0)
-            self.on, self.lying = True, False
+            self.on, self.lying, self.doomed = True, False, False
+            self.ended.clear()
 
     def print_requests(self, path):
         """What it was asked lately: time, request, offset, bytes (of a flush and a cut: how many were not on the platter)."""
         with self.lock, open(path, "w") as out:
             out.writelines(f"{when:.6f} {kind} {at} {count}\n" for when, kind, at, count in self.requests)
+
+    def _end(self):
+        self._note("cut", 0, len(self.cache) * SECTOR)
+        self.on = False
+        chance = 0.0 if self.lying else self.rng.choice((0.0, 0.5, 0.9))
+        for sector, data in self.cache.items():
+            if self.rng.random() < chance:
+                os.pwrite(self.file, data, sector * SECTOR)
+                self.kept += 1
+            else:
+                self.lost += 1
+        self.cache.clear()
+        self.ended.set()
 
     def _need_power(self):
         if not self.on:
