@@ -64,10 +64,16 @@ int buf_add_text(struct buf *b, const char *text)
 int buf_addf(struct buf *b, const char *format, ...)
 {
     va_list ap;
+    /* Where it fits into what is there it is printed once. */
+    size_t room = b->cap - b->len;
     va_start(ap, format);
-    int n = vsnprintf(NULL, 0, format, ap);
+    int n = vsnprintf(b->data ? b->data + b->len : NULL, b->data ? room : 0, format, ap);
     va_end(ap);
     assert(n >= 0);
+    if (b->data && (size_t)n < room) {
+        b->len += (size_t)n;
+        return 0;
+    }
     /* One byte more for vsnprintf's NUL, which is not counted in len. */
     int r = buf_reserve(b, (size_t)n + 1);
     if (r < 0)

@@ -88,10 +88,11 @@ static void print_url(const struct dev *d)
 /* Deploys, and listens to the log as soon as there is one. */
 static int deploy(struct dev *d, const char *changed, uint64_t since_ns, struct err *e)
 {
-    bool again = d->deploy.serving != 0;
+    uint64_t begun_ms = clock_real_ms(); /* what attempts before it logged has been said */
+    d->deploy.is_followed = d->follower.pid >= 0;
     int r = dev_deploy(&d->deploy, changed, since_ns, e);
     if (r == 0 && d->deploy.serving && d->follower.pid < 0)
-        r = log_follower_start(&d->follower, d->daemon.socket, d->name, again, e);
+        r = log_follower_start(&d->follower, d->daemon.socket, d->name, begun_ms, e);
     return r;
 }
 
@@ -178,7 +179,7 @@ static int serve(struct dev *d, int daemon_fd, struct err *e)
             return private_signal() ? 0 : err_say(e, EIO, "the private daemon has ended");
         if (ready > 0 && fds[2].revents) {
             log_follower_stop(&d->follower);
-            r = log_follower_start(&d->follower, d->daemon.socket, d->name, true, e);
+            r = log_follower_start(&d->follower, d->daemon.socket, d->name, clock_real_ms(), e);
         }
         if (r == 0 && ((ready > 0 && fds[1].revents) || watch_fd(d->watch) < 0))
             r = take_changes(d, e);

@@ -31,14 +31,22 @@ static void print_changed(FILE *to, const char *changed)
     fputs(" changed: ", to);
 }
 
-static void say_refused(const struct dev_deploy *d, const char *changed)
+enum outcome {
+    OUTCOME_GONE /* the daemon */,
+    OUTCOME_REFUSED,
+    OUTCOME_NOT_STARTED /* its log says why */,
+    OUTCOME_SERVED
+};
+
+static void say_refused(const struct dev_deploy *d, const char *changed, enum outcome outcome)
 {
+    const char *where = outcome == OUTCOME_NOT_STARTED ? "; why it does not start stands in its log" : "";
     fflush(stdout);
     print_time(stderr);
     print_changed(stderr, changed);
     if (d->serving)
-        fprintf(stderr, "%srefused%s, version %lu goes on serving\n", output_style(stderr, OUTPUT_RED),
-                output_style(stderr, OUTPUT_PLAIN), (unsigned long)d->serving);
+        fprintf(stderr, "%srefused%s, version %lu goes on serving%s\n", output_style(stderr, OUTPUT_RED),
+                output_style(stderr, OUTPUT_PLAIN), (unsigned long)d->serving, where);
     else
         fprintf(stderr, "%srefused%s; waiting for a change\n", output_style(stderr, OUTPUT_RED),
                 output_style(stderr, OUTPUT_PLAIN));
@@ -68,28 +76,40 @@ static int guess(const struct dev_deploy *d, struct err *e)
     return guess_apply(&g, "dev", d->flags, e);
 }
 
-/* 1: sent, the reply in `body`. 0: refused, and said why. -errno: the daemon is not there. */
-static int send_upload(const struct dev_deploy *d, const struct upload *u, const char *settings, struct buf *body,
-                       struct err *e)
+/* Says why, unless the log does. */
+static enum outcome report(const struct dev_deploy *d, const struct http1_response *reply, struct str body)
 {
+    struct json_doc *doc = NULL;
+    struct err ignored;
+    if (d->is_followed && json_parse(body, JSON_STRICT, &doc, &ignored) < 0)
+        doc = NULL;
+    bool stands_in_log = doc && json_count(json_get(json_root(doc), "trace")) > 0;
+    json_free(doc);
+    if (stands_in_log)
+        return OUTCOME_NOT_STARTED;
+    client_report("dev", reply, body);
+    return OUTCOME_REFUSED;
+}
+
+/* What was answered is in `body`. OUTCOME_GONE: with an error. */
+static enum outcome send_upload(const struct dev_deploy *d, const struct upload *u, const char *settings,
+                                struct buf *body, struct err *e)
+{
+    enum outcome outcome = OUTCOME_GONE;
     const struct upload_put put = {.name = d->name, .settings = settings};
     const struct http1_response *reply;
     struct client *c;
     int status;
-    int r = client_open_socket(&c, d->socket, &status, e);
-    if (r < 0)
-        return r;
-    r = upload_send(c, u, &put, &reply, e);
-    if (r == 0 && reply->status >= 400)
-        client_refused("dev", c, reply);
-    else if (r == 0)
-        r = client_read_all(c, body, e) < 0 ? -e->code : 1;
+    if (client_open_socket(&c, d->socket, &status, e) < 0)
+        return OUTCOME_GONE;
+    if (upload_send(c, u, &put, &reply, e) == 0 && client_read_all(c, body, e) == 0)
+        outcome = reply->status >= 400 ? report(d, reply, buf_str(body)) : OUTCOME_SERVED;
     client_close(c);
-    return r;
+    return outcome;
 }
 
 /* As send_upload. */
-static int send_path(struct dev_deploy *d, struct buf *body, struct err *e)
+static enum outcome send_path(struct dev_deploy *d, struct buf *body, struct err *e)
 {
     struct upload u = {.fd = -1};
     struct buf settings;
@@ -109,10 +129,10 @@ static int send_path(struct dev_deploy *d, struct buf *body, struct err *e)
         r = buf_add(&settings, "", 1);
     if (r < 0)
         fprintf(stderr, "faasd dev: %s\n", *e->text ? e->text : "out of memory");
-    int result = r < 0 ? 0 : send_upload(d, &u, settings.data, body, e);
+    enum outcome outcome = r < 0 ? OUTCOME_REFUSED : send_upload(d, &u, settings.data, body, e);
     buf_fini(&settings);
     upload_close(&u);
-    return result;
+    return outcome;
 }
 
 int dev_deploy(struct dev_deploy *d, const char *changed, uint64_t since_ns, struct err *e)
@@ -120,14 +140,14 @@ int dev_deploy(struct dev_deploy *d, const char *changed, uint64_t since_ns, str
     struct json_doc *doc = NULL;
     struct buf body;
     buf_init(&body, REPLY_MAX);
-    int r = send_path(d, &body, e);
-    if (r > 0)
-        r = json_parse(buf_str(&body), JSON_STRICT, &doc, e) < 0 ? -e->code : 1;
-    if (r > 0)
+    enum outcome outcome = send_path(d, &body, e);
+    if (outcome == OUTCOME_SERVED && json_parse(buf_str(&body), JSON_STRICT, &doc, e) < 0)
+        outcome = OUTCOME_GONE;
+    if (outcome == OUTCOME_SERVED)
         say_served(d, json_root(doc), changed, since_ns);
-    else if (r == 0)
-        say_refused(d, changed);
+    else if (outcome != OUTCOME_GONE)
+        say_refused(d, changed, outcome);
     json_free(doc);
     buf_fini(&body);
-    return r < 0 ? r : 0;
+    return outcome == OUTCOME_GONE ? -e->code : 0;
 }

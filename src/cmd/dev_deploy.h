@@ -12,6 +12,7 @@ struct dev_deploy {
     struct settings_flags *flags;
     uint64_t serving; /* the version that serves; 0: none yet */
     unsigned attempts;
+    bool is_followed; /* its log is printed: what a function that does not start says stands there already */
 };
 
 /* Sends the path as it is now. What is wrong with it is said on stderr and is no failure: the version before goes on serving. `changed` names what changed,

@@ -3,8 +3,19 @@
 
 #include "base/fdio.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+
+static int cannot_open(const char *path, int error, struct err *e)
+{
+    if (error != ENOENT)
+        return err_set(e, error, "-d @%s: open '%s'", path, path);
+    return err_say(e, error,
+                   "-d @%s: there is no file '%s' to take the event from; an event that begins with @ goes through "
+                   "stdin, with -d -",
+                   path, path);
+}
 
 int event_open(struct event *ev, const char *data, const char *absent, struct err *e)
 {
@@ -17,7 +28,7 @@ int event_open(struct event *ev, const char *data, const char *absent, struct er
         ev->fd = open(data + 1, O_RDONLY | O_CLOEXEC);
         ev->fd_owned = true;
         if (ev->fd < 0)
-            return err_set(e, errno, "open '%s'", data + 1);
+            return cannot_open(data + 1, errno, e);
     }
     return 0;
 }

@@ -288,7 +288,9 @@ static const struct help HELPS[] = {
      false, true},
     {"why", "why an invocation failed, and what to change", "why ID [--json]",
      "ID is what X-Request-Id says and what errors name as requestId. Names the limit,\n"
-     "the signal or the error, and the option with a value to change.\n"
+     "the signal or the error, and the option with a value to change; as root on the\n"
+     "daemon's host also the system call that it was killed for, where the kernel's\n"
+     "log has it.\n"
      "\n"
      "  --json            the whole record as JSON\n",
      false, true},

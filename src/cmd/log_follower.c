@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/log_follower.h"
 
-#include "base/clock.h"
 #include "base/fdio.h"
 #include "cmd/client.h"
 #include "cmd/cmd.h"
@@ -21,7 +20,7 @@ static int follow(const char *socket, const char *function, uint64_t since_ms, s
     char rest[64];
     int status;
     buf_init(&target, 0);
-    snprintf(rest, sizeof(rest), since_ms ? "/logs?follow=1&since=%lu" : "/logs?follow=1", (unsigned long)since_ms);
+    snprintf(rest, sizeof(rest), "/logs?follow=1&since=%lu", (unsigned long)since_ms);
     int r = client_path(&target, function, rest);
     r = r < 0 ? err_set(e, -r, "ask for the log") : client_open_socket(&c, socket, &status, e);
     const struct client_request request = {.method = "GET", .target = target.data, .body_fd = -1};
@@ -47,13 +46,14 @@ static _Noreturn void be_follower(const char *socket, const char *function, uint
     _exit(follow(socket, function, since_ms, &ignored) < 0 ? CMD_FAILED : CMD_OK);
 }
 
-int log_follower_start(struct log_follower *f, const char *socket, const char *function, bool from_now, struct err *e)
+int log_follower_start(struct log_follower *f, const char *socket, const char *function, uint64_t since_ms,
+                       struct err *e)
 {
     pid_t parent = getpid();
     fflush(NULL);
     *f = (struct log_follower){.pid = fork(), .fd = -1};
     if (f->pid == 0)
-        be_follower(socket, function, from_now ? clock_real_ms() : 0, parent);
+        be_follower(socket, function, since_ms, parent);
     if (f->pid < 0)
         return err_set(e, errno, "fork");
     f->fd = pidfd_open(f->pid, 0);

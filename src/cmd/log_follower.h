@@ -5,7 +5,7 @@
 
 #include "base/err.h"
 
-#include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct log_follower {
@@ -13,8 +13,9 @@ struct log_follower {
     int fd;    /* pidfd: readable when it has ended */
 };
 
-/* From the first line on, or from now on. It ends with the daemon, with this process, or by log_follower_stop(). */
-int log_follower_start(struct log_follower *f, const char *socket, const char *function, bool from_now, struct err *e);
+/* From since_ms (real time) on. It ends with the daemon, with this process, or by log_follower_stop(). */
+int log_follower_start(struct log_follower *f, const char *socket, const char *function, uint64_t since_ms,
+                       struct err *e);
 void log_follower_stop(struct log_follower *f); /* waits for it */
 
 #endif

@@ -52,15 +52,17 @@ static size_t safe_length(const unsigned char *p, size_t n, bool lines)
 int output_escape(struct buf *out, struct str text, bool lines)
 {
     const unsigned char *p = (const unsigned char *)text.p;
-    size_t i = 0;
-    while (i < text.n) {
-        size_t length = safe_length(p + i, text.n - i, lines);
-        int r = length ? buf_add(out, p + i, length) : buf_addf(out, "\\x%02x", p[i]);
-        if (r < 0)
-            return r;
-        i += length ? length : 1;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < text.n;) {
+        size_t run = 0, length; /* what may go out as it is, whole */
+        while (i + run < text.n && (length = safe_length(p + i + run, text.n - i - run, lines)) != 0)
+            run += length;
+        r = buf_add(out, p + i, run);
+        i += run;
+        if (r == 0 && i < text.n)
+            r = buf_addf(out, "\\x%02x", p[i++]);
     }
-    return 0;
+    return r;
 }
 
 void output_text(FILE *to, struct str text, bool lines)
@@ -120,16 +122,22 @@ static size_t width_of(const char *text)
     return width;
 }
 
+static void print_spaces(FILE *to, size_t n)
+{
+    while (n--)
+        fputc(' ', to);
+}
+
 static void print_cell(FILE *to, const char *text, size_t width, bool right, bool last)
 {
     size_t pad = width - width_of(text);
     if (right)
-        fprintf(to, "%*s", (int)pad, "");
+        print_spaces(to, pad);
     fputs(text, to);
     if (last)
         fputc('\n', to);
     else
-        fprintf(to, "%*s", (int)(right ? 2 : pad + 2), "");
+        print_spaces(to, right ? 2 : pad + 2);
 }
 
 void output_table_print(struct output_table *t, FILE *to)

@@ -1,11 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/cmd.h"
+#include "cmd/kernel_log.h"
 #include "cmd/output.h"
 #include "cmd/record_view.h"
 
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
-static int explain(struct str reply)
+/* The daemon's host is this one: it was found by its socket. */
+static bool is_here(const struct client_target *target)
+{
+    const char *url = target->url ? target->url : getenv("FAASD_URL");
+    return !url || !*url || strncmp(url, "unix:", 5) == 0;
+}
+
+/* Which call a SIGSYS was for stands in the kernel's log alone. */
+static void print_killing_call(const struct json *record)
+{
+    char calls[512];
+    uint64_t signal, since_ms, until_ms;
+    const struct json *log = json_get(record, "log");
+    if (!json_get_u64(json_get(record, "error"), "signal", &signal) || signal != SIGSYS ||
+        !json_get_u64(log, "since", &since_ms) || !json_get_u64(log, "until", &until_ms))
+        return;
+    kernel_log_print_kills(since_ms, until_ms, calls, sizeof(calls));
+    if (calls[0])
+        printf("call    %s, as the kernel's log has it\n", calls);
+}
+
+static int explain(const struct client_target *target, struct str reply)
 {
     struct json_doc *doc;
     struct err e = {0};
@@ -18,6 +42,8 @@ static int explain(struct str reply)
     int result = CMD_OK;
     if (json_get(record, "why")) {
         record_view_why(record, stdout);
+        if (is_here(target))
+            print_killing_call(record);
     } else {
         fprintf(stderr, "faasd why: it has not failed: it is %s\n", status ? status : "?");
         result = CMD_FAILED;
@@ -48,7 +74,7 @@ int cmd_why(int argc, char **argv)
     if (status == CMD_OK && json)
         fwrite(reply.data, 1, reply.len, stdout);
     else if (status == CMD_OK)
-        status = explain(buf_str(&reply));
+        status = explain(&target, buf_str(&reply));
     buf_fini(&reply);
     return output_finish("why", status);
 }

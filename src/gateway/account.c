@@ -95,12 +95,13 @@ void account_put(struct account *c)
 /* Of a function that is gone, in favour of one that is there. */
 static struct metrics *take_over_series(struct account_table *a)
 {
-    for (unsigned i = 0; i < ACCOUNTS_BUCKETS; i++)
+    for (unsigned i = 0; a->series_left && i < ACCOUNTS_BUCKETS; i++)
         for (struct account *c = a->buckets[i]; c; c = c->next) {
             if (!c->series || c->attached)
                 continue;
             struct metrics *m = c->series;
             c->series = NULL;
+            a->series_left--;
             metrics_add(&a->other, m);
             *m = (struct metrics){.outcomes = {0}};
             free_unless_needed(c);
@@ -112,6 +113,7 @@ static struct metrics *take_over_series(struct account_table *a)
 void account_attach(struct account *c, unsigned series_max)
 {
     struct account_table *a = c->owner;
+    a->series_left -= !c->attached && c->series;
     c->attached = true;
     if (c->series || strcmp(c->name, ACCOUNTS_OTHER) == 0)
         return;
@@ -125,6 +127,7 @@ void account_attach(struct account *c, unsigned series_max)
 
 void account_detach(struct account *c)
 {
+    c->owner->series_left += c->attached && c->series;
     c->attached = false;
 }
 

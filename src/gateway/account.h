@@ -40,6 +40,7 @@ struct account_table {
     struct account **buckets; /* owned; NULL until the first is made */
     struct list unsaved;
     unsigned series_count;
+    unsigned series_left; /* of them, of functions that are gone: to be taken over */
     struct metrics other;
 };
 

@@ -141,7 +141,11 @@ static void killed(struct json_writer *w, const struct advice_facts *f)
         say(w, NULL,
             "leave the call out: mount, umount2, pivot_root, mount_setattr, kexec_load, kexec_file_load, init_module, "
             "finit_module, delete_module, reboot, swapon and swapoff are those that kill");
-        say(w, NULL, "which of them it is: run the program outside under `strace -f`");
+        say(w, NULL,
+            "which of them it is: `faasd why %s` as root on the daemon's host names it from the kernel's log; or run "
+            "the "
+            "program outside under `strace -f`",
+            f->id);
     }
     suggest_log(w, f);
     json_put_array_end(w);

@@ -36,7 +36,7 @@ void pool_settle_warm(struct pool *p)
     list_remove(&p->warm_link);
     if (p->warm_min)
         list_push_back(&p->pools->warm, &p->warm_link);
-    else
+    else if (p->idle_mib_us)
         pool_bill_idle(p);
 }
 

@@ -14,12 +14,12 @@ static unsigned count_frozen(const struct list *instances)
 
 static void add_pool(const struct pool *p, struct pool_counts *sum)
 {
-    struct policy_view v = {0};
-    if (p->version)
-        v = pool_look(p);
-    sum->starting += v.starting;
-    sum->idle += p->version ? p->counts[INSTANCE_IDLE] : 0;
-    sum->busy += v.busy;
+    if (p->version) {
+        sum->starting += p->counts[INSTANCE_SPAWNING] + p->counts[INSTANCE_STARTING] + p->counts[INSTANCE_CLOSING] +
+                         p->counts[INSTANCE_ENDING];
+        sum->idle += p->counts[INSTANCE_IDLE];
+        sum->busy += p->counts[INSTANCE_BUSY] + p->counts[INSTANCE_JUDGING];
+    }
     sum->stopping += p->stopping;
     sum->queued += p->queued;
     sum->queued_background += p->queued_background;

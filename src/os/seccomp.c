@@ -15,6 +15,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -299,6 +300,14 @@ void seccomp_program_fini(struct seccomp_program *p)
 {
     free(p->code);
     *p = (struct seccomp_program){0};
+}
+
+/* libseccomp's tokens of architectures are the kernel's. */
+void seccomp_find_name(uint32_t architecture, int number, char out[SECCOMP_NAME_MAX])
+{
+    char *name = seccomp_syscall_resolve_num_arch(architecture, number);
+    snprintf(out, SECCOMP_NAME_MAX, "%s", name ? name : "an unknown call");
+    free(name);
 }
 
 int seccomp_attach(const struct seccomp_program *p, struct err *e)

@@ -48,6 +48,10 @@ int seccomp_build(const struct seccomp_rule *rules, size_t count, int default_er
                   struct seccomp_program *ret_program, struct err *e);
 void seccomp_program_fini(struct seccomp_program *p);
 
+/* The name of a system call by its number under an architecture (AUDIT_ARCH_*, audit.h): "mount"; "an unknown call" where libseccomp knows none. */
+enum { SECCOMP_NAME_MAX = 64 };
+void seccomp_find_name(uint32_t architecture, int number, char out[SECCOMP_NAME_MAX]);
+
 /* Async-signal-safe; no_new_privs must be set. */
 int seccomp_attach(const struct seccomp_program *p, struct err *e);
 

@@ -234,6 +234,13 @@ def test_bytes_come_out_as_they_went_in(faasd, tmp_path):
     assert (tmp_path / "out").read_bytes() == data
 
 
+def test_an_event_from_a_file_that_is_not_there_is_said_with_what_else_to_write(faasd, tmp_path):
+    done = faasd.cli("invoke", "cat", "-d", "@nofile", check=False)
+    assert done.returncode == 2 and "there is no file 'nofile'" in done.err and "with -d -" in done.err
+    done = faasd.cli("invoke", "cat", "-d", f"@{tmp_path}/app.py/x", check=False)
+    assert done.returncode == 2 and f"-d @{tmp_path}/app.py/x: " in done.err
+
+
 def test_a_body_over_the_limit_is_refused_with_its_reason(faasd, tmp_path):
     (tmp_path / "large").write_bytes(bytes(20 << 20))
     done = faasd.cli("invoke", "cat", "-d", f"@{tmp_path / 'large'}", check=False)

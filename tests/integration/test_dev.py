@@ -206,6 +206,32 @@ def test_it_waits_for_the_first_version_that_works(tree):
         dev.wait(r"the log says one")
 
 
+def broken(word):
+    return f"print('imports {word}')\nraise ValueError('bad {word}')\n"
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_why_it_does_not_start_is_told_once(tmp_path, first):
+    tree = tmp_path / "py"
+    good = "print('imports good')\ndef handler(event, context):\n    return 1\n"
+    write(tree / "faasd.json", '{"runtime": "python", "handler": "app.handler"}', 0o644)
+    write(tree / "app.py", broken("one") if first else good, 0o644)
+    with Dev(tree) as dev:
+        if first:
+            dev.wait("refused; waiting for a change")
+        else:
+            dev.wait_version(1)
+            dev.wait("imports good")
+            write(tree / "app.py", broken("one"), 0o644)
+            dev.wait(r"app\.py changed: refused, version 1 goes on serving; why it does not start stands in its log")
+        dev.wait("ValueError: bad one")
+        write(tree / "app.py", good + "x = 1\n", 0o644)
+        dev.wait_version(1 if first else 2)
+        write(tree / "app.py", good + "print('the end')\n", 0o644)
+        dev.wait("the end")  # what was logged before has been printed
+        assert dev.text.count("ValueError: bad one") == 1, dev.text
+
+
 def test_what_is_ignored_is_no_change(tree):
     write(tree / ".faasdignore", "*.tmp\nbuild/\n", 0o644)
     with Dev(tree) as dev:
