@@ -3,7 +3,7 @@
  * The frames that a native worker and faasd exchange on the worker's fd 3, a Unix stream socket. docs/PROTOCOL.md is the
  * specification, for any language; this header is its C form. All integers are little-endian.
  *
- * faasd sends INVOKE; the worker answers each with exactly one REPLY or ERROR that carries the same id. The worker sends READY once,
+ * faasd sends INVOKE; the worker answers each with exactly one REPLY or ERROR that carries the same id; a REPLY may go on in CHUNKs. The worker sends READY once,
  * when its initialisation is complete; before that faasd sends nothing. End of file means: exit.
  */
 #ifndef FAASD_FRAME_H
@@ -22,7 +22,11 @@ enum faasd_frame_type {
         4, /* worker -> faasd: struct faasd_error_head, type, message, trace. With id 0 in the place of READY: its initialisation failed */
     FAASD_FRAME_FORK =
         5, /* faasd -> template: struct faasd_fork, with descriptors: the child's socket, then the files by which it joins its cgroups */
+    FAASD_FRAME_CHUNK =
+        6, /* worker -> faasd, behind a REPLY with FAASD_REPLY_MORE: the next 1 to FAASD_CHUNK_MAX bytes of its body; nothing: that was all */
 };
+
+#define FAASD_CHUNK_MAX 65520 /* with its head 64 KiB */
 
 struct faasd_frame {   /* 16 bytes before every payload */
     uint32_t length;   /* of the payload */
@@ -45,7 +49,12 @@ struct faasd_reply_head {
     uint32_t
         fields_length; /* reply headers; hop-by-hop and framing ones are dropped, invalid ones make the reply a BadReply */
     uint32_t body_length;
-    uint32_t reserved; /* 0 */
+    uint32_t flags; /* enum faasd_reply_flag */
+};
+
+enum faasd_reply_flag {
+    FAASD_REPLY_MORE =
+        1, /* the body goes on in CHUNKs, up to one without a byte; an ERROR in its place says that the handler failed on the way */
 };
 
 struct faasd_error_head {

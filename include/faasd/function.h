@@ -76,11 +76,20 @@ int faasd_reply_type(struct faasd_reply *reply, const char *content_type);
  * error here already. */
 int faasd_reply_header(struct faasd_reply *reply, const char *name, const char *value);
 
-/* Answers with an error instead: the caller gets 500 with {"errorType": type, "errorMessage": message}. What was written so far is dropped.
+/*
+ * Sends what was written so far: from here on the reply is a stream. Callers who ask for streams (a function with `stream: true`, a Function URL, Lambda's
+ * InvokeWithResponseStream) get it now, all others get the whole at the end. Status and headers go out with the first flush and can't be changed afterwards.
+ * What is written later goes out at the next flush, by itself when 64 KiB have come together, and when the handler returns. It blocks while the caller doesn't
+ * keep up. -1: faasd has gone, or a call before failed.
+ */
+int faasd_reply_flush(struct faasd_reply *reply);
+
+/* Answers with an error instead: the caller gets 500 with {"errorType": type, "errorMessage": message}. What was written so far is dropped; of a stream the caller
+ * keeps what it has and sees that it is cut.
  * Returns -1, so that a handler can end with `return faasd_fail(reply, "BadName", "...")`. */
 int faasd_fail(struct faasd_reply *reply, const char *type, const char *format, ...) FAASD_PRINTF(3, 4);
 
-/* The most bytes that a reply's body may hold; 64 MiB unless set. faasd has a limit of its own (6 MiB unless configured). */
+/* The most bytes that a reply's body may hold, or what of a stream is not flushed; 64 MiB unless set. faasd has a limit of its own (6 MiB unless configured). */
 void faasd_set_reply_limit(size_t bytes);
 
 /* Answers requests until faasd closes the connection. `init` (may be NULL) runs once before the first request, inside init_timeout; when it does

@@ -215,6 +215,8 @@ static int run_invoke(const struct client_target *target, const struct invoke *i
     }
     if (r < 0 && e.code != EPIPE)
         fprintf(stderr, "faasd invoke: %s\n", e.text);
+    if (r < 0 && e.code == ECONNRESET && *id) /* a stream that was cut: its status said nothing yet */
+        fprintf(stderr, "why: faasd why %s\n", id);
     if (r >= 0 && after->trace)
         show_trace(target, id);
     if (r >= 0 && after->logs && show_logs(target, in->name, id, &e) < 0)

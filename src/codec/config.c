@@ -115,6 +115,7 @@ const struct config_row config_rows[] = {
     COUNT_ROW("head_fields", head_fields_max, 8, 1024),
     SIZE_ROW("request_bytes", request_bytes_max, 0, GIB),
     SIZE_ROW("reply_bytes", reply_bytes_max, 0, GIB),
+    SIZE_ROW("stream_bytes", stream_bytes_max, 0, TIB),
     SIZE_ROW("body_memory", body_memory_bytes, MIB, TIB),
     {{.name = "errors", .kind = SCALAR_ENUM, .offset = offsetof(struct config, errors), .choices = ERRORS},
      CONFIG_SCALAR,
@@ -326,6 +327,7 @@ void config_init(struct config *c)
     c->head_fields_max = 128;
     c->request_bytes_max = 6 * MIB;
     c->reply_bytes_max = 6 * MIB;
+    c->stream_bytes_max = 200 * MIB;
     c->body_memory_bytes = 256 * MIB;
     c->errors = CONFIG_ERRORS_AUTO;
     c->default_auth = SETTINGS_AUTH_DEFAULT;

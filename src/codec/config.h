@@ -51,9 +51,8 @@ struct config {
 
     /* front door */
     uint32_t listen_count;
-    char listen
-        [CONFIG_LISTEN_MAX]
-        [CONFIG_PATH_MAX]; /* "127.0.0.1:8080", "[::1]:0", "unix:/path" (normalised: "8080" became two loopback addresses) */
+    /* "127.0.0.1:8080", "[::1]:0", "unix:/path" (normalised: "8080" became two loopback addresses) */
+    char listen[CONFIG_LISTEN_MAX][CONFIG_PATH_MAX];
     char invoke_group[64];       /* "" = none */
     uint32_t invoke_mode;        /* 0660 */
     uint32_t connections_max;    /* 8192 */
@@ -64,6 +63,7 @@ struct config {
     uint64_t head_bytes_max;     /* 64 KiB */
     uint64_t request_bytes_max;  /* 6 MiB */
     uint64_t reply_bytes_max;    /* 6 MiB */
+    uint64_t stream_bytes_max;   /* of a reply that is passed on as it comes: 200 MiB */
     uint64_t body_memory_bytes;  /* all bodies in flight together: 256 MiB */
     enum config_errors errors;
 

@@ -145,6 +145,8 @@ const struct settings_row settings_rows[SETTINGS_KEY_COUNT] = {
     [SETTINGS_KEY_PAYLOAD] = ENUM_ROW(payload, PAYLOADS, "raw (default): the request's body is the event"),
     [SETTINGS_KEY_CONTENT_TYPE] =
         TEXT_ROW(content_type, check_content_type, "of stdio replies; default application/octet-stream"),
+    [SETTINGS_KEY_STREAM] =
+        NUMBER_ROW(stream, SCALAR_BOOL, stream, 0, 1, "replies of /function/NAME go on as they come, not whole"),
     [SETTINGS_KEY_MEMORY] =
         NUMBER_ROW(memory, SCALAR_SIZE, memory_bytes, 4 * MIB, TIB, "limit of one instance, /tmp included: 128M"),
     [SETTINGS_KEY_TIMEOUT] = NUMBER_ROW(timeout, SCALAR_TIME, timeout_ms, 0, 7 * DAY_MS,

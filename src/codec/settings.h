@@ -52,6 +52,7 @@ enum settings_key {
     SETTINGS_KEY_CONTRACT,
     SETTINGS_KEY_PAYLOAD,
     SETTINGS_KEY_CONTENT_TYPE,
+    SETTINGS_KEY_STREAM,
     SETTINGS_KEY_MEMORY,
     SETTINGS_KEY_TIMEOUT,
     SETTINGS_KEY_TMP,
@@ -131,6 +132,7 @@ struct settings {
         [SETTINGS_TARGET_MAX]; /* "NAME" or "NAME:QUALIFIER": the function that is told of an asynchronous call's end; "" = none */
     char on_failure[SETTINGS_TARGET_MAX];
     bool tmp_exec;
+    bool stream; /* /function/NAME passes the reply on as it comes */
     uint32_t mount_count;
     uint32_t device_count;
     struct settings_mount *mounts; /* owned: 4 KiB for each of 10,000 functions that have none would be 40 MB */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "reply.h"
 
+#include "channel.h"
+#include "faasd/frame.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +32,7 @@ void faasd_reply_reset(struct faasd_reply *reply)
     reply->status = 200;
     reply->failed = false;
     reply->has_type = false;
+    reply->streams = false;
 }
 
 void faasd_reply_free(struct faasd_reply *reply)
@@ -78,6 +82,83 @@ static int body_reserve(struct faasd_reply *reply, size_t n)
     return -1;
 }
 
+/* ---- streams ---- */
+
+static int send_head(struct faasd_reply *reply)
+{
+    struct faasd_reply_head head = {
+        .status = reply->status,
+        .fields_length = (uint32_t)reply->fields.length,
+        .flags = FAASD_REPLY_MORE,
+    };
+    struct faasd_frame frame = {
+        .length = (uint32_t)(sizeof(head) + reply->fields.length), .type = FAASD_FRAME_REPLY, .id = reply->id};
+    struct iovec parts[] = {
+        {&frame, sizeof(frame)},
+        {&head, sizeof(head)},
+        {reply->fields.data, reply->fields.length},
+    };
+    return faasd_channel_send(reply->fd, parts, 3, -1);
+}
+
+/* `length` 0 ends the stream. */
+static int send_chunk(struct faasd_reply *reply, const char *bytes, size_t length)
+{
+    struct faasd_frame frame = {.length = (uint32_t)length, .type = FAASD_FRAME_CHUNK, .id = reply->id};
+    struct iovec parts[] = {
+        {&frame, sizeof(frame)},
+        {(void *)bytes, length},
+    };
+    return faasd_channel_send(reply->fd, parts, 2, -1);
+}
+
+static int send_body(struct faasd_reply *reply)
+{
+    const struct growing *body = &reply->body;
+    for (size_t at = 0; at < body->length;) {
+        size_t n = body->length - at < FAASD_CHUNK_MAX ? body->length - at : FAASD_CHUNK_MAX;
+        if (send_chunk(reply, body->data + at, n) != 0)
+            return -1;
+        at += n;
+    }
+    growing_trim(&reply->body);
+    return 0;
+}
+
+int faasd_reply_flush(struct faasd_reply *reply)
+{
+    if (reply->failed)
+        return -1;
+    if (!reply->streams) {
+        if (!reply->has_type && faasd_reply_type(reply, "application/octet-stream") != 0)
+            return -1;
+        if (send_head(reply) != 0)
+            return faasd_fail(reply, "ConnectionLost", "faasd does not read the reply");
+        reply->streams = true;
+    }
+    if (send_body(reply) != 0)
+        return faasd_fail(reply, "ConnectionLost", "faasd does not read the reply");
+    return 0;
+}
+
+static int flush_much(struct faasd_reply *reply)
+{
+    return reply->streams && reply->body.length >= REPLY_FLUSH_BYTES ? faasd_reply_flush(reply) : 0;
+}
+
+int faasd_reply_end_stream(struct faasd_reply *reply)
+{
+    return send_body(reply) == 0 && send_chunk(reply, NULL, 0) == 0 ? 0 : -1;
+}
+
+/* The head is on its way already. */
+static int refuse_late(struct faasd_reply *reply, const char *what)
+{
+    return faasd_fail(reply, "HeadersSent", "%s after the first flush of the reply", what);
+}
+
+/* ---- the body ---- */
+
 int faasd_reply_write(struct faasd_reply *reply, const void *bytes, size_t length)
 {
     if (body_reserve(reply, length) != 0)
@@ -85,7 +166,7 @@ int faasd_reply_write(struct faasd_reply *reply, const void *bytes, size_t lengt
     if (length)
         memcpy(reply->body.data + reply->body.length, bytes, length);
     reply->body.length += length;
-    return 0;
+    return flush_much(reply);
 }
 
 int faasd_reply_text(struct faasd_reply *reply, const char *text)
@@ -104,7 +185,7 @@ int faasd_reply_vprintf(struct faasd_reply *reply, const char *format, va_list a
     else if (body_reserve(reply, (size_t)n + 1) == 0) { /* vsnprintf ends with a NUL, which is no part of the reply */
         vsnprintf(reply->body.data + reply->body.length, (size_t)n + 1, format, again);
         reply->body.length += (size_t)n;
-        result = 0;
+        result = flush_much(reply);
     }
     va_end(again);
     return result;
@@ -123,6 +204,8 @@ int faasd_reply_status(struct faasd_reply *reply, int status)
 {
     if (reply->failed)
         return -1;
+    if (reply->streams)
+        return refuse_late(reply, "a status");
     if (status < 200 || status > 599)
         return faasd_fail(reply, "BadStatus", "%d is no status that a reply may have (200 to 599)", status);
     reply->status = (unsigned)status;
@@ -171,6 +254,8 @@ int faasd_reply_header(struct faasd_reply *reply, const char *name, const char *
 {
     if (reply->failed)
         return -1;
+    if (reply->streams)
+        return refuse_late(reply, "a header");
     if (!name_is_valid(name) || !value_is_valid(value))
         return faasd_fail(reply, "BadHeader", "a header's name is no token or its value holds a control character");
     if (strcasecmp(name, "content-type") == 0) {

@@ -6,6 +6,7 @@
 #include "faasd/function.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum {
     REPLY_ERROR_TYPE_MAX = 64,
@@ -13,6 +14,7 @@ enum {
     REPLY_KEPT_BYTES =
         262144, /* a buffer that one large request has grown is given back, so that an idle worker stays small */
     REPLY_FIELDS_MAX = 65536,
+    REPLY_FLUSH_BYTES = 65536, /* of a stream: so much is not kept back */
 };
 
 struct growing {
@@ -25,6 +27,9 @@ struct faasd_reply {
     unsigned status;
     bool failed;   /* type and message stand, the rest does not count */
     bool has_type; /* the handler has named a Content-Type */
+    bool streams;  /* its head has been sent, the body follows in CHUNKs */
+    int fd;        /* borrowed: where it goes */
+    uint64_t id;   /* of its request */
     struct growing fields;
     struct growing body;
     char type[REPLY_ERROR_TYPE_MAX];
@@ -37,6 +42,9 @@ void faasd_reply_free(struct faasd_reply *reply);
 /* What faasd_fail() does. */
 void faasd_reply_vfail(struct faasd_reply *reply, const char *type, const char *format, va_list arguments)
     FAASD_PRINTF(3, 0);
+
+/* A stream's last words: what is left of the body, and its end. 0, or -1: faasd has gone. */
+int faasd_reply_end_stream(struct faasd_reply *reply);
 
 /* Fills in what the handler left open. */
 void faasd_reply_complete(struct faasd_reply *reply);

@@ -116,6 +116,8 @@ static void input_drop_frame(struct input *in, size_t size)
 static int send_reply(struct worker *w, uint64_t id)
 {
     struct faasd_reply *r = &w->reply;
+    if (r->streams && !r->failed)
+        return faasd_reply_end_stream(r);
     uint64_t payload = (uint64_t)sizeof(struct faasd_reply_head) + r->fields.length + r->body.length;
     if (payload > UINT32_MAX)
         faasd_fail(r, "ReplyTooLarge", "a reply of %zu bytes fits no frame", r->body.length);
@@ -150,6 +152,8 @@ static int answer(struct worker *w, const struct faasd_frame *frame)
     char kept = *behind;
     *behind = '\0';
     faasd_reply_reset(&w->reply);
+    w->reply.fd = w->fd;
+    w->reply.id = frame->id;
     int result = w->handler(&event, &w->reply);
     if (result != 0)
         faasd_fail(&w->reply, "HandlerError", "the handler returned %d", result);

@@ -53,6 +53,7 @@ static void print_limits(struct json_writer *w, const struct config *c)
     json_put_u64(w, "connections", c->connections_max);
     json_put_u64(w, "request_bytes", c->request_bytes_max);
     json_put_u64(w, "reply_bytes", c->reply_bytes_max);
+    json_put_u64(w, "stream_bytes", c->stream_bytes_max);
     json_put_object_end(w);
 }
 

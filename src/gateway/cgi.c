@@ -56,6 +56,15 @@ static bool next_line(struct str *in, struct str *ret_line)
     return found;
 }
 
+bool cgi_head_is_complete(struct str out)
+{
+    struct str line;
+    while (next_line(&out, &line))
+        if (line.n == 0)
+            return true;
+    return false;
+}
+
 const char *cgi_parse_reply(struct str out, char *buffer, size_t cap, struct cgi_reply *ret_reply)
 {
     struct cgi_reply r = {.status = 0};

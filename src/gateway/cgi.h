@@ -15,6 +15,9 @@ struct cgi_reply {
  * is answered to the client as 302 rather than followed inside: one request starts one program. */
 const char *cgi_parse_reply(struct str out, char *buffer, size_t cap, struct cgi_reply *ret_reply);
 
+/* Does an empty line end the head already? */
+bool cgi_head_is_complete(struct str out);
+
 /* Appends "Name: value\r\n" for a field that a function may set; drops framing ones and those that are faasd's own. False when the field is invalid or there is
  * no room. Shared with native replies. */
 bool cgi_add_field(struct str name, struct str value, char *buffer, size_t cap, size_t *len);

@@ -269,7 +269,7 @@ static void on_eof(struct conn *c)
         return;
     case CONN_RUNNING:
         /* The reply is still wanted (RFC 9112 section 9.6), but an endless one has no other sign of its end. */
-        if (s->streaming && s->x.on_stream_gone)
+        if (s->streaming && !s->paced && s->x.on_stream_gone)
             s->x.on_stream_gone(&s->x);
         return;
     case CONN_FLUSHING:

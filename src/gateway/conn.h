@@ -8,7 +8,8 @@
  *   HEAD       part of a head                                              header_deadline, counted from its first byte
  *   BODY       the head is accepted, its body is not complete              body_deadline without a byte, and CONN_RATE_MIN; none
  *                                                                          while a sink has paused it: we are the slow side then
- *   RUNNING    a handler has the exchange                                  none: the handler has its own
+ *   RUNNING    a handler has the exchange                                  none: the handler has its own; while bytes of a function's
+ *                                                                          stream wait for the client as FLUSHING
  *   FLUSHING   the exchange ended, the socket has not taken all of it      body_deadline without progress, and CONN_RATE_MIN
  *   SETTLING   the reply is out; looked at before the loop blocks          none needed
  *   LINGERING  nothing more is sent; input is thrown away until the peer
@@ -77,6 +78,7 @@ struct exchange_slot {
     bool close;        /* the connection ends with this exchange */
     bool head_only;    /* the reply goes without its body */
     bool streaming, stream_chunked;
+    bool paced; /* the stream is a function's: exchange_stream_reply() */
     char peer[INET6_ADDRSTRLEN];
     struct http1_request request; /* last: not cleared for reuse, only valid fields are read */
 };

@@ -82,6 +82,19 @@ bool conn_progress(struct conn *c, size_t n)
     return true;
 }
 
+/* A function's stream that the client is still reading. */
+static bool is_paced(const struct conn *c)
+{
+    return c->state == CONN_RUNNING && c->slot->streaming && c->slot->paced;
+}
+
+static void tell_room(struct conn *c)
+{
+    struct exchange *x = &c->slot->x;
+    if (c->out.len - c->out_at <= EXCHANGE_STREAM_LOW && x->on_stream_room)
+        x->on_stream_room(x);
+}
+
 void conn_on_writable(struct ev_loop *loop, ev_io *w, int events)
 {
     struct conn *c = w->data;
@@ -97,12 +110,19 @@ void conn_on_writable(struct ev_loop *loop, ev_io *w, int events)
     }
     c->out_at += (size_t)n;
     if (c->out_at < c->out.len) {
-        if (c->state == CONN_FLUSHING && !conn_progress(c, (size_t)n))
+        bool paced = is_paced(c);
+        if ((c->state == CONN_FLUSHING || paced) && !conn_progress(c, (size_t)n))
             conn_expire(c);
+        else if (paced)
+            tell_room(c);
         return;
     }
     ev_io_stop(loop, w);
     conn_drop_unsent(c);
-    if (c->state == CONN_FLUSHING)
+    if (c->state == CONN_FLUSHING) {
         conn_finish_reply(c);
+    } else if (is_paced(c)) {
+        conn_queue_leave(c);
+        tell_room(c);
+    }
 }

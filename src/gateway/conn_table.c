@@ -270,10 +270,10 @@ void conn_table_drain(struct conn_table *t)
 {
     LIST_EACH (&t->queues[CONN_QUEUE_IDLE].conns, at)
         conn_close(LIST_ENTRY(at, struct conn, queue_link));
-    /* A stream has no end of its own: whoever follows a log is told now. */
+    /* Whoever follows a log is told now; a function's stream has an end of its own and the drain's deadline until then. */
     LIST_EACH (&t->streams, at) {
-        struct exchange *x = &LIST_ENTRY(at, struct exchange_slot, link)->x;
-        if (x->on_stream_gone)
-            x->on_stream_gone(x);
+        struct exchange_slot *s = LIST_ENTRY(at, struct exchange_slot, link);
+        if (s->x.on_stream_gone && !s->paced)
+            s->x.on_stream_gone(&s->x);
     }
 }

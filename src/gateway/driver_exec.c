@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "gateway/cgi.h"
 #include "gateway/environment.h"
+#include "gateway/reply_stream.h"
 #include "gateway/verdict.h"
 
 #include <fcntl.h>
@@ -16,8 +17,9 @@
 #include <sys/stat.h>
 
 enum {
-    FIELDS_MAX = 65536, /* of a CGI reply's head */
-    OUT_KEEP = 65536,   /* an output buffer above this is given back after the reply */
+    FIELDS_MAX = 65536,            /* of a CGI reply's head */
+    CGI_HEAD_MAX = 2 * FIELDS_MAX, /* as the program wrote it, where the reply is passed on as it comes */
+    OUT_KEEP = 65536,              /* an output buffer above this is given back after the reply */
 };
 
 static void on_ready(void *owner)
@@ -65,6 +67,71 @@ static const char *build_reply(const struct instance *i, char fields[FIELDS_MAX]
     return fault;
 }
 
+/* ---- stdout as it comes ---- */
+
+static void on_room(void *owner)
+{
+    struct instance *i = owner;
+    exec_channel_resume(&i->channel);
+}
+
+static void give_up(struct instance *i, const char *fault)
+{
+    i->channel.out.len = 0;
+    instance_stop(i, INSTANCE_BAD_REPLY, "%s", fault);
+}
+
+/* False: nothing can go out yet, or ever. */
+static bool begin_stream(struct instance *i)
+{
+    static char fields[FIELDS_MAX];
+    struct invocation_reply reply;
+    struct buf *out = &i->channel.out;
+    if (i->version->settings.contract == SETTINGS_CONTRACT_CGI && !cgi_head_is_complete(buf_str(out))) {
+        if (out->len > CGI_HEAD_MAX)
+            give_up(i, "no empty line ends the CGI header within its first 128 KiB");
+        return false;
+    }
+    const char *fault = build_reply(i, fields, &reply);
+    if (!fault && reply_stream_begin(i->invocation, &reply, &(struct reply_source){.on_room = on_room, .owner = i}) < 0)
+        fault = "out of memory for its reply";
+    if (fault)
+        give_up(i, fault);
+    else
+        buf_drop_front(out, out->len - reply.body.n);
+    return !fault;
+}
+
+static bool on_output(void *owner)
+{
+    struct instance *i = owner;
+    struct buf *out = &i->channel.out;
+    char limit[REPLY_STREAM_TEXT_MAX];
+    if (i->state != INSTANCE_BUSY) {
+        out->len = 0;
+        return true;
+    }
+    if (!i->invocation->stream && !begin_stream(i))
+        return true;
+    enum reply_stream_go go = reply_stream_write(i->invocation, buf_str(out));
+    out->len = 0;
+    if (go == REPLY_STREAM_TOO_LONG) {
+        reply_stream_print_limit(i->invocation, limit);
+        give_up(i, limit);
+    } else if (go == REPLY_STREAM_NO_MEMORY) {
+        give_up(i, "out of memory for its reply");
+    }
+    return go != REPLY_STREAM_WAIT;
+}
+
+/* The file that contract `files` leaves is there when the program has ended: it goes out whole. */
+static bool may_stream(const struct instance *i)
+{
+    return i->version->settings.contract != SETTINGS_CONTRACT_FILES && reply_stream_is_wanted(i->invocation);
+}
+
+/* ---- the end ---- */
+
 /* Contract files: init could not read what the program left. */
 static const char *describe_no_reply(const struct init_done *done)
 {
@@ -82,9 +149,16 @@ static void on_finished(void *owner, const struct init_done *done)
         instance_judge(i, done);
         return;
     }
+    struct invocation *inv = i->invocation;
+    if (inv->stream) {
+        usage_end_request(i, done);
+        reply_stream_end(inv);
+        buf_fini(&i->channel.out);
+        instance_replied(i, false);
+        return;
+    }
     struct invocation_reply reply;
     const char *fault = done->flags & INIT_DONE_NO_REPLY ? describe_no_reply(done) : build_reply(i, fields, &reply);
-    struct invocation *inv = i->invocation;
     usage_end_request(i, done);
     if (fault)
         verdict_bad_reply(inv, fault);
@@ -99,6 +173,7 @@ static const struct exec_channel_events EVENTS = {
     .on_ready = on_ready,
     .on_finished = on_finished,
     .on_flood = on_flood,
+    .on_output = on_output,
     .on_worker_exited = on_worker_exited,
     .on_lost = on_lost,
 };
@@ -162,6 +237,7 @@ static void deliver(struct instance *i, struct invocation *inv)
         .stdin_fd = stdin_fd,
         .out_max = i->gateway->config->reply_bytes_max,
         .flags = i->version->settings.contract == SETTINGS_CONTRACT_FILES ? INIT_COMMAND_FILES : 0,
+        .streams = may_stream(i),
     };
     r = exec_channel_exec(&i->channel, &o);
     fd_close(&stdin_fd);

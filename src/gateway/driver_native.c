@@ -10,6 +10,7 @@
 #include "gateway/cgi.h"
 #include "gateway/event.h"
 #include "gateway/pool_events.h"
+#include "gateway/reply_stream.h"
 #include "gateway/runtime.h"
 #include "gateway/trace.h"
 
@@ -153,31 +154,41 @@ static void refuse_long_reply(struct instance *i, size_t size)
                      limit);
 }
 
+/* False: it was refused. *ret_reply points into `fields` and `body`. */
+static bool read_reply(struct instance *i, const struct faasd_reply_head *head, struct str pairs,
+                       char fields[FIELDS_OUT_MAX], struct invocation_reply *ret_reply)
+{
+    size_t len;
+    bool has_type;
+    const char *fault = build_fields(i->version, pairs, fields, &len, &has_type);
+    if (!fault && (head->status < 200 || head->status > 599))
+        fault = "the reply's status is not a number from 200 to 599";
+    if (fault) {
+        instance_give_up(i, INSTANCE_BAD_REPLY, "%s", fault);
+        return false;
+    }
+    if (head->body_length > i->gateway->config->reply_bytes_max) {
+        refuse_long_reply(i, head->body_length);
+        return false;
+    }
+    *ret_reply = (struct invocation_reply){
+        .status = (int)head->status,
+        .content_type = has_type ? NULL : "application/octet-stream",
+        .fields = {fields, len},
+    };
+    return true;
+}
+
 static void on_reply(void *owner, const struct faasd_reply_head *head, struct str pairs, struct str body)
 {
     static char fields[FIELDS_OUT_MAX];
     struct instance *i = owner;
-    if (i->state != INSTANCE_BUSY && !answers_late(i))
+    struct invocation_reply reply;
+    if ((i->state != INSTANCE_BUSY && !answers_late(i)) || !read_reply(i, head, pairs, fields, &reply))
         return;
-    size_t len;
-    bool has_type;
-    const char *fault = build_fields(i->version, pairs, fields, &len, &has_type);
-    if (!fault && (head->status < 200 || head->status > 599 || head->reserved))
-        fault = "the reply's status is not a number from 200 to 599";
-    if (fault) {
-        instance_give_up(i, INSTANCE_BAD_REPLY, "%s", fault);
-        return;
-    }
-    if (body.n > i->gateway->config->reply_bytes_max) {
-        refuse_long_reply(i, body.n);
-        return;
-    }
-    struct invocation_reply reply = {
-        .status = (int)head->status,
-        .content_type = has_type || body.n == 0 ? NULL : "application/octet-stream",
-        .fields = {fields, len},
-        .body = body,
-    };
+    reply.body = body;
+    if (body.n == 0)
+        reply.content_type = NULL;
     if (i->state != INSTANCE_BUSY) {
         invocation_end_reply(take_invocation(i), &reply);
         return;
@@ -192,6 +203,76 @@ static void on_reply(void *owner, const struct faasd_reply_head *head, struct st
     /* The worker gets its next request first: it works while this reply is written. Nothing the reply borrows is touched by that. */
     instance_replied(i, !has_ended(i));
     invocation_end_reply(inv, &reply);
+}
+
+static void on_room(void *owner)
+{
+    struct instance *i = owner;
+    native_channel_resume(&i->native);
+}
+
+static void write_piece(struct instance *i, struct str piece)
+{
+    char limit[REPLY_STREAM_TEXT_MAX];
+    switch (reply_stream_write(i->invocation, piece)) {
+    case REPLY_STREAM_GO:
+        return;
+    case REPLY_STREAM_WAIT:
+        native_channel_pause(&i->native);
+        return;
+    case REPLY_STREAM_TOO_LONG:
+        reply_stream_print_limit(i->invocation, limit);
+        instance_give_up(i, INSTANCE_BAD_REPLY, "%s", limit);
+        return;
+    case REPLY_STREAM_NO_MEMORY:
+        instance_give_up(i, INSTANCE_BAD_REPLY, "out of memory for its reply");
+        return;
+    }
+}
+
+static void on_begin(void *owner, const struct faasd_reply_head *head, struct str pairs, struct str body)
+{
+    static char fields[FIELDS_OUT_MAX];
+    struct instance *i = owner;
+    struct invocation_reply reply;
+    if ((i->state != INSTANCE_BUSY && !answers_late(i)) || !read_reply(i, head, pairs, fields, &reply))
+        return;
+    if (reply_stream_begin(i->invocation, &reply, &(struct reply_source){.on_room = on_room, .owner = i}) < 0)
+        instance_give_up(i, INSTANCE_BAD_REPLY, "out of memory for its reply");
+    else if (body.n)
+        write_piece(i, body);
+}
+
+/* Once it was given up nothing of it counts; its end is on the way. */
+static bool is_streaming(const struct instance *i)
+{
+    return (i->state == INSTANCE_BUSY || answers_late(i)) && i->invocation->stream;
+}
+
+static void on_chunk(void *owner, struct str bytes)
+{
+    if (is_streaming(owner))
+        write_piece(owner, bytes);
+}
+
+static void on_end(void *owner)
+{
+    struct instance *i = owner;
+    if (!is_streaming(i))
+        return;
+    if (i->state != INSTANCE_BUSY) {
+        reply_stream_end(take_invocation(i));
+        return;
+    }
+    struct invocation *inv = i->invocation;
+    if (instance_is_single_use(i)) {
+        usage_end_request(i, NULL);
+        reply_stream_end(inv);
+        instance_replied(i, true);
+        return;
+    }
+    instance_replied(i, !has_ended(i));
+    reply_stream_end(inv);
 }
 
 static void on_error(void *owner, struct str type, struct str message, struct str trace, bool leaving)
@@ -260,6 +341,9 @@ static const struct native_channel_events NATIVE_EVENTS = {
     .on_ready = on_ready,
     .on_init_error = on_init_error,
     .on_reply = on_reply,
+    .on_begin = on_begin,
+    .on_chunk = on_chunk,
+    .on_end = on_end,
     .on_error = on_error,
     .on_violation = on_violation,
     .on_closed = on_closed,

@@ -30,8 +30,9 @@ struct provided {
     struct handover handover; /* brings the listening socket */
     ev_timer timer;           /* what stands in `awaits` */
     enum awaited awaits;
-    bool init_failed; /* the last initialisation: the next one runs within a request */
-    bool stopping;    /* the process is being killed on our own account, not the instance's: its end is no crash */
+    struct buf prelude; /* of a response that is passed on as it comes, while it is not complete */
+    bool init_failed;   /* the last initialisation: the next one runs within a request */
+    bool stopping;      /* the process is being killed on our own account, not the instance's: its end is no crash */
 };
 
 static struct provided *provided_of(struct instance *i)
@@ -71,6 +72,7 @@ static int start_runtime(struct instance *i)
 {
     struct provided *p = provided_of(i);
     struct err e;
+    buf_fini(&p->prelude);
     p->stopping = false;
     await(p, AWAITS_NOTHING, 0);
     int r = runtime_begin_worker(i->gateway->config, i->function, i->version, &e);
@@ -237,6 +239,83 @@ static void on_error(void *owner, const struct runtime_api_post *post)
     report_error(i, post, "Function");
 }
 
+/* ---- a response that is passed on as it comes ---- */
+
+static void on_room(void *owner)
+{
+    struct instance *i = owner;
+    runtime_api_resume(&provided_of(i)->api);
+}
+
+static bool wants_stream(void *owner)
+{
+    struct instance *i = owner;
+    return may_serve(i) && reply_stream_is_wanted(i->invocation);
+}
+
+/* The stream has begun, *ret_rest is what has come of its body. False: more must come, or the request has failed. */
+static bool begin_stream(struct instance *i, const struct runtime_api_post *post, struct str *ret_rest)
+{
+    static char fields[RUNTIME_REPLY_FIELDS_MAX];
+    struct invocation_reply head;
+    const char *fault;
+    enum runtime_reply_head found = runtime_reply_build_head(post, fields, &head, &fault);
+    if (found == RUNTIME_REPLY_MORE)
+        return false;
+    if (found == RUNTIME_REPLY_HEAD &&
+        reply_stream_begin(i->invocation, &head, &(struct reply_source){.on_room = on_room, .owner = i}) < 0)
+        fault = "out of memory for the response";
+    if (fault)
+        fail_text(i, "BadReply", fault);
+    else
+        *ret_rest = head.body;
+    return !fault;
+}
+
+/* Until its prelude is complete, what has come of it is kept; what the stream begins with may point into that. */
+static bool take_head(struct instance *i, struct str content_type, struct str *piece)
+{
+    struct provided *p = provided_of(i);
+    if (!runtime_reply_has_prelude(content_type))
+        return begin_stream(i, &(struct runtime_api_post){.content_type = content_type, .body = *piece}, piece);
+    if (buf_add_str(&p->prelude, *piece) < 0) {
+        fail_text(i, "BadReply", "out of memory for the response");
+        return false;
+    }
+    const struct runtime_api_post whole = {.content_type = content_type, .body = buf_str(&p->prelude)};
+    return begin_stream(i, &whole, piece);
+}
+
+static enum reply_stream_go on_data(void *owner, struct str content_type, struct str piece)
+{
+    struct instance *i = owner;
+    struct provided *p = provided_of(i);
+    if (i->state != INSTANCE_BUSY)
+        return REPLY_STREAM_GO; /* it was answered already: the rest of what its runtime has to say */
+    p->init_failed = false;
+    bool begins = !i->invocation->stream;
+    if (begins && !take_head(i, content_type, &piece)) {
+        if (i->state != INSTANCE_BUSY)
+            buf_fini(&p->prelude);
+        return REPLY_STREAM_GO;
+    }
+    enum reply_stream_go go = reply_stream_write(i->invocation, piece);
+    if (begins)
+        buf_fini(&p->prelude);
+    return go;
+}
+
+/* False: nothing of it was passed on. */
+static bool end_stream(struct instance *i)
+{
+    struct invocation *inv = i->invocation;
+    if (!inv->stream)
+        return false;
+    instance_replied(i, false);
+    reply_stream_end(inv);
+    return true;
+}
+
 static void on_response(void *owner, const struct runtime_api_post *post)
 {
     static char fields[RUNTIME_REPLY_FIELDS_MAX];
@@ -247,6 +326,13 @@ static void on_response(void *owner, const struct runtime_api_post *post)
     provided_of(i)->init_failed = false;
     if (runtime_reply_is_failed(post)) {
         report_error(i, post, "Function");
+        return;
+    }
+    if (end_stream(i))
+        return;
+    if (provided_of(i)->prelude.len) {
+        buf_fini(&provided_of(i)->prelude);
+        fail_text(i, "BadReply", "the response ended within its prelude: JSON and eight NUL bytes");
         return;
     }
     const char *fault = runtime_reply_build(post, fields, &reply);
@@ -265,8 +351,14 @@ static void on_fault(void *owner, enum runtime_api_fault fault)
     char text[128];
     if (i->state != INSTANCE_BUSY)
         return;
+    buf_fini(&provided_of(i)->prelude);
     switch (fault) {
     case RUNTIME_API_TOO_LARGE:
+        if (i->invocation->stream) {
+            reply_stream_print_limit(i->invocation, text);
+            fail_text(i, "Function.ResponseSizeTooLarge", text);
+            return;
+        }
         snprintf(text, sizeof(text), "Response payload size exceeded maximum allowed payload size (%lu bytes).",
                  (unsigned long)runtime_api_body_max(&provided_of(i)->api));
         fail_text(i, "Function.ResponseSizeTooLarge", text);
@@ -321,6 +413,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
 static const struct runtime_api_events API_EVENTS = {
     .on_ready = on_ready,
     .may_serve = may_serve,
+    .wants_stream = wants_stream,
+    .on_data = on_data,
     .on_response = on_response,
     .on_error = on_error,
     .on_fault = on_fault,
@@ -433,6 +527,7 @@ static void fini(struct instance *i)
     if (!p)
         return;
     await(p, AWAITS_NOTHING, 0);
+    buf_fini(&p->prelude);
     handover_fini(&p->handover);
     runtime_api_fini(&p->api);
     free(p);

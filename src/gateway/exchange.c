@@ -164,31 +164,57 @@ static void watch_for_absence(const struct conn *c)
         setsockopt(c->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 }
 
-void exchange_stream_start(struct exchange *x, int status, const char *content_type)
+static void start_stream(struct exchange *x, const struct reply *r)
 {
     struct exchange_slot *s = slot_of(x);
     assert(!x->ended && !s->streaming);
     s->streaming = true;
-    x->status = status;
+    x->status = r->status;
     list_push_back(&s->table->streams, &s->link);
     if (!x->conn)
         return;
     char head[REPLY_HEAD_MAX];
-    s->stream_chunked = x->request->minor >= 1;
+    static char cors[CORS_FIELDS_MAX];
+    bool body = status_has_body(r->status);
+    s->stream_chunked = body && x->request->minor >= 1;
+    s->head_only = s->head_only || !body;
     const struct reply_head h = {
-        .status = status,
-        .content_type = content_type,
+        .status = r->status,
+        .content_type = r->content_type,
         .request_id = x->id,
         .id_field = x->face ? x->face->id_field : NULL,
         .framing = s->stream_chunked ? REPLY_CHUNKED : REPLY_NO_LENGTH,
-        .connection = connection_line(x, decide_close(x, !s->stream_chunked)),
+        .connection = connection_line(x, decide_close(x, body && !s->stream_chunked)),
     };
     const struct iovec parts[] = {
         {.iov_base = head, .iov_len = reply_head_print(&h, head)},
+        {.iov_base = (char *)r->fields.p, .iov_len = r->fields.n},
+        {.iov_base = cors, .iov_len = x->cors_origin.n ? cors_print(x, r->fields, cors) : 0},
         {.iov_base = "\r\n", .iov_len = 2},
     };
     watch_for_absence(x->conn);
-    conn_write(x->conn, parts, 2);
+    conn_write(x->conn, parts, 4);
+}
+
+void exchange_stream_start(struct exchange *x, int status, const char *content_type)
+{
+    start_stream(x, &(struct reply){.status = status, .content_type = content_type});
+}
+
+void exchange_stream_reply(struct exchange *x, const struct reply *head)
+{
+    slot_of(x)->paced = true;
+    start_stream(x, head);
+}
+
+static size_t unsent(const struct conn *c)
+{
+    return c->out.len - c->out_at;
+}
+
+bool exchange_stream_is_full(const struct exchange *x)
+{
+    return x->conn && !x->conn->broken && unsent(x->conn) > EXCHANGE_STREAM_HIGH;
 }
 
 int exchange_stream_write(struct exchange *x, struct str data)
@@ -200,8 +226,9 @@ int exchange_stream_write(struct exchange *x, struct str data)
         return -EPIPE;
     if (s->head_only || data.n == 0)
         return 0;
-    if (c->out.len - c->out_at + data.n > CONN_STREAM_UNSENT)
+    if (!s->paced && unsent(c) + data.n > CONN_STREAM_UNSENT)
         return -EMSGSIZE;
+    bool was_idle = !conn_has_unsent(c);
     char size[20];
     int n = s->stream_chunked ? snprintf(size, sizeof(size), "%zx\r\n", data.n) : 0;
     const struct iovec parts[] = {
@@ -210,6 +237,8 @@ int exchange_stream_write(struct exchange *x, struct str data)
         {.iov_base = "\r\n", .iov_len = s->stream_chunked ? 2 : 0},
     };
     conn_write(c, parts, 3);
+    if (s->paced && was_idle && conn_has_unsent(c))
+        conn_restart_window(c); /* from here on the client has to read */
     x->sent_bytes += data.n;
     return c->broken ? -EPIPE : 0;
 }
@@ -222,6 +251,25 @@ void exchange_stream_end(struct exchange *x)
         const struct iovec last = {.iov_base = "0\r\n\r\n", .iov_len = 5};
         conn_write(x->conn, &last, 1);
     }
+    exchange_finish(x);
+}
+
+/* What ends with the connection would look complete when that closes as usual. */
+static void reset_connection(struct conn *c)
+{
+    const struct linger now = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    conn_break(c);
+}
+
+void exchange_stream_cut(struct exchange *x, const char *error_type)
+{
+    struct exchange_slot *s = slot_of(x);
+    assert(s->streaming);
+    x->error_type = error_type;
+    s->close = true;
+    if (x->conn && !s->stream_chunked && !s->head_only && !x->conn->broken)
+        reset_connection(x->conn);
     exchange_finish(x);
 }
 

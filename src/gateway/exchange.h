@@ -21,6 +21,18 @@ struct route;
 struct signature_check;
 struct token;
 
+/* How a function's reply reaches the client: by what the caller asked for, never by what the function does. */
+enum exchange_reply_mode {
+    EXCHANGE_REPLY_AS_SET,   /* by the function's setting `stream`; whole in another face */
+    EXCHANGE_REPLY_BUFFERED, /* whole */
+    EXCHANGE_REPLY_STREAMED, /* as it comes */
+};
+
+enum {
+    EXCHANGE_STREAM_HIGH = 262144, /* a client that leaves more than this unread stops the function's stream */
+    EXCHANGE_STREAM_LOW = 65536,   /* and at this much it goes on */
+};
+
 /* For routes that take the body piece by piece (deploy). on_body returns how many bytes it took: fewer pauses reading until
  * exchange_body_resume(). on_end: the body is complete. on_gone: the client left or sent nonsense before that; the exchange still has
  * to be ended. */
@@ -60,6 +72,9 @@ struct exchange {
     const struct exchange_sink *sink;           /* NULL: the body is buffered */
     void *owner;                                /* the handler's, for its sink or stream */
     void (*on_stream_gone)(struct exchange *x); /* set by a streaming handler: the client left; end the stream */
+    void (*on_stream_room)(
+        struct exchange *x); /* set by a paced one: the client has read on, exchange_stream_is_full() no more */
+    enum exchange_reply_mode reply_mode; /* of a function's reply; set before it is invoked */
     /* Of a request that no connection brought (front_make_exchange): gets the reply, whose parts are borrowed for the call. `context` is its maker's. */
     void (*on_reply)(struct exchange *x, const struct reply *r);
     void *context;
@@ -99,6 +114,13 @@ bool exchange_errors_are_brief(const struct exchange *x);
 void exchange_stream_start(struct exchange *x, int status, const char *content_type);
 int exchange_stream_write(struct exchange *x, struct str data);
 void exchange_stream_end(struct exchange *x);
+/* A function's stream: status, content type and fields as in `head`, whose body is not looked at. It is paced: nothing is refused, but whoever writes stops at
+ * exchange_stream_is_full() until on_stream_room() or on_stream_gone(). A client that stands still while something waits for it is given up after body_deadline; one that
+ * has only shut its side down still gets the whole; draining does not end it. */
+void exchange_stream_reply(struct exchange *x, const struct reply *head);
+bool exchange_stream_is_full(const struct exchange *x);
+/* Ends a stream that is not complete, so that the client can tell: without the last chunk, with HTTP/1.0 by a reset. `error_type` is for the access log. */
+void exchange_stream_cut(struct exchange *x, const char *error_type);
 /* The client has gone, or has shut its side down: what an endless stream takes as the end (its on_stream_gone comes when that happens later,
  * perhaps with the connection still there: what is written before the end still goes out). */
 bool exchange_client_is_done(const struct exchange *x);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+enum { STREAM_READ = 65536 /* a pipe's capacity */ };
+
 /* One record under construction for the whole gateway: a command is built and sent in one go. */
 static struct {
     _Alignas(struct init_command) char bytes[INIT_RECORD_MAX];
@@ -134,13 +136,33 @@ static bool finish_if_complete(struct exec_channel *c)
     return true;
 }
 
+/* Once a turn while the program runs: whoever writes as fast as the client reads would keep the loop for itself. What the dead have left is bounded by the pipe. */
+static bool pass_on(struct exec_channel *c)
+{
+    bool may_go_on = c->events->on_output(c->owner);
+    if (c->state != EXEC_CHANNEL_RUNNING)
+        return true;
+    if (!may_go_on) {
+        c->paused = true;
+        ev_io_stop(c->gateway->loop, &c->out_watcher);
+    }
+    return false;
+}
+
+void exec_channel_resume(struct exec_channel *c)
+{
+    if (c->paused && c->out_fd >= 0)
+        ev_io_start(c->gateway->loop, &c->out_watcher);
+    c->paused = false;
+}
+
 /* Reads stdout until it would block. False when the owner was told something. */
 static bool read_out(struct exec_channel *c)
 {
     while (c->out_fd >= 0) {
         /* A full buffer is no flood yet: the pipe may be at its end. */
         char beyond;
-        bool full = buf_reserve(&c->out, 4096) < 0 && buf_reserve(&c->out, 1) < 0;
+        bool full = buf_reserve(&c->out, c->streams ? STREAM_READ : 4096) < 0 && buf_reserve(&c->out, 1) < 0;
         ssize_t n =
             full ? read(c->out_fd, &beyond, 1) : read(c->out_fd, c->out.data + c->out.len, c->out.cap - c->out.len);
         if (n > 0 && full) {
@@ -150,6 +172,8 @@ static bool read_out(struct exec_channel *c)
         }
         if (n > 0) {
             c->out.len += (size_t)n;
+            if (c->streams && !pass_on(c))
+                return true;
             continue;
         }
         if (n < 0 && errno == EINTR)
@@ -314,7 +338,7 @@ void exec_channel_init(struct exec_channel *c, struct gateway *g, const struct e
     c->control_fd = -1;
     c->out_fd = -1;
     c->request = 0;
-    c->unread = c->worker_runs = false;
+    c->unread = c->worker_runs = c->streams = c->paused = false;
     ev_init(&c->control_watcher, on_control);
     ev_init(&c->out_watcher, on_out);
     buf_init(&c->out, 0);
@@ -353,7 +377,9 @@ int exec_channel_exec(struct exec_channel *c, const struct exec_options *o)
         return r;
     c->state = EXEC_CHANNEL_RUNNING;
     c->out.len = 0;
-    c->out.limit = o->out_max;
+    c->out.limit = o->streams ? 0 : o->out_max;
+    c->streams = o->streams;
+    c->paused = false;
     line_reader_begin(&c->log, o->request_id);
     ev_io_start(c->gateway->loop, &c->out_watcher);
     return 0;

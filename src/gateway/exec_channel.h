@@ -28,6 +28,9 @@ struct exec_channel_events {
     void (*on_ready)(void *owner);
     void (*on_finished)(void *owner, const struct init_done *done); /* stdout is complete in channel->out */
     void (*on_flood)(void *owner); /* stdout went over out.limit; reading has stopped */
+    /* exec_options.streams: more of stdout stands in channel->out, which the owner takes what it wants from; it must leave the channel to itself. False:
+     * no more before exec_channel_resume, except what a program that has ended left in the pipe. NULL for owners that never stream. */
+    bool (*on_output)(void *owner);
     void (*on_worker_exited)(void *owner, const struct init_done *done); /* may start the next one */
     void (*on_lost)(void *owner, const char *why); /* init broke the protocol or closed the socket */
 };
@@ -42,6 +45,7 @@ struct exec_channel {
     int out_fd; /* owned: stdout of the program at hand */
     ev_io out_watcher;
     struct buf out;
+    bool streams, paused;   /* of the program at hand */
     struct line_reader log; /* stderr of the program at hand */
     uint64_t request;       /* number of the program at hand */
     bool unread;            /* on_lost: what was sent last had not been read when init ended */
@@ -70,9 +74,11 @@ struct exec_options {
     int stdin_fd;           /* -1 = /dev/null; stays the caller's */
     size_t out_max;
     uint32_t flags; /* enum init_command_flag */
+    bool streams;   /* on_output is told; out_max does not count */
 };
 /* READY -> RUNNING with the command at hand. 0 or -errno (init is lost then). */
 int exec_channel_exec(struct exec_channel *c, const struct exec_options *o);
+void exec_channel_resume(struct exec_channel *c); /* after on_output said false */
 /* Sends the command at hand as INIT_START: no READY is needed, none of the pipes is used, the channel stays in WAITING and on_worker_exited tells
  * the end. flags: 0, INIT_COMMAND_AGAIN (may be called again after each on_worker_exited) or INIT_COMMAND_TEMPLATE. fd: the worker's fd 3, stays the
  * caller's; -1: the socket that was made with the sandbox, which is handed out once, else none. No worker may be running. 0 or -errno (init is lost then). */

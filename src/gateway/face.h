@@ -27,6 +27,10 @@ struct face {
     void (*answer_error)(struct exchange *x, const struct face_error *e);
     /* How an invocation ended whose request is its own: ends the exchange. `r` is NULL when e->failure is set. */
     void (*answer_invocation)(struct invocation *inv, const struct invocation_end *e, const struct invocation_reply *r);
+    /* A reply that is passed on as it comes, for requests whose reply_mode is EXCHANGE_REPLY_STREAMED (gateway/reply_stream.h). begin starts the exchange's stream, write is given
+     * each piece, and answer_invocation ends it: without `r`, inv->stream->passes. NULL: the face has no streams. */
+    void (*begin_stream)(struct invocation *inv, const struct invocation_reply *h);
+    void (*write_stream)(struct exchange *x, struct str piece);
 };
 
 #endif

@@ -330,7 +330,7 @@ void instance_hand_back(struct instance *i)
 {
     struct invocation *inv = i->invocation;
     bool late = i->doom != INSTANCE_NOT_DOOMED && i->doom != INSTANCE_CRASHED;
-    if (!inv || late || !pool_take_back(i->pool, inv))
+    if (!inv || late || inv->stream || !pool_take_back(i->pool, inv))
         return;
     i->invocation = NULL;
     line_reader_end(&i->log);

@@ -4,6 +4,7 @@
 #include "base/put.h"
 #include "gateway/face.h"
 #include "gateway/records.h"
+#include "gateway/reply_stream.h"
 #include "gateway/store.h"
 #include "gateway/trace.h"
 #include "gateway/version_pool.h"
@@ -115,6 +116,8 @@ static void end(struct invocation *inv)
     struct gateway *g = inv->exchange->gateway;
     version_put(inv->version);
     list_remove(&inv->queue_link);
+    if (inv->stream)
+        reply_stream_free(inv->stream);
     inv->exchange = NULL;
     inv->function = NULL;
     inv->next_free = free_list;
@@ -158,8 +161,55 @@ void invocation_end_reply(struct invocation *inv, const struct invocation_reply 
     end(inv);
 }
 
+void invocation_begin_stream(struct invocation *inv, const struct invocation_reply *h)
+{
+    if (inv->exchange->face) {
+        inv->exchange->face->begin_stream(inv, h);
+        return;
+    }
+    static char fields[65536 + FIELDS_TEXT_MAX];
+    size_t n = print_timing(inv, inv->stream->first_ns, fields);
+    assert(h->fields.n <= sizeof(fields) - n);
+    if (h->fields.n)
+        __builtin_memcpy(fields + n, h->fields.p, h->fields.n);
+    const struct reply head = {
+        .status = h->status, .content_type = h->content_type, .fields = {fields, n + h->fields.n}};
+    exchange_stream_reply(inv->exchange, &head);
+}
+
+void invocation_end_stream(struct invocation *inv)
+{
+    const struct invocation_end e = {
+        .now_ns = clock_mono_ns(), .outcome = INVOCATION_SUCCEEDED, .status = inv->exchange->status};
+    if (inv->exchange->face) {
+        end_in_face(inv, &e, NULL);
+        return;
+    }
+    count(inv, &e); /* before: the event goes with the exchange */
+    exchange_stream_end(inv->exchange);
+    end(inv);
+}
+
+/* The client has the head, and perhaps half of the body: all that is left to tell is that it is not the whole. */
+static void cut_stream(struct invocation *inv, const struct invocation_failure *f)
+{
+    const struct invocation_end e = {
+        .now_ns = clock_mono_ns(), .outcome = f->outcome, .status = inv->exchange->status, .failure = f};
+    if (inv->exchange->face) {
+        end_in_face(inv, &e, NULL);
+        return;
+    }
+    count(inv, &e);
+    exchange_stream_cut(inv->exchange, f->type);
+    end(inv);
+}
+
 void invocation_end_failure(struct invocation *inv, const struct invocation_failure *f)
 {
+    if (inv->stream && inv->stream->passes) {
+        cut_stream(inv, f);
+        return;
+    }
     uint64_t now = turn_now_ns(inv->exchange->gateway);
     if (inv->exchange->face) {
         end_in_face(inv, &(struct invocation_end){now, f->outcome, f->status, f}, NULL);

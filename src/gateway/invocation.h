@@ -53,6 +53,7 @@ struct invocation {
     struct instance *usage_of;    /* its usage is still open there; NULL otherwise. Valid until it ends */
     uint64_t cpu_ns, peak_bytes;  /* 0 = unknown */
     bool background;              /* an asynchronous call: nobody waits for its reply */
+    struct reply_stream *stream;  /* owned: its reply comes in pieces (gateway/reply_stream.h); NULL for all others */
     struct invocation *next_free; /* the free list */
 };
 
@@ -69,6 +70,10 @@ struct invocation_reply {
     struct str body;
 };
 void invocation_end_reply(struct invocation *inv, const struct invocation_reply *r);
+
+/* For gateway/reply_stream.h: the head goes out, `h->body` does not count; and the stream is complete, its invocation ends. */
+void invocation_begin_stream(struct invocation *inv, const struct invocation_reply *h);
+void invocation_end_stream(struct invocation *inv);
 
 /* What is known of a failure beside its words; zero = not so. */
 struct invocation_cause {
@@ -97,6 +102,7 @@ struct invocation_end {
     int status;                               /* what the caller is answered */
     const struct invocation_failure *failure; /* NULL: it succeeded */
 };
+/* A reply that is going out already is cut: its status stands. */
 void invocation_end_failure(struct invocation *inv, const struct invocation_failure *f);
 /* The same from a format, without a trace. */
 void invocation_fail(struct invocation *inv, enum invocation_outcome outcome, int status, const char *type,

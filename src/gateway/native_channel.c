@@ -29,6 +29,7 @@ static _Alignas(16) char scratch[READ_CHUNK];
 static void violate(struct native_channel *c, const char *what)
 {
     ev_io_stop(c->gateway->loop, &c->reader);
+    c->paused = false;
     c->events->on_violation(c->owner, what);
 }
 
@@ -45,9 +46,45 @@ static void take_reply(struct native_channel *c, struct str payload)
         violate(c, "a REPLY frame whose lengths do not add up");
         return;
     }
-    c->state = NATIVE_CHANNEL_IDLE;
     struct str fields = {payload.p, head.fields_length};
-    c->events->on_reply(c->owner, &head, fields, (struct str){payload.p + head.fields_length, head.body_length});
+    struct str body = {payload.p + head.fields_length, head.body_length};
+    if (head.flags == FAASD_REPLY_MORE) {
+        c->state = NATIVE_CHANNEL_STREAMING;
+        c->events->on_begin(c->owner, &head, fields, body);
+        return;
+    }
+    if (head.flags) {
+        violate(c, "a REPLY frame with flags that there are not");
+        return;
+    }
+    c->state = NATIVE_CHANNEL_IDLE;
+    c->events->on_reply(c->owner, &head, fields, body);
+}
+
+void native_channel_pause(struct native_channel *c)
+{
+    if (c->state != NATIVE_CHANNEL_STREAMING)
+        return;
+    c->paused = true;
+    ev_io_stop(c->gateway->loop, &c->reader);
+}
+
+void native_channel_resume(struct native_channel *c)
+{
+    if (c->paused)
+        ev_io_start(c->gateway->loop, &c->reader);
+    c->paused = false;
+}
+
+static void take_chunk(struct native_channel *c, struct str payload)
+{
+    if (payload.n) {
+        c->events->on_chunk(c->owner, payload);
+        return;
+    }
+    native_channel_resume(c);
+    c->state = NATIVE_CHANNEL_IDLE;
+    c->events->on_end(c->owner);
 }
 
 static void take_error(struct native_channel *c, struct str payload)
@@ -75,6 +112,7 @@ static void take_error(struct native_channel *c, struct str payload)
         violate(c, "an ERROR frame with flags that there are not");
         return;
     }
+    native_channel_resume(c);
     c->state = NATIVE_CHANNEL_IDLE;
     c->events->on_error(c->owner, type, message, trace, head.flags & FAASD_ERROR_LEAVING);
 }
@@ -122,15 +160,31 @@ static const char *find_fault(const struct native_channel *c, const struct faasd
         return "a frame with a reserved field that is not 0";
     if (c->state == NATIVE_CHANNEL_STARTING)
         return find_first_fault(f);
-    if (c->state != NATIVE_CHANNEL_BUSY)
+    if (c->state != NATIVE_CHANNEL_BUSY && c->state != NATIVE_CHANNEL_STREAMING)
         return "a frame that nobody asked for";
     if (f->id != c->request)
         return "a frame with the id of no request at hand";
     if (f->type == FAASD_FRAME_ERROR)
         return f->length <= WORKER_ERROR_MAX ? NULL : "an ERROR frame longer than 256 KiB";
+    if (c->state == NATIVE_CHANNEL_STREAMING && f->type == FAASD_FRAME_CHUNK)
+        return f->length <= FAASD_CHUNK_MAX ? NULL : "a CHUNK frame longer than 64 KiB";
+    if (c->state == NATIVE_CHANNEL_STREAMING)
+        return "a frame that is neither CHUNK nor ERROR within a reply";
     if (f->type != FAASD_FRAME_REPLY)
-        return "a frame of an unknown type";
+        return f->type == FAASD_FRAME_CHUNK ? "a CHUNK frame before its REPLY" : "a frame of an unknown type";
     return f->length <= c->reply_max ? NULL : describe_long_reply(c, f);
+}
+
+/* Is this complete frame one that others may follow without having been asked for? */
+static bool goes_on(const struct native_channel *c, const struct faasd_frame *f, const char *payload)
+{
+    struct faasd_reply_head head;
+    if (c->state == NATIVE_CHANNEL_STREAMING)
+        return f->type == FAASD_FRAME_CHUNK && f->length > 0;
+    if (c->state != NATIVE_CHANNEL_BUSY || f->type != FAASD_FRAME_REPLY || f->length < sizeof(head))
+        return false;
+    memcpy(&head, payload, sizeof(head));
+    return head.flags == FAASD_REPLY_MORE;
 }
 
 /* Looks at the bytes received so far. *ret_used: how many a complete frame took (0: not complete, or refused). True when the owner was told something. */
@@ -142,7 +196,7 @@ static bool take_frame(struct native_channel *c, struct str in, size_t *ret_used
         return false;
     memcpy(&frame, in.p, sizeof(frame));
     const char *fault = find_fault(c, &frame);
-    if (!fault && in.n > sizeof(frame) + frame.length)
+    if (!fault && in.n > sizeof(frame) + frame.length && !goes_on(c, &frame, in.p + sizeof(frame)))
         fault = "bytes behind a frame that nobody asked for";
     if (fault) {
         violate(c, fault);
@@ -156,17 +210,32 @@ static bool take_frame(struct native_channel *c, struct str in, size_t *ret_used
         take_ready(c, payload);
     } else if (frame.type == FAASD_FRAME_REPLY) {
         take_reply(c, payload);
+    } else if (frame.type == FAASD_FRAME_CHUNK) {
+        take_chunk(c, payload);
     } else {
         take_error(c, payload);
     }
     return true;
 }
 
+/* As take_frame, for all the frames of a reply that goes on; *ret_used is what they took, of which a part at the end may be left. */
+static bool take_frames(struct native_channel *c, struct str in, size_t *ret_used)
+{
+    size_t used;
+    *ret_used = 0;
+    while (take_frame(c, str_skip(in, *ret_used), &used)) {
+        *ret_used += used;
+        if (used == 0 || *ret_used == in.n || c->state != NATIVE_CHANNEL_STREAMING)
+            return true;
+    }
+    return false;
+}
+
 static void on_bytes(struct native_channel *c, struct str in)
 {
     size_t used;
     if (c->in.len == 0) {
-        if (!take_frame(c, in, &used) && buf_add_str(&c->in, in) < 0)
+        if (!take_frames(c, in, &used) && buf_add_str(&c->in, str_skip(in, used)) < 0)
             violate(c, "out of memory");
         return;
     }
@@ -180,10 +249,12 @@ static void on_bytes(struct native_channel *c, struct str in)
     if (in.p == whole.data + whole.len)
         whole.len += in.n;
     buf_init(&c->in, 0);
-    if (take_frame(c, buf_str(&whole), &used))
+    if (take_frames(c, buf_str(&whole), &used)) {
         buf_fini(&whole);
-    else
-        c->in = whole;
+        return;
+    }
+    buf_drop_front(&whole, used);
+    c->in = whole;
 }
 
 /* Where the next read goes: a long frame is read into its place once its length is known and checked. */
@@ -269,6 +340,7 @@ static bool receive(struct native_channel *c)
         c->unread =
             n < 0 && errno == ECONNRESET; /* whoever closes a socket with bytes in it resets it (unix_release_sock) */
         ev_io_stop(c->gateway->loop, &c->reader);
+        c->paused = false;
         c->events->on_closed(c->owner);
         return false;
     }
@@ -292,7 +364,8 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 /* What one dead process can have left is what a socket's buffer holds; who else has the socket may write for ever. */
 void native_channel_drain(struct native_channel *c)
 {
-    for (unsigned reads = 0; reads < DRAIN_READS_MAX && c->fd >= 0 && ev_is_active(&c->reader); reads++) {
+    for (unsigned reads = 0; reads < DRAIN_READS_MAX && c->fd >= 0 && (ev_is_active(&c->reader) || c->paused);
+         reads++) {
         if (!receive(c))
             return;
     }

@@ -6,6 +6,7 @@
  *   STARTING  READY, or ERROR with id 0, has not come   (the instance's timer)
  *   IDLE      nothing may come          (needs none); a template stays here and is sent FORK
  *   BUSY      a REPLY or ERROR is due   (the instance's timer)
+ *   STREAMING the REPLY goes on: a CHUNK or ERROR is due   (the instance's timer)
  */
 #ifndef FAASD_GATEWAY_NATIVE_CHANNEL_H
 #define FAASD_GATEWAY_NATIVE_CHANNEL_H
@@ -15,7 +16,12 @@
 #include "gateway/gateway.h"
 #include "gateway/native_ready.h"
 
-enum native_channel_state { NATIVE_CHANNEL_STARTING, NATIVE_CHANNEL_IDLE, NATIVE_CHANNEL_BUSY };
+enum native_channel_state {
+    NATIVE_CHANNEL_STARTING,
+    NATIVE_CHANNEL_IDLE,
+    NATIVE_CHANNEL_BUSY,
+    NATIVE_CHANNEL_STREAMING
+};
 
 /* Payload pointers are borrowed for the call. Each may destroy the channel's owner. */
 struct native_channel_events {
@@ -23,6 +29,10 @@ struct native_channel_events {
     void (*on_init_error)(void *owner, struct str type, struct str message,
                           struct str trace); /* in the place of on_ready */
     void (*on_reply)(void *owner, const struct faasd_reply_head *head, struct str fields, struct str body);
+    /* The three of a reply that comes in pieces, in the place of on_reply; on_error may end it too. The first two must leave the channel to its owner. */
+    void (*on_begin)(void *owner, const struct faasd_reply_head *head, struct str fields, struct str body);
+    void (*on_chunk)(void *owner, struct str bytes);
+    void (*on_end)(void *owner);
     /* `leaving`: it ends, the request at hand is its last */
     void (*on_error)(void *owner, struct str type, struct str message, struct str trace, bool leaving);
     void (*on_violation)(void *owner, const char *what); /* the stream can't be used any more */
@@ -45,6 +55,7 @@ struct native_channel {
     size_t out_sent;  /* of it, by now */
     uint64_t request; /* id of the request at hand */
     size_t reply_max; /* whole payload of a REPLY */
+    bool paused;      /* STREAMING: nothing is read until native_channel_resume */
     bool unread;      /* on_closed: bytes that were sent to it had not been read when it ended */
 };
 
@@ -67,6 +78,10 @@ struct native_request {
     size_t reply_max;
 };
 int native_channel_invoke(struct native_channel *c, const struct native_request *r);
+
+/* STREAMING: stops reading; what has been read already is still told. Its end resumes by itself. */
+void native_channel_pause(struct native_channel *c);
+void native_channel_resume(struct native_channel *c);
 
 /* IDLE: sends FORK with its descriptors, which stay the caller's. 0, or -errno: the template is lost. */
 int native_channel_fork(struct native_channel *c, const struct faasd_fork *f, const int *fds, unsigned fd_count);

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "gateway/gateway.h"
+#include "gateway/reply_stream.h"
 #include "gateway/runtime_api_state.h"
 
 enum {
@@ -50,6 +51,10 @@ enum runtime_api_fault {
 struct runtime_api_events {
     void (*on_ready)(void *owner);  /* the runtime asks for its next event and there is none */
     bool (*may_serve)(void *owner); /* does the event at hand still wait for its answer? Its body is gone otherwise */
+    /* Does whoever waits for the event at hand want the response as it comes? Then on_data brings its body piece by piece, with the head's content type, and
+     * on_response its end, without a body. REPLY_STREAM_WAIT: no more before runtime_api_resume. on_data must not call deliver or end. */
+    bool (*wants_stream)(void *owner);
+    enum reply_stream_go (*on_data)(void *owner, struct str content_type, struct str piece);
     void (*on_response)(void *owner, const struct runtime_api_post *p);
     void (*on_error)(void *owner, const struct runtime_api_post *p);
     void (*on_fault)(void *owner, enum runtime_api_fault fault);
@@ -67,9 +72,10 @@ struct runtime_api {
     struct list conns;     /* struct runtime_api_conn.link, most recently used first */
     struct list waiting;   /* struct runtime_api_conn.wait_link: in GET next, oldest first */
     unsigned conn_count;
-    size_t unsent;         /* bytes in the connections' output buffers */
-    struct buf event_head; /* of the event at hand: status line and fields, without the empty line */
-    struct str event_body; /* borrowed */
+    struct runtime_api_conn *paused; /* borrowed: its streamed response is not read on; NULL = none */
+    size_t unsent;                   /* bytes in the connections' output buffers */
+    struct buf event_head;           /* of the event at hand: status line and fields, without the empty line */
+    struct str event_body;           /* borrowed */
 };
 
 void runtime_api_init(struct runtime_api *a, struct gateway *g, const struct runtime_api_events *events, void *owner);
@@ -83,6 +89,8 @@ void runtime_api_end(struct runtime_api *a);
 /* The next event: goes out at once when the runtime waits, else with its first next. Only when no other is unanswered, in READY, STARTED or OFF.
  * False: out of memory, nothing has changed. */
 bool runtime_api_deliver(struct runtime_api *a, const struct runtime_api_event *e);
+
+void runtime_api_resume(struct runtime_api *a); /* after on_data said REPLY_STREAM_WAIT */
 
 uint64_t runtime_api_body_max(const struct runtime_api *a);
 

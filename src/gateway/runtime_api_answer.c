@@ -56,7 +56,7 @@ static void reply_fault(struct runtime_api_conn *c)
     switch (c->request.fault) {
     case RUNTIME_API_TOO_LARGE:
         snprintf(text, sizeof(text), "Exceeded maximum allowed payload size (%lu bytes).",
-                 (unsigned long)runtime_api_body_max(c->api));
+                 (unsigned long)runtime_api_conn_body_max(c));
         reply_error(c, 413, "RequestEntityTooLarge", text);
         return;
     case RUNTIME_API_BAD_MODE:
@@ -133,6 +133,8 @@ void runtime_api_take_request(struct runtime_api_conn *c, const struct http1_req
         copy_field(r, ERROR_TYPE, q->error_type);
         if (q->route == RUNTIME_API_RESPONSE && mode_is_bad(r))
             runtime_api_fault_request(c, RUNTIME_API_BAD_MODE);
+        else if (q->route == RUNTIME_API_RESPONSE && c->api->events->wants_stream(c->api->owner))
+            q->streamed = true;
         else if (q->left > runtime_api_body_max(c->api))
             runtime_api_fault_request(c, RUNTIME_API_TOO_LARGE);
     }
@@ -150,6 +152,8 @@ static void conclude(struct runtime_api_conn *c)
     struct runtime_api_request *q = &c->request;
     q->claimed = false;
     q->keep_body = false;
+    if (c->api->paused == c)
+        runtime_api_resume(c->api);
     if (q->route != RUNTIME_API_INIT_ERROR && c->api->machine.state == RUNTIME_API_RESPONDING)
         runtime_api_machine_responded(&c->api->machine);
 }

@@ -44,6 +44,8 @@ void runtime_api_conn_close(struct runtime_api_conn *c)
     fd_close(&c->fd);
     a->unsent -= c->out.len - c->out_sent;
     a->conn_count--;
+    if (a->paused == c)
+        a->paused = NULL;
     list_remove(&c->link);
     list_remove(&c->wait_link);
     c->state = RUNTIME_API_CONN_CLOSED;
@@ -172,6 +174,33 @@ static enum http1_outcome next_run(struct runtime_api_request *q, struct str in,
     return q->left ? HTTP1_NEED_MORE : HTTP1_DONE;
 }
 
+void runtime_api_resume(struct runtime_api *a)
+{
+    if (a->paused)
+        ev_io_start(a->gateway->loop, &a->paused->reader);
+    a->paused = NULL;
+}
+
+/* What stands in this read goes on in any case: the pause is for the next one. */
+static void pass_on(struct runtime_api_conn *c, struct str run)
+{
+    struct runtime_api *a = c->api;
+    switch (a->events->on_data(a->owner, str_from(c->request.content_type), run)) {
+    case REPLY_STREAM_GO:
+        return;
+    case REPLY_STREAM_WAIT:
+        a->paused = c;
+        ev_io_stop(a->gateway->loop, &c->reader);
+        return;
+    case REPLY_STREAM_TOO_LONG:
+        runtime_api_fault_request(c, RUNTIME_API_TOO_LARGE);
+        return;
+    case REPLY_STREAM_NO_MEMORY:
+        runtime_api_refuse(c, &(struct http1_refusal){.status = 503, .reason = "out of memory"});
+        return;
+    }
+}
+
 /* `last`: the body ends with this run. A body in one piece is not copied. */
 static void take_run(struct runtime_api_conn *c, struct str run, bool last)
 {
@@ -179,6 +208,10 @@ static void take_run(struct runtime_api_conn *c, struct str run, bool last)
     q->body_seen += run.n;
     if (!q->keep_body || run.n == 0)
         return;
+    if (q->streamed) {
+        pass_on(c, run);
+        return;
+    }
     if (q->body_seen > runtime_api_body_max(c->api)) {
         runtime_api_fault_request(c, RUNTIME_API_TOO_LARGE);
         return;
@@ -206,7 +239,7 @@ static size_t pump_body(struct runtime_api_conn *c, struct str in)
         return used;
     if (o == HTTP1_DONE)
         runtime_api_finish_request(c);
-    else if (!q->keep_body && q->body_seen > runtime_api_body_max(c->api) + RUNTIME_API_DISCARD_MAX)
+    else if (!q->keep_body && q->body_seen > runtime_api_conn_body_max(c) + RUNTIME_API_DISCARD_MAX)
         runtime_api_refuse(c, &(struct http1_refusal){.status = 413, .reason = "the body does not end"});
     return used;
 }

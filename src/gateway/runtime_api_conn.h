@@ -52,6 +52,7 @@ struct runtime_api_request {
     bool claimed; /* it is the answer to the event, or init/error: the owner is told when it is complete */
     bool faulty;
     bool keep_body; /* else it is dropped */
+    bool streamed;  /* and not kept either, but handed on as it comes */
     bool http10, keep_alive;
     enum http1_body framing;
     uint64_t left;      /* of a body with a length */
@@ -95,6 +96,12 @@ void runtime_api_conn_wait(struct runtime_api_conn *c); /* -> WAITING */
 
 /* Sends the parts as one reply; what the socket does not take is kept. The connection is then IDLE, FLUSHING, LINGERING or CLOSED. */
 void runtime_api_conn_send(struct runtime_api_conn *c, const struct iovec *parts, int count);
+
+/* How long the body at hand may be. */
+static inline uint64_t runtime_api_conn_body_max(const struct runtime_api_conn *c)
+{
+    return c->request.streamed ? c->api->gateway->config->stream_bytes_max : runtime_api_body_max(c->api);
+}
 
 /* runtime_api_answer.c: what requests mean */
 

@@ -21,7 +21,7 @@ static const char *sniff_type(struct str body)
     return json_check(body, NULL) ? "application/json" : "application/octet-stream";
 }
 
-static bool has_prelude(struct str content_type)
+bool runtime_reply_has_prelude(struct str content_type)
 {
     struct str type = str_trim(str_cut(content_type, ';', &(struct str){0}, NULL));
     return str_is_nocase(type, "application/vnd.awslambda.http-integration-response");
@@ -121,7 +121,7 @@ const char *runtime_reply_build(const struct runtime_api_post *p, char fields[RU
 {
     struct field_lines f = {.bytes = fields};
     struct invocation_reply r = {.status = 200, .body = p->body};
-    if (has_prelude(p->content_type)) {
+    if (runtime_reply_has_prelude(p->content_type)) {
         const char *fault = build_with_prelude(p->body, &f, &r);
         if (fault)
             return fault;
@@ -130,6 +130,26 @@ const char *runtime_reply_build(const struct runtime_api_post *p, char fields[RU
     r.fields = (struct str){fields, f.len};
     *ret_reply = r;
     return NULL;
+}
+
+enum runtime_reply_head runtime_reply_build_head(const struct runtime_api_post *p,
+                                                 char fields[RUNTIME_REPLY_FIELDS_MAX],
+                                                 struct invocation_reply *ret_reply, const char **ret_fault)
+{
+    static const char UNKNOWN[] = "application/octet-stream";
+    struct field_lines f = {.bytes = fields};
+    struct invocation_reply r = {
+        .status = 200, .content_type = p->content_type.n ? p->content_type.p : UNKNOWN, .body = p->body};
+    *ret_fault = NULL;
+    if (runtime_reply_has_prelude(p->content_type)) {
+        if (find_prelude_end(p->body) == p->body.n && p->body.n < RUNTIME_REPLY_PRELUDE_MAX)
+            return RUNTIME_REPLY_MORE;
+        *ret_fault = build_with_prelude(p->body, &f, &r);
+        r.content_type = f.has_type ? NULL : UNKNOWN;
+    }
+    r.fields = (struct str){fields, f.len};
+    *ret_reply = r;
+    return *ret_fault ? RUNTIME_REPLY_BAD : RUNTIME_REPLY_HEAD;
 }
 
 /* ---- an error ---- */

@@ -21,6 +21,14 @@ enum {
 const char *runtime_reply_build(const struct runtime_api_post *p, char fields[RUNTIME_REPLY_FIELDS_MAX],
                                 struct invocation_reply *ret_reply);
 
+/* The head of a response that is passed on as it comes, from what has come of it: *ret_reply's body is what of that belongs to the body. Without a prelude the
+ * content type is the runtime's, else application/octet-stream. RUNTIME_REPLY_MORE: its prelude is not complete. */
+enum runtime_reply_head { RUNTIME_REPLY_MORE, RUNTIME_REPLY_HEAD, RUNTIME_REPLY_BAD };
+enum runtime_reply_head runtime_reply_build_head(const struct runtime_api_post *p,
+                                                 char fields[RUNTIME_REPLY_FIELDS_MAX],
+                                                 struct invocation_reply *ret_reply, const char **ret_fault);
+bool runtime_reply_has_prelude(struct str content_type);
+
 /* The response's trailers say that the function failed while it was being sent. */
 bool runtime_reply_is_failed(const struct runtime_api_post *p);
 

@@ -3,9 +3,11 @@
 #include "lambda/account.h"
 #include "lambda/invoke.h"
 #include "lambda/operation.h"
+#include "lambda/stream.h"
 
 const struct lambda_operation *const lambda_operations[] = {
     &lambda_invoke,
+    &lambda_invoke_with_response_stream,
     &lambda_get_account_settings,
 };
 const size_t lambda_operation_count = sizeof(lambda_operations) / sizeof(lambda_operations[0]);

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """rootfs/runtime/node against a socketpair: this test is faasd, the host's node runs the bootstrap."""
 
+import fcntl
 import json
 import os
 import re
 import socket
 import struct
 import subprocess
+import termios
 import time
 
 import pytest
@@ -15,8 +17,9 @@ from harness import REPO, wait_until, within
 
 NODE = os.environ.get("FAASD_TEST_NODE", "/usr/bin/node")
 BOOTSTRAP = REPO / "rootfs" / "runtime" / "node" / "bootstrap.cjs"
-READY, INVOKE, REPLY, ERROR = 1, 2, 3, 4
-LEAVING = 1
+READY, INVOKE, REPLY, ERROR, CHUNK = 1, 2, 3, 4, 6
+LEAVING, MORE = 1, 1
+CHUNK_MAX = 65520
 
 pytestmark = pytest.mark.skipif(not os.path.exists(NODE), reason="node is not installed: scripts/setup test")
 
@@ -79,6 +82,28 @@ class Worker:
         assert zero == 0 and 16 + fields + body == len(payload)
         words = payload[16:16 + fields].decode("latin-1").split("\0")
         return status, list(zip(words[0:-1:2], words[1::2])), payload[16 + fields:]
+
+    def begin(self):
+        """The head of a reply that goes on: (status, fields)"""
+        kind, request, payload = self.frame()
+        assert (kind, request) == (REPLY, self.last_id), payload
+        status, fields, body, flags = struct.unpack_from("<IIII", payload)
+        assert (body, flags) == (0, MORE) and 16 + fields == len(payload)
+        words = payload[16:].decode("latin-1").split("\0")
+        return status, list(zip(words[0:-1:2], words[1::2]))
+
+    def chunk(self):
+        kind, request, payload = self.frame()
+        assert (kind, request) == (CHUNK, self.last_id), payload
+        assert len(payload) <= CHUNK_MAX
+        return payload
+
+    def rest(self):
+        """Up to the end of the reply."""
+        pieces = []
+        while piece := self.chunk():
+            pieces.append(piece)
+        return b"".join(pieces)
 
     def error(self, at_init=False):
         """{errorType, errorMessage, trace, leaving}"""
@@ -314,21 +339,105 @@ def test_an_event_that_is_no_json_is_told(start):
     assert w.invoke() == 1
 
 
-def test_a_streamed_reply_leaves_in_one_piece(start):
-    w = start("""
+STREAMER = """
         exports.handler = awslambda.streamifyResponse(async (event, stream, context) => {
-          if (event === 'fail') throw new Error('mid-stream');
-          if (event === 'http') stream = awslambda.HttpResponseStream.from(stream, { statusCode: 418, headers: { 'Content-Type': 'text/plain', 'X-A': 'b' }, cookies: ['c=d'] });
+          if (event === 'fail') throw new Error('at once');
+          if (event === 'empty') return stream.end();
+          if (event === 'http' || event === 'teapot') stream = awslambda.HttpResponseStream.from(stream, { statusCode: 418, headers: { 'Content-Type': 'text/plain', 'X-A': 'b' }, cookies: ['c=d'] });
+          if (event === 'teapot') return stream.end();
+          if (event === 'large') { stream.write(Buffer.alloc(200000, 'x')); return stream.end(); }
+          if (event === 'head') { stream.write(''); await new Promise((r) => globalThis.go = r); }
           stream.write('one ');
+          if (event === 'late') stream.setContentType('text/html');
+          if (event === 'break') { await new Promise((r) => setTimeout(r, 5)); throw new TypeError('mid-stream'); }
+          if (event === 'destroy') return stream.destroy(new RangeError('given up'));
+          if (event === 'behind') { setTimeout(() => stream.write('behind'), 20); throw new Error('first'); }
           await new Promise((r) => setTimeout(r, 5));
           stream.write(Buffer.from('two '));
           stream.end(context.awsRequestId);
-        });""")
+        });"""
+
+
+def test_each_write_of_a_streamed_reply_leaves_at_once(start):
+    w = start(STREAMER)
     w.send("plain")
-    assert w.reply() == (200, [("content-type", "application/octet-stream")], b"one two r-1")
+    assert w.begin() == (200, [("content-type", "application/octet-stream")])
+    assert [w.chunk(), w.chunk(), w.chunk(), w.chunk()] == [b"one ", b"two ", b"r-1", b""]
     w.send("http")
-    assert w.reply() == (418, [("content-type", "text/plain"), ("X-A", "b"), ("set-cookie", "c=d")], b"one two r-1")
-    assert w.fail("fail")["errorMessage"] == "mid-stream"
+    assert w.begin() == (418, [("content-type", "text/plain"), ("X-A", "b"), ("set-cookie", "c=d")])
+    assert w.rest() == b"one two r-1"
+    w.send("large")
+    w.begin()
+    assert w.rest() == b"x" * 200000
+
+
+def test_a_stream_to_which_nothing_was_written_is_an_ordinary_reply(start):
+    w = start(STREAMER)
+    w.send("empty")
+    assert w.reply() == (200, [("content-type", "application/octet-stream")], b"")
+    w.send("teapot")
+    assert w.reply() == (418, [("content-type", "text/plain"), ("X-A", "b"), ("set-cookie", "c=d")], b"")
+
+
+def test_an_empty_write_sends_the_headers_alone(start):
+    w = start(STREAMER)
+    w.send("head")
+    assert w.begin() == (200, [("content-type", "application/octet-stream")])
+
+
+def test_a_stream_that_fails_ends_with_the_error(start):
+    w = start(STREAMER)
+    assert w.fail("fail")["errorMessage"] == "at once"
+    for event, kind in ("break", "TypeError"), ("destroy", "RangeError"), ("late", "InvalidStreamingOperation"):
+        w.send(event)
+        w.begin()
+        assert w.chunk() == b"one "
+        told = w.error()
+        assert (told["errorType"], told["leaving"]) == (kind, False)
+    w.send("plain")
+    w.begin()
+    assert w.rest() == b"one two r-1"
+
+
+def test_what_is_written_behind_the_end_of_a_stream_goes_nowhere(start):
+    w = start(STREAMER)
+    w.send("behind")
+    w.begin()
+    assert w.chunk() == b"one "
+    assert w.error()["errorMessage"] == "first"
+    for _ in range(10):
+        w.send("plain")
+        w.begin()
+        assert w.rest() == b"one two r-1"
+
+
+def test_a_caller_that_does_not_read_holds_the_handler_back(start):
+    w = start("""
+        let written = 0;
+        exports.handler = awslambda.streamifyResponse(async (event, stream) => {
+          if (event === 'how much') return stream.end(String(written));
+          const piece = Buffer.alloc(65536);
+          for (let i = 0; i < 200; i++) {
+            written += piece.length;
+            if (!stream.write(piece)) await new Promise((r) => stream.once('drain', r));
+            if (i === 0) console.log('begun');
+          }
+          console.log(`written ${written}`);
+          stream.end();
+        });""")
+    w.send("go")
+    w.begin()
+    taken = len(w.chunk())
+    unread = lambda: struct.unpack("I", fcntl.ioctl(w.connection, termios.FIONREAD, b"\0" * 4))[0]
+    seen = []
+
+    def is_full():
+        seen.append(unread())
+        return len(seen) > 20 and len(set(seen[-20:])) == 1
+
+    wait_until(is_full, "the socket is full")
+    assert taken + seen[-1] < 4 << 20
+    assert taken + len(w.rest()) == 200 * 65536
 
 
 # ---- when it never answers, or worse ----

@@ -15,7 +15,7 @@ import tempfile
 import pytest
 
 from access import bearer, create_token, sign
-from harness import DEADLINE, REPO, Faasd, wait_until
+from harness import DEADLINE, REPO, Faasd, brief, wait_until
 
 NGINX = REPO / "build/tools/nginx/usr/sbin/nginx"
 pytestmark = pytest.mark.skipif(not NGINX.exists(), reason="no nginx here: scripts/setup test unpacks it")
@@ -105,6 +105,17 @@ def proxy(faasd):
     yield proxy
     proxy.stop()
     shutil.rmtree(directory)
+
+
+def test_a_stream_comes_through_piece_by_piece_and_its_cut_too(proxy, faasd):
+    faasd.deploy_script("slow", "#!/bin/sh\necho one; exec sleep 1000\n", "--stream", "--timeout", f"{brief(2):.0f}s")
+    connection = proxy.connect()
+    connection.request("POST", "/function/slow")
+    reply = connection.getresponse()
+    assert reply.status == 200 and reply.read1(100) == b"one\n"  # while the function still runs
+    with pytest.raises(http.client.IncompleteRead):
+        reply.read()
+    connection.close()
 
 
 def test_the_function_sees_the_host_and_who_asked(proxy):

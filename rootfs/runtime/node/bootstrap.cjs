@@ -8,7 +8,7 @@
 //   context.cjs    the second argument of a handler
 //   failure.cjs    what a caller and the log are told when something failed
 //   log.cjs        console, in Lambda's format
-//   streaming.cjs  awslambda.streamifyResponse, buffered
+//   streaming.cjs  awslambda.streamifyResponse
 //
 // CommonJS, and few modules: each costs 0.2 ms of every cold start, the loader of ES modules 3.5 ms (it is loaded when the function needs it).
 'use strict';

@@ -10,12 +10,14 @@ const { readSync, writeSync } = require('fs');
 
 const FD = 3;
 const HEAD_BYTES = 16;
-const READY = 1, INVOKE = 2, REPLY = 3, ERROR = 4;
+const READY = 1, INVOKE = 2, REPLY = 3, ERROR = 4, CHUNK = 6;
 const INVOKE_HEAD_BYTES = 16;
 const FIRST_BYTES = 65536;
 const KEPT_BYTES = 262144; // one large request must not make an idle worker large
 const FRAME_BYTES_MAX = 1 << 30;
 const NOBODY = Buffer.alloc(8); // the id of READY, and of ERROR in its place
+const MORE = 1; // in a REPLY: its body goes on in CHUNKs, up to an empty one
+const CHUNK_MAX = 65520;
 const LEAVING = 1; // in an ERROR: the worker ends, it must not be given another request
 
 let input = Buffer.allocUnsafeSlow(FIRST_BYTES);
@@ -99,18 +101,22 @@ function deliver() {
   callback(frame);
 }
 
-// Calls back with the next invocation while the event loop runs, or `onEnd` at end of file. From then on the socket doesn't block.
+// From here on the socket doesn't block: the event loop reads it, and writes when there is room.
+function openInLoop(onEnd) {
+  if (stream) return;
+  const { Socket } = require('net');
+  stream = new Socket({ fd: FD, readable: true, writable: true, allowHalfOpen: false });
+  stream.on('data', onBytes);
+  stream.on('end', onEnd);
+  stream.on('error', onEnd);
+  stream.unref();
+}
+
+// Calls back with the next invocation while the event loop runs, or `onEnd` at end of file.
 function receiveInLoop(callback, onEnd) {
   waiting = callback;
-  if (stream) {
-    stream.ref();
-  } else {
-    const { Socket } = require('net');
-    stream = new Socket({ fd: FD, readable: true, writable: true, allowHalfOpen: false });
-    stream.on('data', onBytes);
-    stream.on('end', onEnd);
-    stream.on('error', onEnd);
-  }
+  openInLoop(onEnd);
+  stream.ref();
   deliver();
 }
 
@@ -120,6 +126,7 @@ function isInLoop() {
 
 // In the loop's mode a full socket is libuv's to wait for; `now` is for a process that ends.
 function send(bytes, now) {
+  if (stream?.writableLength && now) return; // half of another frame is on its way: the end of this process must say it
   if (stream && !now) {
     stream.write(bytes);
     return;
@@ -168,6 +175,31 @@ function sendReply(id, status, fields, body) {
   send(frame);
 }
 
+// A reply in pieces, in the loop's mode alone.
+function sendBegin(id, status, fields) {
+  const frame = begin(REPLY, id, 16 + fields.length);
+  frame.writeUInt32LE(status, 16);
+  frame.writeUInt32LE(fields.length, 20);
+  frame.writeUInt32LE(0, 24);
+  frame.writeUInt32LE(MORE, 28);
+  frame.latin1Write(fields, 32);
+  send(frame);
+}
+
+// `done` is called when the socket has taken all of it: a caller that reads slowly holds it back.
+function sendPiece(id, bytes, done) {
+  for (let at = 0; at < bytes.length; at += CHUNK_MAX) {
+    const piece = bytes.subarray(at, at + CHUNK_MAX);
+    const frame = begin(CHUNK, id, piece.length);
+    piece.copy(frame, HEAD_BYTES);
+    stream.write(frame, at + CHUNK_MAX < bytes.length ? undefined : done);
+  }
+}
+
+function sendEnd(id) {
+  send(begin(CHUNK, id, 0));
+}
+
 // `id` null: in the place of READY. `leaving`: nothing follows, the process ends.
 function sendError(id, failure, leaving) {
   const parts = [failure.errorType, failure.errorMessage, JSON.stringify(failure.trace)].map((text) => Buffer.from(text));
@@ -179,4 +211,6 @@ function sendError(id, failure, leaving) {
   send(frame, leaving);
 }
 
-module.exports = { OutOfStep, isInLoop, receive, receiveInLoop, sendError, sendReady, sendReply };
+module.exports = {
+  OutOfStep, isInLoop, openInLoop, receive, receiveInLoop, sendBegin, sendEnd, sendError, sendPiece, sendReady, sendReply,
+};

@@ -27,7 +27,7 @@ let isOver = false; // this process has said its last word
 
 function makeReply(result) {
   if (typeof result === 'object' && result !== null) {
-    if (result[STREAMED]) return result[STREAMED];
+    if (result[STREAMED]) return { status: result[STREAMED].status, fields: result[STREAMED].fields, body: '' }; // nothing was written
     if (GENERATORS.includes(Object.prototype.toString.call(result))) throw new TypeError(GENERATOR);
   }
   return { status: 200, fields: JSON_FIELDS, body: stringify(result) ?? 'null' };
@@ -45,7 +45,7 @@ function answer(invocation) {
   const { id } = invocation.frame;
   let { failed, result } = invocation.outcome;
   let reply;
-  if (!failed) {
+  if (!failed && !invocation.streams) {
     try {
       reply = makeReply(result);
     } catch (error) {
@@ -56,6 +56,8 @@ function answer(invocation) {
   if (failed) {
     log.writeFailure('Invoke Error', failed);
     frames.sendError(id, failed, false);
+  } else if (invocation.streams) {
+    frames.sendEnd(id);
   } else {
     frames.sendReply(id, reply.status, reply.fields, reply.body);
   }
@@ -80,7 +82,7 @@ function endByCallback(invocation, error, result) {
 }
 
 function begin(frame) {
-  const invocation = { frame, outcome: null, called: null, waits: true, isPromise: false };
+  const invocation = { frame, outcome: null, called: null, waits: true, isPromise: false, streams: false };
   current = invocation;
   const callback = (error, result) => endByCallback(invocation, error, result);
   const context = makeContext(frame, {
@@ -100,6 +102,24 @@ function begin(frame) {
     return;
   }
   call(invocation, event, context, callback);
+}
+
+// For streaming.cjs: how the running invocation's reply leaves in pieces. What is written behind its end goes nowhere.
+function openReply() {
+  const invocation = current;
+  const isOpen = () => invocation && invocation === current && !invocation.outcome && !isOver;
+  return {
+    begin(status, fields) {
+      if (!isOpen()) return;
+      invocation.streams = true;
+      frames.openInLoop(() => leave(0));
+      frames.sendBegin(invocation.frame.id, status, fields);
+    },
+    write(bytes, done) {
+      if (isOpen()) frames.sendPiece(invocation.frame.id, bytes, done);
+      else done();
+    },
+  };
 }
 
 function call(invocation, event, context, callback) {
@@ -201,4 +221,4 @@ function serve(loaded) {
   setImmediate(next);
 }
 
-module.exports = { failInit, install, serve };
+module.exports = { failInit, install, openReply, serve };

@@ -94,7 +94,7 @@ static void every_key_is_read_and_printed_in_its_canonical_form(void **state)
               "plain\",\"memory\":\"262144K\",\"timeout\":\"60s\",\"tmp\":\"1MiB\",\"tmp_exec\":true,\"env\":{\"B\":"
               "\"2\",\"A\":\"1\"},"
               "\"cpus\":\"0.50\",\"cpu_weight\":7,\"cpuset\":\"0-1,3\",\"pids\":100,\"isolation\":\"fork\","
-              "\"template\":\"on\","
+              "\"stream\":true,\"template\":\"on\","
               "\"imports\":\"json,xml.etree\",\"venv\":\".venv\",\"min_warm\":1,\"max_concurrency\":9,\"reserved\":2,"
               "\"keep_warm\":\"1m30s\",\"queue\":0,\"async_retries\":5,\"async_backoff\":\"20ms\",\"async_max_age\":"
               "\"2h\",\"async_concurrency\":3,"
@@ -107,7 +107,8 @@ static void every_key_is_read_and_printed_in_its_canonical_form(void **state)
         &s,
         "{\"runtime\":\"python3.11\",\"handler\":\"app."
         "run\",\"contract\":\"stdio\",\"payload\":\"raw\",\"content_type\":\"text/"
-        "plain\",\"memory\":\"256M\",\"timeout\":\"1m\",\"tmp\":\"1M\",\"tmp_exec\":true,\"env\":{\"A\":\"1\","
+        "plain\",\"stream\":true,\"memory\":\"256M\",\"timeout\":\"1m\",\"tmp\":\"1M\",\"tmp_exec\":true,\"env\":{"
+        "\"A\":\"1\","
         "\"B\":\"2\"},"
         "\"cpus\":0.5,\"cpu_weight\":7,\"cpuset\":\"0-1,3\",\"pids\":100,\"isolation\":\"fork\",\"template\":\"on\","
         "\"imports\":\"json,xml.etree\",\"venv\":\".venv\",\"min_warm\":1,\"max_concurrency\":9,\"reserved\":2,"

@@ -130,7 +130,7 @@ static void expect_reply(struct worker *w, uint64_t id, unsigned status, const c
     assert_int_equal(f.id, id);
     memcpy(&head, payload, sizeof(head));
     assert_int_equal(head.status, status);
-    assert_int_equal(head.reserved, 0);
+    assert_int_equal(head.flags, 0);
     assert_int_equal(sizeof(head) + head.fields_length + head.body_length, f.length);
     if (fields)
         assert_memory_equal(payload + sizeof(head), fields, strlen(fields) + 1);
@@ -158,6 +158,96 @@ static int echo(const struct faasd_event *event, struct faasd_reply *reply)
 {
     assert_int_equal(event->body[event->body_length], '\0');
     return faasd_reply_write(reply, event->body, event->body_length);
+}
+
+static int stream(const struct faasd_event *event, struct faasd_reply *reply)
+{
+    static const char block[FAASD_CHUNK_MAX + 10];
+    const char *what = event->body;
+    faasd_reply_status(reply, 201);
+    faasd_reply_text(reply, "one");
+    if (faasd_reply_flush(reply) != 0)
+        return -1;
+    if (!strcmp(what, "status"))
+        assert_int_equal(faasd_reply_status(reply, 200), -1);
+    if (!strcmp(what, "header"))
+        assert_int_equal(faasd_reply_header(reply, "X-A", "b"), -1);
+    if (!strcmp(what, "fail"))
+        return faasd_fail(reply, "MidStream", "half way");
+    if (!strcmp(what, "much"))
+        return faasd_reply_write(reply, block, sizeof(block));
+    return faasd_reply_text(reply, "two");
+}
+
+static void expect_begin(struct worker *w, uint64_t id)
+{
+    char *payload;
+    struct faasd_reply_head head;
+    struct faasd_frame f = read_frame(w, &payload);
+    assert_int_equal(f.type, FAASD_FRAME_REPLY);
+    assert_int_equal(f.id, id);
+    memcpy(&head, payload, sizeof(head));
+    assert_int_equal(head.status, 201);
+    assert_int_equal(head.flags, FAASD_REPLY_MORE);
+    assert_int_equal(head.body_length, 0);
+    assert_string_equal(payload + sizeof(head), "content-type");
+    free(payload);
+}
+
+static void expect_chunk(struct worker *w, uint64_t id, size_t length, const char *bytes)
+{
+    char *payload;
+    struct faasd_frame f = read_frame(w, &payload);
+    assert_int_equal(f.type, FAASD_FRAME_CHUNK);
+    assert_int_equal(f.id, id);
+    assert_int_equal(f.length, length);
+    if (bytes)
+        assert_memory_equal(payload, bytes, length);
+    free(payload);
+}
+
+static void what_is_flushed_leaves_at_once_and_the_rest_at_the_end(void **state)
+{
+    (void)state;
+    struct worker w = {0};
+    start(&w, stream);
+    expect_ready(&w);
+    for (uint64_t id = 1; id < 4; id++) {
+        invoke(&w, id, "plain");
+        expect_begin(&w, id);
+        expect_chunk(&w, id, 3, "one");
+        expect_chunk(&w, id, 3, "two");
+        expect_chunk(&w, id, 0, NULL);
+    }
+    invoke(&w, 9, "much");
+    expect_begin(&w, 9);
+    expect_chunk(&w, 9, 3, "one");
+    expect_chunk(&w, 9, FAASD_CHUNK_MAX, NULL);
+    expect_chunk(&w, 9, 10, NULL);
+    expect_chunk(&w, 9, 0, NULL);
+    assert_int_equal(stop(&w), 0);
+}
+
+static void a_stream_that_fails_ends_with_an_error(void **state)
+{
+    static const struct {
+        const char *event, *type, *message;
+    } CASES[] = {
+        {"fail", "MidStream", "half way"},
+        {"status", "HeadersSent", "a status after the first flush of the reply"},
+        {"header", "HeadersSent", "a header after the first flush of the reply"},
+    };
+    (void)state;
+    struct worker w = {0};
+    start(&w, stream);
+    expect_ready(&w);
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        invoke(&w, i + 1, CASES[i].event);
+        expect_begin(&w, i + 1);
+        expect_chunk(&w, i + 1, 3, "one");
+        expect_error(&w, i + 1, CASES[i].type, CASES[i].message);
+    }
+    assert_int_equal(stop(&w), 0);
 }
 
 static void a_worker_says_ready_answers_and_leaves_at_end_of_file(void **state)
@@ -390,6 +480,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_worker_says_ready_answers_and_leaves_at_end_of_file),
+        cmocka_unit_test(what_is_flushed_leaves_at_once_and_the_rest_at_the_end),
+        cmocka_unit_test(a_stream_that_fails_ends_with_an_error),
         cmocka_unit_test(an_event_carries_what_the_request_said),
         cmocka_unit_test(frames_may_come_in_any_pieces),
         cmocka_unit_test(a_large_event_and_reply_go_through_a_small_socket_buffer),

@@ -20,6 +20,7 @@ struct bench {
     char told[64]; /* the last event */
     char body[65536 * 4];
     size_t body_len;
+    bool pauses; /* at each chunk */
 };
 
 static void on_ready(void *owner, const struct native_ready *r)
@@ -47,6 +48,27 @@ static void on_reply(void *owner, const struct faasd_reply_head *head, struct st
     b->body_len = body.n;
 }
 
+static void on_begin(void *owner, const struct faasd_reply_head *head, struct str fields, struct str body)
+{
+    on_reply(owner, head, fields, body);
+    strcpy(((struct bench *)owner)->told, "begin");
+}
+
+static void on_chunk(void *owner, struct str bytes)
+{
+    struct bench *b = owner;
+    strcpy(b->told, "chunk");
+    memcpy(b->body + b->body_len, bytes.p, bytes.n);
+    b->body_len += bytes.n;
+    if (b->pauses)
+        native_channel_pause(&b->channel);
+}
+
+static void on_end(void *owner)
+{
+    strcpy(((struct bench *)owner)->told, "end");
+}
+
 static void on_error(void *owner, struct str type, struct str message, struct str trace, bool leaving)
 {
     struct bench *b = owner;
@@ -70,6 +92,9 @@ static void on_closed(void *owner)
 static const struct native_channel_events EVENTS = {.on_ready = on_ready,
                                                     .on_init_error = on_init_error,
                                                     .on_reply = on_reply,
+                                                    .on_begin = on_begin,
+                                                    .on_chunk = on_chunk,
+                                                    .on_end = on_end,
                                                     .on_error = on_error,
                                                     .on_violation = on_violation,
                                                     .on_closed = on_closed};
@@ -199,6 +224,185 @@ static void a_large_reply_arrives_whole(void **state)
     assert_string_equal(b->told, "reply");
     assert_int_equal(b->body_len, sizeof(body));
     assert_memory_equal(b->body, body, sizeof(body));
+}
+
+/* ---- replies in pieces ---- */
+
+enum { STREAM_BYTES = REPLY_BYTES + 3 * sizeof(struct faasd_frame) + 6 };
+
+static size_t put_chunk(const struct bench *b, char *to, const char *bytes)
+{
+    struct faasd_frame f = {.length = (uint32_t)strlen(bytes), .type = FAASD_FRAME_CHUNK, .id = b->channel.request};
+    memcpy(to, &f, sizeof(f));
+    memcpy(to + sizeof(f), bytes, f.length);
+    return sizeof(f) + f.length;
+}
+
+/* "hello", " my", "you" and the end. */
+static void make_stream(const struct bench *b, char out[STREAM_BYTES])
+{
+    struct whole_reply r = good_reply(b);
+    r.head.flags = FAASD_REPLY_MORE;
+    memcpy(out, &r, REPLY_BYTES);
+    size_t at = REPLY_BYTES;
+    at += put_chunk(b, out + at, " my");
+    at += put_chunk(b, out + at, "you");
+    at += put_chunk(b, out + at, "");
+    assert_int_equal(at, STREAM_BYTES);
+}
+
+static void a_reply_in_pieces_split_anywhere_arrives_in_order(void **state)
+{
+    struct bench *b = *state;
+    char stream[STREAM_BYTES];
+    make_ready(b);
+    for (size_t at = 1; at < STREAM_BYTES; at++) {
+        invoke(b);
+        make_stream(b, stream);
+        say(b, stream, at);
+        assert_string_not_equal(b->told, "end");
+        say(b, stream + at, STREAM_BYTES - at);
+        assert_string_equal(b->told, "end");
+        assert_int_equal(b->body_len, 11);
+        assert_memory_equal(b->body, "hello myyou", 11);
+        assert_int_equal(b->channel.state, NATIVE_CHANNEL_IDLE);
+        b->told[0] = '\0';
+    }
+}
+
+static void a_reply_in_pieces_byte_by_byte_arrives_in_order(void **state)
+{
+    struct bench *b = *state;
+    char stream[STREAM_BYTES];
+    make_ready(b);
+    invoke(b);
+    make_stream(b, stream);
+    for (size_t at = 0; at < STREAM_BYTES; at++)
+        say(b, stream + at, 1);
+    assert_string_equal(b->told, "end");
+    assert_memory_equal(b->body, "hello myyou", 11);
+}
+
+static void a_pause_holds_back_what_has_not_been_read(void **state)
+{
+    struct bench *b = *state;
+    char stream[STREAM_BYTES];
+    size_t first = REPLY_BYTES + sizeof(struct faasd_frame) + 3;
+    make_ready(b);
+    invoke(b);
+    make_stream(b, stream);
+    b->pauses = true;
+    say(b, stream, first);
+    say(b, stream + first, STREAM_BYTES - first);
+    assert_int_equal(b->body_len, 8);
+    assert_false(ev_is_active(&b->channel.reader));
+    native_channel_resume(&b->channel);
+    turn(b);
+    assert_string_equal(b->told, "end");
+    assert_int_equal(b->body_len, 11);
+    assert_true(ev_is_active(&b->channel.reader)); /* the end resumes by itself */
+    assert_false(b->channel.paused);
+}
+
+static void what_a_dead_worker_left_is_told_in_spite_of_a_pause(void **state)
+{
+    struct bench *b = *state;
+    char stream[STREAM_BYTES];
+    make_ready(b);
+    invoke(b);
+    make_stream(b, stream);
+    b->pauses = true;
+    size_t first = REPLY_BYTES + sizeof(struct faasd_frame) + 3;
+    say(b, stream, first);
+    assert_int_equal(write(b->worker, stream + first, STREAM_BYTES - first), STREAM_BYTES - first);
+    fd_close(&b->worker);
+    native_channel_drain(&b->channel);
+    assert_int_equal(b->body_len, 11);
+    assert_string_equal(b->told, "closed");
+}
+
+static void refuse_within_a_stream(struct bench *b, const struct faasd_frame *f)
+{
+    char stream[STREAM_BYTES];
+    make_ready(b);
+    invoke(b);
+    make_stream(b, stream);
+    say(b, stream, REPLY_BYTES);
+    assert_string_equal(b->told, "begin");
+    struct faasd_frame sent = *f;
+    sent.id += b->channel.request;
+    say(b, &sent, sizeof(sent));
+    assert_string_equal(b->told, "violation");
+}
+
+static void a_chunk_that_is_too_long_is_refused(void **state)
+{
+    refuse_within_a_stream(*state, &(struct faasd_frame){.length = FAASD_CHUNK_MAX + 1, .type = FAASD_FRAME_CHUNK});
+}
+
+static void a_chunk_with_another_id_is_refused(void **state)
+{
+    refuse_within_a_stream(*state, &(struct faasd_frame){.length = 1, .type = FAASD_FRAME_CHUNK, .id = 1});
+}
+
+static void a_second_reply_within_a_stream_is_refused(void **state)
+{
+    refuse_within_a_stream(*state, &(struct faasd_frame){.length = 16, .type = FAASD_FRAME_REPLY});
+}
+
+static void what_follows_the_end_of_a_stream_is_refused(void **state)
+{
+    struct bench *b = *state;
+    char stream[STREAM_BYTES + 1];
+    make_ready(b);
+    invoke(b);
+    make_stream(b, stream);
+    stream[STREAM_BYTES] = 'x';
+    say(b, stream, STREAM_BYTES + 1);
+    assert_string_equal(b->told, "violation");
+}
+
+static void a_chunk_before_its_reply_is_refused(void **state)
+{
+    struct bench *b = *state;
+    make_ready(b);
+    invoke(b);
+    struct faasd_frame f = {.length = 0, .type = FAASD_FRAME_CHUNK, .id = b->channel.request};
+    say(b, &f, sizeof(f));
+    assert_string_equal(b->told, "violation");
+}
+
+static void another_flag_of_a_reply_is_refused(void **state)
+{
+    struct bench *b = *state;
+    make_ready(b);
+    invoke(b);
+    struct whole_reply r = good_reply(b);
+    r.head.flags = FAASD_REPLY_MORE | 2;
+    say(b, &r, REPLY_BYTES);
+    assert_string_equal(b->told, "violation");
+}
+
+static void an_error_ends_a_stream(void **state)
+{
+    struct bench *b = *state;
+    struct {
+        struct faasd_frame frame;
+        struct faasd_error_head head;
+        char text[8];
+    } f;
+    char stream[STREAM_BYTES];
+    make_ready(b);
+    invoke(b);
+    make_stream(b, stream);
+    say(b, stream, REPLY_BYTES);
+    memset(&f, 0, sizeof(f));
+    f.frame = (struct faasd_frame){.length = sizeof(f.head) + 8, .type = FAASD_FRAME_ERROR, .id = b->channel.request};
+    f.head = (struct faasd_error_head){.type_length = 8};
+    memcpy(f.text, "BadThing", 8);
+    say(b, &f, sizeof(f.frame) + sizeof(f.head) + 8);
+    assert_string_equal(b->told, "error BadThing");
+    assert_int_equal(b->channel.state, NATIVE_CHANNEL_IDLE);
 }
 
 static void say_error(struct bench *b, uint32_t flags)
@@ -559,6 +763,17 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_reply_split_anywhere_arrives_whole),
         TEST(a_large_reply_arrives_whole),
+        TEST(a_reply_in_pieces_split_anywhere_arrives_in_order),
+        TEST(a_reply_in_pieces_byte_by_byte_arrives_in_order),
+        TEST(a_pause_holds_back_what_has_not_been_read),
+        TEST(what_a_dead_worker_left_is_told_in_spite_of_a_pause),
+        TEST(a_chunk_that_is_too_long_is_refused),
+        TEST(a_chunk_with_another_id_is_refused),
+        TEST(a_second_reply_within_a_stream_is_refused),
+        TEST(what_follows_the_end_of_a_stream_is_refused),
+        TEST(a_chunk_before_its_reply_is_refused),
+        TEST(another_flag_of_a_reply_is_refused),
+        TEST(an_error_ends_a_stream),
         TEST(an_error_is_told),
         TEST(the_error_of_a_worker_that_leaves_is_told_as_its_last),
         TEST(an_error_with_another_flag_is_refused),

@@ -36,6 +36,8 @@ struct bench {
     size_t body_len;
     char type[256], error_type[256], error_body[256];
     bool deliver_when_ready, end_when_told, gone;
+    bool wants_stream;
+    enum reply_stream_go go; /* what each piece is answered */
 };
 
 static char seen[ROOM + 65536];
@@ -88,6 +90,20 @@ static void on_response(void *owner, const struct runtime_api_post *p)
     take_post(owner, p);
 }
 
+static bool wants_stream(void *owner)
+{
+    return ((struct bench *)owner)->wants_stream;
+}
+
+static enum reply_stream_go on_data(void *owner, struct str content_type, struct str piece)
+{
+    struct bench *b = owner;
+    memcpy(b->body + b->body_len, piece.p, piece.n);
+    b->body_len += piece.n;
+    str_copy(content_type, b->type, sizeof(b->type));
+    return b->go;
+}
+
 static void on_error(void *owner, const struct runtime_api_post *p)
 {
     tell(owner, "error");
@@ -112,6 +128,8 @@ static void on_init_error(void *owner, const struct runtime_api_post *p)
 static const struct runtime_api_events EVENTS = {
     .on_ready = on_ready,
     .may_serve = may_serve,
+    .wants_stream = wants_stream,
+    .on_data = on_data,
     .on_response = on_response,
     .on_error = on_error,
     .on_fault = on_fault,
@@ -761,12 +779,100 @@ static void a_head_that_does_not_end_is_timed_and_a_wait_is_not(void **state)
     assert_false(ev_is_active(&c->timer));
 }
 
+/* ---- responses that are passed on as they come ---- */
+
+#define STREAMED RESPONSE "Transfer-Encoding: chunked\r\nContent-Type: text/x\r\n\r\n"
+
+static void make_streaming(struct bench *b)
+{
+    b->wants_stream = true;
+    make_running(b);
+    b->body_len = 0;
+    say(b, STREAMED);
+}
+
+static void each_piece_of_a_streamed_response_is_handed_on(void **state)
+{
+    struct bench *b = *state;
+    make_streaming(b);
+    say(b, "3\r\none\r\n");
+    assert_int_equal(b->body_len, 3);
+    assert_string_equal(b->type, "text/x");
+    say(b, "3\r\nt");
+    say(b, "wo\r\n");
+    assert_int_equal(b->body_len, 6);
+    assert_memory_equal(b->body, "onetwo", 6);
+    assert_told(b, "");
+    say(b, "0\r\nLambda-Runtime-Function-Error-Type: Function.Bad\r\n\r\n");
+    assert_told(b, "response ");
+    assert_string_equal(b->error_type, "Function.Bad");
+    assert_hears(b, "HTTP/1.1 202", "OK");
+}
+
+static void a_pause_leaves_the_rest_of_a_response_in_the_socket(void **state)
+{
+    struct bench *b = *state;
+    make_streaming(b);
+    b->go = REPLY_STREAM_WAIT;
+    say(b, "3\r\none\r\n");
+    say(b, "3\r\ntwo\r\n");
+    assert_int_equal(b->body_len, 3);
+    b->go = REPLY_STREAM_GO;
+    runtime_api_resume(&b->api);
+    turn(b);
+    assert_int_equal(b->body_len, 6);
+    say(b, "0\r\n\r\n");
+    assert_told(b, "response ");
+}
+
+static void a_response_that_ends_in_a_pause_lets_the_runtime_go_on(void **state)
+{
+    struct bench *b = *state;
+    make_streaming(b);
+    b->go = REPLY_STREAM_WAIT;
+    say(b, "3\r\none\r\n0\r\n\r\n");
+    assert_told(b, "response ");
+    assert_hears(b, "HTTP/1.1 202", "OK");
+    b->wants_stream = false;
+    b->go = REPLY_STREAM_GO;
+    make_running(b);
+}
+
+static void a_connection_that_ends_in_a_pause_is_forgotten(void **state)
+{
+    struct bench *b = *state;
+    make_streaming(b);
+    b->go = REPLY_STREAM_WAIT;
+    say(b, "3\r\none\r\n");
+    runtime_api_end(&b->api);
+    assert_null(b->api.paused);
+    runtime_api_resume(&b->api);
+}
+
+static void a_streamed_response_that_is_too_long_is_refused_in_the_middle(void **state)
+{
+    struct bench *b = *state;
+    b->config.stream_bytes_max = 4321;
+    make_streaming(b);
+    b->go = REPLY_STREAM_TOO_LONG;
+    say(b, "3\r\none\r\n");
+    assert_told(b, "too-large ");
+    say(b, "3\r\ntwo\r\n0\r\n\r\n");
+    assert_int_equal(b->body_len, 3);
+    assert_hears(b, "HTTP/1.1 413", "4321 bytes");
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(next_tells_all_about_the_event),
         T(an_invocation_goes_round),
+        T(each_piece_of_a_streamed_response_is_handed_on),
+        T(a_pause_leaves_the_rest_of_a_response_in_the_socket),
+        T(a_response_that_ends_in_a_pause_lets_the_runtime_go_on),
+        T(a_connection_that_ends_in_a_pause_is_forgotten),
+        T(a_streamed_response_that_is_too_long_is_refused_in_the_middle),
         T(next_while_running_serves_the_same_event_again),
         T(an_event_that_is_due_goes_out_with_the_first_next),
         T(an_owner_may_deliver_from_inside_its_call),
