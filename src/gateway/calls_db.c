@@ -96,7 +96,8 @@ static const struct store_db_format FORMAT = {.name = CALLS_DB_NAME,
                                               .salvage = true,
                                               .check_bytes_max = CALLS_DB_CHECK_BYTES,
                                               .salvage_texts = {.before = FORGET_STATE, .after = MAKE_STATE},
-                                              .salvage_advice = "a call that could not be read is not run and not told of",
+                                              .salvage_advice =
+                                                  "a call that could not be read is not run and not told of",
                                               .log_pages = 4000};
 
 static const char *const STATEMENT_TEXT[CALLS_STATEMENTS] = {
@@ -130,8 +131,9 @@ static const char *const STATEMENT_TEXT[CALLS_STATEMENTS] = {
     [CALLS_SQL_OLDEST_ENDED] = "SELECT seq, ended, bytes FROM ended WHERE dead = ?1 ORDER BY seq LIMIT 1",
     [CALLS_SQL_OLDEST_KEY] = "SELECT seq, made FROM keys ORDER BY seq LIMIT 1",
     [CALLS_SQL_FORGET_KEY] = "DELETE FROM keys WHERE seq = ?1",
-    [CALLS_SQL_FETCH] = "SELECT seq, due, id, accepted, accepted_real, attempts, delays, hops, head, body, sum FROM calls"
-                        " WHERE function = ?1 ORDER BY due, seq",
+    [CALLS_SQL_FETCH] =
+        "SELECT seq, due, id, accepted, accepted_real, attempts, delays, hops, head, body, sum FROM calls"
+        " WHERE function = ?1 ORDER BY due, seq",
     [CALLS_SQL_NEXT_FUNCTION] = "SELECT min(function) FROM calls WHERE function > ?1",
     [CALLS_SQL_FIRST_DUE] = "SELECT min(due) FROM calls WHERE function = ?1",
     [CALLS_SQL_OLDEST] = "SELECT accepted FROM calls ORDER BY seq LIMIT 1",

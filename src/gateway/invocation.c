@@ -179,8 +179,9 @@ void invocation_begin_stream(struct invocation *inv, const struct invocation_rep
 
 void invocation_end_stream(struct invocation *inv)
 {
-    const struct invocation_end e = {
-        .now_ns = clock_mono_ns(), .outcome = INVOCATION_SUCCEEDED, .status = inv->exchange->status};
+    const struct invocation_end e = {.now_ns = turn_now_ns(inv->exchange->gateway),
+                                     .outcome = INVOCATION_SUCCEEDED,
+                                     .status = inv->exchange->status};
     if (inv->exchange->face) {
         end_in_face(inv, &e, NULL);
         return;
@@ -193,8 +194,10 @@ void invocation_end_stream(struct invocation *inv)
 /* The client has the head, and perhaps half of the body: all that is left to tell is that it is not the whole. */
 static void cut_stream(struct invocation *inv, const struct invocation_failure *f)
 {
-    const struct invocation_end e = {
-        .now_ns = clock_mono_ns(), .outcome = f->outcome, .status = inv->exchange->status, .failure = f};
+    const struct invocation_end e = {.now_ns = turn_now_ns(inv->exchange->gateway),
+                                     .outcome = f->outcome,
+                                     .status = inv->exchange->status,
+                                     .failure = f};
     if (inv->exchange->face) {
         end_in_face(inv, &e, NULL);
         return;
