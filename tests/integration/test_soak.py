@@ -12,7 +12,7 @@ import re
 import threading
 import time
 
-from harness import FAASD, HELLO, PROBE, Faasd, cgroup_directories, wait_until
+from harness import HELLO, PROBE, Faasd, cgroup_directories, is_sanitized, wait_until
 
 REQUESTS = int(os.environ.get("FAASD_SOAK_REQUESTS", "12000"))
 CLIENTS = 24
@@ -163,10 +163,6 @@ def look(faasd, group):
         "gateway's descriptors": len(os.listdir(f"/proc/{gateway}/fd")),
         "files": {kind: len(os.listdir(faasd.root / "state" / kind)) for kind in ("staging", "trash", "versions")},
     }
-
-
-def is_sanitized():
-    return b"__asan_init" in FAASD.read_bytes()
 
 
 def resident(faasd):

@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from harness import PROGRAMS, Faasd, brief, receive_all, wait_until
+from harness import PROGRAMS, Faasd, brief, is_sanitized, receive_all, wait_until
 
 CLIENTS = pathlib.Path(__file__).parent / "runtime_clients"
 BLOCK = 65536
@@ -218,12 +218,16 @@ def peak_memory(pid):
     return int(re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text()).group(1)) << 10
 
 
+def grew_little(faasd, before):
+    return is_sanitized() or peak_memory(faasd.gateway_pid()) - before < 2 << 20
+
+
 def test_a_client_that_does_not_read_slows_the_function_and_costs_little_memory(faasd):
     before = peak_memory(faasd.gateway_pid())
     stream = begin(faasd, "native/endless", small=True)
     record = record_of(faasd, stream)
     assert (record["outcome"], record["error"]["errorType"]) == ("timed_out", "Timeout")
-    assert peak_memory(faasd.gateway_pid()) - before < 2 << 20
+    assert grew_little(faasd, before)
     stream.close()
 
 
@@ -233,7 +237,7 @@ def test_a_slow_client_gets_every_byte(faasd):
     stream = begin(faasd, "native/large", small=True)
     data, complete = stream.rest()
     assert complete and data == b"one " + bytes(512 * BLOCK)
-    assert peak_memory(faasd.gateway_pid()) - before < 2 << 20
+    assert grew_little(faasd, before)
     faasd.cli("config", "native", "--timeout", f"{brief(2):.0f}s")
 
 
@@ -328,7 +332,7 @@ def test_a_program_that_floods_gets_its_pace_from_the_client(faasd):
     before = peak_memory(faasd.gateway_pid())
     stream = begin(faasd, "flood", small=True)
     assert stream.rest() == (bytes(30 << 20), True)
-    assert peak_memory(faasd.gateway_pid()) - before < 2 << 20
+    assert grew_little(faasd, before)
 
 
 def test_a_reply_by_file_goes_out_whole(faasd):
@@ -393,8 +397,10 @@ def test_trailers_with_an_error_cut_the_stream(provided):
 
 
 def test_a_runtime_that_dies_in_its_response_cuts_the_stream(provided):
-    stream = play(provided, pieces=["one"], exit=1)
-    assert stream.rest() == (b"one", False)
+    # More than the sockets hold: its beginning was passed on before the end of its process can be heard.
+    stream = play(provided, blocks=200, exit=1)
+    data, complete = stream.rest()
+    assert not complete and 0 < len(data) <= 200 * BLOCK and not data.strip(b"x")
     assert record_of(provided, stream)["outcome"] == "crashed"
     assert play(provided, pieces=["ok"]).rest() == (b"ok", True)
 
@@ -420,7 +426,7 @@ def test_a_runtime_gets_its_pace_from_the_client(provided):
     stream = begin(provided, "runtime", body=json.dumps({"blocks": 400}).encode(), small=True)
     data, complete = stream.rest()
     assert complete and data == b"x" * 400 * BLOCK
-    assert peak_memory(provided.gateway_pid()) - before < 2 << 20
+    assert grew_little(provided, before)
     provided.cli("config", "runtime", "--timeout", f"{brief(2):.0f}s")
 
 
@@ -449,4 +455,4 @@ def test_each_write_of_a_node_function_arrives(faasd, tmp_path):
     assert begin(faasd, "node").rest() == (b"onetwo", True)
     before = peak_memory(faasd.gateway_pid())
     assert begin(faasd, "node", body=b'{"blocks":300}', small=True).rest() == (b"one" + bytes(300 * BLOCK) + b"two", True)
-    assert peak_memory(faasd.gateway_pid()) - before < 2 << 20
+    assert grew_little(faasd, before)
