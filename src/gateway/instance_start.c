@@ -93,8 +93,6 @@ static void on_message(struct link_waiter *w, const struct message_header *m, co
     case MESSAGE_EXITED:
         instance_on_exited(i, (const void *)m);
         return;
-    case MESSAGE_ADOPTED: /* it is who it said it is; otherwise it would have been killed */
-        return;
     default:
         log_error("unexpected message type=%u inst=%lu", m->type, (unsigned long)w->id);
     }

@@ -10,7 +10,7 @@
  * A child (struct template_child, in struct instance) holds its slot from PREPARE to EXITED: until then a process may still write to the slot's /tmp.
  *
  *   PREPARE -> SPAWNED with the files by which it joins its groups -> FORK on the template's socket -> READY on the child's own, with the kernel's word
- *   for who sent it and the pipe that is its log -> ADOPT. What the child says is a stranger's word until the supervisor has looked (ADOPTED, or it kills).
+ *   for who sent it and the pipe that is its log -> ADOPT. What the child says is a stranger's word until the supervisor has looked (it says nothing, or kills).
  *
  * A template is a stranger too once user code ran in it: it is sent nothing but FORK and may say nothing. It is never frozen: it has one thread, which
  * waits in read(2), or it would not be a template.

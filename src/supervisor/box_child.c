@@ -237,7 +237,6 @@ static void adopt(struct box *x)
     ev_timer_stop(s->loop, &x->timer);
     ev_io_set(&x->on_exit, x->sandbox.pidfd, EV_READ);
     ev_io_start(s->loop, &x->on_exit);
-    channel_send_plain(&s->channel, MESSAGE_ADOPTED, x->id, -1);
 }
 
 int boxes_adopt(struct boxes *b, const struct message_adopt *m)

@@ -31,7 +31,7 @@ enum message_type {
     MESSAGE_RETIRE,    /* message_tree: versions/DIGEST -> trash; answered by MESSAGE_DONE */
     MESSAGE_PREPARE, /* message_prepare: groups for a child of a template; answered by MESSAGE_SPAWNED (fds: the files by which it joins them, or none: those
                         that the slot's last child had) or SPAWN_FAILED */
-    MESSAGE_ADOPT, /* message_adopt: the child is in its groups; answered by MESSAGE_ADOPTED, or it is killed and EXITED follows */
+    MESSAGE_ADOPT, /* message_adopt: the child is in its groups; where it is not what it claims to be it is killed, and EXITED follows. No other answer */
     MESSAGE_FREEZE, /* message_plain: nothing of the instance runs until THAW or KILL. Nothing where the host can't. No answer */
     MESSAGE_THAW, /* message_plain. No answer */
     MESSAGE_PONG, /* message_plain, id 0: the answer to PING */
@@ -44,7 +44,6 @@ enum message_type {
     MESSAGE_DRAIN,        /* message_plain: finish what runs, refuse the rest, then exit 0 */
     MESSAGE_CONFIG,       /* message_plain + fd: memfd with a new struct config */
     MESSAGE_PING,         /* message_plain, id 0: does the loop still turn? */
-    MESSAGE_ADOPTED,      /* message_plain: it is the process it claims to be, alone in its groups, with its limits */
 };
 
 struct message_header {
