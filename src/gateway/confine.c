@@ -295,7 +295,7 @@ static int check_power(struct err *e)
         return err_set(e, errno, "read the user ids");
     if (real == 0 || effective == 0 || saved == 0)
         return err_say(e, EPERM, "the gateway must not run as root");
-    int r = caps_check_none(e);
+    int r = caps_check_none(0, e);
     if (r < 0)
         return r;
     struct stat st;

@@ -111,7 +111,7 @@ void instance_stop(struct instance *i, enum instance_doom why, const char *forma
 static bool end_worker(struct instance *i)
 {
     bool can = i->state == INSTANCE_BUSY || i->state == INSTANCE_CLOSING;
-    if (!can || !i->driver->end_worker)
+    if (!can || !i->driver->end_worker || instance_is_child(i)) /* a child ends with its process */
         return false;
     usage_before_end(i);
     if (!i->driver->end_worker(i))

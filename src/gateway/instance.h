@@ -15,7 +15,7 @@
  *   GONE      in the graveyard, freed before the loop blocks again
  *
  * A child of a template (gateway/template.h) passes the same states: SPAWNING until its groups are prepared (MESSAGE_PREPARE), STARTING from FORK to its READY. It may be
- * BUSY before ADOPTED has come: its groups hold it already, the supervisor only looks whether it is the process it claims to be.
+ * BUSY before ADOPT was looked at: its groups hold it already, the supervisor only sees whether it is the process it claims to be.
  *
  * A process that is started again in its sandbox goes ENDING or JUDGING -> STARTING.
  *

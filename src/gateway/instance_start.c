@@ -55,10 +55,14 @@ static void begin_child(struct instance *i, const int *join_fds, unsigned count)
 static void on_spawned(struct instance *i, const struct message_spawned *m, const int *fds, unsigned fd_count)
 {
     bool is_child = instance_is_child(i);
-    bool complete = is_child ? fd_count > 0 : fd_count == expected_fds(i);
+    bool complete = fd_count == m->fd_count && fd_count == expected_fds(i);
+    if (is_child) /* none: the slot's last child had the same */
+        complete = fd_count == m->fd_count && (fd_count > 0 || template_has_files(i));
     if (i->state != INSTANCE_SPAWNING || !complete) {
         for (unsigned k = 0; k < fd_count; k++)
             close(fds[k]);
+        if (is_child && m->fd_count > 0)
+            template_forget_files(i);
         if (i->state == INSTANCE_SPAWNING)
             instance_stop(i, INSTANCE_START_FAILED,
                           "its descriptors could not be taken over: the gateway has too many open files");
@@ -89,8 +93,6 @@ static void on_message(struct link_waiter *w, const struct message_header *m, co
     case MESSAGE_EXITED:
         instance_on_exited(i, (const void *)m);
         return;
-    case MESSAGE_ADOPTED: /* it is who it said it is; otherwise it would have been killed */
-        return;
     default:
         log_error("unexpected message type=%u inst=%lu", m->type, (unsigned long)w->id);
     }
@@ -102,8 +104,10 @@ static_assert(offsetof(struct instance, waiter) == 0, "on_message recovers the i
 
 static void send_prepare(struct instance *i)
 {
-    struct message_prepare m = {
-        .header.type = MESSAGE_PREPARE, .template = i->forked.template->instance->waiter.id, .slot = i->forked.slot};
+    struct message_prepare m = {.header.type = MESSAGE_PREPARE,
+                                .template = i->forked.template->instance->waiter.id,
+                                .slot = i->forked.slot,
+                                .has_files = template_has_files(i)};
     link_send(i->gateway->link, &i->waiter, &m.header, sizeof(m));
 }
 

@@ -133,7 +133,6 @@ static size_t size_of(uint32_t type)
     case MESSAGE_DRAIN:
     case MESSAGE_PING:
     case MESSAGE_CONFIG:
-    case MESSAGE_ADOPTED:
         return sizeof(struct message_plain);
     default:
         return 0;

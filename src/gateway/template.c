@@ -10,12 +10,15 @@
 
 #include <assert.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 enum {
     SLOTS_FEW = 8,
     SLOTS_MANY = 16,
+    FILES_KEPT_MAX = 64,    /* slots of all templates whose files are kept: some 5 descriptors each */
     CONCURRENCY_OF_FEW = 4, /* half of the slots may hold children that are being torn down */
 };
 static_assert((unsigned)SLOTS_MANY <= (unsigned)MESSAGE_SLOTS_MAX, "the supervisor makes so many");
@@ -48,6 +51,30 @@ struct template *template_new(struct instance *i, unsigned slots)
     return t;
 }
 
+static unsigned slots_with_files; /* of all templates */
+
+static void forget_files(struct template_files *f)
+{
+    slots_with_files -= f->count > 0;
+    for (unsigned i = 0; i < f->count; i++)
+        close(f->fds[i]);
+    f->count = 0;
+}
+
+/* A child that serves many requests is not worth the descriptors. */
+static bool may_keep_files(const struct instance *child)
+{
+    return instance_is_single_use(child) && slots_with_files < FILES_KEPT_MAX;
+}
+
+static void take_files(struct template_files *f, const int *fds, unsigned count)
+{
+    forget_files(f);
+    memcpy(f->fds, fds, count * sizeof(int));
+    f->count = count;
+    slots_with_files++;
+}
+
 void template_free(struct template *t)
 {
     if (!t)
@@ -57,6 +84,8 @@ void template_free(struct template *t)
         list_remove(&c->link);
         c->template = NULL;
     }
+    for (unsigned slot = 0; slot < MESSAGE_SLOTS_MAX; slot++)
+        forget_files(&t->files[slot]);
     list_remove(&t->link);
     list_remove(&t->host_link);
     free(t);
@@ -178,32 +207,54 @@ static int make_socket(struct instance *child, int *ret_theirs)
     return 0;
 }
 
-static int send_fork(struct instance *child, const int *join_fds, unsigned count)
+static int send_fork(struct instance *child, const struct template_files *join)
 {
     struct template *t = child->forked.template;
     struct faasd_fork f = {.slot = child->forked.slot};
     int fds[FAASD_FORK_FDS_MAX] = {-1};
-    if (!t || t->instance->state != INSTANCE_TEMPLATE || t->retiring)
+    if (t->instance->state != INSTANCE_TEMPLATE || t->retiring)
         return -ESRCH;
-    if (count + 1 > FAASD_FORK_FDS_MAX)
-        return -EPROTO;
     int r = make_socket(child, &fds[0]);
     if (r < 0)
         return r;
-    for (unsigned i = 0; i < count; i++)
-        fds[i + 1] = join_fds[i];
+    memcpy(fds + 1, join->fds, join->count * sizeof(int));
     id_random(f.random, sizeof(f.random));
     t->forks++;
-    r = native_channel_fork(&t->instance->native, &f, fds, count + 1);
+    r = native_channel_fork(&t->instance->native, &f, fds, join->count + 1);
     fd_close(&fds[0]);
     return r;
 }
 
+bool template_has_files(const struct instance *child)
+{
+    const struct template *t = child->forked.template;
+    return t && t->files[child->forked.slot].count > 0;
+}
+
+void template_forget_files(struct instance *child)
+{
+    if (child->forked.template)
+        forget_files(&child->forked.template->files[child->forked.slot]);
+}
+
 int template_fork(struct instance *child, const int *join_fds, unsigned count)
 {
-    int r = send_fork(child, join_fds, count);
-    for (unsigned i = 0; i < count; i++)
-        close(join_fds[i]);
+    struct template *t = child->forked.template;
+    struct template_files once = {.count = 0};
+    struct template_files *join = &once;
+    int r = t ? -EPROTO : -ESRCH;
+    if (t && (count == 0 || may_keep_files(child)))
+        join = &t->files[child->forked.slot];
+    if (count <= FAASD_FORK_FDS_MAX - 1) {
+        if (count > 0)
+            take_files(join, join_fds, count);
+        if (t && join->count > 0)
+            r = send_fork(child, join);
+    } else {
+        for (unsigned i = 0; i < count; i++)
+            close(join_fds[i]);
+    }
+    forget_files(&once);
     return r;
 }
 

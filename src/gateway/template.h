@@ -10,7 +10,7 @@
  * A child (struct template_child, in struct instance) holds its slot from PREPARE to EXITED: until then a process may still write to the slot's /tmp.
  *
  *   PREPARE -> SPAWNED with the files by which it joins its groups -> FORK on the template's socket -> READY on the child's own, with the kernel's word
- *   for who sent it and the pipe that is its log -> ADOPT. What the child says is a stranger's word until the supervisor has looked (ADOPTED, or it kills).
+ *   for who sent it and the pipe that is its log -> ADOPT. What the child says is a stranger's word until the supervisor has looked (it says nothing, or kills).
  *
  * A template is a stranger too once user code ran in it: it is sent nothing but FORK and may say nothing. It is never frozen: it has one thread, which
  * waits in read(2), or it would not be a template.
@@ -20,9 +20,16 @@
 
 #include "base/list.h"
 #include "codec/settings.h"
+#include "faasd/frame.h"
 #include "gateway/gateway.h"
 
 struct instance;
+
+/* The files by which a slot's last child joined its groups, while the next one will have the same. */
+struct template_files {
+    int fds[FAASD_FORK_FDS_MAX - 1]; /* owned */
+    unsigned count;                  /* 0: they are not kept */
+};
 
 struct template
 {
@@ -37,6 +44,7 @@ struct template
     uint64_t opened_ms;        /* boottime; 0 = not yet */
     uint64_t used_ms;          /* boottime: the last time that it, or a child of it, was asked for */
     bool retiring;
+    struct template_files files[MESSAGE_SLOTS_MAX]; /* by slot */
 };
 
 struct template_child {
@@ -75,8 +83,11 @@ bool template_is_idle(const struct template *t);
 /* ---- children, at their turns ---- */
 
 void template_adopt_child(struct template *t, struct instance *child); /* SPAWNING: takes a slot */
-int template_fork(struct instance *child, const int *join_fds,
-                  unsigned count); /* STARTING: sends FORK; 0 or -errno. Closes the files */
+/* The files that its slot's last child had are here: they need not be sent again. */
+bool template_has_files(const struct instance *child);
+void template_forget_files(struct instance *child); /* others came, and were not taken over */
+/* STARTING: sends FORK with the files by which it joins its groups, count 0: those of the slot's last child. 0 or -errno. Takes the files over. */
+int template_fork(struct instance *child, const int *join_fds, unsigned count);
 void template_child_ready(struct instance *child, int32_t pid); /* tells the supervisor who it is */
 /* It did not get ready. `answered`: it said itself why, so the template is not to blame. */
 void template_child_failed(struct instance *child, bool answered);

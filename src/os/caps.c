@@ -102,14 +102,15 @@ int caps_keep_across_exec(unsigned capability, struct err *e)
     return set_caps(&one) < 0 ? refuse(capability, e) : 0;
 }
 
-int caps_check_none(struct err *e)
+int caps_check_none(pid_t pid, struct err *e)
 {
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = pid};
     struct __user_cap_data_struct held[_LINUX_CAPABILITY_U32S_3];
     if (capget(&header, held) < 0)
         return err_set(e, errno, "read the capabilities");
     for (unsigned i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
         if (held[i].permitted | held[i].effective | held[i].inheritable)
-            return err_say(e, EPERM, "this process still holds capabilities");
+            return pid ? err_say(e, EPERM, "process %d holds capabilities", pid)
+                       : err_say(e, EPERM, "this process still holds capabilities");
     return 0;
 }

@@ -5,6 +5,8 @@
 
 #include "base/err.h"
 
+#include <sys/types.h>
+
 /* Empties the bounding and the ambient set and locks the secure bits, so that no execve and no uid 0 brings one back. Needs CAP_SETPCAP,
  * so before caps_drop_all. */
 int caps_drop_bounding(struct err *e);
@@ -22,7 +24,7 @@ int caps_drop_all_but(unsigned capability, struct err *e);
  * leaves the ambient set alone. Locks the secure bits. After caps_drop_bounding_but and the change of ids. */
 int caps_keep_across_exec(unsigned capability, struct err *e);
 
-/* -EPERM when permitted, effective or inheritable is not empty. */
-int caps_check_none(struct err *e);
+/* -EPERM when permitted, effective or inheritable of the process (0: this one) is not empty. Ambient ones are both permitted and inheritable. */
+int caps_check_none(pid_t pid, struct err *e);
 
 #endif

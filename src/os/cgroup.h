@@ -87,6 +87,9 @@ bool cgroup_oom_fd_tell(struct cgroup *g); /* after it woke: true when a process
 int cgroup_kill(struct cgroup *g, struct err *e);
 /* Whether one thread is all there is: cheap, so that false may also mean that it was not found out. */
 bool cgroup_has_one(const struct cgroup *g);
+/* Whether `pid` is all there is in the unified or v2 directory, and one thread all that is counted: cheap, for a group that keeps its files, so that
+ * false may also mean that it was not found out. From then on, until a kill through the lists or the next renewal, cgroup_is_empty asks that directory alone. */
+bool cgroup_holds_only(struct cgroup *g, pid_t pid);
 bool cgroup_is_empty(const struct cgroup *g); /* nobody is in it who could still run; zombies don't count */
 /* Processes with a thread in it, from each hierarchy, so that one may come more than once. At most `max`. */
 unsigned cgroup_list(const struct cgroup *g, pid_t *ret_pids, unsigned max);

@@ -149,11 +149,11 @@ static void become(uid_t uid, gid_t gid)
 int cgroup_open_join(struct cgroup *g, const struct cgroup_joiner *who, int fds[CGROUP_JOIN_MAX], unsigned *ret_count,
                      struct err *e)
 {
-    assert(geteuid() == 0 && who->uid != 0);
-    gid_t own = getegid();
     unsigned count = 0;
     if (cgroup_kept_join(g, fds, ret_count))
         return 0;
+    assert(geteuid() == 0 && who->uid != 0);
+    gid_t own = getegid();
     become(who->uid, who->gid);
     int r = cgroup_open_tasks(g, fds, &count, e);
     if (r == 0 && g->in_v2 && !g->parent)
@@ -196,6 +196,7 @@ static int reset_peak(const struct cgroup *g)
 int cgroup_renew(struct cgroup *g, const struct cgroup_limits *limits)
 {
     cgroup_keep(g); /* its second user may be followed by many */
+    g->entered_whole = false;
     int r = cgroup_freeze(g, false, NULL);
     if (r == 0 && limits->memory_bytes)
         r = cgroup_set(g, CGROUP_KEPT_LIMIT, limits->memory_bytes);

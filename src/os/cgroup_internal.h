@@ -93,6 +93,7 @@ struct cgroup {
     bool in_v1[CGROUP_CONTROLLERS]; /* has a directory in tree->v1[i] */
     bool in_v2;
     bool frozen;
+    bool entered_whole;          /* cgroup_holds_only was true */
     bool forkless;               /* pids.max was set to 0 for a kill */
     uint32_t denied_before_kill; /* what pids_denied was then: those refused since are our doing */
     const struct cgroup *

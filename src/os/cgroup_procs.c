@@ -131,6 +131,7 @@ static void stop_forks(struct cgroup *g)
 static void kill_by_lists(struct cgroup *g)
 {
     char name[CGROUP_V2_NAME_MAX];
+    g->entered_whole = false;
     stop_forks(g);
     for (unsigned i = 0; i < g->tree->v1_count; i++)
         if (g->in_v1[i])
@@ -214,13 +215,26 @@ bool cgroup_has_one(const struct cgroup *g)
     return strcmp(count_all(g, text), "1\n") == 0;
 }
 
+bool cgroup_holds_only(struct cgroup *g, pid_t pid)
+{
+    pid_t seen[2];
+    if (!g->in_v2 || !g->kept || read_threads(g, seen, 2) != 1 || seen[0] != pid)
+        return false;
+    if (cgroup_tree_v1(g->tree, CGROUP_PIDS) && !cgroup_has_one(g))
+        return false;
+    g->entered_whole = true;
+    return true;
+}
+
 bool cgroup_is_empty(const struct cgroup *g)
 {
     pid_t one;
     char text[NUMBER_BYTES];
-    bool none_counted = strcmp(count_all(g, text), "0\n") == 0; /* then no list has to be made in that hierarchy */
     if (g->in_v2 && cgroup_get_key(g, CGROUP_KEPT_EVENTS, "populated") != 0)
         return false;
+    if (g->in_v2 && g->entered_whole) /* its descendants are wherever it is */
+        return true;
+    bool none_counted = strcmp(count_all(g, text), "0\n") == 0; /* then no list has to be made in that hierarchy */
     for (unsigned i = 0; i < g->tree->v1_count; i++) {
         bool counted = none_counted && g->tree->v1[i].controllers & CGROUP_BIT(CGROUP_PIDS);
         if (g->in_v1[i] && !counted && read_list(g->tree->v1[i].fd, g->name, "cgroup.procs", &one, 1) > 0)

@@ -42,6 +42,18 @@ struct pidfd_info_v0 {
 };
 #define PIDFD_GET_INFO_V0  _IOWR(0xff, 11, struct pidfd_info_v0)
 #define PIDFD_INFO_EXIT_V0 (1U << 3)
+enum { PIDFD_INFO_RUID = 3 /* behind pid, tgid and ppid: ruid, rgid, euid, egid, suid, sgid, fsuid, fsgid */ };
+
+int pidfd_ids_are(int pidfd, uint32_t uid, uint32_t gid)
+{
+    struct pidfd_info_v0 info = {.mask = 0}; /* ids come unasked */
+    if (ioctl(pidfd, PIDFD_GET_INFO_V0, &info) < 0)
+        return -errno;
+    for (unsigned i = PIDFD_INFO_RUID; i < sizeof(info.ids) / sizeof(info.ids[0]); i += 2)
+        if (info.ids[i] != uid || info.ids[i + 1] != gid)
+            return 0;
+    return 1;
+}
 
 /* Kept by the kernel from the moment when it is waited for. */
 static bool status_of_reaped(int pidfd, int *ret_status)

@@ -4,6 +4,7 @@
 #define FAASD_OS_PIDFD_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 int pidfd_kill(int pidfd);       /* SIGKILL; 0 also when it is dead already, or -errno */
@@ -14,6 +15,9 @@ int pidfd_reap(int pidfd, bool block, int *ret_status);
 
 /* The wait status of a dead process that is another's to wait for. False when nobody knows it any more: before Linux 6.15, once it was waited for. */
 bool pidfd_read_status(int pidfd, pid_t pid, int *ret_status);
+
+/* Whether each of its user ids is `uid` and each of its group ids `gid`: 1 or 0. -errno; -ENOTTY or -EINVAL before Linux 6.13. */
+int pidfd_ids_are(int pidfd, uint32_t uid, uint32_t gid);
 
 /* Its pid namespace, opened. -errno; -ENOTTY before Linux 6.11. */
 int pidfd_open_pid_namespace(int pidfd);

@@ -96,7 +96,7 @@ void boxes_fini(struct boxes *b); /* none may live */
 int boxes_spawn(struct boxes *b, const struct message_spawn *m, int secrets_fd);
 /* A child of a template: SPAWNED with the files by which it joins its groups, or SPAWN_FAILED. -EPROTO when the id is in use, or the other is no template. */
 int boxes_prepare(struct boxes *b, const struct message_prepare *m);
-/* ADOPTED, or it is killed. An unknown id is one whose EXITED is under way. -EPROTO for what is no child, or one that was adopted before. */
+/* It counts as the child, or it is killed. An unknown id is one whose EXITED is under way. -EPROTO for what is no child, or one that was adopted before. */
 int boxes_adopt(struct boxes *b, const struct message_adopt *m);
 /* Only functions, and no template while children of it live: they would be frozen with it. Nothing where the host can't. */
 void boxes_freeze(struct boxes *b, uint64_t id, bool frozen);

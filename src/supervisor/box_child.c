@@ -12,6 +12,7 @@
 #include "supervisor/core.h"
 
 #include <assert.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/pidfd.h>
 
@@ -106,7 +107,10 @@ static void on_child_exit(struct ev_loop *loop, ev_io *w, int events)
     ev_io_stop(loop, &x->on_exit);
     if (x->state == BOX_RUNNING)
         box_set_state(x, BOX_DYING);
-    pidfd_read_status(x->sandbox.pidfd, x->sandbox.pid, &x->status);
+    if (x->killed) /* it lived then, and nobody survives that */
+        x->status = SIGKILL;
+    else
+        pidfd_read_status(x->sandbox.pidfd, x->sandbox.pid, &x->status);
     box_child_look(x);
 }
 
@@ -139,6 +143,7 @@ static int take_group(struct box *template, unsigned slot, struct cgroup **ret_g
         *ret_group = g;
         return 0;
     }
+    t->files_sent[slot] = false;
     char name[CGROUP_NAME_MAX];
     fmt_to(name, sizeof(name), "%s-%llu", t->function, (unsigned long long)template->supervisor->boxes.next_serial++);
     struct cgroup_joiner who = joiner_of(template);
@@ -212,11 +217,13 @@ int boxes_prepare(struct boxes *b, const struct message_prepare *m)
                                      .pid = 0};
     int fds[CGROUP_JOIN_MAX];
     struct cgroup_joiner who = joiner_of(template);
-    if (cgroup_open_join(x->sandbox.group, &who, fds, &answer.fd_count, &e) < 0) {
+    bool *files_sent = &template->as_template->files_sent[m->slot];
+    bool has_files = m->has_files && *files_sent;
+    if (!has_files && cgroup_open_join(x->sandbox.group, &who, fds, &answer.fd_count, &e) < 0) {
         box_fail(x, &e); /* SPAWN_FAILED, when the groups are gone */
         return 0;
     }
-    x->told = true;
+    x->told = *files_sent = true;
     channel_send(&b->supervisor->channel, &answer.header, fds, answer.fd_count);
     return 0;
 }
@@ -230,7 +237,6 @@ static void adopt(struct box *x)
     ev_timer_stop(s->loop, &x->timer);
     ev_io_set(&x->on_exit, x->sandbox.pidfd, EV_READ);
     ev_io_start(s->loop, &x->on_exit);
-    channel_send_plain(&s->channel, MESSAGE_ADOPTED, x->id, -1);
 }
 
 int boxes_adopt(struct boxes *b, const struct message_adopt *m)
@@ -249,7 +255,7 @@ int boxes_adopt(struct boxes *b, const struct message_adopt *m)
                           .init_pidfd = x->parent->sandbox.pidfd,
                           .host_uid = x->host_uid,
                           .group = x->sandbox.group,
-                          .namespace = &x->parent->as_template->namespace};
+                          .template = &x->parent->as_template->claim};
     if (r == 0)
         r = claim_check(&claim, &e);
     struct err ignored;

@@ -30,10 +30,11 @@ struct box_template {
     char cpuset[64];
     char function[SETTINGS_NAME_MAX];
     struct list children; /* struct box.sibling */
-    struct claim_namespace namespace;
+    struct claim_template claim;
     /* By slot: the groups of the last child in it, for the next one. Owned; NULL: none. A dead child that its template has not waited for yet still counts in
      * them, so nobody gets them before that. */
     struct cgroup *spares[MESSAGE_SLOTS_MAX];
+    bool files_sent[MESSAGE_SLOTS_MAX]; /* those of the slot's present groups went to the gateway */
 };
 void box_trial_free(struct box_trial *t); /* NULL is fine */
 

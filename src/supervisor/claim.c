@@ -4,6 +4,7 @@
 #include "base/fdio.h"
 #include "base/fmt.h"
 #include "base/str.h"
+#include "os/caps.h"
 #include "os/pidfd.h"
 
 #include <fcntl.h>
@@ -59,6 +60,8 @@ static int check_place(const struct claim *c, struct err *e)
 {
     pid_t others[OTHERS_MAX];
     unsigned count;
+    if (cgroup_holds_only(c->group, c->pid))
+        return 0;
     if (!cgroup_holds(c->group, c->pid, others, OTHERS_MAX, &count))
         return deny(e, c, "is not in the groups that were made for it");
     if (count == OTHERS_MAX)
@@ -73,7 +76,7 @@ static int check_place(const struct claim *c, struct err *e)
 }
 
 /* By pidfd where the kernel has that: a tenth of what the way through /proc costs. */
-static int look_at_namespace(pid_t pid, int pidfd, struct claim_namespace *ret_namespace, struct err *e)
+static int look_at_namespace(pid_t pid, int pidfd, struct claim_template *ret_namespace, struct err *e)
 {
     char path[48];
     struct stat st;
@@ -83,22 +86,8 @@ static int look_at_namespace(pid_t pid, int pidfd, struct claim_namespace *ret_n
         return err_set(e, -fd, "look at the pid namespace of process %d", pid);
     if ((fd < 0 ? stat(path, &st) : fstat(fd, &st)) < 0)
         return err_set(e, errno, "look at '%s'", path);
-    *ret_namespace = (struct claim_namespace){st.st_dev, st.st_ino};
+    *ret_namespace = (struct claim_template){st.st_dev, st.st_ino};
     return 0;
-}
-
-static int check_namespace(const struct claim *c, struct err *e)
-{
-    struct claim_namespace own;
-    int r = c->namespace->inode ? 0 : look_at_namespace(c->init, c->init_pidfd, c->namespace, e);
-    if (r < 0)
-        return r;
-    r = look_at_namespace(c->pid, c->pidfd, &own, e);
-    if (r < 0)
-        return r == -ENOENT ? -ESRCH : r;
-    if (own.device != c->namespace->device || own.inode != c->namespace->inode)
-        return deny(e, c, "is not in the template's pid namespace");
-    return c->pid == c->init ? deny(e, c, "is the template's init") : 0;
 }
 
 /* The value behind "\nName:\t", to the end of its line. */
@@ -126,37 +115,72 @@ static bool ids_are(struct str ids, uint32_t wanted)
     return count == 4; /* real, effective, saved, file system */
 }
 
-static int check_status(const struct claim *c, struct err *e)
+static int read_status(pid_t pid, char status[STATUS_BYTES], struct err *e)
 {
-    static const struct {
-        const char *name, *wanted, *what;
-    } fields[] = {
-        {"CapInh", "0000000000000000", "has an inheritable capability"},
-        {"CapPrm", "0000000000000000", "has a permitted capability"},
-        {"CapEff", "0000000000000000", "has an effective capability"},
-        {"CapAmb", "0000000000000000", "has an ambient capability"},
-        {"NoNewPrivs", "1", "may gain privileges"},
-        {"Seccomp", "2", "has no filter"},
-    };
+    int n = read_proc(pid, "status", status, STATUS_BYTES);
+    return n < 0 ? err_set(e, n == -ENOENT ? ESRCH : -n, "read the status of process %d", pid) : 0;
+}
+
+/* Init got both before its program began, and neither can be lost: not by fork(2), not by execve(2), not on purpose (prctl(2), seccomp(2)). Whoever is in its pid
+ * namespace descends from it (who enters one from outside needs CAP_SYS_ADMIN over it), so they hold for all of them, for as long as init lives. */
+static int look_at_init(const struct claim *c, struct err *e)
+{
     char status[STATUS_BYTES];
-    int n = read_proc(c->pid, "status", status, sizeof(status));
-    if (n < 0)
-        return err_set(e, n == -ENOENT ? ESRCH : -n, "read the status of process %d", c->pid);
-    if (!ids_are(status_field(status, "Uid"), c->host_uid) || !ids_are(status_field(status, "Gid"), c->host_uid))
-        return deny(e, c, "has other ids than the template");
-    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-        if (!str_is(status_field(status, fields[i].name), fields[i].wanted))
-            return deny(e, c, fields[i].what);
+    struct claim_template seen;
+    int r = look_at_namespace(c->init, c->init_pidfd, &seen, e);
+    if (r == 0)
+        r = read_status(c->init, status, e);
+    if (r < 0)
+        return r;
+    if (!str_is(status_field(status, "NoNewPrivs"), "1") || !str_is(status_field(status, "Seccomp"), "2"))
+        return err_say(e, EPERM, "init %d of the template's sandbox is without its filter", c->init);
+    *c->template = seen;
     return 0;
+}
+
+static int check_namespace(const struct claim *c, struct err *e)
+{
+    struct claim_template own;
+    int r = look_at_namespace(c->pid, c->pidfd, &own, e);
+    if (r < 0)
+        return r == -ENOENT ? -ESRCH : r;
+    if (own.device != c->template->device || own.inode != c->template->inode)
+        return deny(e, c, "is not in the template's pid namespace");
+    return c->pid == c->init ? deny(e, c, "is the template's init") : 0;
+}
+
+/* Before Linux 6.13. */
+static int check_ids_in_status(const struct claim *c, struct err *e)
+{
+    char status[STATUS_BYTES];
+    int r = read_status(c->pid, status, e);
+    if (r < 0)
+        return r;
+    bool same = ids_are(status_field(status, "Uid"), c->host_uid) && ids_are(status_field(status, "Gid"), c->host_uid);
+    return same ? 0 : deny(e, c, "has other ids than the template");
+}
+
+static int check_ids(const struct claim *c, struct err *e)
+{
+    int r = pidfd_ids_are(c->pidfd, c->host_uid, c->host_uid);
+    if (r == -ENOTTY || r == -EINVAL)
+        return check_ids_in_status(c, e);
+    if (r < 0)
+        return err_set(e, -r, "look at the ids of process %d", c->pid);
+    return r ? 0 : deny(e, c, "has other ids than the template");
 }
 
 int claim_check(const struct claim *c, struct err *e)
 {
     int r = check_place(c, e);
+    if (r == 0 && !c->template->inode)
+        r = look_at_init(c, e);
     if (r == 0)
         r = check_namespace(c, e);
     if (r == 0)
-        r = check_status(c, e);
+        r = check_ids(c, e);
+    if (r == 0)
+        r = caps_check_none(c->pid, e);
     /* Alive now means that all of it was read from this process, not from a later one of the same number. */
     if (pidfd_is_dead(c->pidfd))
         return err_set(e, ESRCH, "look at process %d", c->pid);
@@ -166,12 +190,12 @@ int claim_check(const struct claim *c, struct err *e)
 int claim_check_dead(const struct claim *c, struct err *e)
 {
     char status[STATUS_BYTES];
-    int n = read_proc(c->pid, "status", status, sizeof(status));
-    if (n < 0)
-        return err_set(e, n == -ENOENT ? ESRCH : -n, "read the status of process %d", c->pid);
+    int r = read_status(c->pid, status, e);
+    if (r < 0)
+        return r;
     if (!ids_are(status_field(status, "Uid"), c->host_uid))
         return deny(e, c, "has other ids than the template");
-    int r = cgroup_verify_dead(c->group, c->pid, e);
+    r = cgroup_verify_dead(c->group, c->pid, e);
     bool ends = read_stat(c->pid, STAT_FLAGS) & PF_EXITING;
     /* Not waited for by now: so all of it was read from this process. */
     if (r == 0 && (!ends || pidfd_is_reaped(c->pidfd)))

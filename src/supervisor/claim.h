@@ -9,7 +9,8 @@
 #include "base/err.h"
 #include "os/cgroup.h"
 
-struct claim_namespace {
+/* What is known of a template's init and holds as long as it lives: its pid namespace, and that it is under a filter and no_new_privs. */
+struct claim_template {
     dev_t device;
     ino_t inode; /* 0: not looked at yet */
 };
@@ -19,13 +20,13 @@ struct claim {
     int pidfd;  /* of pid, opened before the check */
     pid_t init; /* of the template's sandbox, not waited for yet, so that its number is its own */
     int init_pidfd;
-    uint32_t host_uid;                 /* of the template's sandbox */
-    const struct cgroup *group;        /* made for this child */
-    struct claim_namespace *namespace; /* init's pid namespace: looked at once, it stays the same as long as init */
+    uint32_t host_uid;               /* of the template's sandbox */
+    struct cgroup *group;            /* made for this child */
+    struct claim_template *template; /* looked at once */
 };
 
 /* It is in each of its groups, and nobody else is who was there before it (it may have started processes meanwhile, with its first request); it is
- * in the template's pid namespace, has its id, no capability, no_new_privs and a filter. -EPERM with what is wrong, -ESRCH when it is dead. */
+ * in the template's pid namespace, with whose init it shares no_new_privs and the filter, has the template's id and no capability. -EPERM with what is wrong, -ESRCH when it is dead. */
 int claim_check(const struct claim *c, struct err *e);
 /* It is ending or dead, nobody has waited for it yet, and it has the template's id, which no process of another sandbox has, and ends in the child's unified group
  * (where there is one: v1 hierarchies forget who ends). Otherwise -EPERM, or -ESRCH when it does not end or nothing is left of it. */

@@ -29,8 +29,9 @@ enum message_type {
     MESSAGE_PUBLISH,   /* message_tree: staging/ID -> versions/DIGEST, durably; answered by MESSAGE_DONE */
     MESSAGE_DISCARD,   /* message_tree: staging/ID -> trash; answered by MESSAGE_DONE */
     MESSAGE_RETIRE,    /* message_tree: versions/DIGEST -> trash; answered by MESSAGE_DONE */
-    MESSAGE_PREPARE, /* message_prepare: groups for a child of a template; answered by MESSAGE_SPAWNED (fds: the files by which it joins them) or SPAWN_FAILED */
-    MESSAGE_ADOPT, /* message_adopt: the child is in its groups; answered by MESSAGE_ADOPTED, or it is killed and EXITED follows */
+    MESSAGE_PREPARE, /* message_prepare: groups for a child of a template; answered by MESSAGE_SPAWNED (fds: the files by which it joins them, or none: those
+                        that the slot's last child had) or SPAWN_FAILED */
+    MESSAGE_ADOPT, /* message_adopt: the child is in its groups; where it is not what it claims to be it is killed, and EXITED follows. No other answer */
     MESSAGE_FREEZE, /* message_plain: nothing of the instance runs until THAW or KILL. Nothing where the host can't. No answer */
     MESSAGE_THAW, /* message_plain. No answer */
     MESSAGE_PONG, /* message_plain, id 0: the answer to PING */
@@ -43,7 +44,6 @@ enum message_type {
     MESSAGE_DRAIN,        /* message_plain: finish what runs, refuse the rest, then exit 0 */
     MESSAGE_CONFIG,       /* message_plain + fd: memfd with a new struct config */
     MESSAGE_PING,         /* message_plain, id 0: does the loop still turn? */
-    MESSAGE_ADOPTED,      /* message_plain: it is the process it claims to be, alone in its groups, with its limits */
 };
 
 struct message_header {
@@ -106,7 +106,7 @@ struct message_spawn {
 /* fds, in this order: control (to init, SOCK_SEQPACKET, sandbox/init_protocol.h), log (read end of the pipe that is stdout and stderr of
  * init and native workers), then for runtimes native, python and node the worker's socket (SOCK_STREAM, faasd/frame.h), for provided a stream socket whose first byte
  * brings, by SCM_RIGHTS, the listening socket of the Runtime API that the sandbox's set-up made in its network namespace, for SHELL the pty's master. All CLOEXEC, all
- * non-blocking. In answer to PREPARE: the cgroup files alone, pid 0. Sent as soon as the process exists (its set-up still runs, a failure is SPAWN_FAILED afterwards), except at the first
+ * non-blocking. In answer to PREPARE: the cgroup files alone, or none when the gateway has them and the groups are the same; pid 0. Sent as soon as the process exists (its set-up still runs, a failure is SPAWN_FAILED afterwards), except at the first
  * start of a revision: then after the outside check has passed. */
 struct message_spawned {
     struct message_header header;
@@ -120,7 +120,8 @@ struct message_prepare {
     uint64_t template;            /* the instance it will be forked from */
     uint32_t
         slot; /* below MESSAGE_SLOTS_MAX: whose groups it gets are those of the slot's last child, which its template waits for before it forks */
-    uint32_t reserved;
+    uint32_t
+        has_files; /* 1: the gateway still has the files of the slot's last child, so they need not be sent again */
 };
 
 struct message_adopt {
@@ -137,7 +138,7 @@ struct message_failed {
 
 struct message_exited {
     struct message_header header;
-    /* Wait status of init; of a child whose ADOPT came, its own. MESSAGE_STATUS_UNKNOWN when none came, or the child was waited for before it could be read and
+    /* Wait status of init; of a child whose ADOPT came, its own, or SIGKILL's when KILL came while it lived. MESSAGE_STATUS_UNKNOWN when none came, or the child was waited for before it could be read and
      * the kernel keeps none (before 6.15): faasd's templates wait for a child only when its slot is used again. */
     int32_t status;
     uint32_t oom_kills;   /* 0: memory was not the reason */

@@ -237,7 +237,7 @@ static enum request_verdict check_prepare(const struct message_prepare *m, struc
 {
     if (m->template == 0 || m->template == m->header.id)
         return bad(e, "PREPARE without a template");
-    if (m->slot >= MESSAGE_SLOTS_MAX || m->reserved != 0)
+    if (m->slot >= MESSAGE_SLOTS_MAX || m->has_files > 1)
         return bad(e, "PREPARE for a slot that there is not");
     return REQUEST_OK;
 }

@@ -357,8 +357,8 @@ static void prepared(uint64_t id)
     close(file);
 }
 
-/* What a template reads; the slot in *ret_slot. */
-static struct peer forked(const struct peer *template, uint64_t id, uint32_t *ret_slot)
+/* What a template reads; the slot in *ret_slot, the file to join in *ret_file. */
+static inline struct peer forked_with(const struct peer *template, uint64_t id, uint32_t *ret_slot, int *ret_file)
 {
     struct {
         struct faasd_frame frame;
@@ -375,9 +375,17 @@ static struct peer forked(const struct peer *template, uint64_t id, uint32_t *re
     assert_int_equal(order.frame.type, FAASD_FRAME_FORK);
     assert_int_equal(control.h.cmsg_len, CMSG_LEN(sizeof(fds)));
     memcpy(fds, CMSG_DATA(&control.h), sizeof(fds));
-    close(fds[1]);
+    *ret_file = fds[1];
     *ret_slot = order.fork.slot;
     return (struct peer){.id = id, .control = -1, .log = -1, .worker = fds[0]};
+}
+
+static inline struct peer forked(const struct peer *template, uint64_t id, uint32_t *ret_slot)
+{
+    int file;
+    struct peer p = forked_with(template, id, ret_slot, &file);
+    close(file);
+    return p;
 }
 
 static void say_child_ready(struct peer *child)

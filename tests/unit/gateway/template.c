@@ -597,6 +597,96 @@ static void a_child_that_says_why_it_failed_tells_whoever_waits(void **state)
     peer_close(&t);
 }
 
+/* ---- the files by which children join ---- */
+
+/* Answers a PREPARE with this file, or none, and gives the file that came with the FORK. */
+static ino_t file_of_fork(const struct peer *t, uint64_t id, const char *file, struct peer *ret_child)
+{
+    int fd = file ? open(file, O_WRONLY | O_CLOEXEC) : -1;
+    struct message_spawned m = {.header = {.type = MESSAGE_SPAWNED, .size = sizeof(m), .id = id},
+                                .fd_count = file != NULL};
+    struct stat st;
+    uint32_t slot;
+    tell(&m, sizeof(m), &fd, file != NULL);
+    close(fd);
+    *ret_child = forked_with(t, id, &slot, &fd);
+    assert_int_equal(fstat(fd, &st), 0);
+    close(fd);
+    return st.st_ino;
+}
+
+static union heard next_prepare(struct peer *served)
+{
+    say_child_ready(served);
+    expect(MESSAGE_ADOPT);
+    serve(served);
+    expect_kill(served);
+    request("");
+    return expect(MESSAGE_PREPARE);
+}
+
+static void the_files_of_a_slot_are_kept_while_its_children_serve_once(void **state)
+{
+    (void)state;
+    struct settings s = forking();
+    s.max_concurrency = 1;
+    publish(&s);
+    request("");
+    struct peer t = start_template();
+    struct peer c;
+    union heard m = expect(MESSAGE_PREPARE);
+    assert_int_equal(m.prepare.has_files, 0);
+    /* While a child ends its successor gets the other slot, so that each has every second. */
+    ino_t null = file_of_fork(&t, m.header.id, "/dev/null", &c);
+    m = next_prepare(&c);
+    assert_int_equal(m.prepare.has_files, 0);
+    ino_t zero = file_of_fork(&t, m.header.id, "/dev/zero", &c);
+    assert_true(zero != null);
+    for (unsigned i = 0; i < 4; i++) { /* the same groups again */
+        m = next_prepare(&c);
+        assert_int_equal(m.prepare.slot, i % 2);
+        assert_int_equal(m.prepare.has_files, 1);
+        assert_int_equal(file_of_fork(&t, m.header.id, NULL, &c), i % 2 ? zero : null);
+    }
+    m = next_prepare(&c);
+    ino_t full = file_of_fork(&t, m.header.id, "/dev/full", &c); /* others */
+    assert_true(full != null);
+    m = next_prepare(&c);
+    assert_int_equal(file_of_fork(&t, m.header.id, NULL, &c), zero);
+    m = next_prepare(&c);
+    assert_int_equal(file_of_fork(&t, m.header.id, NULL, &c), full);
+    peer_close(&t);
+    peer_close(&c);
+}
+
+static void a_slot_without_files_and_without_any_sent_is_a_failed_start(void **state)
+{
+    (void)state;
+    struct settings s = forking();
+    s.max_concurrency = 1;
+    publish(&s);
+    request("");
+    struct peer t = start_template();
+    union heard m = expect(MESSAGE_PREPARE);
+    struct message_spawned none = {.header = {.type = MESSAGE_SPAWNED, .size = sizeof(none), .id = m.header.id}};
+    tell(&none, sizeof(none), NULL, 0);
+    assert_int_equal(expect(MESSAGE_KILL).header.id, m.header.id);
+    peer_close(&t);
+}
+
+static void children_that_serve_many_requests_have_their_files_sent(void **state)
+{
+    (void)state;
+    struct settings s = reusing();
+    s.min_warm = s.max_concurrency = 1;
+    publish(&s);
+    struct peer t = start_template();
+    struct peer c = fork_child(&t);
+    exited(&c, SIGTERM);
+    assert_int_equal(expect(MESSAGE_PREPARE).prepare.has_files, 0);
+    peer_close(&t);
+}
+
 /* ---- slots ---- */
 
 static void slots_are_given_back_when_a_child_is_gone(void **state)
@@ -827,6 +917,9 @@ int main(void)
         TEST(idle_children_of_a_retired_template_go_when_their_successor_is_ready),
         TEST(the_only_child_of_a_retired_template_stays_where_there_is_room_for_one),
         TEST(min_warm_replaces_the_children_of_a_retired_template_one_by_one),
+        TEST(the_files_of_a_slot_are_kept_while_its_children_serve_once),
+        TEST(a_slot_without_files_and_without_any_sent_is_a_failed_start),
+        TEST(children_that_serve_many_requests_have_their_files_sent),
         TEST(slots_are_given_back_when_a_child_is_gone),
         TEST(a_trial_ends_when_the_template_and_one_child_are_ready),
         TEST(a_trial_whose_child_fails_says_why_and_leaves_nothing),

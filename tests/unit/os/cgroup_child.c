@@ -473,6 +473,8 @@ static void a_group_that_is_used_again_keeps_its_files(void **state)
         assert_true(cgroup_holds(g, pid, other, 4, &others));
         assert_int_equal(others, 0);
         assert_int_equal(cgroup_has_one(g), cgroup_tree_has(tree, CGROUP_PIDS));
+        assert_false(cgroup_holds_only(g, getpid()));
+        assert_int_equal(cgroup_holds_only(g, pid), g->in_v2);
         if (round == 1)
             cgroup_let_go(g); /* as when other groups need the descriptors: everything goes on without them */
         assert_false(cgroup_is_empty(g));

@@ -3,6 +3,7 @@
 
 #include "os/ns.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -43,6 +44,39 @@ static void a_killed_process_is_dead_before_and_after_it_is_reaped(void **state)
     close(pidfd);
 }
 
+static void ids_are_all_looked_at(void **state)
+{
+    (void)state;
+    int ends[2], status;
+    char c = 0;
+    static const uint32_t ids[][3] = {{7, 7, 7}, {7, 7, 8}, {7, 8, 7}, {8, 7, 7}};
+    for (unsigned i = 0; i < 4; i++) {
+        int pidfd = -1;
+        assert_int_equal(pipe(ends), 0);
+        pid_t pid = ns_clone(0, -1, &pidfd);
+        if (pid == 0) {
+            const uint32_t *id = ids[i];
+            c = setresgid(7, 7, 7) == 0 && setresuid(id[0], id[1], id[2]) == 0 ? 'y' : 'n';
+            (void)!write(ends[1], &c, 1);
+            for (;;)
+                pause();
+        }
+        assert_int_equal(read(ends[0], &c, 1), 1);
+        int r = pidfd_ids_are(pidfd, 7, 7);
+        pidfd_kill(pidfd);
+        pidfd_reap(pidfd, true, &status);
+        close(pidfd);
+        close(ends[0]);
+        close(ends[1]);
+        if (c == 'n' || r == -ENOTTY || r == -EINVAL) {
+            print_message("skipped: not root, or the kernel does not tell ids (before 6.13)\n");
+            skip();
+        }
+        assert_int_equal(r, i == 0);
+        assert_int_equal(pidfd_ids_are(pidfd, 7, 7) < 0, true);
+    }
+}
+
 static void anybodys_status_can_be_read_once_it_is_dead(void **state)
 {
     (void)state;
@@ -78,6 +112,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_exit_status_comes_back_as_waitpid_gives_it),
+        cmocka_unit_test(ids_are_all_looked_at),
         cmocka_unit_test(anybodys_status_can_be_read_once_it_is_dead),
         cmocka_unit_test(a_killed_process_is_dead_before_and_after_it_is_reaped),
     };

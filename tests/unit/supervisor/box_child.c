@@ -114,6 +114,50 @@ static void groups_serve_one_child_after_another(void **state)
     assert_int_equal(cgroup_tree_sweep(super.groups, &e), 0); /* spare ones went with it */
 }
 
+static unsigned files_sent(uint64_t template, uint64_t *ret_id)
+{
+    struct message_prepare m = {
+        .header = {.type = MESSAGE_PREPARE, .size = sizeof(m), .id = next_id++}, .template = template, .has_files = 1};
+    struct sock_record join;
+    assert_int_equal(boxes_prepare(&super.boxes, &m), 0);
+    union answer a = expect(MESSAGE_SPAWNED, m.header.id, &join);
+    assert_int_equal(a.spawned.fd_count, join.fd_count);
+    sock_record_close(&join);
+    *ret_id = m.header.id;
+    return a.spawned.fd_count;
+}
+
+static void end_prepared(uint64_t id)
+{
+    boxes_kill(&super.boxes, id);
+    expect(MESSAGE_EXITED, id, NULL);
+}
+
+static void the_files_of_groups_are_sent_once_to_who_keeps_them(void **state)
+{
+    (void)state;
+    need_root();
+    struct template t = start_template();
+    uint64_t id;
+    unsigned files = files_sent(t.id, &id); /* it has those of no child yet */
+    assert_true(files > 0);
+    end_prepared(id);
+    bool kept = boxes_find(&super.boxes, t.id)->as_template->spares[0] != NULL;
+    assert_int_equal(files_sent(t.id, &id), kept ? 0 : files);
+    end_prepared(id);
+    struct child c = adopted_child(&t); /* does not have them */
+    do_deed(&c, DEED_EXIT);
+    expect_exit(&c);
+    struct box_template *as = boxes_find(&super.boxes, t.id)->as_template;
+    if (as->spares[0]) {
+        assert_int_equal(cgroup_remove(as->spares[0]), 0);
+        as->spares[0] = NULL;
+    }
+    assert_int_equal(files_sent(t.id, &id), files); /* of other groups */
+    end_prepared(id);
+    end_template(&t);
+}
+
 static void children_end_with_their_template(void **state)
 {
     (void)state;
@@ -285,6 +329,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_fork_bomb_does_not_outrun_its_kill),
         cmocka_unit_test(memory_over_the_limit_ends_the_child_alone),
         cmocka_unit_test(groups_serve_one_child_after_another),
+        cmocka_unit_test(the_files_of_groups_are_sent_once_to_who_keeps_them),
         cmocka_unit_test(children_end_with_their_template),
         cmocka_unit_test(a_child_that_never_comes_is_given_up),
         cmocka_unit_test(only_templates_that_live_can_be_asked_for_children),

@@ -53,6 +53,7 @@ enum {
 enum order {
     FORK_HONEST = 'f',
     FORK_WITHOUT_JOINING = 'w',
+    FORK_JOINING_IN_PART = 'p', /* the last of its groups alone */
     FORK_WITH_ITS_CAPABILITIES = 'c',
     FORK_BEHIND_ANOTHER = 'b', /* a process of the template's is in the groups first */
     FORK_AND_MOVE_AWAY =
@@ -134,7 +135,9 @@ static inline void be_child(char order, const int *fds, unsigned count)
 {
     if (order != FORK_WITH_ITS_CAPABILITIES)
         drop_capabilities();
-    if (order != FORK_WITHOUT_JOINING)
+    if (order == FORK_JOINING_IN_PART)
+        join(fds + count - 1, 1);
+    else if (order != FORK_WITHOUT_JOINING)
         join(fds + 1, count - 1);
     if (write(fds[0], "R", 1) != 1)
         _exit(84);
@@ -504,7 +507,7 @@ static inline struct child adopted_child(struct template *t)
 {
     struct child c = fork_child(t, FORK_HONEST);
     send_adopt(&c, c.pid);
-    expect(MESSAGE_ADOPTED, c.id, NULL);
+    assert_int_equal(boxes_find(&super.boxes, c.id)->state, BOX_RUNNING);
     return c;
 }
 

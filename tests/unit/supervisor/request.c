@@ -465,9 +465,11 @@ static void a_child_needs_a_template_and_a_process(void **state)
     r.prepare.slot = MESSAGE_SLOTS_MAX;
     assert_int_equal(judge(&r), REQUEST_BAD);
     r.prepare.slot = 0;
-    r.prepare.reserved = 1;
+    r.prepare.has_files = 1;
+    assert_int_equal(judge(&r), REQUEST_OK);
+    r.prepare.has_files = 2;
     assert_int_equal(judge(&r), REQUEST_BAD);
-    r.prepare.reserved = 0;
+    r.prepare.has_files = 0;
     r.header.id = 0;
     assert_int_equal(judge(&r), REQUEST_BAD);
     r = (union request){
