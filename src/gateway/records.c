@@ -149,6 +149,7 @@ static void fill(struct record *at, const struct invocation *inv, const struct i
     at->outcome = (uint8_t)end->outcome;
     at->status = end->failure ? RECORD_FAILED : RECORD_SUCCEEDED;
     at->trace = inv->trace;
+    at->background = inv->background;
     if (end->failure) {
         struct str type = str_from(end->failure->type);
         str_copy((struct str){type.p, type.n < RECORD_TYPE_MAX ? type.n : RECORD_TYPE_MAX - 1}, at->type,

@@ -124,9 +124,12 @@ unsigned records_month(uint64_t real_ms, uint64_t *ret_end_ms);
 
 /* ---- JSON: record_print.c ---- */
 
-/* Members of an open object. */
-void record_print(struct json_writer *w, const struct record *r);
-void record_print_live(struct json_writer *w, const struct invocation *inv);
+/* Of what is an attempt at an asynchronous call; stands behind "id", so that rows on disk can be told apart without parsing them. */
+#define RECORD_ASYNC_KEY "async"
+
+/* Members of an open object. status: in place of its own, as what an attempt's call is; NULL: its own. */
+void record_print(struct json_writer *w, const struct record *r, const char *status);
+void record_print_live(struct json_writer *w, const struct invocation *inv, const char *status);
 /* Members "error" and "why". */
 void record_print_failure(struct json_writer *w, const struct invocation *inv, const struct invocation_end *end);
 uint64_t record_ended_ms(const struct record *r); /* real time */
