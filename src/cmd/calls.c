@@ -93,7 +93,8 @@ static int print_driven(const struct buf *reply)
     json_get_bool(json_root(doc), "full", &full);
     printf("%lu queued\n", (unsigned long)count);
     if (full)
-        fputs("faasd invocation redrive: as many calls wait as async.calls and async.bytes allow: again later\n", stderr);
+        fputs("faasd invocation redrive: as many calls wait as async.calls and async.bytes allow: again later\n",
+              stderr);
     json_free(doc);
     return full ? CMD_TRY_AGAIN : CMD_OK;
 }
@@ -171,8 +172,8 @@ static int take_page(const struct calls_ls *l, struct str reply, struct output_t
     if (l->json)
         fwrite(reply.p, 1, reply.n, stdout);
     else
-        JSON_EACH (all, c)
-            add_call(t, c);
+        JSON_EACH(all, c)
+    add_call(t, c);
     *count += json_count(all);
     if (!next || !str_copy(str_from(next), ret_next, 32))
         ret_next[0] = '\0';
@@ -241,10 +242,7 @@ int calls_order_all(int argc, char **argv)
         CLIENT_OPTIONS(&target),
         {0},
     };
-    struct options o = {.command = command,
-                        .tables = {table},
-                        .operands_max = IDS_MAX,
-                        .operands_text = "a call's ID"};
+    struct options o = {.command = command, .tables = {table}, .operands_max = IDS_MAX, .operands_text = "a call's ID"};
     int status = options_parse(&o, argc, argv);
     if (status != OPTIONS_GO_ON)
         return status;

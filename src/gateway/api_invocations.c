@@ -87,7 +87,8 @@ static void reply_text(struct asking *a, struct str text)
     json_put_object(&w, NULL);
     bool has_reason = false;
     if (json_parse(text, JSON_STRICT, &doc, &e) == 0)
-        JSON_EACH (json_root(doc), v) {
+        JSON_EACH(json_root(doc), v)
+        {
             has_reason = has_reason || strcmp(json_key(v), "why") == 0;
             if (strcmp(json_key(v), "status") == 0)
                 json_put_text(&w, "status", calls_status_name(a->call.status));
@@ -115,23 +116,6 @@ static void reply_call(struct asking *a)
     json_put_object_end(&w);
     api_reply_json(a->x, &a->body, json_writer_end(&w));
     asking_free(a);
-}
-
-static void on_one(struct store_task *t)
-{
-    struct asking *a = (struct asking *)(void *)t;
-    if (t->error.code) {
-        asking_reply_error(a);
-        return;
-    }
-    if (a->query.found) {
-        reply_text(a, buf_str(&a->query.out));
-    } else if (a->has_call) {
-        reply_call(a);
-    } else {
-        reply_unknown(a->x);
-        asking_free(a);
-    }
 }
 
 /* Of what is kept in memory alone: too much of it may come to be written. */
@@ -166,6 +150,26 @@ static void reply_record(struct asking *a, const struct record *r)
     json_put_object_end(&w);
     api_reply_json(a->x, &a->body, json_writer_end(&w));
     asking_free(a);
+}
+
+static void on_one(struct store_task *t)
+{
+    struct asking *a = (struct asking *)(void *)t;
+    const struct record *r;
+    if (t->error.code) {
+        asking_reply_error(a);
+        return;
+    }
+    if (a->query.found) {
+        reply_text(a, buf_str(&a->query.out));
+    } else if (a->has_call) {
+        reply_call(a);
+    } else if ((r = record_ring_find(&a->x->gateway->records->ring, a->query.id))) {
+        reply_record(a, r); /* of what the disk never gets */
+    } else {
+        reply_unknown(a->x);
+        asking_free(a);
+    }
 }
 
 static bool is_durable(const struct record *r)

@@ -49,7 +49,8 @@ static bool read_list_query(struct exchange *x, struct asking *a)
 {
     struct str text;
     uint64_t limit = LIST_DEFAULT;
-    if (!read_status(x, &a->status, &a->calls.statuses) || !read_number(x, "since", &a->query.since_ms) || !read_number(x, "limit", &limit))
+    if (!read_status(x, &a->status, &a->calls.statuses) || !read_number(x, "since", &a->query.since_ms) ||
+        !read_number(x, "limit", &limit))
         return false;
     if (limit == 0 || limit > LIST_MAX) {
         exchange_error(x, 400, "BadRequest", "limit= is 1 to %d", LIST_MAX);
@@ -277,7 +278,8 @@ static unsigned count_in_memory(const struct asking *a, const struct records *al
     unsigned count = 0;
     for (uint64_t n = ring->last; n > 0 && n >= record_ring_oldest(ring) && count < a->limit; n--) {
         const struct record *r = record_ring_at(ring, n);
-        count += r && !r->background && is_wanted(a, r->status, r->account ? r->account->name : NULL, record_ended_ms(r));
+        count +=
+            r && !r->background && is_wanted(a, r->status, r->account ? r->account->name : NULL, record_ended_ms(r));
     }
     return count;
 }

@@ -96,7 +96,8 @@ static const struct store_db_format FORMAT = {.name = CALLS_DB_NAME,
                                               .salvage = true,
                                               .check_bytes_max = CALLS_DB_CHECK_BYTES,
                                               .salvage_texts = {.before = FORGET_STATE, .after = MAKE_STATE},
-                                              .salvage_advice = "a call that could not be read is not run and not told of",
+                                              .salvage_advice =
+                                                  "a call that could not be read is not run and not told of",
                                               .log_pages = 4000};
 
 static const char *const STATEMENT_TEXT[CALLS_STATEMENTS] = {
@@ -130,8 +131,9 @@ static const char *const STATEMENT_TEXT[CALLS_STATEMENTS] = {
     [CALLS_SQL_OLDEST_ENDED] = "SELECT seq, ended, bytes FROM ended WHERE dead = ?1 ORDER BY seq LIMIT 1",
     [CALLS_SQL_OLDEST_KEY] = "SELECT seq, made FROM keys ORDER BY seq LIMIT 1",
     [CALLS_SQL_FORGET_KEY] = "DELETE FROM keys WHERE seq = ?1",
-    [CALLS_SQL_FETCH] = "SELECT seq, due, id, accepted, accepted_real, attempts, delays, hops, head, body, sum FROM calls"
-                        " WHERE function = ?1 ORDER BY due, seq",
+    [CALLS_SQL_FETCH] =
+        "SELECT seq, due, id, accepted, accepted_real, attempts, delays, hops, head, body, sum FROM calls"
+        " WHERE function = ?1 ORDER BY due, seq",
     [CALLS_SQL_NEXT_FUNCTION] = "SELECT min(function) FROM calls WHERE function > ?1",
     [CALLS_SQL_FIRST_DUE] = "SELECT min(due) FROM calls WHERE function = ?1",
     [CALLS_SQL_OLDEST] = "SELECT accepted FROM calls ORDER BY seq LIMIT 1",
@@ -443,9 +445,9 @@ static int find_ended(struct calls_db *d, const uint8_t id[CALLS_ID_BYTES], stru
     bool found = store_db_bind_blob(s, 1, id_str(id)) && store_db_next(s, &failed);
     if (found) {
         *ret_place = (struct calls_ended_place){.seq = store_db_number(s, 0),
-                                          .dead = store_db_number(s, 1) != 0,
-                                          .bytes = store_db_number(s, 3),
-                                          .event_bytes = store_db_number(s, 4)};
+                                                .dead = store_db_number(s, 1) != 0,
+                                                .bytes = store_db_number(s, 3),
+                                                .event_bytes = store_db_number(s, 4)};
         if (ret_function && buf_add_text(ret_function, store_db_text(s, 2)) < 0)
             failed = true;
     }

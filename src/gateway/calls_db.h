@@ -119,7 +119,7 @@ struct calls_redrive {
     const char *function;
     unsigned statuses; /* CALLS_SET(): FAILED, EXPIRED, CANCELLED count */
     struct calls_bounds bounds;
-    unsigned steps;    /* rows at most */
+    unsigned steps;     /* rows at most */
     uint64_t after_seq; /* in and out: where it goes on */
     uint64_t up_to_seq; /* the same, 0 at first: one that fails again meanwhile is not driven again */
     unsigned redriven;  /* out */
@@ -157,8 +157,8 @@ uint64_t calls_db_oldest_ms(struct calls_db *d); /* when the oldest one waiting 
 /* Of statuses. */
 #define CALLS_SET(status) (1u << (status))
 #define CALLS_SET_WAITING (CALLS_SET(CALLS_QUEUED) | CALLS_SET(CALLS_RUNNING))
-#define CALLS_SET_DEAD (CALLS_SET(CALLS_FAILED) | CALLS_SET(CALLS_CANCELLED) | CALLS_SET(CALLS_EXPIRED))
-#define CALLS_SET_ALL (CALLS_SET_WAITING | CALLS_SET(CALLS_SUCCEEDED) | CALLS_SET_DEAD)
+#define CALLS_SET_DEAD    (CALLS_SET(CALLS_FAILED) | CALLS_SET(CALLS_CANCELLED) | CALLS_SET(CALLS_EXPIRED))
+#define CALLS_SET_ALL     (CALLS_SET_WAITING | CALLS_SET(CALLS_SUCCEEDED) | CALLS_SET_DEAD)
 
 /* One call for people; strings are borrowed for the callback. */
 struct calls_info {
@@ -186,12 +186,13 @@ struct calls_cursor {
 #define CALLS_CURSOR_START ((struct calls_cursor){.ended = false, .seq = INT64_MAX})
 
 struct calls_list {
-    const char *function; /* "" = any */
-    unsigned statuses;    /* CALLS_SET(); QUEUED and RUNNING are one here */
-    unsigned steps;       /* rows looked at, at most */
+    const char *function;       /* "" = any */
+    unsigned statuses;          /* CALLS_SET(); QUEUED and RUNNING are one here */
+    unsigned steps;             /* rows looked at, at most */
     struct calls_cursor cursor; /* in and out */
     bool more;                  /* out: the end was not reached */
-    bool (*on_info)(void *context, const struct calls_info *info); /* without its result; false: no more after this one */
+    bool (*on_info)(void *context,
+                    const struct calls_info *info); /* without its result; false: no more after this one */
     void *context;
 };
 int calls_db_list(struct calls_db *d, struct calls_list *l, struct err *e);

@@ -107,8 +107,8 @@ static int next_dead(struct calls_db *d, struct calls_redrive *r, struct calls_e
                                                 .bytes = store_db_number(s, 3),
                                                 .event_bytes = store_db_number(s, 4),
                                                 .dead = true};
-        *ret_wanted = status < CALLS_STATUSES && r->statuses & CALLS_SET(status) &&
-                      strcmp(store_db_text(s, 1), r->function) == 0;
+        *ret_wanted =
+            status < CALLS_STATUSES && r->statuses & CALLS_SET(status) && strcmp(store_db_text(s, 1), r->function) == 0;
     }
     store_db_reset(s);
     return found ? 1 : failed ? -1 : 0;

@@ -22,7 +22,7 @@ enum {
 };
 
 /* Of a call whose stored event is not the one that was accepted. */
-#define CALLS_EVENT_DAMAGED "EventDamaged"
+#define CALLS_EVENT_DAMAGED      "EventDamaged"
 #define CALLS_EVENT_DAMAGED_TEXT "the call's event was changed on the disk since it was accepted: it was not run"
 
 struct calls {

@@ -88,7 +88,7 @@ struct calls_job {
         } redrive;
         struct {
             char function[SETTINGS_NAME_MAX];
-            unsigned statuses, count; /* of rows */
+            unsigned statuses, count;   /* of rows */
             struct calls_cursor cursor; /* in and out */
             bool more;
             /* `out`: struct calls_listed, one behind the other */
@@ -118,7 +118,9 @@ struct calls_job {
 
 void calls_listed_fill(struct calls_listed *l, const struct calls_info *info, bool running);
 
-enum { CALLS_LIST_STEPS = 4096 }; /* rows a LIST or REDRIVE_SOME looks at: a few milliseconds in which nothing is accepted */
+enum {
+    CALLS_LIST_STEPS = 4096
+}; /* rows a LIST or REDRIVE_SOME looks at: a few milliseconds in which nothing is accepted */
 
 /* NULL when memory is out. */
 struct calls_job *calls_job_new(enum calls_job_kind kind, void (*done)(struct calls_job *j), void *owner);

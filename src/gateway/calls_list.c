@@ -121,8 +121,7 @@ static void on_event(struct calls_job *j)
 static bool ask(struct calls *c, enum calls_job_kind kind, const uint8_t id[CALLS_ID_BYTES], const struct question *q)
 {
     struct question *kept = malloc(sizeof(*kept));
-    struct calls_job *j =
-        kept ? calls_job_new(kind, kind == CALLS_JOB_EVENT ? on_event : on_found, kept) : NULL;
+    struct calls_job *j = kept ? calls_job_new(kind, kind == CALLS_JOB_EVENT ? on_event : on_found, kept) : NULL;
     if (!j) {
         free(kept);
         return false;
@@ -197,7 +196,8 @@ static void print_reason(const struct calls *c, const struct calls_listed *l, ch
     if (l->status == CALLS_RUNNING)
         snprintf(out, cap, "the call runs at this moment; attempts that failed before: %u", l->attempts);
     else if (l->status == CALLS_QUEUED && seconds > 0)
-        snprintf(out, cap, "the call waits: its next attempt is in %.1f s, attempts that failed: %u", seconds, l->attempts);
+        snprintf(out, cap, "the call waits: its next attempt is in %.1f s, attempts that failed: %u", seconds,
+                 l->attempts);
     else if (l->status == CALLS_QUEUED)
         snprintf(out, cap, "the call waits for its turn: requests and earlier calls of the function go first");
     else if (l->status == CALLS_CANCELLED)
@@ -258,9 +258,8 @@ static bool read_page_query(struct exchange *x, struct calls_listing *l)
     size_t n;
     l->statuses = CALLS_SET_ALL;
     l->cursor = CALLS_CURSOR_START;
-    if (http1_query_find(query, "status", &text) &&
-        (!http1_percent_decode(text, statuses, sizeof(statuses), &n) ||
-         !calls_read_statuses((struct str){statuses, n}, &l->statuses))) {
+    if (http1_query_find(query, "status", &text) && (!http1_percent_decode(text, statuses, sizeof(statuses), &n) ||
+                                                     !calls_read_statuses((struct str){statuses, n}, &l->statuses))) {
         exchange_error(x, 400, "BadRequest",
                        "status= takes queued, running, succeeded, failed, cancelled, expired, several with commas "
                        "between, dead (failed, cancelled, expired) or all");

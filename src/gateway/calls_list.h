@@ -15,8 +15,8 @@ struct calls_listing {
     unsigned count;                   /* rows at most */
     struct calls_cursor cursor;       /* in; out: where the next page begins */
     bool more;                        /* out */
-    struct buf rows;                  /* out: struct calls_listed, one behind the other, newest first; the owner's to free */
-    struct err error;                 /* out */
+    struct buf rows;  /* out: struct calls_listed, one behind the other, newest first; the owner's to free */
+    struct err error; /* out */
     void (*done)(struct calls_listing *l);
     struct calls *calls;
 };

@@ -84,7 +84,7 @@ void records_attach(struct records *r, struct function *f); /* gives it its acco
 void records_begin(struct records *r, struct invocation *inv);
 /* Its one end. `f`: NULL when it succeeded; borrowed for the call, and so is the exchange's body. `status`: what the caller is answered. */
 void records_end(struct records *r, struct invocation *inv, const struct invocation_end *end);
-/* For calls that end without an instance and without invocation_end_*(): cancelled while they waited, or too old (asynchronous ones). */
+/* For what ends without an instance and without invocation_end_*(): one-shot sandboxes (gateway/exec.c). In memory alone. */
 struct records_note {
     const char *id;      /* a UUID */
     struct str function; /* its name */
@@ -92,7 +92,11 @@ struct records_note {
     uint64_t queue_us;
     uint32_t version; /* 0 = none */
     enum record_status status;
-    const char *type; /* a word: "Cancelled", "MaximumEventAgeExceeded" */
+    enum invocation_outcome outcome;
+    const char *type; /* a word; "" = it succeeded */
+    int http_status;
+    bool delivered; /* a program ran: the rest counts */
+    uint64_t run_us, cpu_us, peak_bytes, memory_bytes;
 };
 void records_note(struct records *r, const struct records_note *n);
 

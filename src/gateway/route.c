@@ -34,6 +34,7 @@ static const struct route table[] = {
     {"GET", "/v1/invocations", api_invocations_list, ACCESS_READ, PLAIN},
     {"GET", "/v1/invocations/*", api_invocations_show, ACCESS_READ, PLAIN},
     {"GET", "/v1/invocations/*/event", api_invocations_event, ACCESS_READ, PLAIN},
+    {"POST", "/v1/exec", api_exec, ACCESS_DEPLOY, PLAIN},
     {"GET", "/v1/bill", api_bill, ACCESS_READ, PLAIN},
     {"GET", "/v1/system", api_system, ACCESS_READ, PLAIN},
     {"GET", "/v1/config", api_config, ACCESS_READ, PLAIN},

@@ -148,7 +148,8 @@ static const char *const READ_TEXT[] = {
     [STORE_RECORDS_EVENT] = "SELECT event, event_bytes, method, target, content_type, event IS NOT NULL FROM failures"
                             " WHERE id = ?1",
     [STORE_RECORDS_LIST] = "SELECT record, ended_ms FROM failures WHERE (?1 = '' OR function = ?1) AND ended_ms >= ?2"
-                           " AND ended_ms < ?3 AND substr(record, 46, 12) <> '\"" RECORD_ASYNC_KEY "\":true' ORDER BY ended_ms DESC LIMIT ?4",
+                           " AND ended_ms < ?3 AND substr(record, 46, 12) <> '\"" RECORD_ASYNC_KEY
+                           "\":true' ORDER BY ended_ms DESC LIMIT ?4",
     [STORE_RECORDS_BILL] = "SELECT month, function, requests, run_mib_us, idle_mib_us FROM bills WHERE month = ?1"
                            " AND (?2 = '' OR function = ?2) ORDER BY function",
 };
