@@ -170,6 +170,7 @@ struct merge {
     const struct record *record;
     struct str line, lines; /* of the disk's */
     size_t row;             /* of the calls' */
+    const struct row *call; /* the one before it; NULL: there is none left */
     uint64_t record_ms, line_ms, row_ms;
 };
 
@@ -201,12 +202,16 @@ static void next_line(struct merge *m)
 
 static void next_row(struct asking *a, const struct rows *rows, struct merge *m)
 {
-    m->row_ms = 0;
-    for (; m->row < rows->count && !m->row_ms; m->row++) {
-        uint64_t ended = rows->at[m->row].call->ended_real_ms;
-        if (ended >= a->query.since_ms)
-            m->row_ms = ended ? ended : 1;
+    m->call = NULL;
+    for (; m->row < rows->count && !m->call; m->row++) {
+        const struct row *at = &rows->at[m->row];
+        if (at->call->ended_real_ms < a->query.since_ms)
+            continue;
+        m->call = at;
+        m->row_ms = at->call->ended_real_ms;
     }
+    if (!m->call)
+        m->row_ms = 0;
 }
 
 /* One entry; false: there is none left. */
@@ -217,8 +222,8 @@ static bool tell_next(struct asking *a, const struct rows *rows, struct merge *m
         record_print(&a->w, m->record, NULL);
         json_put_object_end(&a->w);
         next_record(a, m);
-    } else if (m->row_ms && m->row_ms >= m->line_ms) {
-        tell_call(a, &rows->at[m->row - 1]);
+    } else if (m->call && m->row_ms >= m->line_ms) {
+        tell_call(a, m->call);
         next_row(a, rows, m);
         return true; /* counted */
     } else if (m->line_ms) {

@@ -51,8 +51,13 @@ static const char *const STEPS[] = {
 
 /* The cache is small because rows are read once, at start. */
 static const struct store_db_format FORMAT = {
-    .name = "faasd.db", .steps = STEPS, .count = sizeof(STEPS) / sizeof(STEPS[0]), .cache_kib = 128, .salvage = true,
-    .salvage_advice = "restore a backup, or deploy again what is missing and remove that file: until then no code is thrown away"};
+    .name = "faasd.db",
+    .steps = STEPS,
+    .count = sizeof(STEPS) / sizeof(STEPS[0]),
+    .cache_kib = 128,
+    .salvage = true,
+    .salvage_advice =
+        "restore a backup, or deploy again what is missing and remove that file: until then no code is thrown away"};
 
 enum statement { UNSET_CURRENT, INSERT, DELETE_FUNCTION, DELETE_ALIASES, HAS_CODE, HAS_FUNCTION, LOAD, STATEMENTS };
 
