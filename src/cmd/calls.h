@@ -10,7 +10,16 @@ bool calls_check_id(const char *command, const char *id);
 /* "/v1/calls/ID" + rest, with a NUL. 0 or -ENOMEM. The id was checked. */
 int calls_path(struct buf *out, const char *id, const char *rest);
 
-/* `faasd invocation cancel|redrive ID...`, argv[0] the verb: prints "ID STATUS" a line, or the daemon's replies. The exit status of the last that failed. */
+/* `faasd invocation ls --async`: GET /v1/calls, page by page. */
+struct calls_ls {
+    const struct client_target *target;
+    const char *function, *status; /* NULL = any */
+    uint64_t count;                /* 0 = the default */
+    bool json;
+};
+int calls_ls(const struct calls_ls *l);
+
+/* `faasd invocation redrive --function NAME`, too. `faasd invocation cancel|redrive ID...`, argv[0] the verb: prints "ID STATUS" a line, or the daemon's replies. The exit status of the last that failed. */
 int calls_order_all(int argc, char **argv);
 
 #endif

@@ -271,17 +271,22 @@ static const struct help HELPS[] = {
      "  --json            print the daemon's reply as JSON\n",
      false, true},
     {"invocation", "what happened to invocations",
-     "invocation ls [options] | show ID | replay ID | cancel|redrive ID...",
+     "invocation ls [options] | show ID | replay ID | cancel|redrive ID...\n"
+     "       faasd invocation redrive --function F [--status S]",
      "ls prints the newest first: what waits and runs, what is kept in memory (the\n"
      "newest 10,000, records.memory), then failed ones from the disk. show prints one\n"
      "with all that was measured. replay sends the event of a failed one again; events\n"
      "longer than records.event_bytes (16K) are not kept. cancel and redrive are for\n"
      "asynchronous calls: one that waits is not run any more, one that runs is not\n"
      "run again; one that failed, expired or was cancelled is queued again, its\n"
-     "attempts and its age counted from now.\n"
+     "attempts and its age counted from now. redrive --function queues all of F that\n"
+     "failed or expired, or have the status S.\n"
      "\n"
      "  --function F      of one function\n"
-     "  --status S        queued, running, succeeded, failed, cancelled or expired\n"
+     "  --status S        queued, running, succeeded, failed, cancelled or expired;\n"
+     "                    dead: asynchronous calls that failed, expired, were cancelled\n"
+     "  --async           asynchronous calls only, as many as there are; --status may\n"
+     "                    name several, with commas between\n"
      "  --since T         ended not before T: 10m, 2h, or 2026-11-21T09:00:00Z\n"
      "  -n, --lines N     at most N (default 20, most 1000)\n"
      "  --json            the daemon's reply as JSON\n",

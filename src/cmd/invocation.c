@@ -21,7 +21,7 @@ struct ls {
     const char *status;
     uint64_t since_ms;
     uint64_t count;
-    bool json;
+    bool json, calls;
 };
 
 static int on_count(void *target, const char *text, struct err *e)
@@ -110,6 +110,7 @@ static int run_ls(int argc, char **argv)
         {.name = "since", .kind = OPTION_CALL, .target = &l.since_ms, .on_value = when_read_since},
         {.name = "lines", .letter = 'n', .kind = OPTION_CALL, .target = &l.count, .on_value = on_count},
         {.name = "json", .kind = OPTION_BOOL, .target = &l.json},
+        {.name = "async", .kind = OPTION_BOOL, .target = &l.calls},
         CLIENT_OPTIONS(&l.target),
         {0},
     };
@@ -117,6 +118,12 @@ static int run_ls(int argc, char **argv)
     int status = options_parse(&o, argc, argv);
     if (status != OPTIONS_GO_ON)
         return status;
+    if (l.calls || (l.status && (strchr(l.status, ',') || strcmp(l.status, "dead") == 0))) {
+        const struct calls_ls question = {
+            .target = &l.target, .function = l.function, .status = l.status, .count = l.count, .json = l.json};
+        return l.since_ms ? options_refuse("invocation", "--since is not for --async: its pages begin with the newest")
+                          : calls_ls(&question);
+    }
     struct buf target, reply;
     buf_init(&target, 0);
     buf_init(&reply, 0);

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+enum { RECORD_VIEW_KEY_MAX = 64 };
+
 bool record_check_id(const char *command, const char *id)
 {
     size_t n = strspn(id, "0123456789abcdef-");
@@ -87,6 +89,14 @@ void record_view_print(const struct json *record, FILE *to)
         print_value(v, key, to);
         fputc('\n', to);
     }
+    JSON_EACH(json_get(record, "call"), v)
+    {
+        char key[RECORD_VIEW_KEY_MAX];
+        snprintf(key, sizeof(key), "call.%s", json_key(v));
+        fprintf(to, "%-20s ", key);
+        print_value(v, key, to);
+        fputc('\n', to);
+    }
     const struct json *error = json_get(record, "error");
     if (!error)
         return;
@@ -105,14 +115,29 @@ void record_view_print(const struct json *record, FILE *to)
 
 /* ---- why ---- */
 
+/* What becomes of an asynchronous call whose attempt this was. */
+static void print_call(const struct json *call, FILE *to)
+{
+    double seconds;
+    uint64_t attempts = 0;
+    if (!call)
+        return;
+    json_to_u64(json_get(call, "attempts"), &attempts);
+    fprintf(to, "call    %s, attempts %lu", json_get_text(call, "status"), (unsigned long)attempts);
+    if (json_to_double(json_get(call, "nextAttemptSeconds"), &seconds))
+        fprintf(to, ", the next in %.1f s", seconds);
+    fputc('\n', to);
+}
+
 void record_view_why(const struct json *record, FILE *to)
 {
     const struct json *why = json_get(record, "why");
     const struct json *error = json_get(record, "error");
+    const char *type = json_get_text(record, "type");
     fputs("what    ", to);
     output_text(to, str_from(json_get_text(record, "function")), false);
     fputs(": ", to);
-    output_text(to, str_from(json_get_text(record, "type")), false);
+    output_text(to, str_from(type ? type : json_get_text(record, "status")), false);
     if (error) {
         fputs(": ", to);
         output_text(to, str_from(json_get_text(error, "errorMessage")), false);
@@ -120,6 +145,7 @@ void record_view_why(const struct json *record, FILE *to)
     fputs("\nwhy     ", to);
     output_text(to, str_from(json_get_text(why, "reason")), false);
     fputc('\n', to);
+    print_call(json_get(record, "call"), to);
     const char *label = "change  ";
     JSON_EACH(json_get(why, "change"), line)
     {

@@ -154,6 +154,7 @@ const struct config_row config_rows[] = {
     SIZE_ROW("memory_budget", memory_budget_bytes, 4 * MIB, 1024 * TIB),
     TIME_ROW("crash_backoff", crash_backoff_max_ms, 0, HOUR_MS),
     COUNT_ROW("functions", functions_max, 1, 1000000),
+    COUNT_ROW("exec", exec_max, 0, 1000),
     COUNT_ROW("instances", instances_max, 1, 1000000),
     TIME_ROW("idle_freeze", idle_freeze_ms, 0, DAY_MS),
     BOOL_ROW("prewarm", prewarm),
@@ -290,6 +291,7 @@ static void init_functions(struct config *c)
     c->memory_budget_bytes = three_quarters_of_memory();
     c->crash_backoff_max_ms = 10 * SECOND_MS;
     c->functions_max = 10000;
+    c->exec_max = 8;
     c->instances_max = 4096;
     c->idle_freeze_ms = 5 * SECOND_MS;
     c->prewarm = true;

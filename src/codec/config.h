@@ -75,6 +75,7 @@ struct config {
     uint64_t memory_budget_bytes;  /* all instances together: 75% of RAM */
     uint64_t crash_backoff_max_ms; /* 10 s */
     uint32_t functions_max;        /* 10000 */
+    uint32_t exec_max;             /* one-shot sandboxes at a time (POST /v1/exec): 8 */
     uint32_t instances_max;        /* 4096 on the host */
     uint64_t idle_freeze_ms;       /* an idle instance is frozen after this: 5 s; 0 = never */
     uint64_t template_age_max_ms;  /* a template is replaced after this time: 1 h */

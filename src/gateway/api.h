@@ -26,6 +26,7 @@ void api_invocations_list(struct exchange *x, struct str name);
 /* `name` is an invocation's id. */
 void api_invocations_show(struct exchange *x, struct str name);
 void api_invocations_event(struct exchange *x, struct str name);
+void api_exec(struct exchange *x, struct str none); /* gateway/exec.c */
 void api_bill(struct exchange *x, struct str name);
 void api_shell(struct exchange *x, struct str name); /* gateway/shell.c */
 void api_secrets_list(struct exchange *x, struct str name);

@@ -1,33 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * GET /v1/invocations, /v1/invocations/ID and /v1/invocations/ID/event (docs/RECORDS.md). What runs or waits, and what the memory has, is told first; failures that are
- * on the disk alone come behind it.
- */
-#include "gateway/api.h"
+/* GET /v1/invocations/ID and /v1/invocations/ID/event (docs/RECORDS.md). What the calls' database knows of an asynchronous one is asked first; its last attempt has a record as any other. */
+#include "gateway/api_invocations.h"
 
 #include "gateway/advice.h"
-#include "gateway/store_records.h"
+
+#include "base/clock.h"
+#include "codec/json.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIST_DEFAULT = 100, LIST_MAX = 1000 };
-
-/* One question, from its handler to its answer. */
-struct asking {
-    struct record_query query; /* first */
-    struct records_waiter waiter;
-    struct exchange *x;
-    struct json_writer w; /* LIST: open, into `body` */
-    struct buf body;
-    int status; /* LIST: what to tell, -1 = all: enum record_status, or LIVE_QUEUED, LIVE_RUNNING */
-    uint32_t told;
-};
-
-enum { STATUS_ANY = -1, LIVE_QUEUED = 100, LIVE_RUNNING };
-
-static struct asking *asking_new(struct exchange *x, enum store_records_want want)
+struct asking *asking_new(struct exchange *x, enum store_records_want want)
 {
     struct asking *a = calloc(1, sizeof(*a));
     if (!a) {
@@ -40,15 +24,16 @@ static struct asking *asking_new(struct exchange *x, enum store_records_want wan
     return a;
 }
 
-static void asking_free(struct asking *a)
+void asking_free(struct asking *a)
 {
     buf_fini(&a->query.out);
     buf_fini(&a->query.target);
     buf_fini(&a->body);
+    buf_fini(&a->calls.rows);
     free(a);
 }
 
-static void ask_store(struct asking *a, void (*done)(struct store_task *t))
+void asking_ask_store(struct asking *a, void (*done)(struct store_task *t))
 {
     struct gateway *g = a->x->gateway;
     records_flush(
@@ -58,7 +43,7 @@ static void ask_store(struct asking *a, void (*done)(struct store_task *t))
     store_submit(g->store, &a->query.task);
 }
 
-static void reply_store_error(struct asking *a)
+void asking_reply_error(struct asking *a)
 {
     const struct err *e = &a->query.task.error;
     exchange_error(a->x, e->code == EAGAIN || e->code == ENOMEM ? 503 : 500,
@@ -77,17 +62,59 @@ static void reply_unknown(struct exchange *x)
 
 /* ---- one ---- */
 
-static void on_one(struct store_task *t)
+static void put_call(struct json_writer *w, const struct asking *a)
 {
-    struct asking *a = (struct asking *)(void *)t;
-    if (t->error.code) {
-        reply_store_error(a);
+    json_put_object(w, "call");
+    calls_put_state(w, a->x->gateway->calls, &a->call, false);
+    json_put_object_end(w);
+}
+
+/* A record from the disk, or on its way there; of a call with what the call is by now. */
+static void reply_text(struct asking *a, struct str text)
+{
+    struct json_doc *doc = NULL;
+    struct json_writer w;
+    struct buf body;
+    struct err e;
+    buf_init(&body, 0);
+    if (!a->has_call) {
+        int r = buf_add_str(&body, text);
+        api_reply_json(a->x, &body, r);
+        asking_free(a);
         return;
     }
-    if (a->query.found)
-        api_reply_json(a->x, &a->query.out, 0);
-    else
-        reply_unknown(a->x);
+    json_writer_init(&w, &body);
+    json_put_object(&w, NULL);
+    bool has_reason = false;
+    if (json_parse(text, JSON_STRICT, &doc, &e) == 0)
+        JSON_EACH(json_root(doc), v)
+        {
+            has_reason = has_reason || strcmp(json_key(v), "why") == 0;
+            if (strcmp(json_key(v), "status") == 0)
+                json_put_text(&w, "status", calls_status_name(a->call.status));
+            else
+                json_put_value(&w, json_key(v), v);
+        }
+    put_call(&w, a);
+    if (!has_reason)
+        calls_put_reason(&w, a->x->gateway->calls, &a->call);
+    json_put_object_end(&w);
+    api_reply_json(a->x, &body, doc ? json_writer_end(&w) : -ENOMEM);
+    json_free(doc);
+    asking_free(a);
+}
+
+/* Of a call none of whose attempts has a record (any more). */
+static void reply_call(struct asking *a)
+{
+    struct json_writer w;
+    json_writer_init(&w, &a->body);
+    json_put_object(&w, NULL);
+    asking_put_call(&w, &a->call);
+    put_call(&w, a);
+    calls_put_reason(&w, a->x->gateway->calls, &a->call);
+    json_put_object_end(&w);
+    api_reply_json(a->x, &a->body, json_writer_end(&w));
     asking_free(a);
 }
 
@@ -113,12 +140,36 @@ static void reply_record(struct asking *a, const struct record *r)
     struct json_writer w;
     json_writer_init(&w, &a->body);
     json_put_object(&w, NULL);
-    record_print(&w, r);
+    record_print(&w, r, a->has_call ? calls_status_name(a->call.status) : NULL);
+    if (a->has_call)
+        put_call(&w, a);
     if (r->status == RECORD_FAILED)
         print_reason(&w, a->x->gateway, r);
+    else if (a->has_call)
+        calls_put_reason(&w, a->x->gateway->calls, &a->call);
     json_put_object_end(&w);
     api_reply_json(a->x, &a->body, json_writer_end(&w));
     asking_free(a);
+}
+
+static void on_one(struct store_task *t)
+{
+    struct asking *a = (struct asking *)(void *)t;
+    const struct record *r;
+    if (t->error.code) {
+        asking_reply_error(a);
+        return;
+    }
+    if (a->query.found) {
+        reply_text(a, buf_str(&a->query.out));
+    } else if (a->has_call) {
+        reply_call(a);
+    } else if ((r = record_ring_find(&a->x->gateway->records->ring, a->query.id))) {
+        reply_record(a, r); /* of what the disk never gets */
+    } else {
+        reply_unknown(a->x);
+        asking_free(a);
+    }
 }
 
 static bool is_durable(const struct record *r)
@@ -133,17 +184,20 @@ static void on_settled(struct records_waiter *w)
     const struct record *r = record_ring_find(&all->ring, a->query.id);
     const struct record_failure *f = records_find_unsaved(all, a->query.id);
     if (f) {
-        int e = records_print_whole(all, f, &a->body);
-        api_reply_json(a->x, &a->body, e);
-        asking_free(a);
+        if (records_print_whole(all, f, &a->body) < 0) {
+            exchange_error(a->x, 503, "NoCapacity", "out of memory");
+            asking_free(a);
+            return;
+        }
+        reply_text(a, buf_str(&a->body));
     } else if (r && !is_durable(r)) {
         reply_record(a, r);
     } else {
-        ask_store(a, on_one);
+        asking_ask_store(a, on_one);
     }
 }
 
-static const struct invocation *find_live(const struct records *all, const char *id)
+const struct invocation *asking_find_live(const struct records *all, const char *id)
 {
     LIST_EACH (&all->live, link) {
         const struct invocation *inv = LIST_ENTRY(link, struct invocation, live_link);
@@ -158,7 +212,11 @@ static void reply_live(struct asking *a, const struct invocation *inv)
     struct json_writer w;
     json_writer_init(&w, &a->body);
     json_put_object(&w, NULL);
-    record_print_live(&w, inv);
+    record_print_live(&w, inv, a->has_call ? calls_status_name(a->call.status) : NULL);
+    if (a->has_call) {
+        put_call(&w, a);
+        calls_put_reason(&w, a->x->gateway->calls, &a->call);
+    }
     json_put_object_end(&w);
     api_reply_json(a->x, &a->body, json_writer_end(&w));
     asking_free(a);
@@ -175,15 +233,17 @@ static struct asking *asking_about(struct exchange *x, struct str id, enum store
     return NULL;
 }
 
-void api_invocations_show(struct exchange *x, struct str name)
+static void on_call(void *owner, const struct calls_listed *found, const struct err *e)
 {
-    struct records *all = x->gateway->records;
+    struct asking *a = owner;
+    struct records *all = a->x->gateway->records;
     char id[ID_UUID_MAX];
-    struct asking *a = asking_about(x, name, STORE_RECORDS_ONE);
-    if (!a)
-        return;
+    (void)e; /* what the records know is told all the same */
+    a->has_call = found != NULL;
+    if (found)
+        a->call = *found;
     id_uuid_print(a->query.id, id);
-    const struct invocation *inv = find_live(all, id);
+    const struct invocation *inv = asking_find_live(all, id);
     if (inv) {
         reply_live(a, inv);
         return;
@@ -192,6 +252,29 @@ void api_invocations_show(struct exchange *x, struct str name)
     a->waiter.number = r ? r->number : 0;
     a->waiter.on_settled = on_settled;
     records_when_settled(all, &a->waiter);
+}
+
+void api_invocations_show(struct exchange *x, struct str name)
+{
+    struct asking *a = asking_about(x, name, STORE_RECORDS_ONE);
+    if (a)
+        calls_find(x->gateway->calls, a->query.id, on_call, a);
+}
+
+void asking_put_call(struct json_writer *w, const struct calls_listed *c)
+{
+    char id[ID_UUID_MAX], accepted[CLOCK_RFC3339_MAX];
+    id_uuid_print(c->id, id);
+    clock_format_rfc3339(c->accepted_real_ms, accepted);
+    json_put_text(w, "id", id);
+    json_put_bool(w, RECORD_ASYNC_KEY, true);
+    json_put_text(w, "function", c->function);
+    json_put_text(w, "status", calls_status_name(c->status));
+    if (c->error[0])
+        json_put_text(w, "type", c->error);
+    if (c->http_status)
+        json_put_u64(w, "http_status", (uint64_t)c->http_status);
+    json_put_text(w, "started", accepted);
 }
 
 /* ---- its event ---- */
@@ -221,15 +304,47 @@ static void reply_event(struct asking *a, struct str event)
     asking_free(a);
 }
 
+/* "POST /function/NAME[:QUALIFIER]/path?query HTTP/1.1", then fields: as the records keep it. */
+static bool take_call_head(struct record_query *q, struct str head, const char *function)
+{
+    struct str rest, line = str_cut(head, '\r', &rest, NULL);
+    struct str method = str_cut(line, ' ', &line, NULL), target = str_cut(line, ' ', &line, NULL);
+    size_t skipped = sizeof("/function/") - 1 + strlen(function);
+    if (target.n < skipped || !str_copy(method, q->method, sizeof(q->method)))
+        return false;
+    while (rest.n) {
+        bool named;
+        struct str value, name = str_cut(str_cut(str_skip(rest, 1), '\r', &rest, NULL), ':', &value, &named);
+        if (named && str_is_nocase(name, "content-type"))
+            str_copy(str_trim(value), q->content_type, sizeof(q->content_type));
+    }
+    return buf_add_str(&q->target, str_skip(target, skipped)) == 0;
+}
+
+static void on_call_event(void *owner, const struct calls_event *event, const struct err *e)
+{
+    struct asking *a = owner;
+    if (e->code) {
+        exchange_error(a->x, 503, "StorageFailed", "the call's event cannot be read: %s", e->text);
+        asking_free(a);
+    } else if (!event->head.n) {
+        exchange_error(a->x, 404, "ResourceNotFound",
+                       "there is no event of that id: only those of failed invocations are kept, for 'records.keep', "
+                       "and those of asynchronous calls that wait or have failed");
+        asking_free(a);
+    } else {
+        a->query.has_event = take_call_head(&a->query, event->head, event->function);
+        reply_event(a, event->body);
+    }
+}
+
 static void on_event(struct store_task *t)
 {
     struct asking *a = (struct asking *)(void *)t;
     if (t->error.code) {
-        reply_store_error(a);
+        asking_reply_error(a);
     } else if (!a->query.found) {
-        exchange_error(a->x, 404, "ResourceNotFound",
-                       "there is no event of that id: only those of failed invocations are kept, for 'records.keep'");
-        asking_free(a);
+        calls_find_event(a->x->gateway->calls, a->query.id, on_call_event, a);
     } else {
         reply_event(a, buf_str(&a->query.out));
     }
@@ -242,7 +357,7 @@ void api_invocations_event(struct exchange *x, struct str name)
         return;
     const struct record_failure *f = records_find_unsaved(x->gateway->records, a->query.id);
     if (!f) {
-        ask_store(a, on_event);
+        asking_ask_store(a, on_event);
         return;
     }
     a->query.has_event = f->has_event;
@@ -252,140 +367,4 @@ void api_invocations_event(struct exchange *x, struct str name)
     if (buf_add_str(&a->query.target, buf_str(&f->target)) < 0)
         a->query.has_event = false;
     reply_event(a, buf_str(&f->event));
-}
-
-/* ---- a list ---- */
-
-static bool read_status(struct exchange *x, int *ret_status)
-{
-    static const struct {
-        const char *name;
-        int status;
-    } NAMES[] = {{"queued", LIVE_QUEUED},   {"running", LIVE_RUNNING},       {"succeeded", RECORD_SUCCEEDED},
-                 {"failed", RECORD_FAILED}, {"cancelled", RECORD_CANCELLED}, {"expired", RECORD_EXPIRED}};
-    struct str text;
-    *ret_status = STATUS_ANY;
-    if (!http1_query_find(x->request->query, "status", &text))
-        return true;
-    for (unsigned i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++)
-        if (str_is(text, NAMES[i].name)) {
-            *ret_status = NAMES[i].status;
-            return true;
-        }
-    exchange_error(x, 400, "BadRequest",
-                   "status='%.*s': it is queued, running, succeeded, failed, cancelled or expired",
-                   (int)(text.n < 64 ? text.n : 64), text.p);
-    return false;
-}
-
-static bool read_number(struct exchange *x, const char *key, uint64_t *ret_value)
-{
-    struct str text;
-    if (!http1_query_find(x->request->query, key, &text) || str_to_u64(text, ret_value))
-        return true;
-    exchange_error(x, 400, "BadRequest", "%s='%.*s' is not a number%s", key, (int)(text.n < 64 ? text.n : 64), text.p,
-                   strcmp(key, "limit") ? " of milliseconds since 1970" : "");
-    return false;
-}
-
-/* False when the exchange was ended with 400. */
-static bool read_list_query(struct exchange *x, struct asking *a)
-{
-    struct str text;
-    uint64_t limit = LIST_DEFAULT;
-    if (!read_status(x, &a->status) || !read_number(x, "since", &a->query.since_ms) || !read_number(x, "limit", &limit))
-        return false;
-    if (limit == 0 || limit > LIST_MAX) {
-        exchange_error(x, 400, "BadRequest", "limit= is 1 to %d", LIST_MAX);
-        return false;
-    }
-    a->query.limit = (uint32_t)limit;
-    if (!http1_query_find(x->request->query, "function", &text))
-        return true;
-    if (settings_name_is_valid(text) && str_copy(text, a->query.function, sizeof(a->query.function)))
-        return true;
-    exchange_error(x, 400, "BadRequest", "function= takes a function's name");
-    return false;
-}
-
-static bool is_wanted(const struct asking *a, int status, const char *function, uint64_t ended_ms)
-{
-    return (a->status == STATUS_ANY || a->status == status) && ended_ms >= a->query.since_ms &&
-           (!a->query.function[0] || (function && strcmp(a->query.function, function) == 0));
-}
-
-static void list_live(struct asking *a, const struct records *all)
-{
-    for (struct list *at = all->live.prev; at != &all->live && a->told < a->query.limit; at = at->prev) {
-        const struct invocation *inv = LIST_ENTRY(at, struct invocation, live_link);
-        if (!is_wanted(a, inv->delivered_ns ? LIVE_RUNNING : LIVE_QUEUED, inv->function->name, UINT64_MAX))
-            continue;
-        json_put_object(&a->w, NULL);
-        record_print_live(&a->w, inv);
-        json_put_object_end(&a->w);
-        a->told++;
-    }
-}
-
-static void list_memory(struct asking *a, const struct records *all)
-{
-    const struct record_ring *ring = &all->ring;
-    for (uint64_t n = ring->last; n > 0 && n >= record_ring_oldest(ring) && a->told < a->query.limit; n--) {
-        const struct record *r = record_ring_at(ring, n);
-        if (!is_wanted(a, r->status, r->account ? r->account->name : NULL, record_ended_ms(r)))
-            continue;
-        json_put_object(&a->w, NULL);
-        record_print(&a->w, r);
-        json_put_object_end(&a->w);
-        a->told++;
-    }
-}
-
-static void finish_list(struct asking *a)
-{
-    json_put_array_end(&a->w);
-    json_put_object_end(&a->w);
-    api_reply_json(a->x, &a->body, json_writer_end(&a->w));
-    asking_free(a);
-}
-
-static void on_list(struct store_task *t)
-{
-    struct asking *a = (struct asking *)(void *)t;
-    struct str rest = buf_str(&a->query.out);
-    if (t->error.code) {
-        reply_store_error(a);
-        return;
-    }
-    while (rest.n)
-        json_put_raw(&a->w, NULL, str_cut(rest, '\n', &rest, NULL));
-    finish_list(a);
-}
-
-void api_invocations_list(struct exchange *x, struct str name)
-{
-    struct records *all = x->gateway->records;
-    struct asking *a = asking_new(x, STORE_RECORDS_LIST);
-    (void)name;
-    if (!a)
-        return;
-    if (!read_list_query(x, a)) {
-        asking_free(a);
-        return;
-    }
-    json_writer_init(&a->w, &a->body);
-    json_put_object(&a->w, NULL);
-    json_put_array(&a->w, "invocations");
-    list_live(a, all);
-    list_memory(a, all);
-    bool may_have_more = a->status == STATUS_ANY || a->status == RECORD_FAILED;
-    if (!may_have_more || a->told == a->query.limit) {
-        finish_list(a);
-        return;
-    }
-    /* What ended before the oldest in memory did is not in memory. */
-    const struct record *oldest = record_ring_at(&all->ring, record_ring_oldest(&all->ring));
-    a->query.before_ms = oldest ? record_ended_ms(oldest) : 0;
-    a->query.limit -= a->told;
-    ask_store(a, on_list);
 }

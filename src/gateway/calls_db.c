@@ -142,6 +142,20 @@ static const char *const STATEMENT_TEXT[CALLS_STATEMENTS] = {
         " FROM calls WHERE id = ?1",
     [CALLS_SQL_LOOK_UP_ENDED] = "SELECT function, status, attempts, 0, accepted_real, ended_real, http_status, error,"
                                 " message, fields, result, cut, 0 FROM ended WHERE id = ?1",
+    /* the columns of LOOK_UP, then `seq` and `id`; the limit is in steps, so that nobody waits long behind them */
+    [CALLS_SQL_LIST] = "SELECT function, 0, attempts, due, accepted_real, 0, http_status, error, message, x'', x'', 0,"
+                       " seq, seq, id FROM calls WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
+    [CALLS_SQL_LIST_ENDED] =
+        "SELECT function, status, attempts, 0, accepted_real, ended_real, http_status, error, message, x'', x'', 0,"
+        " 0, seq, id FROM ended WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2",
+    [CALLS_SQL_LIST_DEAD] =
+        "SELECT function, status, attempts, 0, accepted_real, ended_real, http_status, error, message, x'', x'', 0,"
+        " 0, seq, id FROM ended WHERE dead = 1 AND seq < ?1 ORDER BY seq DESC LIMIT ?2",
+    [CALLS_SQL_NEXT_DEAD] = "SELECT seq, function, status, bytes, length(head) + length(body) FROM ended"
+                            " WHERE dead = 1 AND seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT 1",
+    [CALLS_SQL_NEWEST_ENDED] = "SELECT ifnull(max(seq), 0) FROM ended",
+    [CALLS_SQL_EVENT] = "SELECT function, head, body FROM calls WHERE id = ?1",
+    [CALLS_SQL_EVENT_ENDED] = "SELECT function, head, body FROM ended WHERE id = ?1 AND dead = 1",
 };
 
 /* ---- opening ---- */
@@ -422,23 +436,18 @@ int calls_db_cancel(struct calls_db *d, const uint8_t id[CALLS_ID_BYTES], const 
     return 0;
 }
 
-struct ended_place {
-    uint64_t seq, bytes, event_bytes;
-    bool dead;
-};
-
 /* 1: found, 0: not there, -1: an error. */
-static int find_ended(struct calls_db *d, const uint8_t id[CALLS_ID_BYTES], struct ended_place *ret_place,
+static int find_ended(struct calls_db *d, const uint8_t id[CALLS_ID_BYTES], struct calls_ended_place *ret_place,
                       struct buf *ret_function)
 {
     struct sqlite3_stmt *s = d->statements[CALLS_SQL_FIND_ENDED];
     bool failed = true;
     bool found = store_db_bind_blob(s, 1, id_str(id)) && store_db_next(s, &failed);
     if (found) {
-        *ret_place = (struct ended_place){.seq = store_db_number(s, 0),
-                                          .dead = store_db_number(s, 1) != 0,
-                                          .bytes = store_db_number(s, 3),
-                                          .event_bytes = store_db_number(s, 4)};
+        *ret_place = (struct calls_ended_place){.seq = store_db_number(s, 0),
+                                                .dead = store_db_number(s, 1) != 0,
+                                                .bytes = store_db_number(s, 3),
+                                                .event_bytes = store_db_number(s, 4)};
         if (ret_function && buf_add_text(ret_function, store_db_text(s, 2)) < 0)
             failed = true;
     }
@@ -449,7 +458,7 @@ static int find_ended(struct calls_db *d, const uint8_t id[CALLS_ID_BYTES], stru
 int calls_db_has_ended(struct calls_db *d, const uint8_t id[CALLS_ID_BYTES], enum calls_answer *ret_answer,
                        struct err *e)
 {
-    struct ended_place place;
+    struct calls_ended_place place;
     int found = find_ended(d, id, &place, NULL);
     if (found < 0)
         return fail(d, e, "look for a call");
@@ -468,28 +477,31 @@ static int is_waiting(struct calls_db *d, const uint8_t id[CALLS_ID_BYTES], enum
     return !found && failed ? fail(d, e, "look for a call") : 0;
 }
 
+bool calls_db_requeue(struct calls_db *d, const struct calls_ended_place *place, uint64_t now_ms)
+{
+    struct sqlite3_stmt *s = d->statements[CALLS_SQL_REDRIVE];
+    uint64_t bytes = CALLS_ROW_BYTES + place->event_bytes;
+    if (!store_db_bind_number(s, 1, place->seq) || !store_db_bind_number(s, 2, now_ms) ||
+        !store_db_bind_number(s, 3, bytes) || !store_db_finish(s) || !run_on(d, CALLS_SQL_FORGET_ENDED, place->seq))
+        return false;
+    take_off(&d->totals.failed, 1);
+    take_off(&d->totals.failed_bytes, place->bytes);
+    d->totals.queued++;
+    d->totals.queued_bytes += bytes;
+    return true;
+}
+
 int calls_db_redrive(struct calls_db *d, const uint8_t id[CALLS_ID_BYTES], uint64_t now_ms,
                      enum calls_answer *ret_answer, struct buf *ret_function, struct err *e)
 {
-    struct sqlite3_stmt *s = d->statements[CALLS_SQL_REDRIVE];
-    struct ended_place place = {0};
+    struct calls_ended_place place = {0};
     int found = find_ended(d, id, &place, ret_function);
     if (found < 0)
         return fail(d, e, "look for a call");
     if (!found)
         return is_waiting(d, id, ret_answer, e);
     *ret_answer = place.dead ? CALLS_DONE : CALLS_HAS_SUCCEEDED;
-    if (!place.dead)
-        return 0;
-    uint64_t bytes = CALLS_ROW_BYTES + place.event_bytes;
-    if (!store_db_bind_number(s, 1, place.seq) || !store_db_bind_number(s, 2, now_ms) ||
-        !store_db_bind_number(s, 3, bytes) || !store_db_finish(s) || !run_on(d, CALLS_SQL_FORGET_ENDED, place.seq))
-        return fail(d, e, "queue a call again");
-    take_off(&d->totals.failed, 1);
-    take_off(&d->totals.failed_bytes, place.bytes);
-    d->totals.queued++;
-    d->totals.queued_bytes += bytes;
-    return 0;
+    return place.dead && !calls_db_requeue(d, &place, now_ms) ? fail(d, e, "queue a call again") : 0;
 }
 
 /* ---- what is kept no longer ---- */

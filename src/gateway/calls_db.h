@@ -114,6 +114,19 @@ int calls_db_cancel(struct calls_db *d, const uint8_t id[CALLS_ID_BYTES], const 
 int calls_db_redrive(struct calls_db *d, const uint8_t id[CALLS_ID_BYTES], uint64_t now_ms,
                      enum calls_answer *ret_answer, struct buf *ret_function, struct err *e);
 
+/* Those of a function that have ended one of these ways, oldest first, as calls_db_redrive() does: some at a time. */
+struct calls_redrive {
+    const char *function;
+    unsigned statuses; /* CALLS_SET(): FAILED, EXPIRED, CANCELLED count */
+    struct calls_bounds bounds;
+    unsigned steps;     /* rows at most */
+    uint64_t after_seq; /* in and out: where it goes on */
+    uint64_t up_to_seq; /* the same, 0 at first: one that fails again meanwhile is not driven again */
+    unsigned redriven;  /* out */
+    bool more, full;    /* out: rows are left; they are because as many calls wait as may */
+};
+int calls_db_redrive_some(struct calls_db *d, struct calls_redrive *r, uint64_t now_ms, struct err *e);
+
 struct calls_sweep {
     uint64_t ended_before_ms, keys_before_ms;   /* older ones go */
     uint64_t results_bytes, failed_bytes, keys; /* beyond these the oldest go */
@@ -141,6 +154,12 @@ int calls_db_each_lane(struct calls_db *d, int (*on_lane)(void *context, const c
                        void *context, struct err *e);
 uint64_t calls_db_oldest_ms(struct calls_db *d); /* when the oldest one waiting was accepted; 0 = none */
 
+/* Of statuses. */
+#define CALLS_SET(status) (1u << (status))
+#define CALLS_SET_WAITING (CALLS_SET(CALLS_QUEUED) | CALLS_SET(CALLS_RUNNING))
+#define CALLS_SET_DEAD    (CALLS_SET(CALLS_FAILED) | CALLS_SET(CALLS_CANCELLED) | CALLS_SET(CALLS_EXPIRED))
+#define CALLS_SET_ALL     (CALLS_SET_WAITING | CALLS_SET(CALLS_SUCCEEDED) | CALLS_SET_DEAD)
+
 /* One call for people; strings are borrowed for the callback. */
 struct calls_info {
     uint8_t id[CALLS_ID_BYTES];
@@ -158,5 +177,29 @@ struct calls_info {
 /* False: no such call, or e->code says why not. */
 bool calls_db_look_up(struct calls_db *d, const uint8_t id[CALLS_ID_BYTES],
                       void (*on_info)(void *context, const struct calls_info *info), void *context, struct err *e);
+
+/* What a page begins behind: of those that wait, then of those that have ended, the newest first. */
+struct calls_cursor {
+    bool ended;
+    uint64_t seq; /* calls below this one follow */
+};
+#define CALLS_CURSOR_START ((struct calls_cursor){.ended = false, .seq = INT64_MAX})
+
+struct calls_list {
+    const char *function;       /* "" = any */
+    unsigned statuses;          /* CALLS_SET(); QUEUED and RUNNING are one here */
+    unsigned steps;             /* rows looked at, at most */
+    struct calls_cursor cursor; /* in and out */
+    bool more;                  /* out: the end was not reached */
+    bool (*on_info)(void *context,
+                    const struct calls_info *info); /* without its result; false: no more after this one */
+    void *context;
+};
+int calls_db_list(struct calls_db *d, struct calls_list *l, struct err *e);
+
+/* The event of one that waits, or of a dead letter: borrowed for the callback. False: there is none, or e->code says why not. */
+bool calls_db_read_event(struct calls_db *d, const uint8_t id[CALLS_ID_BYTES],
+                         void (*on_event)(void *context, const char *function, struct str head, struct str body),
+                         void *context, struct err *e);
 
 #endif

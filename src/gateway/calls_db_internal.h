@@ -29,6 +29,13 @@ enum calls_statement {
     CALLS_SQL_OLDEST,
     CALLS_SQL_LOOK_UP,
     CALLS_SQL_LOOK_UP_ENDED,
+    CALLS_SQL_LIST,
+    CALLS_SQL_LIST_ENDED,
+    CALLS_SQL_LIST_DEAD,
+    CALLS_SQL_NEXT_DEAD,
+    CALLS_SQL_NEWEST_ENDED,
+    CALLS_SQL_EVENT,
+    CALLS_SQL_EVENT_ENDED,
     CALLS_STATEMENTS
 };
 
@@ -41,6 +48,13 @@ struct calls_db {
 /* What tells that an event is the one that was accepted: a disk may flip bits where SQLite can't notice. Never 0, which a lost page reads as. */
 enum { CALLS_DB_NO_SUM = 1 };
 uint64_t calls_db_sum(const uint8_t id[CALLS_ID_BYTES], struct str head, struct str body);
+
+struct calls_ended_place {
+    uint64_t seq, bytes, event_bytes;
+    bool dead;
+};
+/* A dead letter waits again. False: SQLite says why. */
+bool calls_db_requeue(struct calls_db *d, const struct calls_ended_place *place, uint64_t now_ms);
 
 /* CALLS_IS_OVER or CALLS_UNKNOWN. */
 int calls_db_has_ended(struct calls_db *d, const uint8_t id[CALLS_ID_BYTES], enum calls_answer *ret_answer,

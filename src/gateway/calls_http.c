@@ -4,6 +4,7 @@
 #include "codec/json.h"
 #include "gateway/api.h"
 #include "gateway/calls_internal.h"
+#include "gateway/calls_list.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -55,31 +56,13 @@ static void submit(struct exchange *x, enum calls_job_kind kind, void (*done)(st
 
 /* ---- how far it is ---- */
 
-static void put_time(struct json_writer *w, const char *key, uint64_t real_ms)
-{
-    char text[CLOCK_RFC3339_MAX];
-    clock_format_rfc3339(real_ms, text);
-    json_put_text(w, key, text);
-}
-
-static void print_error(struct json_writer *w, const struct exchange *x, const struct calls_info *info)
-{
-    if (info->http_status)
-        json_put_u64(w, "statusCode", (uint64_t)info->http_status);
-    if (!*info->error)
-        return;
-    json_put_text(w, "errorType", info->error);
-    if (!exchange_errors_are_brief(x))
-        json_put_text(w, "errorMessage", info->message);
-}
-
 static void reply_status(struct exchange *x, const struct calls_job *j, int status)
 {
     const struct calls_info *info = &j->found.info;
-    bool over = info->seq == 0;
-    uint64_t now = calls_now(x->gateway->calls);
+    struct calls_listed state;
     char id[ID_UUID_MAX], fields[SHOW_FIELDS_MAX];
     const char *name = calls_status_name(j->found.running ? CALLS_RUNNING : info->status);
+    calls_listed_fill(&state, info, j->found.running);
     struct json_writer w;
     struct buf body;
     id_uuid_print(info->id, id);
@@ -88,14 +71,7 @@ static void reply_status(struct exchange *x, const struct calls_job *j, int stat
     json_put_object(&w, NULL);
     json_put_text(&w, "id", id);
     json_put_text(&w, "function", info->function);
-    json_put_text(&w, "status", name);
-    json_put_u64(&w, "attempts", info->attempts);
-    put_time(&w, "accepted", info->accepted_real_ms);
-    if (over)
-        put_time(&w, "ended", info->ended_real_ms);
-    else if (!j->found.running)
-        json_put_milli(&w, "nextAttemptSeconds", info->due_ms > now ? info->due_ms - now : 0);
-    print_error(&w, x, info);
+    calls_put_state(&w, x->gateway->calls, &state, exchange_errors_are_brief(x));
     json_put_object_end(&w);
     if (json_writer_end(&w) < 0 || buf_add(&body, "\n", 1) < 0) {
         exchange_error(x, 503, "NoCapacity", "out of memory");
@@ -288,7 +264,12 @@ static void on_stats(struct calls_job *j)
 void calls_api_stats(struct exchange *x, struct str none)
 {
     struct calls *c = x->gateway->calls;
+    struct str ignored;
     (void)none;
+    if (http1_query_find(x->request->query, "status", &ignored)) {
+        calls_api_list(x);
+        return;
+    }
     struct calls_job *j = calls_store_exists(c->store) ? calls_job_new(CALLS_JOB_STATS, on_stats, x) : NULL;
     if (j)
         calls_store_submit(c->store, j);

@@ -25,10 +25,13 @@ enum calls_job_kind {
     CALLS_JOB_SETTLE,
     CALLS_JOB_CANCEL,
     CALLS_JOB_REDRIVE,
+    CALLS_JOB_REDRIVE_SOME,
     CALLS_JOB_SWEEP,
     /* reading: after that commit */
     CALLS_JOB_FETCH,
     CALLS_JOB_LOOK_UP,
+    CALLS_JOB_LIST,
+    CALLS_JOB_EVENT,
     CALLS_JOB_STATS,
     CALLS_JOB_OPEN,
 };
@@ -41,6 +44,19 @@ struct calls_destination {
         [SETTINGS_NAME_MAX]; /* the qualifier that the call has, else the number that was current; "" = unknown */
 };
 
+/* A call as lists tell of it, with its texts. */
+struct calls_listed {
+    uint8_t id[CALLS_ID_BYTES];
+    char function[SETTINGS_NAME_MAX];
+    enum calls_status status;
+    uint32_t attempts;
+    uint64_t due_ms;                          /* while it is queued */
+    uint64_t accepted_real_ms, ended_real_ms; /* ended: 0 = it has not */
+    int http_status;                          /* of the last attempt; 0 = none */
+    char error[64];
+    char message[CALLS_MESSAGE_MAX];
+};
+
 struct calls_job {
     enum calls_job_kind kind;
     void (*done)(struct calls_job *j); /* on the loop, never from inside calls_store_submit(); frees the job */
@@ -50,8 +66,8 @@ struct calls_job {
     enum calls_answer answer;
     struct calls_totals totals; /* after it */
     struct buf
-        out; /* owned: PUT: head and body; SETTLE: fields and body; REDRIVE: whose it was; FETCH, LOOK_UP, OPEN: below */
-    uint8_t id[CALLS_ID_BYTES]; /* PUT: in and out; CANCEL, REDRIVE, LOOK_UP: in */
+        out; /* owned: PUT: head and body; SETTLE: fields and body; REDRIVE: whose it was; FETCH, LOOK_UP, LIST, EVENT, OPEN: below */
+    uint8_t id[CALLS_ID_BYTES]; /* PUT: in and out; CANCEL, REDRIVE, LOOK_UP, EVENT: in */
     union {
         struct {
             struct calls_entry entry;
@@ -66,6 +82,21 @@ struct calls_job {
             char message[CALLS_MESSAGE_MAX];
         } settle;
         struct calls_sweep sweep;
+        struct {
+            struct calls_redrive some;
+            char function[SETTINGS_NAME_MAX];
+        } redrive;
+        struct {
+            char function[SETTINGS_NAME_MAX];
+            unsigned statuses, count;   /* of rows */
+            struct calls_cursor cursor; /* in and out */
+            bool more;
+            /* `out`: struct calls_listed, one behind the other */
+        } list;
+        struct {
+            size_t head_n; /* `out`: the head, then the body */
+            char function[SETTINGS_NAME_MAX];
+        } event;
         struct {
             char function[SETTINGS_NAME_MAX];
             unsigned count; /* at most */
@@ -84,6 +115,12 @@ struct calls_job {
         } opened;
     };
 };
+
+void calls_listed_fill(struct calls_listed *l, const struct calls_info *info, bool running);
+
+enum {
+    CALLS_LIST_STEPS = 4096
+}; /* rows a LIST or REDRIVE_SOME looks at: a few milliseconds in which nothing is accepted */
 
 /* NULL when memory is out. */
 struct calls_job *calls_job_new(enum calls_job_kind kind, void (*done)(struct calls_job *j), void *owner);

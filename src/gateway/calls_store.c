@@ -45,6 +45,22 @@ void calls_job_free(struct calls_job *j)
     free(j);
 }
 
+void calls_listed_fill(struct calls_listed *l, const struct calls_info *info, bool running)
+{
+    *l = (struct calls_listed){
+        .status = running ? CALLS_RUNNING : info->status,
+        .attempts = info->attempts,
+        .due_ms = info->due_ms,
+        .accepted_real_ms = info->accepted_real_ms,
+        .ended_real_ms = info->ended_real_ms,
+        .http_status = info->http_status,
+    };
+    memcpy(l->id, info->id, sizeof(l->id));
+    str_copy(str_from(info->function), l->function, sizeof(l->function));
+    str_copy(str_from(info->error), l->error, sizeof(l->error));
+    str_copy(str_from(info->message), l->message, sizeof(l->message));
+}
+
 /* ---- handing over ---- */
 
 static void wait_in_line(struct calls_store *s, struct calls_job *j)
@@ -242,8 +258,10 @@ struct calls_store *calls_store_new(struct gateway *g, const struct calls_store_
 
 static void drop_done(struct calls_job *j)
 {
-    if (j->kind == CALLS_JOB_SETTLE)
+    if (j->kind == CALLS_JOB_SETTLE) {
+        list_remove(&j->settle.call->link); /* its owner's list of those that run */
         free(j->settle.call);
+    }
     calls_job_free(j);
 }
 

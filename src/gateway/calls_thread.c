@@ -94,6 +94,8 @@ static int write_job(struct calls_store *s, struct calls_job *j, const struct ca
     case CALLS_JOB_REDRIVE:
         j->out.len = 0;
         return calls_db_redrive(s->db, j->id, now->queue_ms, &j->answer, &j->out, &j->error);
+    case CALLS_JOB_REDRIVE_SOME:
+        return calls_db_redrive_some(s->db, &j->redrive.some, now->queue_ms, &j->error);
     case CALLS_JOB_SWEEP:
         return calls_db_sweep(s->db, &j->sweep, &j->error);
     default:
@@ -223,6 +225,63 @@ static void look_up(struct calls_store *s, struct calls_job *j)
     j->found.running = j->answer == CALLS_DONE && is_leased(s, j->found.info.seq);
 }
 
+struct listing {
+    struct calls_store *store;
+    struct calls_job *job;
+    unsigned count;
+};
+
+static bool keep_listed(void *context, const struct calls_info *info)
+{
+    struct listing *l = context;
+    struct calls_job *j = l->job;
+    bool running = info->seq && is_leased(l->store, info->seq);
+    if (info->seq && !(j->list.statuses & CALLS_SET(running ? CALLS_RUNNING : CALLS_QUEUED)))
+        return true;
+    struct calls_listed row;
+    calls_listed_fill(&row, info, running);
+    if (buf_add(&j->out, &row, sizeof(row)) < 0) {
+        err_set(&j->error, ENOMEM, "list calls");
+        return false;
+    }
+    return ++l->count < j->list.count;
+}
+
+static void list_calls(struct calls_store *s, struct calls_job *j)
+{
+    struct listing context = {.store = s, .job = j};
+    struct calls_list l = {.function = j->list.function,
+                           .statuses = j->list.statuses,
+                           .steps = CALLS_LIST_STEPS,
+                           .cursor = j->list.cursor,
+                           .on_info = keep_listed,
+                           .context = &context};
+    j->out.len = 0;
+    if (calls_db_list(s->db, &l, &j->error) < 0)
+        return;
+    j->list.cursor = l.cursor;
+    j->list.more = l.more;
+}
+
+static void keep_event(void *context, const char *function, struct str head, struct str body)
+{
+    struct calls_job *j = context;
+    j->answer = CALLS_DONE;
+    j->out.len = 0;
+    j->event.head_n = head.n;
+    str_copy(str_from(function), j->event.function, sizeof(j->event.function));
+    if (buf_add_str(&j->out, head) < 0 || buf_add_str(&j->out, body) < 0)
+        err_set(&j->error, ENOMEM, "read a call's event");
+}
+
+static void read_event(struct calls_store *s, struct calls_job *j)
+{
+    struct err e;
+    j->answer = CALLS_UNKNOWN;
+    if (!calls_db_read_event(s->db, j->id, keep_event, j, &e) && e.code)
+        j->error = e;
+}
+
 static int keep_lane(void *context, const char *function, uint64_t due_ms)
 {
     struct buf *out = context;
@@ -262,6 +321,12 @@ static void read_job(struct calls_store *s, struct calls_job *j)
         break;
     case CALLS_JOB_LOOK_UP:
         look_up(s, j);
+        break;
+    case CALLS_JOB_LIST:
+        list_calls(s, j);
+        break;
+    case CALLS_JOB_EVENT:
+        read_event(s, j);
         break;
     case CALLS_JOB_STATS:
         j->oldest_ms = calls_db_oldest_ms(s->db);

@@ -11,10 +11,7 @@
 #include "gateway/reply_stream.h"
 #include "gateway/verdict.h"
 
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 
 enum {
     FIELDS_MAX = 65536,            /* of a CGI reply's head */
@@ -178,30 +175,6 @@ static const struct exec_channel_events EVENTS = {
     .on_lost = on_lost,
 };
 
-/* The event as a file: a program may read it again by /dev/stdin, whatever its size, and nobody has to pump. *ret_fd is -1 for an
- * empty one (/dev/null). 0 or -errno. */
-static int make_stdin(struct str body, int *ret_fd)
-{
-    *ret_fd = -1;
-    if (body.n == 0)
-        return 0;
-    scoped_fd fd = memfd_create("event", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0)
-        return -errno;
-    int r = fd_write_full(fd, body.p, body.n);
-    if (r < 0)
-        return r;
-    /* A memfd is born 0777 and vm.memfd_noexec knows only those made inside the sandbox: without this a caller's bytes could be executed as
-     * /proc/self/fd/0, past /tmp's noexec. The program isn't the owner, so it can't change the mode back. */
-    if (fchmod(fd, 0444) < 0)
-        return -errno;
-    if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0 ||
-        lseek(fd, 0, SEEK_SET) < 0)
-        return -errno;
-    *ret_fd = fd_take(&fd);
-    return 0;
-}
-
 static int build_command(const struct instance *i, const struct invocation *inv, uint64_t deadline_ms)
 {
     int r = environment_begin_handler(i->function, i->version);
@@ -225,7 +198,7 @@ static void deliver(struct instance *i, struct invocation *inv)
         return;
     }
     int stdin_fd;
-    int r = make_stdin(inv->exchange->body, &stdin_fd);
+    int r = exec_command_make_stdin(inv->exchange->body, &stdin_fd);
     if (r < 0) {
         refuse(i, 503, "NoCapacity",
                r == -EMFILE ? "no descriptor for the event: the gateway has too many open files"

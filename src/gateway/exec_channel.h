@@ -69,6 +69,9 @@ int exec_command_add_entries(const char *entries, size_t n); /* NAME=VALUE\0 ...
 /* The bytes that names and values may still take. */
 size_t exec_command_room(void);
 
+/* An event as a file: a program may read it again by /dev/stdin, whatever its size, and nobody has to pump. *ret_fd is -1 for an empty one (/dev/null). 0 or -errno. */
+int exec_command_make_stdin(struct str body, int *ret_fd);
+
 struct exec_options {
     const char *request_id; /* for the log lines */
     int stdin_fd;           /* -1 = /dev/null; stays the caller's */

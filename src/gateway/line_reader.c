@@ -31,9 +31,19 @@ static void keep_tail(struct line_reader *r, struct str data)
     memcpy(r->tail, data.p + first, data.n - first);
 }
 
+static void keep_copy(struct line_reader *r, struct str data)
+{
+    size_t room = r->copy->limit - r->copy->len;
+    struct str part = {data.p, data.n < room ? data.n : room};
+    if (buf_add_str(r->copy, part) < 0 || part.n < data.n)
+        r->copy_cut = true;
+}
+
 static void take(struct line_reader *r, struct str data)
 {
     keep_tail(r, data);
+    if (r->copy)
+        keep_copy(r, data);
     while (data.n) {
         struct str rest;
         bool found;
@@ -75,6 +85,8 @@ void line_reader_init(struct line_reader *r, struct gateway *g, const char *func
     r->fd = -1;
     r->instance = instance;
     r->tail_total = 0;
+    r->copy = NULL;
+    r->copy_cut = false;
     r->on_closed = NULL;
     r->owner = NULL;
     buf_init(&r->partial, LINE_READER_MAX);

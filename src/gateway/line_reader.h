@@ -21,6 +21,9 @@ struct line_reader {
     char request_id[ID_UUID_MAX]; /* of the request at hand; "" between requests */
     char tail[LINE_READER_TAIL];  /* the last bytes since line_reader_begin, a ring */
     size_t tail_total;
+    struct buf
+        *copy;     /* borrowed; all that comes, up to its limit; NULL = nobody wants one. Set after line_reader_init */
+    bool copy_cut; /* more came than it takes */
     void (*on_closed)(struct line_reader *r); /* end of file was reached; may be NULL */
     void *owner;
 };

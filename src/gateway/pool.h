@@ -49,6 +49,10 @@ struct pool_counts {
 void pool_count(const struct pool *p, struct pool_counts *ret_counts);
 void pools_count(const struct pools *p, struct pool_counts *ret_counts); /* of the whole host */
 
+/* Memory of the host's budget for a sandbox that is no instance. False: there is not enough free. */
+bool pools_lend(struct pools *p, uint64_t bytes);
+void pools_take_back(struct pools *p, uint64_t bytes);
+
 /* Puts what idle instances of min_warm cost by now into the accounts (gateway/records.h). */
 void pools_bill_idle(struct pools *p);
 

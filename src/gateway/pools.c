@@ -127,6 +127,21 @@ void pools_give_memory(struct pool *p, struct instance *i)
     pools_wake_hungry(p->pools);
 }
 
+bool pools_lend(struct pools *p, uint64_t bytes)
+{
+    uint64_t budget = p->gateway->config->memory_budget_bytes, taken = p->memory_bytes + p->kept_bytes;
+    if (taken > budget || bytes > budget - taken)
+        return false;
+    p->memory_bytes += bytes;
+    return true;
+}
+
+void pools_take_back(struct pools *p, uint64_t bytes)
+{
+    p->memory_bytes -= bytes;
+    pools_wake_hungry(p);
+}
+
 static uint64_t reserve_of(const struct version *v)
 {
     return v ? v->settings.reserved * v->settings.memory_bytes : 0;

@@ -133,7 +133,7 @@ int records_print_whole(const struct records *r, const struct record_failure *f,
     json_writer_init(&w, out);
     json_put_object(&w, NULL);
     if (at)
-        record_print(&w, at);
+        record_print(&w, at, NULL);
     json_put_object_end(&w);
     int e = json_writer_end(&w);
     if (e < 0)

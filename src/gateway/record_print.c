@@ -100,15 +100,17 @@ uint64_t record_ended_ms(const struct record *r)
     return r->started_ms + (r->queue_us + r->run_us) / 1000;
 }
 
-void record_print(struct json_writer *w, const struct record *r)
+void record_print(struct json_writer *w, const struct record *r, const char *status)
 {
     char id[ID_UUID_MAX];
     id_uuid_print(r->id, id);
     json_put_text(w, "id", id);
+    if (r->background)
+        json_put_bool(w, RECORD_ASYNC_KEY, true);
     json_put_text(w, "function", r->account ? r->account->name : NULL);
     if (r->version)
         json_put_u64(w, "version", r->version);
-    json_put_text(w, "status", record_status_name(r->status));
+    json_put_text(w, "status", status ? status : record_status_name(r->status));
     if (r->status == RECORD_SUCCEEDED || r->status == RECORD_FAILED)
         json_put_text(w, "outcome", record_outcome_name(r->outcome));
     if (r->type[0])
@@ -123,15 +125,17 @@ void record_print(struct json_writer *w, const struct record *r)
     put_trace(w, &r->trace);
 }
 
-void record_print_live(struct json_writer *w, const struct invocation *inv)
+void record_print_live(struct json_writer *w, const struct invocation *inv, const char *status)
 {
     uint64_t now = clock_mono_ns();
     bool runs = inv->version != NULL;
     json_put_text(w, "id", inv->exchange->id);
+    if (inv->background)
+        json_put_bool(w, RECORD_ASYNC_KEY, true);
     json_put_text(w, "function", inv->function->name);
     if (runs)
         json_put_u64(w, "version", inv->version->number);
-    json_put_text(w, "status", runs ? "running" : "queued");
+    json_put_text(w, "status", status ? status : runs ? "running" : "queued");
     put_time(w, "started", inv->started_ms);
     json_put_milli(w, "queue_ms", ((runs ? inv->delivered_ns : now) - inv->queued_ns) / 1000);
     if (runs) {

@@ -39,6 +39,7 @@ struct record {
     uint8_t status, outcome, start; /* enum record_status, invocation_outcome, invocation_start */
     uint8_t peak;                   /* enum record_peak */
     bool delivered;
+    bool background;            /* an attempt at an asynchronous call */
     bool usage_open;            /* the kernel's count of its instance is still to come */
     char type[RECORD_TYPE_MAX]; /* of a failure, cut; "" for others */
     struct trace_ids trace;     /* all zero: no trace */

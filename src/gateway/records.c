@@ -147,6 +147,7 @@ static void fill(struct record *at, const struct invocation *inv, const struct i
     at->outcome = (uint8_t)end->outcome;
     at->status = end->failure ? RECORD_FAILED : RECORD_SUCCEEDED;
     at->trace = inv->trace;
+    at->background = inv->background;
     if (end->failure) {
         struct str type = str_from(end->failure->type);
         str_copy((struct str){type.p, type.n < RECORD_TYPE_MAX ? type.n : RECORD_TYPE_MAX - 1}, at->type,
@@ -200,8 +201,16 @@ void records_note(struct records *r, const struct records_note *n)
     at->queue_us = to_us(n->queue_us * 1000);
     at->version = n->version;
     at->status = (uint8_t)n->status;
-    at->outcome = INVOCATION_REFUSED;
+    at->outcome = (uint8_t)n->outcome;
+    at->http_status = (uint16_t)n->http_status;
     str_copy(str_from(n->type), at->type, sizeof(at->type));
+    at->delivered = n->delivered;
+    at->start = INVOCATION_COLD;
+    at->run_us = n->run_us;
+    at->cpu_us = n->cpu_us;
+    at->memory_kib = (uint32_t)(n->memory_bytes / 1024);
+    at->peak_kib = (uint32_t)(n->peak_bytes / 1024);
+    at->peak = n->peak_bytes ? RECORD_PEAK_REQUEST : RECORD_PEAK_UNKNOWN;
 }
 
 /* ---- life ---- */

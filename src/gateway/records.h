@@ -84,7 +84,7 @@ void records_attach(struct records *r, struct function *f); /* gives it its acco
 void records_begin(struct records *r, struct invocation *inv);
 /* Its one end. `f`: NULL when it succeeded; borrowed for the call, and so is the exchange's body. `status`: what the caller is answered. */
 void records_end(struct records *r, struct invocation *inv, const struct invocation_end *end);
-/* For calls that end without an instance and without invocation_end_*(): cancelled while they waited, or too old (asynchronous ones). */
+/* For what ends without an instance and without invocation_end_*(): one-shot sandboxes (gateway/exec.c). In memory alone. */
 struct records_note {
     const char *id;      /* a UUID */
     struct str function; /* its name */
@@ -92,7 +92,11 @@ struct records_note {
     uint64_t queue_us;
     uint32_t version; /* 0 = none */
     enum record_status status;
-    const char *type; /* a word: "Cancelled", "MaximumEventAgeExceeded" */
+    enum invocation_outcome outcome;
+    const char *type; /* a word; "" = it succeeded */
+    int http_status;
+    bool delivered; /* a program ran: the rest counts */
+    uint64_t run_us, cpu_us, peak_bytes, memory_bytes;
 };
 void records_note(struct records *r, const struct records_note *n);
 
@@ -124,9 +128,12 @@ unsigned records_month(uint64_t real_ms, uint64_t *ret_end_ms);
 
 /* ---- JSON: record_print.c ---- */
 
-/* Members of an open object. */
-void record_print(struct json_writer *w, const struct record *r);
-void record_print_live(struct json_writer *w, const struct invocation *inv);
+/* Of what is an attempt at an asynchronous call; stands behind "id", so that rows on disk can be told apart without parsing them. */
+#define RECORD_ASYNC_KEY "async"
+
+/* Members of an open object. status: in place of its own, as what an attempt's call is; NULL: its own. */
+void record_print(struct json_writer *w, const struct record *r, const char *status);
+void record_print_live(struct json_writer *w, const struct invocation *inv, const char *status);
 /* Members "error" and "why". */
 void record_print_failure(struct json_writer *w, const struct invocation *inv, const struct invocation_end *end);
 uint64_t record_ended_ms(const struct record *r); /* real time */

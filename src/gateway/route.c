@@ -8,6 +8,7 @@
 #include "gateway/access.h"
 #include "gateway/api.h"
 #include "gateway/calls.h"
+#include "gateway/calls_list.h"
 #include "gateway/cors.h"
 #include "gateway/credential.h"
 #include "gateway/deploy.h"
@@ -33,6 +34,7 @@ static const struct route table[] = {
     {"GET", "/v1/invocations", api_invocations_list, ACCESS_READ, PLAIN},
     {"GET", "/v1/invocations/*", api_invocations_show, ACCESS_READ, PLAIN},
     {"GET", "/v1/invocations/*/event", api_invocations_event, ACCESS_READ, PLAIN},
+    {"POST", "/v1/exec", api_exec, ACCESS_DEPLOY, PLAIN},
     {"GET", "/v1/bill", api_bill, ACCESS_READ, PLAIN},
     {"GET", "/v1/system", api_system, ACCESS_READ, PLAIN},
     {"GET", "/v1/config", api_config, ACCESS_READ, PLAIN},
@@ -44,6 +46,7 @@ static const struct route table[] = {
     {"GET", "/v1/functions/*/logs", api_logs, ACCESS_READ, PLAIN},
     {"POST", "/v1/functions/*/shell", api_shell, ACCESS_ADMIN, PLAIN},
     {"POST", "/v1/functions/*/rollback", deploy_rollback, ACCESS_DEPLOY, PLAIN},
+    {"POST", "/v1/functions/*/redrive", calls_api_redrive_all, ACCESS_DEPLOY, PLAIN},
     {"GET", "/v1/functions/*/versions", api_versions, ACCESS_READ, PLAIN},
     {"GET", "/v1/functions/*/aliases", api_aliases, ACCESS_READ, PLAIN},
     {"GET", "/v1/functions/*/aliases/*", api_alias_get, ACCESS_READ, PLAIN},

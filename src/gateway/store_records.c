@@ -142,12 +142,14 @@ void store_records_write(struct store_task *t, struct store_db *db)
 
 /* ---- reading ---- */
 
+/* Where records of asynchronous calls say so: behind the id (record_print). Lists have those from the calls' database. */
 static const char *const READ_TEXT[] = {
     [STORE_RECORDS_ONE] = "SELECT record FROM failures WHERE id = ?1",
     [STORE_RECORDS_EVENT] = "SELECT event, event_bytes, method, target, content_type, event IS NOT NULL FROM failures"
                             " WHERE id = ?1",
-    [STORE_RECORDS_LIST] = "SELECT record FROM failures WHERE (?1 = '' OR function = ?1) AND ended_ms >= ?2"
-                           " AND ended_ms < ?3 ORDER BY ended_ms DESC LIMIT ?4",
+    [STORE_RECORDS_LIST] = "SELECT record, ended_ms FROM failures WHERE (?1 = '' OR function = ?1) AND ended_ms >= ?2"
+                           " AND ended_ms < ?3 AND substr(record, 46, 12) <> '\"" RECORD_ASYNC_KEY
+                           "\":true' ORDER BY ended_ms DESC LIMIT ?4",
     [STORE_RECORDS_BILL] = "SELECT month, function, requests, run_mib_us, idle_mib_us FROM bills WHERE month = ?1"
                            " AND (?2 = '' OR function = ?2) ORDER BY function",
 };
@@ -186,7 +188,9 @@ static int take_row(struct record_query *q, struct sqlite3_stmt *s)
         str_copy(str_from(store_db_text(s, 1)), bill.function, sizeof(bill.function));
         return buf_add(&q->out, &bill, sizeof(bill));
     }
-    int r = buf_add_str(&q->out, store_db_bytes(s, 0));
+    int r = q->want == STORE_RECORDS_LIST ? buf_addf(&q->out, "%lu ", (unsigned long)store_db_number(s, 1)) : 0;
+    if (r == 0)
+        r = buf_add_str(&q->out, store_db_bytes(s, 0));
     return r < 0 || q->want == STORE_RECORDS_ONE ? r : buf_add(&q->out, "\n", 1);
 }
 

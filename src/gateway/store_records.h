@@ -41,7 +41,7 @@ struct record_query {
     bool found;                       /* ONE, EVENT */
     bool has_event;
     struct buf
-        out; /* ONE: JSON; EVENT: its bytes; LIST: JSON objects, each ended by a newline, newest first; BILL: struct record_bill */
+        out; /* ONE: JSON; EVENT: its bytes; LIST: when it ended, a space and its JSON object, a line each, newest first; BILL: struct record_bill */
     uint64_t event_bytes;
     char method[16];
     char content_type[128];

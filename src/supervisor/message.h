@@ -20,6 +20,9 @@ enum {
     MESSAGE_HELPER_MEMORY_MAX = 256 << 20, /* of an unpacker or deleter, which memory_budget does not count */
 };
 
+/* The digest of no code: /var/task is an empty directory. No tree has it: it would be a SHA-256 of zeros. */
+#define MESSAGE_NO_CODE "0000000000000000000000000000000000000000000000000000000000000000"
+
 enum message_type {
     /* gateway -> supervisor */
     MESSAGE_HELLO = 1, /* the gateway accepts requests: message_plain */

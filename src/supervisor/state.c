@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/state.h"
 
+#include "supervisor/message.h"
+
 #include "base/fdio.h"
 #include "base/fmt.h"
 #include "base/id.h"
@@ -279,8 +281,24 @@ int state_make_staging(const struct state *s, uint64_t staging, uid_t code_owner
     return fd_take(&fd);
 }
 
+static int open_empty(const struct state *s, uid_t code_owner, struct err *e)
+{
+    static const char name[] = "empty";
+    if (mkdirat(s->state_fd, name, 0755) < 0 && errno != EEXIST)
+        return err_set(e, errno, "make directory '%s'", name);
+    int opened = open_beneath(s->state_fd, name);
+    if (opened < 0)
+        return err_set(e, -opened, "open directory '%s'", name);
+    scoped_fd fd = opened;
+    if (fchown(fd, code_owner, code_owner) < 0 || fchmod(fd, 0555) < 0)
+        return err_set(e, errno, "hand directory '%s' to uid %u", name, code_owner);
+    return fd_take(&fd);
+}
+
 int state_open_version(const struct state *s, const char *digest, uid_t code_owner, struct err *e)
 {
+    if (strcmp(digest, MESSAGE_NO_CODE) == 0)
+        return open_empty(s, code_owner, e);
     int opened = open_beneath(s->versions_fd, digest);
     if (opened < 0)
         return err_set(e, -opened, "open the code %s", digest);

@@ -300,7 +300,24 @@ def newer(path):
     db.close()
 
 
-@pytest.mark.parametrize("harm,words", [(break_file, "not a database"), (newer, "newer faasd")])
+def test_a_database_of_which_nothing_can_be_read_is_set_aside_and_calls_go_on():
+    faasd = Faasd()
+    faasd.start()
+    with _running(faasd):
+        faasd.deploy_script("echo", ECHO)
+        faasd.request("POST", "/async-function/echo", b"{}")
+        wait_until(lambda: is_idle(faasd), "it has ended")
+        assert faasd.stop() == 0
+        path = faasd.root / "state" / "db" / "calls.db"
+        break_file(path)
+        faasd.start()
+        wait_until(lambda: "calls.db.damaged" in faasd.log_text(), "it is named")
+        call = faasd.request("POST", "/async-function/echo", b"{}").json()["id"]
+        wait_until(lambda: faasd.control("GET", f"/v1/calls/{call}").json()["status"] == "succeeded", "calls go on")
+        assert (faasd.root / "state" / "db" / "calls.db.damaged").exists()
+
+
+@pytest.mark.parametrize("harm,words", [(newer, "newer faasd")])
 def test_a_database_that_cannot_be_used_is_named_and_requests_are_served(harm, words):
     faasd = Faasd()
     faasd.start()

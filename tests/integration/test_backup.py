@@ -2,6 +2,7 @@
 """backup and restore: under load, checked, all or nothing."""
 
 import io
+import json
 import os
 import pathlib
 import shutil
@@ -12,7 +13,7 @@ import threading
 
 import pytest
 
-from harness import FAASD, HELLO, Faasd
+from harness import FAASD, HELLO, Faasd, wait_until
 
 
 @pytest.fixture
@@ -98,6 +99,56 @@ def test_one_taken_under_load_is_whole(place):
         for name in deployed(daemon):
             assert daemon.invoke(name).status == 200
     assert not [p for p in place.iterdir() if ".faasd-" in p.name], "nothing is left beside the archives"
+
+
+def test_tokens_aliases_and_queued_calls_go_on_where_they_were(place):
+    root, second, out = place / "first", place / "second", place / "out"
+    for directory in (root, second, out):
+        directory.mkdir()
+    config = {"grants": {"mounts": [str(out)]}}
+    stop, sent = threading.Event(), []
+
+    def call(daemon, name):
+        return daemon.request("POST", f"/async-function/{name}", b"{}").json()["id"]
+
+    def load():
+        while not stop.is_set():
+            sent.append(call(daemon, "echo"))
+
+    with Faasd(root=root, config=config) as daemon:
+        daemon.deploy_script("echo", "#!/bin/sh\ncat\n")
+        daemon.deploy_script("gated", "#!/bin/sh\nuntil [ -e /out/go ]; do sleep 0.05; done\ncat\n", "--mount", f"{out}:/out", "--async-concurrency", "1", "--timeout", "60s")
+        daemon.deploy_script("later", "#!/bin/sh\nexit 3\n", "--async-backoff", "1h", "--async-max-age", "1d")
+        daemon.cli("alias", "set", "echo", "prod", "1")
+        token = json.loads(daemon.cli("token", "create", "--scope", "read", "--json").out)["token"]
+        gated, later = [call(daemon, "gated") for _ in range(3)], call(daemon, "later")
+        wait_until(lambda: daemon.control("GET", f"/v1/calls/{later}").json()["attempts"] == 1, "its first attempt is over")
+        loader = threading.Thread(target=load)
+        loader.start()
+        try:
+            wait_until(lambda: len(sent) > 20, "there is load")
+            before = list(sent)
+            done = faasd("backup", place / "all.tar", "--root", root)
+        finally:
+            stop.set()
+            loader.join()
+        assert done.returncode == 0, done.stderr
+        known = deployed(daemon)
+        daemon.process.kill()  # what it does from here on is not in the backup
+        daemon.process.wait()
+    with tarfile.open(place / "all.tar") as archive:
+        names = archive.getnames()
+    assert "db/calls.db" in names and not [n for n in names if "key" in n], "keys only with --with-key"
+    assert faasd("restore", place / "all.tar", "--root", second).returncode == 0
+    with Faasd(root=second, config=config) as daemon:
+        assert deployed(daemon) == known
+        assert daemon.request("POST", "/function/echo:prod", b"x").body == b"x"
+        assert daemon.request("GET", "/v1/functions", headers={"Authorization": f"Bearer {token}"}).status == 200
+        shown = daemon.control("GET", f"/v1/calls/{later}").json()
+        assert (shown["status"], shown["attempts"]) == ("queued", 1) and shown["nextAttemptSeconds"] > 3000
+        (out / "go").touch()
+        for each in [*gated, *before]:  # what ran when the backup was taken runs again, under its id
+            wait_until(lambda: daemon.control("GET", f"/v1/calls/{each}").json()["status"] == "succeeded", f"{each} ran")
 
 
 def test_a_state_directory_that_holds_something_is_never_written_over(backed_up):

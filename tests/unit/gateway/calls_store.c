@@ -316,6 +316,23 @@ static void a_fetch_has_a_limit_in_bytes_but_gives_one_in_any_case(void **state)
     calls_job_free(j);
 }
 
+/* Its owner keeps a list of those that run: what the end frees is in it no more. */
+static void an_end_that_is_under_way_when_the_store_closes_is_on_disk(void **state)
+{
+    (void)state;
+    char bodies[256];
+    struct id id = put("f", "a");
+    struct calls_job *done, *j = fetch("f", 9, bodies), *end = make(CALLS_JOB_SETTLE, &done);
+    end->settle.call = first_of(j);
+    end->settle.result = (struct calls_result){
+        .seq = end->settle.call->row.seq, .status = CALLS_SUCCEEDED, .attempts = 1, .http_status = 200};
+    calls_store_submit(store, end);
+    reopen();
+    assert_true(list_is_empty(&j->fetch.calls));
+    calls_job_free(j);
+    expect_status(id, "succeeded");
+}
+
 static void a_retry_waits_for_its_time(void **state)
 {
     (void)state;
@@ -673,6 +690,7 @@ int main(void)
         TEST(nothing_is_made_before_the_first_job),
         TEST(calls_come_out_in_order_once_and_are_there_again_after_a_restart),
         TEST(a_fetch_has_a_limit_in_bytes_but_gives_one_in_any_case),
+        TEST(an_end_that_is_under_way_when_the_store_closes_is_on_disk),
         TEST(a_retry_waits_for_its_time),
         TEST(what_came_of_a_call_is_kept_and_told),
         TEST(a_dead_letter_can_be_driven_again),
