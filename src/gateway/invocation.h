@@ -67,6 +67,7 @@ struct invocation_reply {
     const char *content_type; /* NULL: it stands in fields */
     struct str fields;
     struct str body;
+    bool is_http; /* it came as status, headers and body already: no payload format is looked for in the body */
 };
 void invocation_end_reply(struct invocation *inv, const struct invocation_reply *r);
 
