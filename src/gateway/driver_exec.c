@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "gateway/cgi.h"
 #include "gateway/environment.h"
+#include "gateway/event.h"
 #include "gateway/verdict.h"
 
 #include <fcntl.h>
@@ -150,7 +151,7 @@ static void deliver(struct instance *i, struct invocation *inv)
         return;
     }
     int stdin_fd;
-    int r = make_stdin(inv->exchange->body, &stdin_fd);
+    int r = make_stdin(event_bytes(inv, &i->version->settings), &stdin_fd);
     if (r < 0) {
         refuse(i, 503, "NoCapacity",
                r == -EMFILE ? "no descriptor for the event: the gateway has too many open files"

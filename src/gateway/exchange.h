@@ -29,6 +29,8 @@ struct exchange_sink {
     void (*on_gone)(struct exchange *x);
 };
 
+enum { EXCHANGE_URL_ID_MAX = 33 };
+
 struct exchange {
     struct gateway *gateway;
     struct conn *conn;                   /* borrowed; NULL once the client has gone */
@@ -51,6 +53,7 @@ struct exchange {
     bool unknown_credential; /* refused because nobody here has that token or access key, not because it is wrong */
     struct token *token; /* counted: who sends it (gateway/credential.h); NULL: nobody has asked, or on control.sock */
     struct signature_check *check;              /* owned: the signature can't be judged before the body is there */
+    char url_id[EXCHANGE_URL_ID_MAX];           /* of the Function URL by which it came; "" = by none */
     struct str cors_origin;                     /* web page that may read the reply (gateway/cors.h); empty: none */
     uint64_t started_ns;                        /* clock_mono_ns() at the head's first byte */
     const struct exchange_sink *sink;           /* NULL: the body is buffered */

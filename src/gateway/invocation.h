@@ -53,6 +53,7 @@ struct invocation {
     struct instance *usage_of;    /* its usage is still open there; NULL otherwise. Valid until it ends */
     uint64_t cpu_ns, peak_bytes;  /* 0 = unknown */
     bool background;              /* an asynchronous call: nobody waits for its reply */
+    struct buf event;             /* owned: with payload http what the function gets; else empty (gateway/payload.h) */
     struct invocation *next_free; /* the free list */
 };
 
