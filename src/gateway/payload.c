@@ -15,7 +15,9 @@ enum { ARN_MAX = 128 };
 
 bool payload_is_http(const struct invocation *inv, const struct settings *s)
 {
-    if (s->payload != SETTINGS_PAYLOAD_HTTP && !inv->exchange->url_id[0])
+    const struct exchange *x = inv->exchange;
+    bool wanted = x->url_id[0] || (s->payload == SETTINGS_PAYLOAD_HTTP && !x->face); /* Invoke's body is the event */
+    if (!wanted)
         return false;
     return s->runtime != SETTINGS_RUNTIME_EXEC || s->contract != SETTINGS_CONTRACT_CGI;
 }
@@ -29,7 +31,7 @@ static int print(const struct invocation *inv, struct buf *out)
 {
     const struct exchange *x = inv->exchange;
     const struct token *token = x->url_id[0] ? x->token : NULL;
-    const char *account = "000000000000";
+    const char *account = x->gateway->config->lambda_account;
     char arn[ARN_MAX], access_key[TOKEN_ACCESS_KEY_MAX];
     struct payload_event_caller caller;
     struct payload_event e = {
