@@ -4,6 +4,7 @@
 #include "gateway/store.h"
 #include "lambda/error.h"
 #include "lambda/invoke.h"
+#include "lambda/logs.h"
 #include "lambda/operation.h"
 #include "lambda/policy.h"
 #include "lambda/url.h"
@@ -18,7 +19,7 @@ static const struct route *find(struct exchange *x)
 {
     if (url_front_claims_host(x) || url_front_claims_path(x->request))
         return url_front_find(x);
-    return lambda_find(x);
+    return logs_claims(x->request) ? logs_find(x) : lambda_find(x);
 }
 
 static bool is_served(const char *function, void *context)
