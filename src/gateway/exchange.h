@@ -47,6 +47,7 @@ struct exchange {
     const char *peer;     /* numeric address of a TCP client, "127.0.0.1"; "" on Unix sockets;
                                                    the client's own when a trusted proxy names it */
     struct str host;      /* request->host, or what a trusted proxy says the client sent */
+    bool only_reads;      /* it changes nothing, whatever its method: its signature may come again */
     bool is_remote;       /* the client is not on this host */
     bool is_plain;        /* and nobody says that TLS lies between */
     bool explain; /* errors are full wherever the client is: it manages functions, or its credential is refused */

@@ -367,6 +367,7 @@ bool logs_claims(const struct http1_request *q)
 const struct route *logs_find(struct exchange *x)
 {
     x->face = &FACE;
+    x->only_reads = true;
     if (!access_enter_control(x) || !access_admit(x, ACCESS_READ))
         return NULL;
     if (find_operation(x))
