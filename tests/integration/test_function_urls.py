@@ -392,13 +392,13 @@ def test_without_a_domain_urls_are_paths(faasd):
     assert re.fullmatch(rf"http://127\.0\.0\.1:{faasd.port}/url/[a-z0-9]{{32}}/", made["FunctionUrl"])
 
 
-@pytest.mark.parametrize("domain", ["a..b", "-a", "a.", "a b", "http://a", "a:80", "x" * 201])
-def test_what_is_no_domain_is_refused(tmp_path, domain):
+@pytest.mark.parametrize("domain, words", [*((d, "is no domain") for d in ("a..b", "-a", "a.", "a b", "http://a", "a:80")), ("x" * 201, "is too long")])
+def test_what_is_no_domain_is_refused(tmp_path, domain, words):
     daemon = Faasd(args=("--url-domain", domain), root=tmp_path)
     daemon.start(expect_ready=False)
     assert daemon.process.wait(30) == 2
     daemon.reader.join()
-    assert "is no domain" in daemon.log_text()
+    assert words in daemon.log_text()
 
 
 def test_the_aws_cli_makes_a_url(api, fresh):

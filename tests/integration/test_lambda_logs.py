@@ -152,7 +152,10 @@ def test_each_error(logs):
 
 
 def test_other_services_are_named(logs):
-    assert "dynamodb" in refused(client(logs, logs.token, "dynamodb").list_tables, "NotImplementedException")
+    with pytest.raises(ClientError) as caught:
+        client(logs, logs.token, "dynamodb").list_tables()
+    e = caught.value.response
+    assert e["ResponseMetadata"]["HTTPStatusCode"] == 501 and "dynamodb" in e["Error"]["Message"]
 
 
 def test_the_cli_tails_and_follows(logs):
