@@ -20,8 +20,8 @@ struct help {
 
 static const struct help HELPS[] = {
     {"serve", "run the daemon",
-     "serve [--config FILE] [--listen ADDR]... [--metrics-listen ADDR] [--root DIR]\n"
-     "                   [--allow-degraded] [--insecure-control] [--check-config]",
+     "serve [--config FILE] [--listen ADDR]... [--metrics-listen ADDR] [--url-domain DOMAIN]\n"
+     "                   [--root DIR] [--allow-degraded] [--insecure-control] [--check-config]",
      "Needs root. Runs in the foreground, prints one line that begins with \"ready\"\n"
      "on stderr when it accepts requests, and drains on SIGTERM. SIGHUP reads the\n"
      "configuration again.\n"
@@ -31,6 +31,7 @@ static const struct help HELPS[] = {
      "                    default: port 8080 on both loopback addresses\n"
      "  --metrics-listen ADDR  127.0.0.1:9100 or 0.0.0.0:9100: GET /metrics for\n"
      "                    Prometheus, for whoever reaches it, and nothing else\n"
+     "  --url-domain DOMAIN  Function URLs answer as ID.DOMAIN too, not only by path\n"
      "  --root DIR        keep run/, state/ and config.json under DIR; also FAASD_ROOT\n"
      "  --allow-degraded  serve although this host lacks parts of the sandbox (see\n"
      "                    `faasd check`)\n"

@@ -30,7 +30,14 @@ static int set_metrics_listen(void *target, const char *value, struct err *e)
 {
     struct supervisor_options *o = target;
     o->metrics_listen = value;
-    return config_check_metrics_listen(value, e);
+    return config_check_flag("metrics_listen", value, e);
+}
+
+static int set_url_domain(void *target, const char *value, struct err *e)
+{
+    struct supervisor_options *o = target;
+    o->url_domain = value;
+    return config_check_flag("url_domain", value, e);
 }
 
 /* The daemon works in '/', so a relative path must be made absolute here. */
@@ -57,6 +64,7 @@ int cmd_serve(int argc, char **argv)
         {.name = "root", .kind = OPTION_TEXT, .target = &root},
         {.name = "listen", .kind = OPTION_CALL, .target = &o, .on_value = add_listen},
         {.name = "metrics-listen", .kind = OPTION_CALL, .target = &o, .on_value = set_metrics_listen},
+        {.name = "url-domain", .kind = OPTION_CALL, .target = &o, .on_value = set_url_domain},
         {.name = "allow-degraded", .kind = OPTION_BOOL, .target = &o.allow_degraded},
         {.name = "insecure-control", .kind = OPTION_BOOL, .target = &o.insecure_control},
         {.name = "check-config", .kind = OPTION_BOOL, .target = &o.check_config},

@@ -74,6 +74,20 @@ static int check_region(const char *text, struct err *e)
     return 0;
 }
 
+static int check_url_domain(const char *text, struct err *e)
+{
+    size_t n = strlen(text);
+    bool good = n < CONFIG_URL_DOMAIN_MAX && text[0] != '.' && text[0] != '-' && (n == 0 || text[n - 1] != '.');
+    for (const char *p = text; *p; p++)
+        good = good && ((*p >= '0' && *p <= '9') || ((*p | 0x20) >= 'a' && (*p | 0x20) <= 'z') || *p == '-' ||
+                        (*p == '.' && p[1] != '.'));
+    if (good)
+        return 0;
+    return err_say(e, EINVAL,
+                   "'%.80s' is no domain: a name such as \"functions.example.org\", of at most %d characters", text,
+                   CONFIG_URL_DOMAIN_MAX - 1);
+}
+
 static int check_account(const char *text, struct err *e)
 {
     if (strlen(text) != CONFIG_LAMBDA_ACCOUNT_MAX - 1 || strspn(text, "0123456789") != strlen(text))
@@ -209,6 +223,13 @@ const struct config_row config_rows[] = {
     TIME_ROW("async.retry_min", async_retry_min_ms, 1, HOUR_MS),
     TIME_ROW("async.retry_max", async_retry_max_ms, 1, DAY_MS),
 
+    {{.name = "url_domain",
+      .kind = SCALAR_TEXT,
+      .offset = offsetof(struct config, url_domain),
+      .max = CONFIG_URL_DOMAIN_MAX,
+      .check = check_url_domain},
+     CONFIG_SCALAR,
+     LATER},
     {{.name = "lambda.region",
       .kind = SCALAR_TEXT,
       .offset = offsetof(struct config, lambda_region),

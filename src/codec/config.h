@@ -24,6 +24,7 @@ enum {
     CONFIG_FILES_NAMED_MAX = 16, /* of conf.d: what comes from one beyond is said to come from the last */
     CONFIG_MAGIC = 0x66616136,   /* "faa6": raise the digit when the struct changes meaning */
     CONFIG_ACCESS_LOG_MAX = 64,
+    CONFIG_URL_DOMAIN_MAX = 201, /* with a URL's id before it still a DNS name */
     CONFIG_LAMBDA_REGION_MAX = 26,
     CONFIG_LAMBDA_ACCOUNT_MAX = 13, /* 12 digits and a NUL */
 };
@@ -132,6 +133,7 @@ struct config {
     uint64_t async_retry_max_ms;      /* up to this: 5 min */
 
     /* Lambda's API */
+    char url_domain[CONFIG_URL_DOMAIN_MAX];         /* Function URLs also answer as ID.DOMAIN; "" = by path alone */
     char lambda_region[CONFIG_LAMBDA_REGION_MAX];   /* of requests whose signature names none: us-east-1 */
     char lambda_account[CONFIG_LAMBDA_ACCOUNT_MAX]; /* in every ARN: 000000000000 */
 
@@ -179,7 +181,7 @@ int config_read_environment(struct config *c, char *const *environment, struct e
 
 /* Over all that was read: the --listen arguments replace every address. -EINVAL. */
 int config_set_listen_flags(struct config *c, const char *const *texts, unsigned count, struct err *e);
-int config_set_metrics_listen_flag(struct config *c, const char *text, struct err *e); /* --metrics-listen */
+int config_set_flag(struct config *c, const char *key, const char *text, struct err *e); /* a key that is text */
 
 /* Bounds, terminators and enum values of a struct that came through a pipe. -EINVAL. */
 int config_check(const struct config *c, struct err *e);
@@ -187,14 +189,12 @@ int config_check(const struct config *c, struct err *e);
 /* A --listen argument: "8080" -> two entries. Replaces the defaults on first use (listen_count = 0 by the caller). */
 int config_add_listen(struct config *c, const char *text, struct err *e);
 
-/* One TCP address with its port: "0.0.0.0:9100"; "" is fine. -EINVAL. */
-int config_check_metrics_listen(const char *text, struct err *e);
+int config_check_flag(const char *key, const char *text, struct err *e); /* what config_set_flag() would say */
 
 /* Names of the keys whose change needs a restart, comma separated, that differ between the two; 0 when none. */
 size_t config_restart_keys(const struct config *before, const struct config *after, char *out, size_t cap);
 
-/* The whole as JSON. */
-int config_print_json(const struct config *c, struct buf *out);
+int config_print_json(const struct config *c, struct buf *out); /* the whole as JSON */
 /* Each key with where it came from: {"memory_budget":{"value":"2G","from":"FAASD_MEMORY_BUDGET"},"defaults.memory":{"value":"128M","from":"default"}, ...}. */
 int config_print_origins(const struct config *c, struct buf *out);
 

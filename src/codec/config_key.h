@@ -51,4 +51,7 @@ int config_check_owner(const struct stat *st, const char *path, struct err *e);
 uint32_t config_list_count(const struct config *c, enum config_shape shape);
 int config_list_entry(const struct config *c, enum config_shape shape, uint32_t i, struct buf *out);
 
+/* One TCP address with its port: "0.0.0.0:9100"; "" is fine. -EINVAL. */
+int config_check_metrics_listen(const char *text, struct err *e);
+
 #endif

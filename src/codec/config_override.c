@@ -2,6 +2,7 @@
 /* What stands over the configuration's files: variables of the environment, then flags. */
 #include "codec/config_key.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
@@ -75,15 +76,30 @@ int config_set_listen_flags(struct config *c, const char *const *texts, unsigned
     return r;
 }
 
-int config_set_metrics_listen_flag(struct config *c, const char *text, struct err *e)
+static unsigned find_text(const char *key)
 {
-    int r = config_check_metrics_listen(text, e);
+    unsigned i = 0;
+    while (i < config_row_count && strcmp(config_rows[i].scalar.name, key) != 0)
+        i++;
+    assert(i < config_row_count && config_rows[i].scalar.kind == SCALAR_TEXT);
+    return i;
+}
+
+int config_check_flag(const char *key, const char *text, struct err *e)
+{
+    const struct scalar *s = &config_rows[find_text(key)].scalar;
+    if (strlen(text) >= s->max)
+        return err_say(e, EINVAL, "'%.80s' is too long", text);
+    return s->check ? s->check(text, e) : 0;
+}
+
+int config_set_flag(struct config *c, const char *key, const char *text, struct err *e)
+{
+    unsigned i = find_text(key);
+    int r = config_check_flag(key, text, e);
     if (r < 0)
         return r;
-    bool fits = str_copy(str_from(text), c->metrics_listen, sizeof(c->metrics_listen));
-    for (unsigned i = 0; fits && i < config_row_count; i++)
-        if (config_rows[i].scalar.offset == offsetof(struct config, metrics_listen) &&
-            config_rows[i].shape == CONFIG_SCALAR)
-            c->origins[i] = CONFIG_FROM_FLAG;
-    return fits ? 0 : err_say(e, EINVAL, "'%s' is too long", text);
+    strcpy((char *)c + config_rows[i].scalar.offset, text);
+    c->origins[i] = CONFIG_FROM_FLAG;
+    return 0;
 }

@@ -206,3 +206,14 @@ bool json_check(struct str text, size_t *ret_offset)
         *ret_offset = c.at;
     return good;
 }
+
+bool json_check_utf8(struct str bytes)
+{
+    for (size_t at = 0; at < bytes.n;) {
+        size_t n = json_utf8_length(bytes.p + at, bytes.n - at);
+        if (n == 0)
+            return false;
+        at += n;
+    }
+    return true;
+}

@@ -14,4 +14,7 @@ enum { JSON_CHECK_DEPTH_MAX = 4096 };
  * ended too early. Arrays and objects more than JSON_CHECK_DEPTH_MAX deep are no JSON. */
 bool json_check(struct str text, size_t *ret_offset);
 
+/* Are these bytes UTF-8, so that json_escape() changes no character of them? */
+bool json_check_utf8(struct str bytes);
+
 #endif

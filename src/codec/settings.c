@@ -33,7 +33,7 @@ static const struct scalar_choice TEMPLATES[] = {
     {"off", SETTINGS_TEMPLATE_OFF},
     {0},
 };
-static const struct scalar_choice PAYLOADS[] = {{"raw", SETTINGS_PAYLOAD_RAW}, {"http", -1}, {0}};
+static const struct scalar_choice PAYLOADS[] = {{"raw", SETTINGS_PAYLOAD_RAW}, {"http", SETTINGS_PAYLOAD_HTTP}, {0}};
 static const struct scalar_choice NETWORKS[] = {
     {"none", SETTINGS_NETWORK_NONE},
     {"host", SETTINGS_NETWORK_HOST},
@@ -142,7 +142,9 @@ const struct settings_row settings_rows[SETTINGS_KEY_COUNT] = {
         TEXT_ROW(handler, NULL, "exec, native: the file to run; python: app.handler; node: index.handler"),
     [SETTINGS_KEY_CONTRACT] =
         ENUM_ROW(contract, CONTRACTS, "exec: stdio (default; stdin to stdout), cgi (RFC 3875), files ($req, $res)"),
-    [SETTINGS_KEY_PAYLOAD] = ENUM_ROW(payload, PAYLOADS, "raw (default): the request's body is the event"),
+    [SETTINGS_KEY_PAYLOAD] = ENUM_ROW(
+        payload, PAYLOADS,
+        "raw (default): the request's body is the event; http: event and reply are those of Lambda's Function URLs"),
     [SETTINGS_KEY_CONTENT_TYPE] =
         TEXT_ROW(content_type, check_content_type, "of stdio replies; default application/octet-stream"),
     [SETTINGS_KEY_STREAM] =

@@ -41,7 +41,7 @@ enum settings_contract { SETTINGS_CONTRACT_STDIO, SETTINGS_CONTRACT_CGI, SETTING
 enum settings_isolation { SETTINGS_ISOLATION_REUSE, SETTINGS_ISOLATION_FORK, SETTINGS_ISOLATION_SANDBOX };
 /* Whether instances are forked from an initialised one. AUTO: python always, native where isolation is fork. */
 enum settings_template { SETTINGS_TEMPLATE_AUTO, SETTINGS_TEMPLATE_ON, SETTINGS_TEMPLATE_OFF };
-enum settings_payload { SETTINGS_PAYLOAD_RAW }; /* "http" comes with Lambda's API */
+enum settings_payload { SETTINGS_PAYLOAD_RAW, SETTINGS_PAYLOAD_HTTP };
 enum settings_network { SETTINGS_NETWORK_NONE, SETTINGS_NETWORK_HOST };
 enum settings_auth { SETTINGS_AUTH_DEFAULT, SETTINGS_AUTH_ANONYMOUS, SETTINGS_AUTH_TOKEN, SETTINGS_AUTH_ADMIN };
 

@@ -42,6 +42,9 @@ static int check_runtime(const struct settings *s, struct err *e)
         return err_say(e, EINVAL,
                        "contract: cgi and files are for runtime exec; with runtime %s leave it out or say stdio",
                        runtime);
+    if (s->contract == SETTINGS_CONTRACT_CGI && s->payload == SETTINGS_PAYLOAD_HTTP)
+        return err_say(e, EINVAL,
+                       "payload: http and contract cgi exclude each other: by CGI a program is told of HTTP already");
     if (s->imports[0] && s->runtime != SETTINGS_RUNTIME_PYTHON)
         return err_say(e, EINVAL, "imports: for runtime python; with runtime %s leave it out or say \"\"", runtime);
     if (s->venv[0] && s->runtime != SETTINGS_RUNTIME_PYTHON)

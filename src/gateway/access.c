@@ -72,7 +72,7 @@ static bool pass_fence(struct exchange *x)
 static bool changes_something(const struct exchange *x)
 {
     struct str method = x->request->method;
-    return !str_is(method, "GET") && !str_is(method, "HEAD") && !str_is(method, "OPTIONS");
+    return !x->only_reads && !str_is(method, "GET") && !str_is(method, "HEAD") && !str_is(method, "OPTIONS");
 }
 
 static bool show_credential(struct exchange *x)

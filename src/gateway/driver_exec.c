@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "gateway/cgi.h"
 #include "gateway/environment.h"
+#include "gateway/event.h"
 #include "gateway/reply_stream.h"
 #include "gateway/verdict.h"
 
@@ -198,7 +199,7 @@ static void deliver(struct instance *i, struct invocation *inv)
         return;
     }
     int stdin_fd;
-    int r = exec_command_make_stdin(inv->exchange->body, &stdin_fd);
+    int r = exec_command_make_stdin(event_bytes(inv, &i->version->settings), &stdin_fd);
     if (r < 0) {
         refuse(i, 503, "NoCapacity",
                r == -EMFILE ? "no descriptor for the event: the gateway has too many open files"

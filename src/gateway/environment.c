@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/id.h"
+#include "gateway/event.h"
 #include "gateway/exec_channel.h"
 #include "gateway/runtime.h"
 #include "gateway/trace.h"
@@ -359,7 +360,8 @@ int environment_add_request(const struct invocation *inv, uint64_t deadline_ms)
     const struct http1_field *type = http1_find_field(q->fields, q->field_count, "content-type");
     char length[24];
     char deadline[24];
-    snprintf(length, sizeof(length), "%zu", x->body.n);
+    size_t event_n = event_bytes(inv, &inv->version->settings).n;
+    snprintf(length, sizeof(length), "%zu", event_n);
     snprintf(deadline, sizeof(deadline), "%lu", (unsigned long)deadline_ms);
     const struct {
         const char *name;
@@ -372,7 +374,7 @@ int environment_add_request(const struct invocation *inv, uint64_t deadline_ms)
         {"REQUEST_URI", q->target},
         {"QUERY_STRING", q->query},
         {"REMOTE_ADDR", str_from(x->peer)},
-        {"CONTENT_LENGTH", x->body.n ? str_from(length) : (struct str){0}},
+        {"CONTENT_LENGTH", event_n ? str_from(length) : (struct str){0}},
         {"CONTENT_TYPE", type ? type->value : (struct str){0}},
         {"FAASD_REQUEST_ID", str_from(x->id)},
         {"FAASD_DEADLINE_MS", deadline_ms ? str_from(deadline) : (struct str){0}},

@@ -2,6 +2,7 @@
 #include "gateway/event.h"
 
 #include "codec/json_check.h"
+#include "gateway/payload.h"
 
 static bool is_json_due(const struct settings *s)
 {
@@ -19,6 +20,8 @@ bool event_admit(struct invocation *inv, const struct settings *s)
 {
     struct str body = inv->exchange->body;
     size_t at;
+    if (payload_is_http(inv, s))
+        return payload_admit(inv);
     if (!is_json_due(s) || body.n == 0 || json_check(body, &at))
         return true;
     invocation_fail(inv, INVOCATION_REFUSED, 400, "BadRequest",
@@ -33,5 +36,7 @@ bool event_admit(struct invocation *inv, const struct settings *s)
 struct str event_bytes(const struct invocation *inv, const struct settings *s)
 {
     struct str body = inv->exchange->body;
+    if (payload_is_http(inv, s))
+        return buf_str(&inv->event);
     return body.n == 0 && is_json_due(s) ? STR_LITERAL("{}") : body;
 }

@@ -42,6 +42,8 @@ struct exchange_sink {
     void (*on_gone)(struct exchange *x);
 };
 
+enum { EXCHANGE_URL_ID_MAX = 33 };
+
 struct exchange {
     struct gateway *gateway;
     struct conn *conn;                   /* borrowed; NULL once the client has gone */
@@ -59,16 +61,18 @@ struct exchange {
     const char *peer;     /* numeric address of a TCP client, "127.0.0.1"; "" on Unix sockets;
                                                    the client's own when a trusted proxy names it */
     struct str host;      /* request->host, or what a trusted proxy says the client sent */
+    bool only_reads;      /* it changes nothing, whatever its method: its signature may come again */
     bool is_remote;       /* the client is not on this host */
     bool is_plain;        /* and nobody says that TLS lies between */
     bool explain; /* errors are full wherever the client is: it manages functions, or its credential is refused */
     bool unknown_credential; /* refused because nobody here has that token or access key, not because it is wrong */
     struct token *token; /* counted: who sends it (gateway/credential.h); NULL: nobody has asked, or on control.sock */
-    struct signature_check *check; /* owned: the signature can't be judged before the body is there */
-    struct str cors_origin;        /* web page that may read the reply (gateway/cors.h); empty: none */
-    uint64_t started_ns;           /* clock_mono_ns() at the head's first byte */
-    struct function *found;        /* borrowed: whom the route names and this client may invoke, while nothing else */
-    uint64_t found_number; /* can have happened since that was found; NULL afterwards. And the version's number */
+    struct signature_check *check;    /* owned: the signature can't be judged before the body is there */
+    char url_id[EXCHANGE_URL_ID_MAX]; /* of the Function URL by which it came; "" = by none */
+    struct str cors_origin;           /* web page that may read the reply (gateway/cors.h); empty: none */
+    uint64_t started_ns;              /* clock_mono_ns() at the head's first byte */
+    struct function *found; /* borrowed: whom the route names and this client may invoke, while nothing else */
+    uint64_t found_number;  /* can have happened since that was found; NULL afterwards. And the version's number */
     const struct exchange_sink *sink;           /* NULL: the body is buffered */
     void *owner;                                /* the handler's, for its sink or stream */
     void (*on_stream_gone)(struct exchange *x); /* set by a streaming handler: the client left; end the stream */

@@ -21,6 +21,8 @@ struct face {
     const char *id_field; /* in place of X-Request-Id */
     /* Is a request its own? Asked for each path that is no function's: by the head alone, and cheap. */
     bool (*claims)(const struct http1_request *q);
+    /* The same by its host alone: asked for every path where `url_domain` is set. */
+    bool (*claims_host)(const struct exchange *x);
     /* As route_find(): x->face is set. */
     const struct route *(*find)(struct exchange *x);
     /* An error that the gateway itself found, of a request that is its own: ends the exchange. */
@@ -31,6 +33,10 @@ struct face {
      * each piece, and answer_invocation ends it: without `r`, inv->stream->passes. NULL: the face has no streams. */
     void (*begin_stream)(struct invocation *inv, const struct invocation_reply *h);
     void (*write_stream)(struct exchange *x, struct str piece);
+    /* Before the store's thread starts, when the functions are there: what it keeps of them itself. */
+    int (*load)(struct gateway *g, struct err *e);
+    /* A function goes. Its rows go with it: store_sql.c. */
+    void (*forget)(const struct function *f);
 };
 
 #endif

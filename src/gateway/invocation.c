@@ -3,10 +3,12 @@
 
 #include "base/put.h"
 #include "gateway/face.h"
+#include "gateway/payload.h"
 #include "gateway/records.h"
 #include "gateway/reply_stream.h"
 #include "gateway/store.h"
 #include "gateway/trace.h"
+#include "gateway/verdict.h"
 #include "gateway/version_pool.h"
 
 #include <assert.h>
@@ -114,6 +116,7 @@ static void end(struct invocation *inv)
 {
     struct function *f = inv->function;
     struct gateway *g = inv->exchange->gateway;
+    payload_release(inv);
     version_put(inv->version);
     list_remove(&inv->queue_link);
     if (inv->stream)
@@ -139,7 +142,7 @@ static void end_in_face(struct invocation *inv, const struct invocation_end *e, 
     end(inv);
 }
 
-void invocation_end_reply(struct invocation *inv, const struct invocation_reply *r)
+static void end_reply(struct invocation *inv, const struct invocation_reply *r)
 {
     uint64_t now = turn_now_ns(inv->exchange->gateway);
     if (inv->exchange->face) {
@@ -159,6 +162,22 @@ void invocation_end_reply(struct invocation *inv, const struct invocation_reply 
     exchange_reply(inv->exchange, &reply);
     count(inv, &e); /* afterwards: the caller waits for nothing of this */
     end(inv);
+}
+
+void invocation_end_reply(struct invocation *inv, const struct invocation_reply *r)
+{
+    struct invocation_reply meant;
+    struct buf body;
+    if (r->is_http || !payload_is_http(inv, &inv->version->settings)) {
+        end_reply(inv, r);
+        return;
+    }
+    const char *fault = payload_translate(r, inv->exchange->gateway->config->reply_bytes_max, &body, &meant);
+    if (fault)
+        verdict_bad_reply(inv, fault);
+    else
+        end_reply(inv, &meant);
+    buf_fini(&body);
 }
 
 void invocation_begin_stream(struct invocation *inv, const struct invocation_reply *h)

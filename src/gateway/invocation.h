@@ -54,6 +54,7 @@ struct invocation {
     uint64_t cpu_ns, peak_bytes;  /* 0 = unknown */
     bool background;              /* an asynchronous call: nobody waits for its reply */
     struct reply_stream *stream;  /* owned: its reply comes in pieces (gateway/reply_stream.h); NULL for all others */
+    struct buf event;             /* owned: with payload http what the function gets; else empty (gateway/payload.h) */
     struct invocation *next_free; /* the free list */
 };
 
@@ -68,6 +69,7 @@ struct invocation_reply {
     const char *content_type; /* NULL: it stands in fields */
     struct str fields;
     struct str body;
+    bool is_http; /* it came as status, headers and body already: no payload format is looked for in the body */
 };
 void invocation_end_reply(struct invocation *inv, const struct invocation_reply *r);
 

@@ -13,6 +13,7 @@
 #include "gateway/confine.h"
 #include "gateway/credential.h"
 #include "gateway/deploy.h"
+#include "gateway/face.h"
 #include "gateway/front.h"
 #include "gateway/invocation.h"
 #include "gateway/link.h"
@@ -205,6 +206,8 @@ static int make_parts(struct gateway *g, struct err *e)
         r = store_load(g->store, take_revision, g, e);
     if (r == 0)
         r = store_versions_load(g->store, &versions, e);
+    if (r == 0)
+        r = g->face->load(g, e);
     if (r < 0)
         return r;
     g->tokens = tokens_new();

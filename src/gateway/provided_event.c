@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "gateway/event.h"
+#include "gateway/payload.h"
 #include "gateway/trace.h"
 
 #include <stdio.h>
@@ -31,8 +32,10 @@ static struct str choose_trace(const struct invocation *inv, char out[PROVIDED_E
 }
 
 /* The event is JSON. The type that curl gives to whatever -d holds would deny it. */
-static struct str choose_type(const struct invocation *inv)
+static struct str choose_type(const struct invocation *inv, const struct settings *s)
 {
+    if (payload_is_http(inv, s))
+        return (struct str){0}; /* the body's, which is part of the event now */
     struct str given = request_field(inv, "content-type");
     return str_is_nocase(given, "application/x-www-form-urlencoded") ? (struct str){0} : given;
 }
@@ -46,7 +49,7 @@ void provided_event_build(const struct invocation *inv, const struct settings *s
         .function_arn = lambda_context_qualify(arn, inv->exchange->qualifier, space->arn),
         .trace_id = choose_trace(inv, space->trace),
         .client_context = lambda_context_read_client(inv->exchange->request, space->context),
-        .content_type = choose_type(inv),
+        .content_type = choose_type(inv, s),
         .body = event_bytes(inv, s),
     };
 }

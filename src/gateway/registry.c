@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "gateway/account.h"
+#include "gateway/face.h"
 #include "gateway/pool.h"
 
 #include <assert.h>
@@ -245,6 +246,8 @@ void registry_remove(struct registry *r, struct function *f)
     *at = f->next;
     f->next = NULL;
     f->removed = true;
+    if (r->gateway->face)
+        r->gateway->face->forget(f);
     struct version *before = f->current;
     f->current = NULL;
     r->total--;

@@ -320,6 +320,11 @@ const struct route *route_find(struct exchange *x)
         exchange_error(x, 403, "Forbidden", "this address serves /metrics and /healthz only");
         return NULL;
     }
+    const struct face *face = x->gateway->face;
+    if (x->gateway->config->url_domain[0] && face && face->claims_host(x)) {
+        x->face = face;
+        return face->find(x);
+    }
     if (str_starts_with(path, function_prefix)) {
         struct target t = split_target(path, function_prefix);
         x->found = find_invocable(x, &t, &x->found_number);
@@ -327,7 +332,6 @@ const struct route *route_find(struct exchange *x)
     }
     if (str_starts_with(path, async_prefix))
         return find_async(x);
-    const struct face *face = x->gateway->face;
     if (face && face->claims(x->request)) {
         x->face = face;
         return face->find(x);

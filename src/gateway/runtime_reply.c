@@ -4,7 +4,7 @@
 #include "codec/base64.h"
 #include "codec/json.h"
 #include "codec/json_check.h"
-#include "gateway/cgi.h"
+#include "gateway/reply_fields.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,69 +27,15 @@ bool runtime_reply_has_prelude(struct str content_type)
     return str_is_nocase(type, "application/vnd.awslambda.http-integration-response");
 }
 
-/* A header's value: text, or a number or truth as JSON prints it. */
-static bool print_value(const struct json *v, struct buf *out, struct str *ret_value)
+static const char *apply_prelude(const struct json *prelude, struct reply_fields *f, struct invocation_reply *r)
 {
-    const char *text = json_text(v);
-    struct json_writer w;
-    out->len = 0;
-    if (text) {
-        *ret_value = str_from(text);
-        return true;
-    }
-    if (json_type_of(v) != JSON_NUMBER && json_type_of(v) != JSON_BOOL)
-        return false;
-    json_writer_init(&w, out);
-    json_put_value(&w, NULL, v);
-    *ret_value = buf_str(out);
-    return json_writer_end(&w) == 0;
-}
-
-struct field_lines {
-    char *bytes;
-    size_t len;
-    bool has_type;
-};
-
-static bool add_line(struct field_lines *f, struct str name, struct str value)
-{
-    f->has_type = f->has_type || str_is_nocase(name, "content-type");
-    return cgi_add_field(name, value, f->bytes, RUNTIME_REPLY_FIELDS_MAX, &f->len);
-}
-
-static bool add_lines(const struct json *prelude, struct field_lines *f, struct buf *number)
-{
-    JSON_EACH(json_get(prelude, "headers"), header)
-    {
-        struct str value;
-        if (!print_value(header, number, &value) || !add_line(f, str_from(json_key(header)), value))
-            return false;
-    }
-    JSON_EACH(json_get(prelude, "cookies"), cookie)
-    if (!json_text(cookie) || !add_line(f, STR_LITERAL("set-cookie"), str_from(json_text(cookie))))
-        return false;
-    return true;
-}
-
-static int read_status(const struct json *prelude)
-{
-    const struct json *v = json_get(prelude, "statusCode");
-    uint64_t status = 200;
-    if (v && !json_to_u64(v, &status) && !(json_text(v) && str_to_u64(str_from(json_text(v)), &status)))
-        return 0;
-    return status >= 200 && status <= 599 ? (int)status : 0;
-}
-
-static const char *apply_prelude(const struct json *prelude, struct field_lines *f, struct invocation_reply *r)
-{
-    struct buf number;
-    r->status = read_status(prelude);
+    const struct json *status = json_get(prelude, "statusCode");
+    r->status = status ? reply_fields_status(status) : 200;
     if (!json_is_object(prelude) || !r->status)
         return "the prelude of the response is not an object with a statusCode from 200 to 599";
-    buf_init(&number, 64);
-    bool good = add_lines(prelude, f, &number);
-    buf_fini(&number);
-    return good ? NULL : "a header or cookie in the prelude of the response is invalid, or they are longer than 64 KiB";
+    if (reply_fields_add(f, json_get(prelude, "headers"), json_get(prelude, "cookies")))
+        return NULL;
+    return "a header or cookie in the prelude of the response is invalid, or they are longer than 64 KiB";
 }
 
 /* Where the eight NULs begin that end the prelude, or n. No JSON holds a NUL. */
@@ -101,7 +47,7 @@ static size_t find_prelude_end(struct str body)
     return at ? (size_t)(at - head.p) : body.n;
 }
 
-static const char *build_with_prelude(struct str body, struct field_lines *f, struct invocation_reply *r)
+static const char *build_with_prelude(struct str body, struct reply_fields *f, struct invocation_reply *r)
 {
     size_t end = find_prelude_end(body);
     struct json_doc *doc;
@@ -119,12 +65,13 @@ static const char *build_with_prelude(struct str body, struct field_lines *f, st
 const char *runtime_reply_build(const struct runtime_api_post *p, char fields[RUNTIME_REPLY_FIELDS_MAX],
                                 struct invocation_reply *ret_reply)
 {
-    struct field_lines f = {.bytes = fields};
+    struct reply_fields f = {.bytes = fields};
     struct invocation_reply r = {.status = 200, .body = p->body};
     if (runtime_reply_has_prelude(p->content_type)) {
         const char *fault = build_with_prelude(p->body, &f, &r);
         if (fault)
             return fault;
+        r.is_http = true;
     }
     r.content_type = f.has_type ? NULL : sniff_type(r.body);
     r.fields = (struct str){fields, f.len};

@@ -4,12 +4,13 @@
 #define FAASD_GATEWAY_RUNTIME_REPLY_H
 
 #include "gateway/invocation.h"
+#include "gateway/reply_fields.h"
 #include "gateway/runtime_api.h"
 
 enum {
-    RUNTIME_REPLY_FIELDS_MAX = 65536,   /* header lines that a prelude may ask for */
-    RUNTIME_REPLY_PRELUDE_MAX = 131072, /* JSON before the eight NULs */
-    RUNTIME_REPLY_ERROR_MAX = 262144,   /* an error's JSON: a longer one is not looked into */
+    RUNTIME_REPLY_FIELDS_MAX = REPLY_FIELDS_MAX, /* header lines that a prelude may ask for */
+    RUNTIME_REPLY_PRELUDE_MAX = 131072,          /* JSON before the eight NULs */
+    RUNTIME_REPLY_ERROR_MAX = 262144,            /* an error's JSON: a longer one is not looked into */
     RUNTIME_REPLY_ERROR_TYPE_MAX = 129,
 };
 

@@ -67,8 +67,10 @@ void store_find_program(struct store *s, const struct store_program *p, store_on
 
 /* Work of another module on the store's thread, with statements of its own on the same database. Embedded in a struct of the owner's, which stays until `done`. */
 struct store_db;
+struct store_log;
 struct store_task {
     void (*run)(struct store_task *t, struct store_db *db); /* on the store's thread; says in `error` how it went */
+    void (*run_log)(struct store_task *t, struct store_log *log); /* in its place: reads logs (gateway/store_log.h) */
     void (*done)(
         struct store_task *t); /* on the loop, never from inside store_submit(). EAGAIN or ENOMEM: it never ran */
     struct err error;

@@ -33,6 +33,11 @@ void store_log_sweep(struct store_log *l, bool (*wanted)(const char *function, v
 /* Appends what store_read_log promises to *out, whose limit the caller has set; a full *out ends the search, older lines are left out. */
 int store_log_read(struct store_log *l, const struct store_log_query *q, struct buf *out, struct err *e);
 
+/* Every line that is on disk by now, the oldest first, until on_line says false. Lines are borrowed for the call. */
+int store_log_visit(struct store_log *l, const char *function,
+                    bool (*on_line)(const struct store_line *line, void *context), void *context, struct err *e);
+uint64_t store_log_size(const struct store_log *l, const char *function); /* bytes of its files */
+
 uint64_t store_log_total(const struct store_log *l); /* bytes of all files */
 
 #endif

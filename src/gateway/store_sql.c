@@ -47,6 +47,25 @@ static const char *const STEPS[] = {
     " created_ms INTEGER NOT NULL,"
     " expires_ms INTEGER NOT NULL"
     ") STRICT, WITHOUT ROWID;",
+    /* qualifier: an alias, of policies also a version's number; "" = the function itself. */
+    "CREATE TABLE urls ("
+    " function TEXT NOT NULL,"
+    " qualifier TEXT NOT NULL,"
+    " id TEXT NOT NULL UNIQUE,"
+    " auth TEXT NOT NULL,"
+    " mode TEXT NOT NULL,"
+    " cors TEXT NOT NULL,"
+    " created_ms INTEGER NOT NULL,"
+    " modified_ms INTEGER NOT NULL,"
+    " PRIMARY KEY (function, qualifier)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE policies ("
+    " function TEXT NOT NULL,"
+    " qualifier TEXT NOT NULL,"
+    " revision TEXT NOT NULL,"
+    " statements TEXT NOT NULL,"
+    " PRIMARY KEY (function, qualifier)"
+    ") STRICT, WITHOUT ROWID;",
 };
 
 /* The cache is small because rows are read once, at start. */
@@ -59,7 +78,18 @@ static const struct store_db_format FORMAT = {
     .salvage_advice =
         "restore a backup, or deploy again what is missing and remove that file: until then no code is thrown away"};
 
-enum statement { UNSET_CURRENT, INSERT, DELETE_FUNCTION, DELETE_ALIASES, HAS_CODE, HAS_FUNCTION, LOAD, STATEMENTS };
+enum statement {
+    UNSET_CURRENT,
+    INSERT,
+    DELETE_FUNCTION,
+    DELETE_ALIASES,
+    DELETE_URLS,
+    DELETE_POLICIES,
+    HAS_CODE,
+    HAS_FUNCTION,
+    LOAD,
+    STATEMENTS
+};
 
 static const char *const STATEMENT_TEXT[STATEMENTS] = {
     [UNSET_CURRENT] = "UPDATE revisions SET current = 0 WHERE function = ?1 AND current = 1",
@@ -68,6 +98,8 @@ static const char *const STATEMENT_TEXT[STATEMENTS] = {
                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, ?9)",
     [DELETE_FUNCTION] = "DELETE FROM revisions WHERE function = ?1",
     [DELETE_ALIASES] = "DELETE FROM aliases WHERE function = ?1",
+    [DELETE_URLS] = "DELETE FROM urls WHERE function = ?1",
+    [DELETE_POLICIES] = "DELETE FROM policies WHERE function = ?1",
     [HAS_CODE] = "SELECT 1 FROM revisions WHERE code = ?1 LIMIT 1",
     [HAS_FUNCTION] = "SELECT 1 FROM revisions WHERE function = ?1 LIMIT 1",
     [LOAD] =
@@ -130,7 +162,11 @@ static bool insert(struct store_sql *q, const struct store_revision *r)
 
 static bool clear(struct store_sql *q, const char *function)
 {
-    return run_on_function(q, DELETE_FUNCTION, function) && run_on_function(q, DELETE_ALIASES, function);
+    static const enum statement all[] = {DELETE_FUNCTION, DELETE_ALIASES, DELETE_URLS, DELETE_POLICIES};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        if (!run_on_function(q, all[i], function))
+            return false;
+    return true;
 }
 
 int store_sql_put(struct store_sql *q, const struct store_revision *r, struct err *e)

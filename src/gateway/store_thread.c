@@ -173,7 +173,10 @@ static void run_job(struct store *s, struct store_job *j)
         break;
     case STORE_JOB_TASK: {
         struct store_task *t = j->owner;
-        t->run(t, store_sql_db(s->sql));
+        if (t->run_log)
+            t->run_log(t, s->log);
+        else
+            t->run(t, store_sql_db(s->sql));
         break;
     }
     case STORE_JOB_REFUSED:

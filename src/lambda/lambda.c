@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lambda/lambda.h"
 
+#include "gateway/store.h"
 #include "lambda/error.h"
 #include "lambda/invoke.h"
+#include "lambda/logs.h"
 #include "lambda/operation.h"
+#include "lambda/policy.h"
 #include "lambda/stream.h"
+#include "lambda/url.h"
+#include "lambda/url_front.h"
 
 static void answer_invocation(struct invocation *inv, const struct invocation_end *e, const struct invocation_reply *r)
 {
@@ -14,10 +19,44 @@ static void answer_invocation(struct invocation *inv, const struct invocation_en
         lambda_answer_invocation(inv, e, r);
 }
 
+static bool claims(const struct http1_request *q)
+{
+    return url_front_claims_path(q) || lambda_claims(q);
+}
+
+static const struct route *find(struct exchange *x)
+{
+    if (url_front_claims_host(x) || url_front_claims_path(x->request))
+        return url_front_find(x);
+    return logs_claims(x->request) ? logs_find(x) : lambda_find(x);
+}
+
+static bool is_served(const char *function, void *context)
+{
+    const struct gateway *g = context;
+    return registry_find(g->registry, str_from(function)) != NULL;
+}
+
+static int load(struct gateway *g, struct err *e)
+{
+    struct store_db *db = store_database(g->store);
+    int r = url_load(db, is_served, g, e);
+    return r < 0 ? r : policy_load(db, is_served, g, e);
+}
+
+static void forget(const struct function *f)
+{
+    url_remove_function(f->name);
+    policy_remove_function(f->name);
+}
+
 static const struct face FACE = {
     .id_field = "x-amzn-RequestId",
-    .claims = lambda_claims,
-    .find = lambda_find,
+    .claims = claims,
+    .claims_host = url_front_claims_host,
+    .find = find,
+    .load = load,
+    .forget = forget,
     .answer_error = lambda_answer_error,
     .answer_invocation = answer_invocation,
     .begin_stream = lambda_stream_begin,

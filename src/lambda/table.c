@@ -3,11 +3,21 @@
 #include "lambda/account.h"
 #include "lambda/invoke.h"
 #include "lambda/operation.h"
+#include "lambda/permission.h"
 #include "lambda/stream.h"
+#include "lambda/url_config.h"
 
 const struct lambda_operation *const lambda_operations[] = {
     &lambda_invoke,
     &lambda_invoke_with_response_stream,
     &lambda_get_account_settings,
+    &lambda_create_url,
+    &lambda_get_url,
+    &lambda_update_url,
+    &lambda_delete_url,
+    &lambda_list_urls,
+    &lambda_add_permission,
+    &lambda_remove_permission,
+    &lambda_get_policy,
 };
 const size_t lambda_operation_count = sizeof(lambda_operations) / sizeof(lambda_operations[0]);

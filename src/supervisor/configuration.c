@@ -83,7 +83,9 @@ static int read_all(const struct supervisor_options *o, struct config *c, struct
     if (r == 0 && o->listen_count > 0)
         r = config_set_listen_flags(c, o->listen, o->listen_count, e);
     if (r == 0 && o->metrics_listen)
-        r = config_set_metrics_listen_flag(c, o->metrics_listen, e);
+        r = config_set_flag(c, "metrics_listen", o->metrics_listen, e);
+    if (r == 0 && o->url_domain)
+        r = config_set_flag(c, "url_domain", o->url_domain, e);
     if (o->no_tcp)
         c->listen_count = 0;
     if (o->no_tcp || o->transient)

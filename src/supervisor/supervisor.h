@@ -18,6 +18,7 @@ struct supervisor_options {
     struct supervisor_paths paths;
     bool config_must_exist;     /* --config was given */
     unsigned listen_count;      /* --listen, over the file's */
+    const char *url_domain;     /* --url-domain, the same */
     const char *metrics_listen; /* --metrics-listen, over the file's; NULL: none was given */
     const char *listen[CONFIG_LISTEN_MAX];
     bool no_tcp; /* faasd run: sockets only */

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "lambda/turn.h"
+
+#include <stdbool.h>
+
+static struct list turns = {&turns, &turns};
+static bool running;   /* the first of them has begun */
+static bool beginning; /* begin() is on the stack: who ends at once leaves the next to the loop below */
+
+static void begin_first(void)
+{
+    if (beginning)
+        return;
+    beginning = true;
+    for (struct list *first = list_first(&turns); first && !running; first = list_first(&turns)) {
+        struct turn *t = LIST_ENTRY(first, struct turn, link);
+        running = true;
+        t->begin(t);
+    }
+    beginning = false;
+}
+
+void turn_take(struct turn *t)
+{
+    list_push_back(&turns, &t->link);
+    begin_first();
+}
+
+void turn_end(struct turn *t)
+{
+    list_remove(&t->link);
+    running = false;
+    begin_first();
+}
