@@ -84,7 +84,7 @@ enum runtime_reply_head runtime_reply_build_head(const struct runtime_api_post *
                                                  struct invocation_reply *ret_reply, const char **ret_fault)
 {
     static const char UNKNOWN[] = "application/octet-stream";
-    struct field_lines f = {.bytes = fields};
+    struct reply_fields f = {.bytes = fields};
     struct invocation_reply r = {
         .status = 200, .content_type = p->content_type.n ? p->content_type.p : UNKNOWN, .body = p->body};
     *ret_fault = NULL;
@@ -93,6 +93,7 @@ enum runtime_reply_head runtime_reply_build_head(const struct runtime_api_post *
             return RUNTIME_REPLY_MORE;
         *ret_fault = build_with_prelude(p->body, &f, &r);
         r.content_type = f.has_type ? NULL : UNKNOWN;
+        r.is_http = true;
     }
     r.fields = (struct str){fields, f.len};
     *ret_reply = r;

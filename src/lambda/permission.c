@@ -3,8 +3,8 @@
 
 #include "gateway/store.h"
 #include "gateway/store_urls.h"
+#include "lambda/change_queue.h"
 #include "lambda/policy.h"
-#include "lambda/turn.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -177,7 +177,7 @@ static void get(struct lambda_call *c)
 /* One at a time: turn, then the store, then the table and the answer. */
 struct change {
     struct store_task task; /* first */
-    struct turn turn;
+    struct queued_change turn;
     struct exchange *x;
     char function[SETTINGS_NAME_MAX];
     char qualifier[VERSIONS_ALIAS_MAX];
@@ -189,7 +189,7 @@ struct change {
 
 static void finish(struct change *c)
 {
-    turn_end(&c->turn);
+    change_queue_leave(&c->turn);
     policy_free(c->policy);
     buf_fini(&c->statement);
     free(c);
@@ -305,7 +305,7 @@ static bool prepare(struct change *c, const struct policy *before)
     return good;
 }
 
-static void begin(struct turn *t)
+static void begin(struct queued_change *t)
 {
     struct change *c = LIST_ENTRY(t, struct change, turn);
     const struct policy *before = policy_find(c->function, c->qualifier);
@@ -359,7 +359,7 @@ static void add(struct lambda_call *call)
         return;
     int r = print_statement(call->body, lambda_arn(call, f->name, str_from(qualifier), arn), &c->statement);
     if (r == 0) {
-        turn_take(&c->turn);
+        change_queue_enter(&c->turn);
         return;
     }
     if (r == -EMSGSIZE)
@@ -378,7 +378,7 @@ static void remove_permission(struct lambda_call *call)
     const struct asked a = {.sid = lambda_parameter(call, "StatementId"), .revision = lambda_query(call, "RevisionId")};
     struct change *c = f ? change_new(call, f, qualifier, &a) : NULL;
     if (c)
-        turn_take(&c->turn);
+        change_queue_enter(&c->turn);
 }
 
 #define PATH "/2015-03-31/functions/{FunctionName}/policy"

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "gateway/store.h"
 #include "gateway/store_urls.h"
-#include "lambda/turn.h"
+#include "lambda/change_queue.h"
 #include "lambda/url.h"
 
 #include <assert.h>
@@ -190,7 +190,7 @@ enum change_kind { CHANGE_CREATE, CHANGE_UPDATE, CHANGE_DELETE };
 /* One at a time: turn, then the store, then the table and the answer. */
 struct change {
     struct store_task task; /* first */
-    struct turn turn;
+    struct queued_change turn;
     enum change_kind kind;
     struct exchange *x;
     char region[LAMBDA_REGION_MAX];
@@ -202,7 +202,7 @@ struct change {
 
 static void finish(struct change *c)
 {
-    turn_end(&c->turn);
+    change_queue_leave(&c->turn);
     url_free(c->url);
     json_free(c->doc);
     free(c);
@@ -315,7 +315,7 @@ static int make_url(struct change *c, const struct url *before)
     return r < 0 ? r : take_members(u, json_root(c->doc));
 }
 
-static void begin(struct turn *t)
+static void begin(struct queued_change *t)
 {
     struct change *c = LIST_ENTRY(t, struct change, turn);
     const struct url *before = url_find(c->function, c->qualifier);
@@ -360,7 +360,7 @@ static void change(struct lambda_call *call, enum change_kind kind)
     memcpy(c->function, f->name, sizeof(c->function));
     memcpy(c->qualifier, qualifier, sizeof(c->qualifier));
     c->turn.begin = begin;
-    turn_take(&c->turn);
+    change_queue_enter(&c->turn);
 }
 
 static void create(struct lambda_call *c)

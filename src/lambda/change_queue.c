@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "lambda/turn.h"
+#include "lambda/change_queue.h"
 
 #include <stdbool.h>
 
@@ -13,20 +13,20 @@ static void begin_first(void)
         return;
     beginning = true;
     for (struct list *first = list_first(&turns); first && !running; first = list_first(&turns)) {
-        struct turn *t = LIST_ENTRY(first, struct turn, link);
+        struct queued_change *t = LIST_ENTRY(first, struct queued_change, link);
         running = true;
         t->begin(t);
     }
     beginning = false;
 }
 
-void turn_take(struct turn *t)
+void change_queue_enter(struct queued_change *t)
 {
     list_push_back(&turns, &t->link);
     begin_first();
 }
 
-void turn_end(struct turn *t)
+void change_queue_leave(struct queued_change *t)
 {
     list_remove(&t->link);
     running = false;

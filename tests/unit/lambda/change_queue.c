@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Changes one after the other, whether they end at once or later. */
-#include "lambda/turn.h"
+#include "lambda/change_queue.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,19 +10,19 @@
 #include <cmocka.h>
 
 struct change {
-    struct turn turn;
+    struct queued_change turn;
     bool at_once;
 };
 
 static struct change *begun[8];
 static unsigned begun_count;
 
-static void begin(struct turn *t)
+static void begin(struct queued_change *t)
 {
     struct change *c = LIST_ENTRY(t, struct change, turn);
     begun[begun_count++] = c;
     if (c->at_once)
-        turn_end(t);
+        change_queue_leave(t);
 }
 
 static void the_next_begins_when_the_one_before_has_ended(void **state)
@@ -31,14 +31,14 @@ static void the_next_begins_when_the_one_before_has_ended(void **state)
     (void)state;
     for (size_t i = 0; i < 5; i++) {
         all[i].turn.begin = begin;
-        turn_take(&all[i].turn);
+        change_queue_enter(&all[i].turn);
     }
     assert_int_equal(begun_count, 2);
-    turn_end(&all[1].turn);
+    change_queue_leave(&all[1].turn);
     assert_int_equal(begun_count, 5);
     for (size_t i = 0; i < 5; i++)
         assert_ptr_equal(begun[i], &all[i]);
-    turn_end(&all[4].turn);
+    change_queue_leave(&all[4].turn);
     assert_int_equal(begun_count, 5);
 }
 
