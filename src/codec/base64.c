@@ -49,3 +49,16 @@ bool base64_decode(struct str in, char *out, size_t cap, size_t *ret_len)
     *ret_len = n;
     return true;
 }
+
+void base64_encode(struct str in, char *out)
+{
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t at = 0; at < in.n; at += 3) {
+        size_t n = in.n - at < 3 ? in.n - at : 3;
+        unsigned bits = 0;
+        for (size_t i = 0; i < 3; i++)
+            bits = bits << 8 | (i < n ? (unsigned char)in.p[at + i] : 0);
+        for (size_t i = 0; i < 4; i++)
+            *out++ = i <= n ? alphabet[bits >> (18 - 6 * i) & 63] : '=';
+    }
+}

@@ -11,4 +11,10 @@
 /* False when `in` is not base64, or `cap` is smaller than what it stands for. */
 bool base64_decode(struct str in, char *out, size_t cap, size_t *ret_len);
 
+/* Characters that n bytes become. */
+#define BASE64_ENCODED(n) (((n) + 2) / 3 * 4)
+
+/* Writes BASE64_ENCODED(in.n) characters, without a NUL. */
+void base64_encode(struct str in, char *out);
+
 #endif

@@ -62,11 +62,26 @@ static void room_is_respected(void **state)
     assert_int_equal(BASE64_DECODED_MAX(8), 6);
 }
 
+static void what_is_decoded_is_encoded_as_it_came(void **state)
+{
+    char text[16];
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        if (!cases[i].out)
+            continue;
+        struct str bytes = str_from(cases[i].out);
+        assert_int_equal(BASE64_ENCODED(bytes.n), strlen(cases[i].in));
+        base64_encode(bytes, text);
+        assert_memory_equal(text, cases[i].in, strlen(cases[i].in));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_is_decoded_or_refused),
         cmocka_unit_test(room_is_respected),
+        cmocka_unit_test(what_is_decoded_is_encoded_as_it_came),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
