@@ -19,6 +19,7 @@ static const struct face FACE = {
     .claims = lambda_claims,
     .find = lambda_find,
     .answer_error = lambda_answer_error,
+    .print_arn = lambda_print_invoked,
     .answer_invocation = answer_invocation,
     .begin_stream = lambda_stream_begin,
     .write_stream = lambda_stream_write,
