@@ -148,9 +148,10 @@ size_t lambda_print_version(const struct invocation *inv, char out[LAMBDA_VERSIO
 static size_t print_fields(const struct invocation *inv, bool failed, char out[FIELDS_MAX])
 {
     char version[LAMBDA_VERSION_MAX];
+    size_t version_n = lambda_print_version(inv, version);
     char *to = trace_put_lines(inv, out);
     to = PUT_LITERAL(to, "X-Amz-Executed-Version: ");
-    to = put_bytes(to, version, lambda_print_version(inv, version));
+    to = put_bytes(to, version, version_n);
     to = PUT_LITERAL(to, "\r\n");
     if (failed)
         to = PUT_LITERAL(to, "X-Amz-Function-Error: Unhandled\r\n");
