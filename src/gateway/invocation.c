@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/invocation.h"
 
+#include "base/clock.h"
 #include "base/put.h"
 #include "gateway/face.h"
 #include "gateway/log_tail.h"
