@@ -135,7 +135,9 @@ struct str lambda_fault_print(const struct invocation *inv, const struct invocat
         put_functions_own(&w, inv, f);
     }
     json_put_object_end(&w);
-    return json_writer_end(&w) < 0 ? (struct str){0} : buf_str(&body);
+    if (json_writer_end(&w) < 0)
+        body.len = 0;
+    return buf_str(&body);
 }
 
 /* ---- what kept it from running ---- */

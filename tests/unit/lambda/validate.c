@@ -47,7 +47,7 @@ static void what_is_valid_or_unknown_passes(void **state)
     static const char *const texts[] = {
         "{" ROLE "}",
         "{" ROLE ",\"MemorySize\":128,\"Weight\":0.5,\"Publish\":true,\"Description\":\"\",\"Name\":\"a1\",\"Layers\":["
-                 "\"arn:a\"],"
+        "\"arn:a\"],"
         "\"Environment\":{\"Variables\":{\"KEY\":\"v\"}},\"TracingConfig\":{\"Mode\":\"Active\"},\"ZipFile\":\"UEs=\"}",
         "{" ROLE ",\"MemorySize\":10240.0,\"Unknown\":{\"deep\":[1]},\"Description\":null}",
     };
