@@ -18,13 +18,12 @@ static bool is_kept(struct str name)
 }
 
 /* The request as it would have come to /function/NAME, its body's length known. -EMSGSIZE: too many fields. */
-static int print_head(struct buf *out, const struct exchange *x)
+static int print_head(struct buf *out, const struct exchange *x, struct str path)
 {
     const struct http1_request *q = x->request;
-    struct str path = str_skip(q->path, sizeof(prefix) - 1);
     unsigned kept = 0;
-    int r = buf_addf(out, "POST /%.*s", (int)(path.n - 1), path.p + 1);
-    if (r == 0 && q->query.n)
+    int r = buf_addf(out, "POST %.*s", (int)path.n, path.p);
+    if (r == 0 && q->query.n && !x->face)
         r = buf_addf(out, "?%.*s", (int)q->query.n, q->query.p);
     r = r < 0 ? r : buf_add_text(out, " HTTP/1.1\r\n");
     if (!http1_find_field(q->fields, q->field_count, "host"))
@@ -71,6 +70,10 @@ static void refuse_full(struct exchange *x, const struct calls_job *j)
 
 static void reply_accepted(struct exchange *x, const struct calls_job *j)
 {
+    if (x->face) {
+        exchange_reply(x, &(struct reply){.status = 202});
+        return;
+    }
     char id[ID_UUID_MAX], body[64], fields[256 + SETTINGS_NAME_MAX];
     id_uuid_print(j->put.entry.id, id);
     int body_n = snprintf(body, sizeof(body), "{\"id\":\"%s\"}\n", id);
@@ -121,11 +124,11 @@ static bool take_key(struct exchange *x, struct calls_job *j)
 }
 
 /* False when the exchange was answered. */
-static bool fill(struct exchange *x, struct calls_job *j, struct str function)
+static bool fill(struct exchange *x, struct calls_job *j, struct str function, struct str path)
 {
     const struct config *config = x->gateway->config;
     struct calls_entry *e = &j->put.entry;
-    int r = print_head(&j->out, x);
+    int r = print_head(&j->out, x, path);
     size_t head_n = j->out.len;
     if (r == -EMSGSIZE) {
         exchange_error(x, 431, "HeadersTooLarge", "an asynchronous call has at most %d fields", HTTP1_FIELDS_MAX - 2);
@@ -145,10 +148,15 @@ static bool fill(struct exchange *x, struct calls_job *j, struct str function)
     /* The request's own id: what the client sees as X-Request-Id, the function as its request id, and the call's id are one. */
     bool good = id_uuid_parse(str_from(x->id), j->id);
     assert(good);
-    return take_key(x, j);
+    return x->face || take_key(x, j);
 }
 
 void calls_accept(struct exchange *x, struct str function)
+{
+    calls_accept_as(x, function, str_skip(x->request->path, sizeof(prefix) - 1));
+}
+
+void calls_accept_as(struct exchange *x, struct str function, struct str path)
 {
     struct calls *c = x->gateway->calls;
     struct calls_job *j = calls_job_new(CALLS_JOB_PUT, on_put, x);
@@ -156,7 +164,7 @@ void calls_accept(struct exchange *x, struct str function)
         exchange_error(x, 503, "NoCapacity", "out of memory");
         return;
     }
-    if (!fill(x, j, function)) {
+    if (!fill(x, j, function, path)) {
         calls_job_free(j);
         return;
     }

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/fdio.h"
 #include "gateway/credential.h"
+#include "gateway/log_tail.h"
 
 #include <assert.h>
 #include <string.h>
@@ -83,6 +84,8 @@ static void give_slot(struct conn_table *t, struct exchange_slot *s)
 {
     if (s->x.token || s->x.check)
         credential_release(&s->x);
+    if (s->x.log_tail)
+        log_tail_free(s->x.log_tail);
     conn_table_give_buffer(t, s->input, s->input_cap);
     conn_table_refund(t, s->spilled.cap);
     buf_fini(&s->spilled);

@@ -208,6 +208,7 @@ static void deliver(struct instance *i, struct invocation *inv)
     }
     struct exec_options o = {
         .request_id = inv->exchange->id,
+        .log_tail = inv->exchange->log_tail,
         .stdin_fd = stdin_fd,
         .out_max = i->gateway->config->reply_bytes_max,
         .flags = i->version->settings.contract == SETTINGS_CONTRACT_FILES ? INIT_COMMAND_FILES : 0,

@@ -490,7 +490,7 @@ static void deliver(struct instance *i, struct invocation *inv)
     add_pair(&p, STR_LITERAL(""), STR_LITERAL("method"), q->method);
     add_pair(&p, STR_LITERAL(""), STR_LITERAL("path"), inv->path);
     add_pair(&p, STR_LITERAL(""), STR_LITERAL("query"), q->query);
-    add_pair(&p, STR_LITERAL(""), STR_LITERAL("function_arn"), lambda_context_qualify(i->arn, x->qualifier, arn));
+    add_pair(&p, STR_LITERAL(""), STR_LITERAL("function_arn"), lambda_context_find_arn(x, i->function, i->arn, arn));
     struct str client = lambda_context_read_client(q, context);
     if (client.n)
         add_pair(&p, STR_LITERAL(""), STR_LITERAL("client_context"), client);

@@ -10,6 +10,7 @@
 
 #include "base/fdio.h"
 #include "gateway/handover.h"
+#include "gateway/log_tail.h"
 #include "gateway/provided_event.h"
 #include "gateway/runtime.h"
 #include "gateway/runtime_reply.h"
@@ -52,6 +53,8 @@ static void note(struct instance *i, const char *format, ...)
     va_end(ap);
     if (n >= (int)sizeof(line))
         n = (int)sizeof(line) - 1;
+    if (i->invocation && i->invocation->exchange->log_tail)
+        log_tail_add(i->invocation->exchange->log_tail, (struct str){line, (size_t)n});
     store_log_line(i->gateway->store, i->function->name, i->waiter.id, id, (struct str){line, (size_t)n});
 }
 
@@ -226,7 +229,8 @@ static void report_error(struct instance *i, const struct runtime_api_post *post
                                          .status = 500,
                                          .type = e.type,
                                          .message = e.message,
-                                         .trace = buf_str(&e.trace)});
+                                         .trace = buf_str(&e.trace),
+                                         .document = e.document});
     runtime_reply_error_fini(&e);
 }
 
@@ -392,7 +396,8 @@ static void on_init_error(void *owner, const struct runtime_api_post *post)
                                              .status = 500,
                                              .type = e.type,
                                              .message = e.message,
-                                             .trace = buf_str(&e.trace)});
+                                             .trace = buf_str(&e.trace),
+                                             .document = e.document});
     runtime_reply_error_fini(&e);
 }
 

@@ -16,13 +16,18 @@ static bool may_be_deep(struct str body, size_t at)
     return at >= JSON_CHECK_DEPTH_MAX && (body.p[at] == '[' || body.p[at] == '{');
 }
 
+bool event_is_admissible(const struct settings *s, struct str body, size_t *ret_at)
+{
+    return !is_json_due(s) || body.n == 0 || json_check(body, ret_at);
+}
+
 bool event_admit(struct invocation *inv, const struct settings *s)
 {
     struct str body = inv->exchange->body;
     size_t at;
     if (payload_is_http(inv, s))
         return payload_admit(inv);
-    if (!is_json_due(s) || body.n == 0 || json_check(body, &at))
+    if (event_is_admissible(s, body, &at))
         return true;
     invocation_fail(inv, INVOCATION_REFUSED, 400, "BadRequest",
                     at == body.n ? "the event is not JSON: it ends too early, at byte %zu"

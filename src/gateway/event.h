@@ -6,6 +6,8 @@
 
 #include "gateway/invocation.h"
 
+/* Is a body what a function with these settings takes? False: *ret_at is the byte at which it is no JSON. */
+bool event_is_admissible(const struct settings *s, struct str body, size_t *ret_at);
 /* False: the body is not what such a function takes, or no event can be made of the request; the invocation has been ended. */
 bool event_admit(struct invocation *inv, const struct settings *s);
 /* What the function gets; borrowed from the invocation. An empty body is {} where JSON is due. */

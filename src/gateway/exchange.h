@@ -16,6 +16,7 @@
 struct exchange;
 struct face;
 struct function;
+struct log_tail;
 struct reply;
 struct route;
 struct signature_check;
@@ -57,6 +58,8 @@ struct exchange {
     uint8_t id_bytes[ID_UUID_BYTES]; /* the same */
     struct str
         qualifier; /* of the function, as the caller named it and percent-encoded as it came: known by then to be one; empty: none. Points into the request */
+    struct str
+        region; /* that a signature of AWS is for, and ARNs are told with; empty: none. Points into the request */
     struct str caller_id; /* the X-Request-Id the caller sent; for the log */
     const char *peer;     /* numeric address of a TCP client, "127.0.0.1"; "" on Unix sockets;
                                                    the client's own when a trusted proxy names it */
@@ -69,8 +72,10 @@ struct exchange {
     struct token *token; /* counted: who sends it (gateway/credential.h); NULL: nobody has asked, or on control.sock */
     struct signature_check *check;    /* owned: the signature can't be judged before the body is there */
     char url_id[EXCHANGE_URL_ID_MAX]; /* of the Function URL by which it came; "" = by none */
-    struct str cors_origin;           /* web page that may read the reply (gateway/cors.h); empty: none */
-    uint64_t started_ns;              /* clock_mono_ns() at the head's first byte */
+    struct log_tail
+        *log_tail;          /* owned: for a caller who wants the end of the log with the reply (gateway/log_tail.h) */
+    struct str cors_origin; /* web page that may read the reply (gateway/cors.h); empty: none */
+    uint64_t started_ns;    /* clock_mono_ns() at the head's first byte */
     struct function *found; /* borrowed: whom the route names and this client may invoke, while nothing else */
     uint64_t found_number;  /* can have happened since that was found; NULL afterwards. And the version's number */
     const struct exchange_sink *sink;           /* NULL: the body is buffered */

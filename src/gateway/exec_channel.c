@@ -405,7 +405,10 @@ int exec_channel_exec(struct exec_channel *c, const struct exec_options *o)
     c->out.limit = o->streams ? 0 : o->out_max;
     c->streams = o->streams;
     c->paused = false;
-    line_reader_begin(&c->log, o->request_id);
+    if (o->log_tail)
+        line_reader_begin_also(&c->log, o->request_id, o->log_tail);
+    else
+        line_reader_begin(&c->log, o->request_id);
     ev_io_start(c->gateway->loop, &c->out_watcher);
     return 0;
 }

@@ -73,8 +73,9 @@ size_t exec_command_room(void);
 int exec_command_make_stdin(struct str body, int *ret_fd);
 
 struct exec_options {
-    const char *request_id; /* for the log lines */
-    int stdin_fd;           /* -1 = /dev/null; stays the caller's */
+    const char *request_id;    /* for the log lines */
+    struct log_tail *log_tail; /* borrowed: gets them too; NULL: nobody does */
+    int stdin_fd;              /* -1 = /dev/null; stays the caller's */
     size_t out_max;
     uint32_t flags; /* enum init_command_flag */
     bool streams;   /* on_output is told; out_max does not count */

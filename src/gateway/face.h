@@ -7,6 +7,7 @@
 #define FAASD_GATEWAY_FACE_H
 
 #include "gateway/invocation.h"
+#include "gateway/lambda_context.h"
 #include "gateway/route.h"
 
 /* One of faasd's errors, as exchange_error_full() takes it. */
@@ -27,6 +28,8 @@ struct face {
     const struct route *(*find)(struct exchange *x);
     /* An error that the gateway itself found, of a request that is its own: ends the exchange. */
     void (*answer_error)(struct exchange *x, const struct face_error *e);
+    /* By which name the function was called, as its context tells it: an ARN; its length. NULL: as everybody else's. */
+    size_t (*print_arn)(const struct exchange *x, const struct function *f, char out[LAMBDA_CONTEXT_INVOKED_MAX]);
     /* How an invocation ended whose request is its own: ends the exchange. `r` is NULL when e->failure is set. */
     void (*answer_invocation)(struct invocation *inv, const struct invocation_end *e, const struct invocation_reply *r);
     /* A reply that is passed on as it comes, for requests whose reply_mode is EXCHANGE_REPLY_STREAMED (gateway/reply_stream.h). begin starts the exchange's stream, write is given

@@ -285,7 +285,11 @@ void instance_deliver(struct instance *i, struct invocation *inv)
     i->used = true;
     i->requests++;
     instance_arm(i, i->version->settings.timeout_ms);
-    line_reader_begin(&i->log, inv->exchange->id);
+    /* A program's lines come through a reader of its channel's. */
+    if (inv->exchange->log_tail && i->driver != &driver_exec)
+        line_reader_begin_also(&i->log, inv->exchange->id, inv->exchange->log_tail);
+    else
+        line_reader_begin(&i->log, inv->exchange->id);
     usage_begin_request(i);
     i->driver->deliver(i, inv);
 }

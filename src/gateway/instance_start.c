@@ -131,7 +131,7 @@ static void init(struct instance *i, struct gateway *g, const struct instance_op
     i->secrets_stamp =
         o->parent ? o->parent->instance->secrets_stamp : secrets_stamp(g->secrets, &o->version->settings);
     i->state = INSTANCE_SPAWNING;
-    lambda_context_print_arn(i->function, &i->version->settings, i->arn);
+    lambda_context_print_arn(g->config, i->function, &i->version->settings, i->arn);
     i->spawned_ns = i->started_ns = clock_mono_ns();
     list_init(&i->link);
     list_init(&i->host_idle_link);

@@ -3,6 +3,7 @@
 
 #include "base/put.h"
 #include "gateway/face.h"
+#include "gateway/log_tail.h"
 #include "gateway/payload.h"
 #include "gateway/records.h"
 #include "gateway/reply_stream.h"
@@ -134,11 +135,16 @@ static void end(struct invocation *inv)
 /* What the record tells of a face's reply is how faasd itself would have answered: the same wherever it was called from. */
 static void end_in_face(struct invocation *inv, const struct invocation_end *e, const struct invocation_reply *r)
 {
-    if (e->failure)
-        count(inv, e); /* before: the event goes with the exchange */
-    inv->exchange->face->answer_invocation(inv, e, r);
-    if (!e->failure)
-        count(inv, e); /* afterwards: the caller waits for nothing of this */
+    const struct face *face = inv->exchange->face;
+    bool first =
+        e->failure || inv->exchange->log_tail; /* the event goes with the exchange; a report looks at the record */
+    if (inv->exchange->log_tail)
+        log_tail_close(inv->exchange->log_tail);
+    if (first)
+        count(inv, e);
+    face->answer_invocation(inv, e, r);
+    if (!first)
+        count(inv, e); /* the caller waits for nothing of this */
     end(inv);
 }
 
@@ -266,6 +272,8 @@ void invocation_log(const struct invocation *inv, const char *type, struct str m
     int n = snprintf(line, sizeof(line), "%s: %.*s", type, (int)message.n, message.p);
     if (n >= (int)sizeof(line))
         n = (int)sizeof(line) - 1;
+    if (inv->exchange->log_tail)
+        log_tail_add(inv->exchange->log_tail, (struct str){line, (size_t)n});
     store_log_line(inv->exchange->gateway->store, inv->function->name, 0, inv->exchange->id,
                    (struct str){line, (size_t)n});
 }

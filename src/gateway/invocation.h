@@ -95,6 +95,7 @@ struct invocation_failure {
     const char *type;
     struct str message;
     struct str trace;
+    struct str document; /* JSON, as the function itself reported it whole; empty: nothing such */
     struct invocation_cause cause;
 };
 /* How one ended, for its record. */

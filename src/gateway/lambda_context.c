@@ -5,6 +5,7 @@
 #include "codec/http1.h"
 #include "codec/json_check.h"
 #include "gateway/environment.h"
+#include "gateway/face.h"
 
 #include <stdio.h>
 
@@ -13,15 +14,17 @@ static bool may_be_a_field(struct str text)
     return http1_field_is_valid(STR_LITERAL("x"), text);
 }
 
-void lambda_context_print_arn(const struct function *f, const struct settings *s, char out[LAMBDA_CONTEXT_ARN_MAX])
+void lambda_context_print_arn(const struct config *c, const struct function *f, const struct settings *s,
+                              char out[LAMBDA_CONTEXT_ARN_MAX])
 {
     const char *region = environment_find(s, "AWS_REGION");
     bool clean = region && region[0] && may_be_a_field(str_from(region));
-    snprintf(out, LAMBDA_CONTEXT_ARN_MAX, "arn:aws:lambda:%.32s:000000000000:function:%s", clean ? region : "us-east-1",
-             f->name);
+    snprintf(out, LAMBDA_CONTEXT_ARN_MAX, "arn:aws:lambda:%.32s:%s:function:%s", clean ? region : c->lambda_region,
+             c->lambda_account, f->name);
 }
 
-struct str lambda_context_qualify(const char *arn, struct str qualifier, char out[LAMBDA_CONTEXT_INVOKED_MAX])
+/* `qualifier` is percent-encoded as it came. */
+static struct str qualify(const char *arn, struct str qualifier, char out[LAMBDA_CONTEXT_INVOKED_MAX])
 {
     char name[VERSIONS_ALIAS_MAX];
     size_t n;
@@ -29,6 +32,14 @@ struct str lambda_context_qualify(const char *arn, struct str qualifier, char ou
         return str_from(arn);
     int len = snprintf(out, LAMBDA_CONTEXT_INVOKED_MAX, "%s:%.*s", arn, (int)n, name);
     return (struct str){out, (size_t)len};
+}
+
+struct str lambda_context_find_arn(const struct exchange *x, const struct function *f, const char *arn,
+                                   char room[LAMBDA_CONTEXT_INVOKED_MAX])
+{
+    if (!x->face || !x->face->print_arn)
+        return qualify(arn, x->qualifier, room);
+    return (struct str){room, x->face->print_arn(x, f, room)};
 }
 
 struct str lambda_context_read_client(const struct http1_request *q, char out[LAMBDA_CONTEXT_CLIENT_MAX])

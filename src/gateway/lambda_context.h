@@ -3,10 +3,9 @@
 #ifndef FAASD_GATEWAY_LAMBDA_CONTEXT_H
 #define FAASD_GATEWAY_LAMBDA_CONTEXT_H
 
+#include "gateway/exchange.h"
 #include "gateway/registry.h"
 #include "gateway/versions.h"
-
-struct http1_request;
 
 enum {
     LAMBDA_CONTEXT_ARN_MAX = 160,
@@ -14,11 +13,13 @@ enum {
     LAMBDA_CONTEXT_CLIENT_MAX = 4096,                                         /* Lambda takes 3583 bytes of base64 */
 };
 
-/* arn:aws:lambda:REGION:000000000000:function:NAME; the region is the function's own AWS_REGION, else us-east-1. */
-void lambda_context_print_arn(const struct function *f, const struct settings *s, char out[LAMBDA_CONTEXT_ARN_MAX]);
+/* arn:aws:lambda:REGION:ACCOUNT:function:NAME; the region is the function's own AWS_REGION, else that of the configuration. */
+void lambda_context_print_arn(const struct config *c, const struct function *f, const struct settings *s,
+                              char out[LAMBDA_CONTEXT_ARN_MAX]);
 
-/* The same as the caller named it: with ":QUALIFIER" where `qualifier` (percent-encoded as it came) is one; `arn` itself where it is empty. */
-struct str lambda_context_qualify(const char *arn, struct str qualifier, char out[LAMBDA_CONTEXT_INVOKED_MAX]);
+/* The same as this request's caller named it: with ":QUALIFIER" where there was one; of a face's request, as that tells it. `arn`: what the above has printed. */
+struct str lambda_context_find_arn(const struct exchange *x, const struct function *f, const char *arn,
+                                   char room[LAMBDA_CONTEXT_INVOKED_MAX]);
 
 /* X-Amz-Client-Context is base64 of JSON. What is neither, or could be no header's value, is left out, as is one that there is not: n is 0. */
 struct str lambda_context_read_client(const struct http1_request *q, char out[LAMBDA_CONTEXT_CLIENT_MAX]);

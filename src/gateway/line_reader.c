@@ -2,6 +2,7 @@
 #include "gateway/line_reader.h"
 
 #include "base/fdio.h"
+#include "gateway/log_tail.h"
 #include "gateway/shared_pipe.h"
 #include "gateway/store.h"
 
@@ -9,11 +10,13 @@
 
 static void hand_over(struct line_reader *r, struct str line)
 {
+    if (r->also)
+        log_tail_add(r->also, line);
     if (r->function[0])
         store_log_line(r->gateway->store, r->function, r->instance, r->request_id, line);
 }
 
-static void flush_partial(struct line_reader *r)
+void line_reader_flush(struct line_reader *r)
 {
     if (r->partial.len)
         hand_over(r, buf_str(&r->partial));
@@ -53,10 +56,10 @@ static void take(struct line_reader *r, struct str data)
         } else {
             /* -EMSGSIZE: the line is longer than we keep, so what stands there goes out as a line of its own. */
             if (buf_add_str(&r->partial, piece) < 0) {
-                flush_partial(r);
+                line_reader_flush(r);
                 hand_over(r, piece);
             } else if (found) {
-                flush_partial(r);
+                line_reader_flush(r);
             }
         }
         data = rest;
@@ -87,6 +90,7 @@ void line_reader_init(struct line_reader *r, struct gateway *g, const char *func
     r->tail_total = 0;
     r->copy = NULL;
     r->copy_cut = false;
+    r->also = NULL;
     r->on_closed = NULL;
     r->owner = NULL;
     buf_init(&r->partial, LINE_READER_MAX);
@@ -113,9 +117,16 @@ void line_reader_attach_shared(struct line_reader *r, int fd)
 
 void line_reader_begin(struct line_reader *r, const char *request_id)
 {
-    flush_partial(r);
+    line_reader_flush(r);
     memcpy(r->request_id, request_id, ID_UUID_MAX);
     r->tail_total = 0;
+}
+
+void line_reader_begin_also(struct line_reader *r, const char *request_id, struct log_tail *also)
+{
+    line_reader_begin(r, request_id);
+    r->also = also;
+    also->reader = r;
 }
 
 void line_reader_drain(struct line_reader *r)
@@ -130,7 +141,7 @@ void line_reader_drain(struct line_reader *r)
         }
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
             return;
-        flush_partial(r);
+        line_reader_flush(r);
         close_fd(r);
         if (r->on_closed)
             r->on_closed(r);
@@ -140,7 +151,9 @@ void line_reader_drain(struct line_reader *r)
 
 void line_reader_end(struct line_reader *r)
 {
-    flush_partial(r);
+    if (r->also)
+        log_tail_close(r->also);
+    line_reader_flush(r);
     r->request_id[0] = '\0';
 }
 

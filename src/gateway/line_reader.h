@@ -24,6 +24,8 @@ struct line_reader {
     struct buf
         *copy;     /* borrowed; all that comes, up to its limit; NULL = nobody wants one. Set after line_reader_init */
     bool copy_cut; /* more came than it takes */
+    struct log_tail
+        *also; /* borrowed: gets the lines of the request at hand, too (gateway/log_tail.h); NULL: nobody does */
     void (*on_closed)(struct line_reader *r); /* end of file was reached; may be NULL */
     void *owner;
 };
@@ -33,7 +35,10 @@ void line_reader_attach(struct line_reader *r, int fd);        /* takes the desc
 void line_reader_attach_shared(struct line_reader *r, int fd); /* the same for a pipe that the function itself sent */
 void line_reader_begin(struct line_reader *r,
                        const char *request_id); /* a request starts: lines are its, the tail is empty */
-void line_reader_drain(struct line_reader *r);  /* reads what stands in the pipe now, at most LINE_READER_TURN bytes */
+/* The same, and its lines are added to `also` until line_reader_end(). */
+void line_reader_begin_also(struct line_reader *r, const char *request_id, struct log_tail *also);
+void line_reader_flush(struct line_reader *r); /* hands the unfinished line over */
+void line_reader_drain(struct line_reader *r); /* reads what stands in the pipe now, at most LINE_READER_TURN bytes */
 void line_reader_end(struct line_reader *r);  /* hands the unfinished line over; lines belong to no request from here */
 void line_reader_fini(struct line_reader *r); /* closes */
 

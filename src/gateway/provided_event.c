@@ -46,7 +46,7 @@ void provided_event_build(const struct invocation *inv, const struct settings *s
     *ret_event = (struct runtime_api_event){
         .id = inv->exchange->id,
         .deadline_ms = s->timeout_ms ? clock_real_ms() + s->timeout_ms : 0,
-        .function_arn = lambda_context_qualify(arn, inv->exchange->qualifier, space->arn),
+        .function_arn = lambda_context_find_arn(inv->exchange, inv->function, arn, space->arn),
         .trace_id = choose_trace(inv, space->trace),
         .client_context = lambda_context_read_client(inv->exchange->request, space->context),
         .content_type = choose_type(inv, s),

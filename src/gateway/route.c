@@ -349,7 +349,7 @@ bool route_streams_body(const struct route *r)
 uint64_t route_body_max(const struct route *r, const struct config *c)
 {
     if (r->body == ROUTE_BODY_OWN)
-        return r->body_max;
+        return r->streams || r->body_max < c->request_bytes_max ? r->body_max : c->request_bytes_max;
     if (r->body == ROUTE_BODY_ASYNC)
         return c->async_body_max;
     return r->body == ROUTE_BODY_ARCHIVE ? c->archive_bytes_max : c->request_bytes_max;

@@ -185,6 +185,8 @@ void runtime_reply_read_error(const struct runtime_api_post *p, const char *fami
         root = json_root(e->doc);
     else
         e->doc = NULL;
+    if (root)
+        e->document = text;
     const char *message = json_get_text(root, "errorMessage");
     choose_type(json_get_text(root, "errorType"), p->error_type, family, e->type);
     if (json_is_object(root))

@@ -38,6 +38,7 @@ struct runtime_reply_error {
     char type[RUNTIME_REPLY_ERROR_TYPE_MAX]; /* one word */
     struct str message;
     struct buf trace;     /* a JSON array, or empty */
+    struct str document;  /* what it is read from, where that is JSON: as long as the post and this */
     struct json_doc *doc; /* owned: `message` may point into it */
     struct buf decoded;   /* or into this: the body that came as a trailer */
 };

@@ -168,7 +168,8 @@ void lambda_answer_error(struct exchange *x, const struct face_error *e)
     enum lambda_error error = choose(x, e->status);
     if (error == LAMBDA_REQUEST_TOO_LARGE && op)
         lambda_fail(x, error, "Request must be smaller than %llu bytes for the %s operation",
-                    (unsigned long long)x->route->body_max, strcmp(op->name, "Invoke") ? op->name : "InvokeFunction");
+                    (unsigned long long)route_body_max(x->route, x->gateway->config),
+                    strcmp(op->name, "Invoke") ? op->name : "InvokeFunction");
     else if (error == LAMBDA_MISSING_TOKEN)
         lambda_fail(x, error, "Missing Authentication Token");
     else if (error == LAMBDA_UNRECOGNIZED_CLIENT)

@@ -2,10 +2,25 @@
 #include "lambda/invoke.h"
 
 #include "base/put.h"
+#include "codec/base64.h"
+#include "codec/json_check.h"
 #include "gateway/access.h"
+#include "gateway/calls.h"
 #include "gateway/credential.h"
+#include "gateway/event.h"
+#include "gateway/log_tail.h"
+#include "gateway/trace.h"
+#include "lambda/fault.h"
+#include "lambda/tail.h"
 
-enum { FIELDS_MAX = 1024 };
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    FIELDS_MAX = 256 + TRACE_LINES_MAX,
+    CONTEXT_MAX = 3583, /* bytes of base64, as AWS */
+};
 
 static const char *const TYPES[] = {"Event", "RequestResponse", "DryRun", NULL};
 static const char *const LOG_TYPES[] = {"None", "Tail", NULL};
@@ -23,31 +38,160 @@ static const struct lambda_member MEMBERS[] = {
     {0},
 };
 
+static const struct lambda_member ASYNC_MEMBERS[] = {LAMBDA_FUNCTION_NAME, {0}};
+
+static struct str field(const struct exchange *x, const char *name)
+{
+    const struct http1_field *f = http1_find_field(x->request->fields, x->request->field_count, name);
+    return f ? f->value : (struct str){0};
+}
+
+/* ---- a request ---- */
+
+/* The drivers hand it on decoded (gateway/lambda_context.h), and leave out what is none. */
+static bool check_context(struct exchange *x)
+{
+    char text[LAMBDA_CONTEXT_CLIENT_MAX];
+    size_t n;
+    struct str given = field(x, "x-amz-client-context");
+    if (!given.n || (given.n <= CONTEXT_MAX && base64_decode(given, text, sizeof(text), &n) &&
+                     json_check((struct str){text, n}, NULL)))
+        return true;
+    if (given.n > CONTEXT_MAX)
+        lambda_fail(x, LAMBDA_INVALID_REQUEST_CONTENT, "Client context must be no longer than %d bytes.", CONTEXT_MAX);
+    else
+        lambda_fail(x, LAMBDA_INVALID_REQUEST_CONTENT, "Client context must be a valid Base64-encoded JSON object.");
+    return false;
+}
+
+/* The function that may be invoked by this request, and by which number; NULL: the exchange was ended. */
+static struct function *find(struct lambda_call *c, uint64_t *ret_number)
+{
+    struct function *f = lambda_find_function(c);
+    if (!f || !access_admit_lambda(c->x, f) || !lambda_find_number(c, f, ret_number))
+        return NULL;
+    if (c->x->check) { /* it was judged when the body was complete: only a function that was let in without can have this */
+        credential_demand(c->x, "the auth of function '%s' changed while the request came: send it again", f->name);
+        return NULL;
+    }
+    credential_hide(c->x);
+    return f;
+}
+
+/* It is stored as a request to /function/..., where retries find it. */
+static void accept_event(struct lambda_call *c, const struct function *f)
+{
+    char path[LAMBDA_ARN_MAX];
+    size_t at;
+    const struct str q = c->function.qualifier;
+    if (!event_is_admissible(&f->current->settings, c->x->body, &at)) {
+        lambda_fail(c->x, LAMBDA_INVALID_REQUEST_CONTENT,
+                    "Could not parse request body into json: byte %zu is where it goes wrong", at);
+        return;
+    }
+    int n = snprintf(path, sizeof(path), "/function/%s%s%.*s", f->name, q.n ? ":" : "", (int)q.n, q.p ? q.p : "");
+    calls_accept_as(c->x, str_from(f->name), (struct str){path, (size_t)n});
+}
+
 static void invoke(struct lambda_call *c)
 {
     uint64_t number;
-    struct function *f = lambda_find_function(c);
-    if (!f || !lambda_find_number(c, f, &number))
+    struct exchange *x = c->x;
+    struct str type = field(x, "x-amz-invocation-type");
+    if (!check_context(x))
         return;
-    if (!access_admit_lambda(c->x, f)) /* once more: either may have changed while the body came */
+    struct function *f = find(c, &number);
+    if (!f)
         return;
-    credential_hide(c->x);
-    invocation_start_version(c->x, f, number, (struct str){0});
+    if (str_is(type, "DryRun")) {
+        lambda_reply_empty(x, 204);
+        return;
+    }
+    if (str_is(type, "Event")) {
+        accept_event(c, f);
+        return;
+    }
+    if (str_is(field(x, "x-amz-log-type"), "Tail"))
+        x->log_tail = log_tail_new();
+    invocation_start_version(x, f, number, (struct str){0});
 }
 
+static void invoke_async(struct lambda_call *c)
+{
+    uint64_t number;
+    struct function *f = find(c, &number);
+    if (f)
+        accept_event(c, f);
+}
+
+size_t lambda_print_invoked(const struct exchange *x, const struct function *f, char out[LAMBDA_CONTEXT_INVOKED_MAX])
+{
+    struct lambda_call c;
+    if (!lambda_reopen(&c, (struct exchange *)x)) /* it was read before, and nothing of it has changed */
+        c.region[0] = '\0';
+    const struct str q = c.function.qualifier;
+    int n = snprintf(out, LAMBDA_CONTEXT_INVOKED_MAX, "arn:aws:lambda:%s:%s:function:%s%s%.*s", c.region,
+                     x->gateway->config->lambda_account, f->name, q.n ? ":" : "", (int)q.n, q.p ? q.p : "");
+    assert(n > 0 && n < LAMBDA_CONTEXT_INVOKED_MAX);
+    return (size_t)n;
+}
+
+/* ---- its answer ---- */
+
+size_t lambda_print_version(const struct invocation *inv, char out[LAMBDA_VERSION_MAX])
+{
+    char *to = inv->wanted == VERSIONS_LATEST_NUMBER ? PUT_LITERAL(out, "$LATEST") : put_number(out, inv->wanted);
+    *to = '\0';
+    return (size_t)(to - out);
+}
+
+static size_t print_fields(const struct invocation *inv, bool failed, char out[FIELDS_MAX])
+{
+    char version[LAMBDA_VERSION_MAX];
+    size_t version_n = lambda_print_version(inv, version);
+    char *to = trace_put_lines(inv, out);
+    to = PUT_LITERAL(to, "X-Amz-Executed-Version: ");
+    to = put_bytes(to, version, version_n);
+    to = PUT_LITERAL(to, "\r\n");
+    if (failed)
+        to = PUT_LITERAL(to, "X-Amz-Function-Error: Unhandled\r\n");
+    assert(to - out < FIELDS_MAX);
+    return (size_t)(to - out);
+}
+
+/* Of a reply only the body counts here: Lambda's functions have no status and no headers. */
 void lambda_answer_invocation(struct invocation *inv, const struct invocation_end *e, const struct invocation_reply *r)
 {
     struct exchange *x = inv->exchange;
     char fields[FIELDS_MAX];
-    char *to = PUT_LITERAL(fields, "X-Amz-Executed-Version: $LATEST\r\n");
-    if (!r) {
-        lambda_fail_str(x, LAMBDA_SERVICE, e->failure->message);
+    if (e->failure && !lambda_fault_is_the_functions(e->failure)) {
+        lambda_fault_refuse(inv, e->failure);
         return;
     }
+    struct str body = r ? r->body : lambda_fault_print(inv, e->failure);
     const struct reply reply = {
-        .status = 200, .content_type = "application/json", .fields = {fields, (size_t)(to - fields)}, .body = r->body};
-    exchange_reply(x, &reply);
+        .status = 200,
+        .content_type = "application/json",
+        .fields = {fields, print_fields(inv, e->failure != NULL, fields)},
+        .body = body.n ? body : STR_LITERAL("null"),
+    };
+    if (x->log_tail)
+        lambda_tail_answer(inv, e, &reply);
+    else
+        exchange_reply(x, &reply);
 }
+
+/* ---- rows ---- */
+
+static const struct lambda_operation INVOKE_EVENT = {
+    .route = LAMBDA_ROUTE("POST", ACCESS_OPEN, LAMBDA_EVENT_MAX),
+    .name = "Invoke",
+    .run = invoke,
+    .members = MEMBERS,
+    .path = "/2015-03-31/functions/{FunctionName}/invocations",
+    .invokes = true,
+    .raw = true,
+};
 
 const struct lambda_operation lambda_invoke = {
     .route = LAMBDA_ROUTE("POST", ACCESS_OPEN, LAMBDA_INVOKE_MAX),
@@ -55,6 +199,17 @@ const struct lambda_operation lambda_invoke = {
     .path = "/2015-03-31/functions/{FunctionName}/invocations",
     .run = invoke,
     .members = MEMBERS,
+    .invokes = true,
+    .raw = true,
+    .for_event = &INVOKE_EVENT,
+};
+
+const struct lambda_operation lambda_invoke_async = {
+    .route = LAMBDA_ROUTE("POST", ACCESS_OPEN, LAMBDA_EVENT_MAX),
+    .name = "InvokeAsync",
+    .path = "/2014-11-13/functions/{FunctionName}/invoke-async",
+    .run = invoke_async,
+    .members = ASYNC_MEMBERS,
     .invokes = true,
     .raw = true,
 };

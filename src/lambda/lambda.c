@@ -58,6 +58,7 @@ static const struct face FACE = {
     .load = load,
     .forget = forget,
     .answer_error = lambda_answer_error,
+    .print_arn = lambda_print_invoked,
     .answer_invocation = answer_invocation,
     .begin_stream = lambda_stream_begin,
     .write_stream = lambda_stream_write,

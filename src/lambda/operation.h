@@ -83,6 +83,9 @@ const char *lambda_arn(const struct lambda_call *c, const char *name, struct str
 /* What region a request is for: the signature's, or "". For handlers that answer later. */
 void lambda_read_region(const struct exchange *x, char out[LAMBDA_REGION_MAX]);
 
+/* The call of a request that was read before, for who looks at it once more: no body. False: it can't be, and the exchange was ended, which a request that was let in does not see. */
+bool lambda_reopen(struct lambda_call *c, struct exchange *x);
+
 /* struct face. */
 bool lambda_claims(const struct http1_request *q);
 const struct route *lambda_find(struct exchange *x);

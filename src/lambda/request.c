@@ -70,6 +70,8 @@ static const struct lambda_operation *match(const struct http1_request *q, struc
             continue;
         memcpy(parameters, at, sizeof(at));
         found = op;
+        if (op->invokes)
+            break;
     }
     return found;
 }
@@ -110,11 +112,7 @@ static bool read_scope(const struct exchange *x, char room[SIGV4_CREDENTIAL_MAX]
 
 void lambda_read_region(const struct exchange *x, char out[LAMBDA_REGION_MAX])
 {
-    char room[SIGV4_CREDENTIAL_MAX];
-    struct str region, service;
-    out[0] = '\0';
-    if (read_scope(x, room, &region, &service) && lambda_region_is_valid(region))
-        str_copy(region, out, LAMBDA_REGION_MAX);
+    str_copy(x->region, out, LAMBDA_REGION_MAX);
 }
 
 /* A date is what all paths of this API begin with. AWS's other services are told by POST / with a target, or by a signature's scope. */
@@ -160,6 +158,15 @@ static void copy_word(struct str text, char out[64])
     out[n] = '\0';
 }
 
+/* Of a presigned request it was decoded, and no valid one differs from its encoded form. */
+static void keep_region(struct exchange *x, struct str region, const char *room)
+{
+    struct str q = x->request->query;
+    bool decoded = region.p >= room && region.p < room + SIGV4_CREDENTIAL_MAX;
+    const char *at = decoded ? memmem(q.p, q.n, region.p, region.n) : region.p;
+    x->region = (struct str){at, at ? region.n : 0};
+}
+
 /* True when the exchange was ended: it is for a service that faasd has no part of. */
 static bool refuse_other_services(struct exchange *x)
 {
@@ -168,6 +175,8 @@ static bool refuse_other_services(struct exchange *x)
     char room[SIGV4_CREDENTIAL_MAX], name[64], operation[64];
     struct str region, service, rest;
     bool scoped = read_scope(x, room, &region, &service);
+    if (scoped && lambda_region_is_valid(region))
+        keep_region(x, region, room);
     if (!target && (!scoped || str_is(service, "lambda")))
         return false;
     if (!target) {
@@ -332,16 +341,21 @@ static bool read_body(struct lambda_call *c)
     return false;
 }
 
-void lambda_run(struct exchange *x, struct str name)
+bool lambda_reopen(struct lambda_call *c, struct exchange *x)
 {
     const struct lambda_operation *op = lambda_operation_of(x);
     struct str parameters[LAMBDA_PARAMETERS_MAX] = {{0}};
+    path_matches(op->path, x->request->path, parameters);
+    return open_call(c, x, op, parameters);
+}
+
+void lambda_run(struct exchange *x, struct str name)
+{
     struct lambda_call c;
     (void)name;
-    path_matches(op->path, x->request->path, parameters);
-    if (open_call(&c, x, op, parameters)) {
-        if (read_body(&c) && (!op->members || lambda_validate(&c, op->members)))
-            op->run(&c);
+    if (lambda_reopen(&c, x)) {
+        if (read_body(&c) && (!c.op->members || lambda_validate(&c, c.op->members)))
+            c.op->run(&c);
         json_free(c.doc);
     }
 }

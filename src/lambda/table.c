@@ -8,7 +8,8 @@
 #include "lambda/url_config.h"
 
 const struct lambda_operation *const lambda_operations[] = {
-    &lambda_invoke,
+    &lambda_invoke, /* first: it is looked for most */
+    &lambda_invoke_async,
     &lambda_invoke_with_response_stream,
     &lambda_get_account_settings,
     &lambda_create_url,

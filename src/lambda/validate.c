@@ -321,24 +321,57 @@ static void check_outside(struct faults *f, struct lambda_call *c, const struct 
     }
 }
 
+/* ---- the verdict ---- */
+
+static enum lambda_verdict tell(const struct faults *f, char out[LAMBDA_VERDICT_MAX])
+{
+    if (f->wrong_type) {
+        snprintf(out, LAMBDA_VERDICT_MAX, "%s can not be converted to %s %s", f->wrong_type,
+                 strchr("AEIO", f->wanted[0]) ? "an" : "a", f->wanted);
+        return LAMBDA_WRONG_TYPE;
+    }
+    out[0] = '\0';
+    if (!f->count)
+        return LAMBDA_VALID;
+    snprintf(out, LAMBDA_VERDICT_MAX, "%u validation error%s detected: %.*s", f->count, f->count > 1 ? "s" : "",
+             (int)f->len, f->text);
+    return LAMBDA_INVALID;
+}
+
+static void begin(struct faults *f)
+{
+    f->count = 0;
+    f->len = 0;
+    f->wrong_type = f->wanted = NULL;
+}
+
+enum lambda_verdict lambda_check_body(const struct lambda_member *members, const struct json *object,
+                                      char out[LAMBDA_VERDICT_MAX])
+{
+    struct faults f;
+    begin(&f);
+    check_members(&f, NULL, members, object);
+    return tell(&f, out);
+}
+
+static void refuse(struct exchange *x, const struct faults *f)
+{
+    char text[LAMBDA_VERDICT_MAX];
+    bool invalid = tell(f, text) == LAMBDA_INVALID;
+    lambda_fail_str(x, invalid ? LAMBDA_VALIDATION : LAMBDA_SERIALIZATION, str_from(text));
+}
+
 bool lambda_validate(struct lambda_call *c, const struct lambda_member *members)
 {
     struct faults f;
-    f.count = 0;
-    f.len = 0;
-    f.wrong_type = NULL;
+    begin(&f);
     for (const struct lambda_member *m = members; m && m->name; m++)
         if (m->in != LAMBDA_IN_BODY)
             check_outside(&f, c, m);
     if (!c->op->raw)
         check_members(&f, NULL, members, c->body);
-    if (f.wrong_type) {
-        lambda_fail(c->x, LAMBDA_SERIALIZATION, "%s can not be converted to %s %s", f.wrong_type,
-                    strchr("AEIO", f.wanted[0]) ? "an" : "a", f.wanted);
-        return false;
-    }
-    if (f.count)
-        lambda_fail(c->x, LAMBDA_VALIDATION, "%u validation error%s detected: %.*s", f.count, f.count > 1 ? "s" : "",
-                    (int)f.len, f.text);
-    return f.count == 0;
+    if (!f.count && !f.wrong_type)
+        return true;
+    refuse(c->x, &f);
+    return false;
 }

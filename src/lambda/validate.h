@@ -43,6 +43,12 @@ struct lambda_member {
     const char *shown; /* what errors call it, where that is not the name with a small first letter */
 };
 
+enum { LAMBDA_VERDICT_MAX = 4096 };
+enum lambda_verdict { LAMBDA_VALID, LAMBDA_INVALID, LAMBDA_WRONG_TYPE };
+/* The body's members alone. `object` NULL: there is none. What is wrong stands in `out`. Pure. */
+enum lambda_verdict lambda_check_body(const struct lambda_member *members, const struct json *object,
+                                      char out[LAMBDA_VERDICT_MAX]);
+
 /* All that the table says of a request's parameters and JSON. False: the exchange was ended with ValidationException or SerializationException. */
 bool lambda_validate(struct lambda_call *c, const struct lambda_member *members);
 
