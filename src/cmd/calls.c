@@ -228,12 +228,44 @@ int calls_ls(const struct calls_ls *l)
     return output_finish("invocation ls", status);
 }
 
-int calls_order_all(int argc, char **argv)
+/* Each of the calls that `ids` names, until the daemon can't be reached. */
+static int order_each(const struct order *order, char *const *ids, int n)
 {
-    const char *verb = argv[0];
+    if (n == 0)
+        return options_refuse(order->command, "a call's ID is missing");
+    for (int i = 0; i < n; i++)
+        if (!calls_check_id(order->command, ids[i]))
+            return CMD_USAGE;
+    int status = CMD_OK;
+    for (int i = 0; i < n; i++) {
+        int one = send_order(order, ids[i]);
+        if (one != CMD_OK)
+            status = one;
+        if (one == CMD_UNREACHABLE)
+            break;
+    }
+    return output_finish(order->command, status);
+}
+
+int calls_cancel(int argc, char **argv)
+{
     struct client_target target = {0};
-    static const char command[] = "invocation";
-    struct order order = {.command = command, .verb = verb, .target = &target};
+    struct order order = {.command = "invocation", .verb = argv[0], .target = &target};
+    const struct option table[] = {
+        {.name = "json", .kind = OPTION_BOOL, .target = &order.json},
+        CLIENT_OPTIONS(&target),
+        {0},
+    };
+    struct options o = {
+        .command = order.command, .tables = {table}, .operands_max = IDS_MAX, .operands_text = "a call's ID"};
+    int status = options_parse(&o, argc, argv);
+    return status != OPTIONS_GO_ON ? status : order_each(&order, o.operands, o.operand_count);
+}
+
+int calls_redrive(int argc, char **argv)
+{
+    struct client_target target = {0};
+    struct order order = {.command = "invocation", .verb = argv[0], .target = &target};
     const char *function = NULL, *which = NULL;
     const struct option table[] = {
         {.name = "json", .kind = OPTION_BOOL, .target = &order.json},
@@ -242,28 +274,14 @@ int calls_order_all(int argc, char **argv)
         CLIENT_OPTIONS(&target),
         {0},
     };
-    struct options o = {.command = command, .tables = {table}, .operands_max = IDS_MAX, .operands_text = "a call's ID"};
+    struct options o = {
+        .command = order.command, .tables = {table}, .operands_max = IDS_MAX, .operands_text = "a call's ID"};
     int status = options_parse(&o, argc, argv);
     if (status != OPTIONS_GO_ON)
         return status;
-    if ((function || which) && strcmp(verb, "redrive") != 0)
-        return options_refuse(command, "--function and --status are for redrive");
     if (which && !function)
-        return options_refuse(command, "--status goes with --function");
-    if ((function != NULL) == (o.operand_count > 0))
-        return options_refuse(command, function ? "either IDs or --function" : "a call's ID is missing");
-    if (function)
-        return redrive_function(&order, function, which);
-    for (int i = 0; i < o.operand_count; i++)
-        if (!calls_check_id(command, o.operands[i]))
-            return CMD_USAGE;
-    status = CMD_OK;
-    for (int i = 0; i < o.operand_count; i++) {
-        int one = send_order(&order, o.operands[i]);
-        if (one != CMD_OK)
-            status = one;
-        if (one == CMD_UNREACHABLE)
-            break;
-    }
-    return output_finish(command, status);
+        return options_refuse(order.command, "--status goes with --function");
+    if (function && o.operand_count > 0)
+        return options_refuse(order.command, "either IDs or --function");
+    return function ? redrive_function(&order, function, which) : order_each(&order, o.operands, o.operand_count);
 }

@@ -19,7 +19,9 @@ struct calls_ls {
 };
 int calls_ls(const struct calls_ls *l);
 
-/* `faasd invocation redrive --function NAME`, too. `faasd invocation cancel|redrive ID...`, argv[0] the verb: prints "ID STATUS" a line, or the daemon's replies. The exit status of the last that failed. */
-int calls_order_all(int argc, char **argv);
+/* `faasd invocation cancel ID...` and `faasd invocation redrive ID... | --function NAME`, argv[0] the verb: print "ID STATUS" a line, or the daemon's replies. The exit status of
+ * the last that failed. */
+int calls_cancel(int argc, char **argv);
+int calls_redrive(int argc, char **argv);
 
 #endif

@@ -331,8 +331,8 @@ int cmd_invocation(int argc, char **argv)
     static const struct verb verbs[] = {{"ls", run_ls},
                                         {"show", run_show},
                                         {"replay", run_replay},
-                                        {"cancel", calls_order_all},
-                                        {"redrive", calls_order_all},
+                                        {"cancel", calls_cancel},
+                                        {"redrive", calls_redrive},
                                         {0}};
     return verbs_run("invocation", verbs, argc, argv);
 }
