@@ -328,11 +328,7 @@ static int run_replay(int argc, char **argv)
 
 int cmd_invocation(int argc, char **argv)
 {
-    static const struct verb verbs[] = {{"ls", run_ls},
-                                        {"show", run_show},
-                                        {"replay", run_replay},
-                                        {"cancel", calls_cancel},
-                                        {"redrive", calls_redrive},
-                                        {0}};
+    static const struct verb verbs[] = {{"ls", run_ls},           {"show", run_show},         {"replay", run_replay},
+                                        {"cancel", calls_cancel}, {"redrive", calls_redrive}, {0}};
     return verbs_run("invocation", verbs, argc, argv);
 }

@@ -117,8 +117,7 @@ struct config {
     char access_log[CONFIG_ACCESS_LOG_MAX]; /* "" = none, "stderr", or the name of a file in state/logs */
     enum config_tracing tracing;
 
-    bool
-        transient; /* no key, but how this daemon was started: what it unpacks is not forced to the disk, where each file costs milliseconds */
+    bool transient; /* no key: what is unpacked is not forced to the disk, where each file costs milliseconds */
 
     /* asynchronous calls */
     uint32_t async_calls_max;         /* queued at once: 1,000,000 */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Many of the calls at a time: told page by page, driven again. Each step reads one row. */
 #include "gateway/calls_db_internal.h"
+#include "gateway/calls_db_read.h"
 
 #include <string.h>
 

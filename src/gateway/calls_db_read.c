@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What only reads the calls' tables. */
-#include "gateway/calls_db.h"
+#include "gateway/calls_db_read.h"
 
 #include "codec/settings.h"
 #include "gateway/calls_db_internal.h"

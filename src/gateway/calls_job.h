@@ -5,7 +5,7 @@
 
 #include "base/list.h"
 #include "codec/settings.h"
-#include "gateway/calls_db.h"
+#include "gateway/calls_db_read.h"
 
 /* A call out of the database, from its fetch to the commit of what came of it. One block of memory. */
 struct calls_call {

@@ -112,7 +112,7 @@ static int compare_marks(const void *a, const void *b)
 static bool note_late_line(const struct store_line *line, void *context)
 {
     struct log_snapshot *s = context;
-    struct log_request key;
+    struct log_request key = {.start_ms = 0};
     if (!id_uuid_parse(line->request, key.id))
         return true;
     struct log_request *q = bsearch(&key, s->requests, s->count, sizeof(key), compare_ids);

@@ -66,9 +66,12 @@ struct policy *policy_new(const char *function, const char *qualifier, const cha
         free(text);
         return NULL;
     }
-    p->function = memcpy(text, function, function_n);
-    p->qualifier = memcpy(text + function_n, qualifier, qualifier_n);
-    p->statements = memcpy(text + function_n + qualifier_n, statements, n);
+    p->function = text;
+    p->qualifier = text + function_n;
+    p->statements = text + function_n + qualifier_n;
+    memcpy(text, function, function_n);
+    memcpy(text + function_n, qualifier, qualifier_n);
+    memcpy(text + function_n + qualifier_n, statements, n);
     p->opens_url = any_opens_url(statements);
     return p;
 }
