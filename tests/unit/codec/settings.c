@@ -282,7 +282,7 @@ static void what_a_later_release_brings_is_refused_by_name(void **state)
 {
     (void)state;
     refuse("{\"rootfs\": []}", "'rootfs' is not built yet");
-    refuse("{\"payload\": \"http\"}", "'http' is not built yet");
+    refuse("{\"payload\": \"htp\"}", "'htp' is not one of: raw, http");
     refuse("{\"network\": \"egress\"}", "'egress' is not built yet");
     refuse("{\"network\": \"bridge\"}", "'bridge' is not one of: none, host");
 }

@@ -7,6 +7,7 @@
 #ifndef TESTS_POOL_FIXTURE_H
 #define TESTS_POOL_FIXTURE_H
 
+#include "gateway/payload.h"
 #include "gateway/pool_internal.h"
 #include "gateway/records.h"
 
@@ -116,6 +117,34 @@ int exchange_stream_write(struct exchange *x, struct str data)
     (void)x;
     (void)data;
     return 0;
+}
+
+/* Events and replies are raw bytes. */
+bool payload_is_http(const struct invocation *inv, const struct settings *s)
+{
+    (void)inv;
+    (void)s;
+    return false;
+}
+
+const char *payload_translate(const struct invocation_reply *r, uint64_t body_max, struct buf *body,
+                              struct invocation_reply *ret_reply)
+{
+    (void)body_max;
+    (void)body;
+    *ret_reply = *r;
+    return NULL;
+}
+
+bool payload_admit(struct invocation *inv)
+{
+    (void)inv;
+    return true;
+}
+
+void payload_release(struct invocation *inv)
+{
+    (void)inv;
 }
 
 void store_log_line(struct store *s, const char *name, uint64_t instance, const char *request_id, struct str line)

@@ -5,6 +5,7 @@
 #include "gateway/access.h"
 #include "gateway/api.h"
 #include "gateway/calls.h"
+#include "gateway/calls_list.h"
 #include "gateway/credential.h"
 #include "gateway/deploy.h"
 #include "gateway/invocation.h"
@@ -44,6 +45,7 @@ static void ran(const char *handler, struct str name)
     }
 HANDLER(api_health)
 HANDLER(api_system)
+HANDLER(api_exec)
 HANDLER(api_config)
 HANDLER(api_functions_list)
 HANDLER(api_functions_describe)
@@ -75,6 +77,7 @@ HANDLER(calls_api_show)
 HANDLER(calls_api_result)
 HANDLER(calls_api_cancel)
 HANDLER(calls_api_redrive)
+HANDLER(calls_api_redrive_all)
 
 void calls_answer(struct exchange *x, struct str name, struct str id)
 {
