@@ -39,7 +39,7 @@ void calls_ask_age(struct calls *c, calls_on_age *on_age, void *owner);
 
 /* POST /async-function/NAME...: the function exists and this client may invoke it. */
 void calls_accept(struct exchange *x, struct str function);
-/* The same for a request of a face: it is run as one to `path` ("/function/NAME:QUALIFIER"), and the answer is 202 alone. */
+/* The same for a request of a face: it is run as one to `path` ("function/NAME:QUALIFIER", without its slash), and the answer is 202 alone. */
 void calls_accept_as(struct exchange *x, struct str function, struct str path);
 /* GET /async-function/NAME/ID: the same. What came of the call, or how far it is. */
 void calls_answer(struct exchange *x, struct str function, struct str id);

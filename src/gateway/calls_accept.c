@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char prefix[] = "/async";
+static const char prefix[] = "/async-";
 
 /* Of the connection that brought it, not of the request. */
 static bool is_kept(struct str name)
@@ -22,7 +22,7 @@ static int print_head(struct buf *out, const struct exchange *x, struct str path
 {
     const struct http1_request *q = x->request;
     unsigned kept = 0;
-    int r = buf_addf(out, "POST %.*s", (int)path.n, path.p);
+    int r = buf_addf(out, "POST /%.*s", (int)path.n, path.p);
     if (r == 0 && q->query.n && !x->face)
         r = buf_addf(out, "?%.*s", (int)q->query.n, q->query.p);
     r = r < 0 ? r : buf_add_text(out, " HTTP/1.1\r\n");

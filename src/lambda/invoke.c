@@ -89,7 +89,7 @@ static void accept_event(struct lambda_call *c, const struct function *f)
                     "Could not parse request body into json: byte %zu is where it goes wrong", at);
         return;
     }
-    int n = snprintf(path, sizeof(path), "/function/%s%s%.*s", f->name, q.n ? ":" : "", (int)q.n, q.p ? q.p : "");
+    int n = snprintf(path, sizeof(path), "function/%s%s%.*s", f->name, q.n ? ":" : "", (int)q.n, q.p ? q.p : "");
     calls_accept_as(c->x, str_from(f->name), (struct str){path, (size_t)n});
 }
 
