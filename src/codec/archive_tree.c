@@ -297,6 +297,25 @@ static int make_links(struct archive_tree *t, struct err *e)
     return 0;
 }
 
+/* Of the python that a virtual environment was made with: /opt's, pyenv's, uv's. Its name is all that is looked at: pyvenv.cfg may come later. */
+static bool is_venv_python(const char *path)
+{
+    const char *base = strrchr(path, '/');
+    return base && base - path >= 3 && strncmp(base - 3, "bin/python", strlen("bin/python")) == 0 &&
+           (base - path == 3 || base[-4] == '/');
+}
+
+static const char *why_refused(const char *path, int r)
+{
+    if (r == -ELOOP)
+        return "leads through more than 40 links";
+    if (is_venv_python(path))
+        return "leads out of the tree: a function needs nothing from a virtual environment's bin/; name it in "
+               ".faasdignore, "
+               "or make it with `python -m venv --copies`";
+    return "leads out of the tree (allowed: inside it, or under /usr, /bin, /lib)";
+}
+
 static int check_links(const struct archive_tree *t, struct err *e)
 {
     char end[ARCHIVE_PATH_MAX];
@@ -305,9 +324,7 @@ static int check_links(const struct archive_tree *t, struct err *e)
         at += strlen(path) + 1 + strlen(target) + 1;
         int r = archive_resolve(t->root, path, end, e);
         if (r == -EINVAL || r == -ELOOP)
-            return err_say(e, EINVAL, "link '%.*s' -> '%.*s' %s", SHOWN, path, SHOWN, target,
-                           r == -ELOOP ? "leads through more than 40 links"
-                                       : "leads out of the tree (allowed: inside it, or under /usr, /bin, /lib)");
+            return err_say(e, EINVAL, "link '%.*s' -> '%.*s' %s", SHOWN, path, SHOWN, target, why_refused(path, r));
         if (r < 0)
             return r;
     }

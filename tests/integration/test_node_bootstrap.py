@@ -625,6 +625,7 @@ def test_functions_are_found_where_lambda_finds_them(start, files, name):
     ({"index.js": ""}, "", "Runtime.MalformedHandlerName", "FILE.FUNCTION"),
     ({"index.js": ""}, "../index.handler", "Runtime.MalformedHandlerName", "'../index.handler'"),
     ({"index.js": "exports.main = 1;"}, "index.handler", "Runtime.HandlerNotFound", "index.handler is undefined or not exported. Exported: main"),
+    ({"index.js": "for (let i = 0; i < 12; i++) exports['f' + i] = i;"}, "index.handler", "Runtime.HandlerNotFound", "f8, f9 and 2 more"),
     ({"index.js": "exports.handler = 1;"}, "index.handler", "Runtime.HandlerNotFound", "index.handler is not a function"),
     ({"index.mjs": ""}, "index.handler", "Runtime.HandlerNotFound", "Nothing is exported"),
     ({"index.js": "exports.handler = async ( => 1;"}, "index.handler", "Runtime.UserCodeSyntaxError", "SyntaxError: "),

@@ -443,13 +443,22 @@ sys.meta_path.insert(0, No())
 """
 
 
-def test_a_module_of_awss_runtime(start):
+def test_a_module_of_awss_runtime(start, interpreter):
     assert "awslambdaric is part of AWS's managed runtime" in advice(start, "awslambdaric")
     # also true on a host that has boto3
     kind, message, _ = start({"app.py": "import first\nimport boto3\n", "first.py": NO_BOTO3}).init_error()
     assert kind == "Runtime.ImportModuleError"
-    assert message == ("Unable to import module 'app': No module named 'boto3': boto3 is part of AWS's managed runtime, not of this host: install python3-boto3, "
-                       "or put it in the archive (pip install boto3 -t DIR)")
+    # what Debian installs is seen by Debian's Python only
+    install = "install python3-boto3, or " if interpreter.startswith("/usr/bin/") else ""
+    said = "Unable to import module 'app': No module named 'boto3': boto3 is part of AWS's managed runtime, not of this host: "
+    assert message == f"{said}{install}put it in the archive (pip install boto3 -t DIR)"
+
+
+def test_no_package_of_the_host_is_advised_to_who_does_not_see_the_hosts(start, interpreter):
+    site = f"venv/lib/python{interpreter_version(interpreter)}/site-packages"
+    files = {"app.py": "import first\nimport boto3\n", "first.py": NO_BOTO3, f"{site}/own.py": "", "venv/pyvenv.cfg": "include-system-site-packages = false\n"}
+    _, message, _ = start(files, FAASD_VENV="venv").init_error()
+    assert "not of this host: put it in the archive (pip install boto3 -t DIR)" in message
 
 
 def test_requirements_that_nobody_installed(start):
@@ -483,10 +492,24 @@ def test_a_compiled_wheel_for_another_python(start, interpreter, init):
     assert "--python-version" in message and "--runtime python3.7" in message
 
 
+def test_a_compiled_module_beside_the_handler_is_advised_by_its_name(start):
+    message = advice(start, "fast", {f"fast.cpython-37m-{os.uname().machine}-linux-gnu.so": elf(os.uname().machine)})
+    assert re.search(r"pip install --only-binary=:all: .* fast -t DIR", message)
+
+
 def test_a_compiled_wheel_for_another_processor(start):
     other = "aarch64" if os.uname().machine == "x86_64" else "x86_64"
     message = advice(start, "wheel", {"wheel/__init__.py": "import wheel._fast\n", "wheel/_fast.so": elf(other)})
     assert f"compiled for {other}" in message and os.uname().machine in message and "manylinux" in message
+
+
+def test_a_python_that_is_too_old_is_named(start):
+    as_if = "import sys; sys.version_info = (3, 8, 18); __file__ = sys.argv[1]; exec(open(__file__).read())"
+    for entry in ("python", "python3.8"):
+        kind, message, _ = start("def handler(event): pass\n", flags=("-S", "-c", as_if), FAASD_RUNTIME_ENTRY=entry).init_error()
+        assert kind == "Runtime.InvalidRuntime"
+        assert re.search(rf"^the runtime {entry} is \S+ on this host, and that is CPython 3\.8\.18, which is too old for faasd: name a Python 3\.9 or newer in `runtimes`",
+                         message), message
 
 
 # -- where modules come from --
@@ -809,6 +832,29 @@ def test_what_can_not_be_forked_says_why_and_serves_by_itself(serve, source, rea
 
 def test_a_file_that_init_closed_is_no_hindrance(template):
     assert template("import os, subprocess\nopen('/dev/zero').read(1)\nsubprocess.run(['true'])\n" + COUNTER).fork().call()[0] == 1
+
+
+def test_a_random_device_that_init_left_open_is_each_childs_own(template):
+    worker = template("""
+        import fcntl, os
+        plain, null = open("/dev/urandom", "rb", buffering=0), os.open("/dev/null", os.O_WRONLY | os.O_NONBLOCK)
+        os.set_inheritable(null, True)
+        def handler(event):
+            owner = fcntl.fcntl(plain, fcntl.F_GETOWN)
+            fcntl.fcntl(plain, fcntl.F_SETOWN, os.getpid())
+            flags = fcntl.fcntl(null, fcntl.F_GETFL)
+            fcntl.fcntl(null, fcntl.F_SETFL, 0)
+            return {"owner": owner, "flags": flags & (os.O_ACCMODE | os.O_NONBLOCK), "inherited": [os.get_inheritable(f) for f in (plain.fileno(), null)],
+                    "target": os.readlink(f"/proc/self/fd/{plain.fileno()}"), "read": plain.read(8).hex(), "open": len(os.listdir("/proc/self/fd"))}
+        """)
+    first, second = worker.fork().call(), worker.fork().call()
+    assert first.pop("read") != second.pop("read")
+    assert first == second == {"owner": 0, "flags": os.O_WRONLY | os.O_NONBLOCK, "inherited": [False, True], "target": "/dev/urandom", "open": first["open"]}
+
+
+def test_a_file_that_is_only_called_like_a_device_is_not_forked(serve, tmp_path):
+    worker = serve(f"f = open('{tmp_path}/null', 'w')\n" + COUNTER, FAASD_TEMPLATE="yes")
+    assert re.search(r"descriptor \d+ is open after init: .*/null$", worker.said["template"]), worker.said
 
 
 def test_async_handlers_fork(template):

@@ -190,11 +190,12 @@ function pick(exported, parsed, name) {
   if (typeof value === 'function') return value;
   if (typeof exported === 'function' && value === undefined)
     throw new InitFailure('Runtime.HandlerNotFound', `${name} is undefined: the module is a function itself. Write exports.${parsed.names[0]} = ...`);
-  const exports = Object.keys(exported ?? {}).filter((key) => key !== 'default').slice(0, 10);
+  const exports = Object.keys(exported ?? {}).filter((key) => key !== 'default');
+  const more = exports.splice(10).length;
   throw new InitFailure(
     'Runtime.HandlerNotFound',
     `${name} is ${value === undefined ? 'undefined or not exported' : 'not a function'}. ` +
-    (exports.length ? `Exported: ${exports.join(', ')}` : 'Nothing is exported'));
+    (exports.length ? `Exported: ${exports.join(', ')}${more ? ` and ${more} more` : ''}` : 'Nothing is exported'));
 }
 
 async function load(name, root) {

@@ -65,7 +65,8 @@ def no_such_module(module_name, handler):
 def not_installed(name):
     top = name.partition(".")[0]
     if top in AWS_MODULES and top not in requirements():
-        return f"{top} is part of AWS's managed runtime, not of this host: install {AWS_MODULES[top]}, or put it in the archive (pip install {top} -t DIR)"
+        install = f"install {AWS_MODULES[top]}, or " if paths.finds_host_packages else ""
+        return f"{top} is part of AWS's managed runtime, not of this host: {install}put it in the archive (pip install {top} -t DIR)"
     if top in AWS_ONLY:
         return f"{top} is part of AWS's managed runtime and has no use here"
     if os.path.isdir(os.path.join(TASK_ROOT, top)) and "." in name:
@@ -146,7 +147,8 @@ def judge(path):
         needs = []
     if not made_for:
         return ""
-    package = path[len(TASK_ROOT) + 1 :].partition("/")[0] if errors.is_task_file(path) else "the package"
+    top, slash, _ = path[len(TASK_ROOT) + 1 :].partition("/")
+    package = (top if slash else top.partition(".")[0]) if errors.is_task_file(path) else "the package"
     again = f"pip install --only-binary=:all: --python-version {RUNS_VERSION} --platform manylinux2014_{platform.machine()} {package} -t DIR"
     either = f", or deploy with {needs[0]}" if needs else ""
     return f"'{path}' is compiled for {' on '.join(made_for)}, this function runs on CPython {RUNS_VERSION} on {platform.machine()}: {again}{either}"

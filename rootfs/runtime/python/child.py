@@ -30,10 +30,30 @@ LANDLOCK_SCOPES = 3  # abstract sockets, signals
 UUID_CLOCKS = ("_last_timestamp", "_last_timestamp_v6", "_last_timestamp_v7")  # from Python 3.14 on there are three
 
 hooks = []  # of faasd.after_fork()
+reopened = []  # of Reopened: what init has left open, and template.py has found to be harmless
 
 
 class Failed(Exception):
     """The child can't become what it should: `str()` names the step."""
+
+
+class Reopened:
+    """A descriptor that the child opens for itself: through the template's, its flags, owner and locks would be those of its siblings."""
+
+    def __init__(self, number, path):
+        from fcntl import F_GETFL, fcntl
+
+        self.number, self.path = number, path
+        self.flags = fcntl(number, F_GETFL)
+        self.inheritable = os.get_inheritable(number)
+
+    def open(self):
+        try:
+            fresh = os.open(self.path, self.flags & (os.O_ACCMODE | os.O_NONBLOCK) | os.O_CLOEXEC)
+            os.dup2(fresh, self.number, self.inheritable)
+        except OSError as error:
+            raise Failed(f"open '{self.path}' again: {error.strerror}") from None
+        os.close(fresh)
 
 
 class Libc:
@@ -74,6 +94,8 @@ def become(worker, socket, order):
         log = make_log()
         if order.slot != SAME_ROOT:
             enter_root(order.slot)
+        for file in reopened:
+            file.open()
         shut_siblings_out()
         leave_session()
         reseed(order.random)

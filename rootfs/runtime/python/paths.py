@@ -17,6 +17,9 @@ IMPORTS_MAX = 1000  # characters of the list that READY takes along
 NOT_FOR_FUNCTIONS = "distutils-precedence.pth"
 
 
+finds_host_packages = False  # what `apt install python3-NAME` brings: not by an interpreter outside of /usr, nor from every virtual environment
+
+
 class Finder:
     """First in line: notes what the function's own files import, and sets logging up. Finds nothing else itself."""
 
@@ -60,6 +63,7 @@ class OwnModule:
 
 def set_up(here):
     """Raises errors.InitError when the virtual environment is none."""
+    global finds_host_packages
     venv = os.environ.get("FAASD_VENV")
     host = host_directories()
     sys.path[:] = [p for p in sys.path if p not in host]
@@ -68,6 +72,7 @@ def set_up(here):
     if venv:
         use_host = add_virtual_environment(os.path.join(TASK_ROOT, venv))
         host = host if use_host else []
+    finds_host_packages = sys.prefix == "/usr" and bool(host)
     for directory in host:
         if os.path.isdir(directory):
             add_directory(directory)

@@ -16,6 +16,7 @@ ORDER_SIZE = frames.HEAD_SIZE + ORDER.size
 FDS_MAX = 8
 CONTROL_SIZE = _socket.CMSG_SPACE(4 * (FDS_MAX + 1))
 
+STATELESS = ("/dev/null", "/dev/random", "/dev/urandom")
 IGNORED_BY_PYTHON = {_signal.SIGPIPE, _signal.SIGXFSZ}
 
 
@@ -45,7 +46,9 @@ def threads():
 
 
 def descriptors(own):
-    """Whatever else is open, children would share: one offset, one connection, one epoll set for all."""
+    """Whatever else is open, children would share: one offset, one connection, one epoll set for all. Only what has none of these is opened again by each of
+    them: libraries keep /dev/urandom (AWS's awscrt, which boto3 imports where it is there)."""
+    child.reopened.clear()
     for number in sorted(map(int, os.listdir("/proc/self/fd"))):
         if number in (0, 1, 2, own):
             continue
@@ -53,8 +56,14 @@ def descriptors(own):
             target = os.readlink(f"/proc/self/fd/{number}")
         except OSError:
             continue  # the directory that was just listed
-        return printable(f"descriptor {number} is open after init: {target}")
+        if target not in STATELESS or not is_device(number):
+            return printable(f"descriptor {number} is open after init: {target}")
+        child.reopened.append(child.Reopened(number, target))
     return ""
+
+
+def is_device(number):
+    return os.fstat(number).st_mode & 0o170000 == 0o020000
 
 
 def shared_memory():

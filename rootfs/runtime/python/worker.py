@@ -7,6 +7,7 @@ import sys
 from _faasd import context, frames, values
 
 READY_REASON_MAX = 200
+OLDEST = (3, 9)
 
 REPLY_FIELDS = b"content-type\0application/json\0"
 
@@ -156,13 +157,17 @@ def check_version():
     """A configuration's "python3.12" is a promise, and any program may stand behind it. Before the function's code is read: its syntax may be of that version."""
     entry = os.environ.get("FAASD_RUNTIME_ENTRY", "")
     version = entry[len("python") :]
-    if "." not in version or version == f"{sys.version_info[0]}.{sys.version_info[1]}":
+    too_old = sys.version_info < OLDEST
+    if not too_old and ("." not in version or version == f"{sys.version_info[0]}.{sys.version_info[1]}"):
         return
     from _faasd import errors
 
+    wanted = f"3.{OLDEST[1]} or newer" if too_old else version
+    old = ", which is too old for faasd" if too_old else ""
     raise errors.InitError(
         "Runtime.InvalidRuntime",
-        f"the runtime {entry} is {sys.executable} on this host, and that is {describe_interpreter()}: name a Python {version} in `runtimes` of the configuration, or deploy with another --runtime",
+        f"the runtime {entry or 'python'} is {sys.executable} on this host, and that is {describe_interpreter()}{old}: "
+        f"name a Python {wanted} in `runtimes` of the configuration, or deploy with another --runtime",
     )
 
 

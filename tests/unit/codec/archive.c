@@ -241,6 +241,17 @@ static void a_link_that_leads_out_by_way_of_another_is_refused(void **state)
            {"d/e/out", '2', 0, "../a/../x", NULL});
 }
 
+static void the_python_of_a_virtual_environment_is_refused_with_what_to_do(void **state)
+{
+    REFUSE("name it in .faasdignore, or make it with `python -m venv --copies`",
+           {"venv/bin/python3", '2', 0, "/opt/py312/bin/python3", NULL});
+}
+
+static void another_link_to_a_python_is_refused_as_any(void **state)
+{
+    REFUSE("allowed: inside it", {"robin/python3", '2', 0, "/opt/py312/bin/python3", NULL});
+}
+
 static void links_in_a_circle_are_refused(void **state)
 {
     REFUSE("more than 40 links", {"a", '2', 0, "b", NULL}, {"b", '2', 0, "a", NULL});
@@ -517,6 +528,8 @@ int main(void)
         TEST(a_link_over_a_file_is_refused),
         TEST(links_that_lead_out_are_refused),
         TEST(a_link_that_leads_out_by_way_of_another_is_refused),
+        TEST(the_python_of_a_virtual_environment_is_refused_with_what_to_do),
+        TEST(another_link_to_a_python_is_refused_as_any),
         TEST(links_in_a_circle_are_refused),
         TEST(a_long_chain_of_links_is_refused),
         TEST(set_id_files_are_refused),
