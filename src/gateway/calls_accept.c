@@ -17,12 +17,13 @@ static bool is_kept(struct str name)
     return !http1_field_is_framing(name) && !str_is_nocase(name, "Expect");
 }
 
-/* The request as it would have come to /function/NAME, its body's length known. -EMSGSIZE: too many fields. */
+/* The request as it would have come to /function/NAME, its body's length known. `path` is that with its first character, whichever it is: of "/async-function/NAME" the
+ * rest begins with '-'. -EMSGSIZE: too many fields. */
 static int print_head(struct buf *out, const struct exchange *x, struct str path)
 {
     const struct http1_request *q = x->request;
     unsigned kept = 0;
-    int r = buf_addf(out, "POST %.*s", (int)path.n, path.p);
+    int r = buf_addf(out, "POST /%.*s", (int)(path.n - 1), path.p + 1);
     if (r == 0 && q->query.n && !x->face)
         r = buf_addf(out, "?%.*s", (int)q->query.n, q->query.p);
     r = r < 0 ? r : buf_add_text(out, " HTTP/1.1\r\n");

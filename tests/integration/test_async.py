@@ -308,7 +308,7 @@ def test_the_command_line_queues_waits_cancels_and_redrives(faasd):
     (["result", "nonsense"], 2, "is no call's id"),
     (["result", "6e6178e2-c5d6-4f39-91a3-66d065d0a3c4"], 3, "no such call"),
     (["invocation"], 2, "cancel"),
-    (["invocation", "eat", "x"], 2, "invocation eat"),
+    (["invocation", "eat", "x"], 2, "redrive, not 'eat'"),
     (["invocation", "cancel"], 2, "ID"),
     (["invocation", "redrive", "6e6178e2-c5d6-4f39-91a3-66d065d0a3c4"], 3, "no such call"),
     (["invoke", "nobody", "--async"], 3, "nobody"),
