@@ -48,8 +48,9 @@ int archive_state_run_tar(const char *const *argv, struct err *e)
             return err_set(e, errno, "wait for tar");
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return 0;
-    text[strcspn(text, "\n")] = '\0';
-    return err_say(e, EIO, "%s", *text ? text : "tar failed");
+    char *line = text + strspn(text, "\n"); /* gzip begins with an empty one */
+    line[strcspn(line, "\n")] = '\0';
+    return err_say(e, EIO, "%s", *line ? line : "tar failed");
 }
 
 /* ---- rows ---- */

@@ -96,7 +96,9 @@ static int fill(struct backup *b, struct err *e)
     if (fd_read_file_at(AT_FDCWD, place, format, sizeof(format), NULL) < 0 || strncmp(format, "faasd ", 6) != 0)
         return err_say(e, ENOENT, "'%s' is no state directory of faasd (or is closed to you: be root)", b->paths.state);
     fmt_to(db, sizeof(db), "%s/db", b->scratch);
-    if (mkdir(b->scratch, 0700) < 0 || mkdir(db, 0700) < 0)
+    if (mkdir(b->scratch, 0700) < 0)
+        return err_set(e, errno, "write '%s'", b->file);
+    if (mkdir(db, 0700) < 0)
         return err_set(e, errno, "make '%s'", db);
     fmt_to(place, sizeof(place), "%s/db", b->paths.state);
     int r = put_file(b, "FORMAT", format, e);
@@ -123,6 +125,7 @@ static int pack(struct backup *b, struct err *e)
     const char *const argv[] = {"tar",
                                 packed,
                                 b->part,
+                                "--force-local", /* a time in the file's name makes no host of it */
                                 "--numeric-owner",
                                 "-C",
                                 b->scratch,

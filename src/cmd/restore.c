@@ -13,6 +13,7 @@
 #include "gateway/store_copy.h"
 #include "gateway/store_digest.h"
 #include "supervisor/configuration.h"
+#include "supervisor/directory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -195,9 +196,10 @@ static int hand_all(struct restore *r, struct err *e)
 
 static int unpack(struct restore *r, struct err *e)
 {
-    const char *const argv[] = {"tar", "-xf", r->file, "-C", r->scratch, "--no-same-owner", "--no-same-permissions",
-                                NULL};
-    return archive_state_run_tar(argv, e);
+    /* --force-local: "faasd-09:30.tar" is a file, no tape drive of a host "faasd-09" */
+    const char *const argv[] = {
+        "tar", "-xf", r->file, "--force-local", "-C", r->scratch, "--no-same-owner", "--no-same-permissions", NULL};
+    return archive_state_run_tar(argv, e) < 0 ? err_wrap(e, "unpack '%s'", r->file) : 0;
 }
 
 static int put_in_place(struct restore *r, struct err *e)
@@ -212,10 +214,35 @@ static int put_in_place(struct restore *r, struct err *e)
     return 0;
 }
 
+static int check_file(const struct restore *r, struct err *e)
+{
+    struct stat st;
+    scoped_fd fd = open(r->file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return err_set(e, errno, "open '%s'", r->file);
+    return S_ISDIR(st.st_mode)
+               ? err_say(e, EISDIR, "'%s' is a directory: name the file that `faasd backup` wrote", r->file)
+               : 0;
+}
+
+/* On a new host the directories above it are not there either: made as `serve` makes them. */
+static int make_parents(const struct restore *r, struct err *e)
+{
+    int fd = directory_open_own(r->paths.state, 0700, e);
+    if (fd < 0)
+        return fd;
+    fd_close(&fd);
+    return check_place(r, e);
+}
+
 static int restore_state(struct restore *r, struct err *e)
 {
     struct err ignored;
-    int result = check_place(r, e);
+    int result = check_file(r, e);
+    if (result == 0)
+        result = check_place(r, e);
+    if (result == 0)
+        result = make_parents(r, e);
     if (result < 0)
         return result;
     fmt_to(r->scratch, sizeof(r->scratch), "%s.restore-%d", r->paths.state, getpid());
@@ -250,7 +277,9 @@ static int restore(struct restore *r)
         printf("{\"functions\":%u,\"trees\":%u,\"keys\":%s}\n", r->functions, r->trees, r->has_keys ? "true" : "false");
     else
         printf("%s: %u functions, %u trees of code, as of %s%s\n", r->paths.state, r->functions, r->trees, r->created,
-               r->has_keys ? "" : "; without the keys: secrets are to be set, tokens to be made again");
+               r->has_keys
+                   ? ""
+                   : "; without the keys: secrets are to be set again, and tokens can be shown but sign nothing");
     return output_finish("restore", CMD_OK);
 }
 

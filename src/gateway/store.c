@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/fdio.h"
 #include "gateway/store_job.h"
+#include "gateway/store_lost.h"
 #include "gateway/thread.h"
 
 #include <assert.h>
@@ -379,6 +380,13 @@ static int open_parts(struct store *s, const char *db_dir, const char *log_dir, 
     const struct gateway_boot *boot = s->gateway->boot;
     struct store_log_limits limits = {.function_bytes = c->log_function_bytes, .total_bytes = c->log_total_bytes};
     int r = make_channels(s, e);
+    if (r < 0)
+        return r;
+    s->staging_dirfd = open(boot->staging_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    s->versions_dirfd = open(boot->versions_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (s->staging_dirfd < 0 || s->versions_dirfd < 0)
+        return err_set(e, errno, "open '%s' and '%s'", boot->staging_dir, boot->versions_dir);
+    r = store_lost_check(db_dir, s->versions_dirfd, e);
     if (r == 0)
         r = store_sql_open(&s->sql, db_dir, e);
     if (r == 0)
@@ -389,10 +397,6 @@ static int open_parts(struct store *s, const char *db_dir, const char *log_dir, 
     if (s->access_dirfd < 0)
         return err_set(e, errno, "open '%s'", log_dir);
     store_access_init(&s->access, s->access_dirfd);
-    s->staging_dirfd = open(boot->staging_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    s->versions_dirfd = open(boot->versions_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (s->staging_dirfd < 0 || s->versions_dirfd < 0)
-        return err_set(e, errno, "open '%s' and '%s'", boot->staging_dir, boot->versions_dir);
     return 0;
 }
 

@@ -70,7 +70,7 @@ static const char *const STEPS[] = {
 
 /* The cache is small because rows are read once, at start. */
 static const struct store_db_format FORMAT = {
-    .name = "faasd.db",
+    .name = STORE_SQL_FILE,
     .steps = STEPS,
     .count = sizeof(STEPS) / sizeof(STEPS[0]),
     .cache_kib = 128,

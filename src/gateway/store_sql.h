@@ -6,6 +6,8 @@
 #include "gateway/store.h"
 #include "gateway/store_db.h"
 
+#define STORE_SQL_FILE "faasd.db"
+
 struct store_sql;
 
 /* Opens or makes DIR/faasd.db and brings it to this program's format. */

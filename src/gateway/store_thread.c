@@ -13,6 +13,7 @@
 #include "codec/handler_module.h"
 #include "codec/python_tree.h"
 #include "gateway/store_job.h"
+#include "gateway/store_lost.h"
 
 #include <assert.h>
 #include <dirent.h>
@@ -123,11 +124,6 @@ static void find_program(struct store *s, struct store_job *j)
         j->error.code = ENOENT; /* it is not what it would have to be */
 }
 
-static bool looks_like_digest(const char *name)
-{
-    return strlen(name) == MESSAGE_DIGEST_MAX - 1 && strspn(name, "0123456789abcdef") == MESSAGE_DIGEST_MAX - 1;
-}
-
 static void list_orphans(struct store *s, struct store_job *j)
 {
     if (store_db_is_salvaged(store_sql_db(s->sql)))
@@ -140,7 +136,7 @@ static void list_orphans(struct store *s, struct store_job *j)
         return;
     }
     for (const struct dirent *entry; (entry = readdir(d));) {
-        if (!looks_like_digest(entry->d_name) || store_sql_has_code(s->sql, entry->d_name))
+        if (!store_lost_is_tree(entry->d_name) || store_sql_has_code(s->sql, entry->d_name))
             continue;
         if (buf_add(&j->out, entry->d_name, MESSAGE_DIGEST_MAX) < 0)
             break; /* the rest another time */
@@ -237,7 +233,9 @@ static void apply_limits(struct store *s, struct store_log_limits *known)
 
 static bool wants_function(const char *function, void *context)
 {
-    return store_sql_has_function(((struct store *)context)->sql, function);
+    struct store *s = context;
+    /* Where rows are lost, what their functions said last is not thrown away either. */
+    return store_db_is_salvaged(store_sql_db(s->sql)) || store_sql_has_function(s->sql, function);
 }
 
 void *store_thread_main(void *store)

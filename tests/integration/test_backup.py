@@ -196,6 +196,44 @@ def test_a_damaged_one_is_refused_whole(backed_up, place, name, change, said):
     assert said in refused(archive, place)
 
 
+def test_a_name_with_a_time_in_it_is_a_file(backed_up, place):
+    root, _, _ = backed_up
+    name = "faasd-2026-11-21T09:30:00.tar.gz"  # tar(1) would look for a host "faasd-2026-11-21T09"
+    done = subprocess.run([str(FAASD), "backup", name, "--root", str(root)], capture_output=True, text=True, cwd=place)
+    assert done.returncode == 0, done.stderr
+    done = subprocess.run([str(FAASD), "restore", name, "--root", str(place / "second")], capture_output=True, text=True, cwd=place)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_directories_above_are_made(backed_up, place):
+    _, archive, known = backed_up
+    second = place / "a" / "new" / "host"
+    done = faasd("restore", archive, "--root", second)
+    assert done.returncode == 0, done.stderr
+    with Faasd(root=second) as daemon:
+        assert deployed(daemon) == known
+
+
+def test_one_that_was_cut_off_says_what_is_wrong_with_it(backed_up, place):
+    root, _, _ = backed_up
+    archive = place / "all.tar.gz"
+    assert faasd("backup", archive, "--root", root).returncode == 0
+    os.truncate(archive, archive.stat().st_size // 2)
+    said = refused(archive, place)
+    assert f"unpack '{archive}'" in said and "unexpected end of file" in said
+
+
+def test_paths_that_do_not_exist_are_named(backed_up, place):
+    root, _, _ = backed_up
+    done = faasd("restore", place / "none.tar", "--root", place / "second")
+    assert (done.returncode, done.stderr) == (1, f"faasd restore: open '{place}/none.tar': ENOENT\n")
+    done = faasd("restore", place, "--root", place / "second")
+    assert done.returncode == 1 and f"'{place}' is a directory" in done.stderr
+    assert not (place / "second").exists()
+    done = faasd("backup", place / "no" / "all.tar", "--root", root)
+    assert (done.returncode, done.stderr) == (1, f"faasd backup: write '{place}/no/all.tar': ENOENT\n")
+
+
 def test_what_is_no_archive_is_refused(place):
     (place / "text").write_text("hello")
     assert "tar" in refused(place / "text", place)

@@ -46,6 +46,43 @@ def test_functions_whose_rows_can_be_read_are_served_and_the_loss_is_named(root)
         assert sorted(names(faasd)) == sorted([*served, "f99"])
 
 
+@pytest.mark.parametrize("lose", [lambda db: db.write_bytes(b""), lambda db: db.unlink()], ids=["empty", "missing"])
+def test_one_that_is_gone_is_named_and_the_code_kept(root, lose):
+    with Faasd(root=root) as faasd:
+        for word in ("one", "two"):
+            faasd.deploy_script("own", f"#!/bin/sh\necho {word}\n")
+        faasd.invoke("own")
+        database = root / "state/db/faasd.db"
+    trees = sorted(p.name for p in (root / "state/versions").iterdir())
+    logs = sorted(p.name for p in (root / "state/logs").iterdir())
+    whole = database.read_bytes()
+    lose(database)
+    with Faasd(root=root) as faasd:
+        assert "is missing or empty, but there is code of 2 versions" in faasd.log_text()
+        assert names(faasd) == []
+        faasd.deploy("new", HELLO, "--runtime", "native")  # whoever deploys starts the collector
+        assert len(names(faasd)) == 1
+    for _ in range(2):  # the second start finds a database that has rows
+        with Faasd(root=root) as faasd:
+            assert names(faasd) == ["new"]
+            faasd.control("GET", "/v1/functions/new/logs")  # goes through the store's thread, behind what that does at a start
+        assert set(trees) <= {p.name for p in (root / "state/versions").iterdir()}
+        assert set(logs) <= {p.name for p in (root / "state/logs").iterdir()}
+    database.write_bytes(whole)  # a copy of it was found
+    (root / "state/db/faasd.db.damaged").unlink()
+    with Faasd(root=root) as faasd:
+        assert faasd.invoke("own").body == b"two\n"
+
+
+def test_an_empty_one_without_code_is_a_first_start(root):
+    with Faasd(root=root):
+        pass
+    (root / "state/db/faasd.db").write_bytes(b"")
+    with Faasd(root=root) as faasd:
+        assert "missing or empty" not in faasd.log_text()
+    assert not (root / "state/db/faasd.db.damaged").exists()
+
+
 def test_a_row_that_is_not_what_was_deployed_is_not_served():
     with Faasd() as faasd:
         faasd.deploy("good", HELLO, "--runtime", "native")

@@ -82,6 +82,12 @@ def test_another_prefix_stands_in_the_unit(tmp_path):
     assert "ExecStart=/opt/faasd/bin/faasd serve" in (tmp_path / "opt/faasd/lib/systemd/system/faasd.service").read_text()
 
 
+def test_enabling_the_service_leaves_the_sockets_alone(tmp_path):
+    assert run("install", tmp_path, "/usr").returncode == 0
+    # The socket's addresses stand in place of the configured ones: nobody gets that without having asked for it.
+    assert "Also=" not in (tmp_path / "usr/lib/systemd/system/faasd.service").read_text()
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze here")
 def test_the_units_are_well_formed(tmp_path):
     assert run("install", tmp_path, "/usr").returncode == 0
