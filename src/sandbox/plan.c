@@ -343,11 +343,15 @@ static void add_namespaces(const struct builder *b)
     struct plan *p = b->plan;
     plan_add(p, STEP_FRESH_SIGNALS, NULL, "a daemon's signal mask and umask are not the function's");
     plan_add(p, STEP_KEEP_FDS, NULL, "a leaked directory descriptor is a way out (CVE-2024-21626)");
+    if (!b->spec->network_host)
+        plan_add(p, STEP_NETWORK, NULL,
+                 "an empty one, where programs talk to themselves; the clone brought it, or, when none was made ahead, "
+                 "its 0.4 ms "
+                 "pass while the parent makes the v1 groups and the id maps");
     plan_add(p, STEP_UNSHARE, NULL,
-             b->spec->network_host
-                 ? "the host's network stays: the configuration grants it"
-                 : "an empty network; its 0.4 ms pass while the parent makes the v1 groups and the id maps")
-        ->number = CLONE_NEWIPC | CLONE_NEWUTS | (b->spec->network_host ? 0 : CLONE_NEWNET);
+             b->spec->network_host ? "the host's network stays: the configuration grants it"
+                                   : "no object of the host's by System V's names, no name of the host's")
+        ->number = CLONE_NEWIPC | CLONE_NEWUTS;
     plan_add(p, STEP_WAIT_PARENT, NULL, "the id maps, and the way into the v1 groups");
     plan_add(p, STEP_JOIN_CGROUPS, NULL,
              "limits before anything could fork or grow; by its own hand, as a foreign pid waits 15 ms (v2: the clone "
@@ -366,8 +370,6 @@ static void add_namespaces(const struct builder *b)
     plan_add(p, STEP_BECOME, NULL,
              "root of this user namespace only: files made as an unmapped id would belong to nobody");
     plan_add(p, STEP_HOSTNAME, NULL, "the host's name tells nothing")->value = b->spec->hostname;
-    if (!b->spec->network_host)
-        plan_add(p, STEP_LOOPBACK, NULL, "programs talk to themselves");
     if (b->spec->worker == SANDBOX_WORKER_LISTENER) {
         struct step *s = plan_add(p, STEP_LISTEN, NULL,
                                   "the Runtime API, which the gateway serves: nothing of its listens on the host");

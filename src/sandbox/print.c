@@ -23,7 +23,7 @@ static const struct bit_name attribute_names[] = {{MOUNT_ATTR_RDONLY, "ro"},
                                                   {MOUNT_ATTR_NOEXEC, "noexec"},
                                                   {0, NULL}};
 static const struct bit_name namespace_names[] = {
-    {CLONE_NEWNET, "net"}, {CLONE_NEWIPC, "ipc"}, {CLONE_NEWUTS, "uts"}, {CLONE_NEWCGROUP, "cgroup"}, {0, NULL}};
+    {CLONE_NEWIPC, "ipc"}, {CLONE_NEWUTS, "uts"}, {CLONE_NEWCGROUP, "cgroup"}, {0, NULL}};
 
 static size_t add_bits(char *out, size_t n, const struct bit_name *names, uint64_t bits)
 {
