@@ -87,10 +87,11 @@ static void power_is_given_up_in_an_order_that_works(void **state)
 {
     struct fixture *f = *state;
     struct plan p = build(f);
-    static const enum step_op order[] = {
-        STEP_KEEP_FDS,     STEP_UNSHARE,      STEP_WAIT_PARENT, STEP_JOIN_CGROUPS,  STEP_WRITE,     STEP_BECOME,
-        STEP_TMPFS,        STEP_CHECK_ROOT,   STEP_RLIMIT,      STEP_DROP_BOUNDING, STEP_DROP_CAPS, STEP_KEYRING,
-        STEP_DEATH_SIGNAL, STEP_NO_NEW_PRIVS, STEP_STDIO,       STEP_LANDLOCK,      STEP_SECCOMP,   STEP_EXEC_INIT};
+    static const enum step_op order[] = {STEP_KEEP_FDS,      STEP_NETWORK,      STEP_UNSHARE,      STEP_RLIMIT,
+                                         STEP_DROP_BOUNDING, STEP_WAIT_PARENT,  STEP_JOIN_CGROUPS, STEP_WRITE,
+                                         STEP_BECOME,        STEP_TMPFS,        STEP_CHECK_ROOT,   STEP_DROP_CAPS,
+                                         STEP_KEYRING,       STEP_DEATH_SIGNAL, STEP_NO_NEW_PRIVS, STEP_STDIO,
+                                         STEP_LANDLOCK,      STEP_SECCOMP,      STEP_EXEC_INIT};
     for (unsigned i = 1; i < sizeof(order) / sizeof(order[0]); i++)
         assert_true(position(&p, order[i - 1]) < position(&p, order[i]));
     assert_int_equal(position(&p, STEP_EXEC_INIT), p.count - 1);
