@@ -127,7 +127,8 @@ static int print_parent(const struct plan *p, const struct feature_set *f, const
         "cgroup", spec->name, (unsigned long long)l->memory_bytes, l->pids, l->cpus_milli, l->cpu_weight,
         l->cpuset && l->cpuset[0] ? l->cpuset : "any");
     if (r == 0)
-        r = buf_addf(out, "  -  %-14s user,mnt,pid of the base tree%s\n", "clone3",
+        r = buf_addf(out, "  -  %-14s user,mnt,pid of the base tree%s%s\n", "clone3",
+                     spec->network_host ? "" : ", in an empty network where one was made ahead",
                      f->found[FEATURE_CLONE_INTO_CGROUP] ? ", into its cgroup" : "");
     if (r == 0)
         r = buf_addf(out, "  -  %-14s inside outside count: %s\n", "id maps", maps);

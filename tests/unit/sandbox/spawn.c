@@ -2,9 +2,11 @@
 /* Live sandboxes with the real init and the real filter, looked at from outside. */
 #include "live.h"
 
+#include "os/caps.h"
 #include "sandbox/network.h"
 
 #include <dirent.h>
+#include <linux/capability.h>
 #include <linux/nsfs.h>
 #include <net/if.h>
 #include <sched.h>
@@ -316,6 +318,34 @@ static void a_network_made_ahead_is_for_one_sandbox_and_the_next_makes_its_own(v
         stop(&s[i]);
 }
 
+/* In a process of its own, which may not do all that it takes; `kept`: a capability, or -1. */
+static bool refusal_leaves_everything_as_it_was(int kept)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct err e;
+        scoped_fd before = open_network(getpid());
+        unsigned fds = count_entries("/proc/self/fd");
+        if ((kept < 0 ? caps_drop_all(&e) : caps_drop_all_but((unsigned)kept, &e)) < 0)
+            _exit(2);
+        bool refused = sandbox_base_make_stock(base, &e) == -EPERM;
+        scoped_fd after = open_network(getpid());
+        bool same = inode_of(before) == inode_of(after) && count_entries("/proc/self/fd") == fds + 1;
+        _exit(refused && same && !sandbox_base_has_stock(base) ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status == 0;
+}
+
+static void a_network_that_cannot_be_made_leaves_the_caller_at_home(void **state)
+{
+    (void)state;
+    need_base();
+    assert_true(refusal_leaves_everything_as_it_was(-1));            /* no namespace */
+    assert_true(refusal_leaves_everything_as_it_was(CAP_SYS_ADMIN)); /* a namespace, whose lo stays down */
+}
+
 static void the_hosts_network_takes_none_that_was_made_ahead(void **state)
 {
     (void)state;
@@ -420,6 +450,7 @@ int main(void)
         cmocka_unit_test(a_failing_step_is_told_word_for_word),
         cmocka_unit_test(many_starts_leave_nothing_behind),
         cmocka_unit_test(a_network_made_ahead_is_for_one_sandbox_and_the_next_makes_its_own),
+        cmocka_unit_test(a_network_that_cannot_be_made_leaves_the_caller_at_home),
         cmocka_unit_test(the_hosts_network_takes_none_that_was_made_ahead),
         cmocka_unit_test(a_sandbox_dies_with_the_process_that_made_it),
         cmocka_unit_test(a_frozen_sandbox_dies_with_the_process_that_made_it),
