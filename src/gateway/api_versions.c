@@ -311,6 +311,9 @@ void api_alias_put(struct exchange *x, struct str name)
     if (!f || !find_alias_name(x, &alias))
         return;
     str_copy(alias, a.name, sizeof(a.name));
+    const struct versions_alias *before = versions_find_alias(&f->versions, alias);
+    if (before)
+        memcpy(a.description, before->description, sizeof(a.description));
     if (json_parse(x->body, JSON_STRICT, &doc, &e) == 0)
         read_alias(json_root(doc), &a, &e);
     json_free(doc);

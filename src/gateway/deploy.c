@@ -40,12 +40,12 @@ static const char *const STATE_NAMES[] = {
 
 static const unsigned NEXT[] = {
     [DEPLOY_BEGUN] = TO(LOOKING) | TO(RECEIVING) | TO(TRYING) | TO(STORING) | TO(OVER),
-    [DEPLOY_LOOKING] = TO(TRYING) | TO(OVER),
+    [DEPLOY_LOOKING] = TO(TRYING) | TO(STORING) | TO(OVER),
     [DEPLOY_RECEIVING] = TO(UNPACKING) | TO(CANCELLING) | TO(DIGESTING) | TO(OVER),
     [DEPLOY_UNPACKING] = TO(CANCELLING) | TO(DIGESTING) | TO(OVER),
     [DEPLOY_CANCELLING] = TO(OVER),
-    [DEPLOY_DIGESTING] = TO(PUBLISHING) | TO(OVER),
-    [DEPLOY_PUBLISHING] = TO(TRYING) | TO(OVER),
+    [DEPLOY_DIGESTING] = TO(PUBLISHING) | TO(STORING) | TO(OVER),
+    [DEPLOY_PUBLISHING] = TO(TRYING) | TO(STORING) | TO(OVER),
     [DEPLOY_TRYING] = TO(STORING) | TO(OVER),
     [DEPLOY_STORING] = TO(OVER),
     [DEPLOY_OVER] = 0,
@@ -71,6 +71,30 @@ static struct deploy *find_in_flight(struct str name)
             return d;
     }
     return NULL;
+}
+
+static struct list holds = {&holds, &holds};
+
+static bool is_held(struct str name)
+{
+    LIST_EACH (&holds, at) {
+        if (str_is(name, LIST_ENTRY(at, struct deploy_hold, link)->name))
+            return true;
+    }
+    return false;
+}
+
+bool deploy_hold(struct deploy_hold *h, struct str name)
+{
+    if (find_in_flight(name) || is_held(name) || !str_copy(name, h->name, sizeof(h->name)))
+        return false;
+    list_push_back(&holds, &h->link);
+    return true;
+}
+
+void deploy_release(struct deploy_hold *h)
+{
+    list_remove(&h->link);
 }
 
 bool deploy_uses_code(const char *code)
@@ -104,7 +128,7 @@ struct deploy *deploy_new(struct exchange *x, struct str name)
         exchange_error(x, 400, "BadRequest", "a function's name has 1 to 64 of A-Z a-z 0-9 _ -");
         return NULL;
     }
-    if (find_in_flight(name)) {
+    if (find_in_flight(name) || is_held(name)) {
         exchange_error_full(x, 409, "Conflict",
                             STR_LITERAL("another change of this function is under way: try again when it is over"),
                             (struct str){0}, "Retry-After: 1\r\n");
@@ -120,7 +144,8 @@ struct deploy *deploy_new(struct exchange *x, struct str name)
     d->exchange = x;
     d->pipe_fd = -1;
     d->dry_run = wants_dry_run(x);
-    access_print_caller(x, d->caller);
+    d->wish = x->deploy;
+    access_print_caller(d->wish ? d->wish->asker : x, d->caller);
     buf_init(&d->settings_json, 0);
     buf_init(&d->changed, 0);
     buf_init(&d->warnings, 0);

@@ -6,7 +6,22 @@
 #ifndef FAASD_GATEWAY_DEPLOY_H
 #define FAASD_GATEWAY_DEPLOY_H
 
+#include "base/list.h"
 #include "gateway/exchange.h"
+#include "gateway/store.h"
+
+/*
+ * What Lambda's API wants otherwise: exchange.deploy of a request of its own making (front_make_exchange). $LATEST moves, but nothing is started: what is wrong with the code shows in its
+ * first invocation. All may be filled in until the body's end. The exchange's reply is a deploy's.
+ */
+struct deploy_wish {
+    const struct exchange *asker;       /* who sent the request behind it, for the log */
+    struct str settings;                /* of a PUT, in place of the header; faasd.json of the archive is not read */
+    struct str attributes;              /* kept with the revision: a JSON object */
+    bool attributes_changed;            /* then the revision is stored although code and settings are the same */
+    enum store_publication publication; /* of the revision: a draft or a published one */
+    uint64_t code_bytes_max;            /* unpacked, where the configuration allows more */
+};
 
 /* PUT /v1/functions/NAME: a route with a sink; called when the head is complete. Ends the exchange. Settings come as one JSON object in the
  * header Faasd-Settings (ASCII, other characters as \uXXXX); `?dry_run=1` validates without committing. */
@@ -17,6 +32,14 @@ void deploy_patch(struct exchange *x, struct str name);
 void deploy_rollback(struct exchange *x, struct str name);
 /* DELETE /v1/functions/NAME */
 void deploy_delete(struct exchange *x, struct str name);
+
+/* Keeps deploys of a function away for a while, as one of its deploys would: they get 409. False: there is one, or another hold. */
+struct deploy_hold {
+    struct list link; /* deploy.c's list */
+    char name[SETTINGS_NAME_MAX];
+};
+bool deploy_hold(struct deploy_hold *h, struct str name);
+void deploy_release(struct deploy_hold *h);
 
 unsigned deploy_count(void); /* in flight: for draining */
 

@@ -21,7 +21,8 @@ static void on_stored(void *owner, const struct err *e)
         deploy_fail_host(d, e, "store the new version");
         return;
     }
-    versions_add(&d->function->versions, d->version->number, 0); /* there is room: store_it() */
+    if (!d->wish || d->wish->publication != STORE_DRAFT)
+        versions_add(&d->function->versions, d->version->number, 0); /* there is room: store_it() */
     registry_set_current(d->gateway->registry, d->function, version_get(d->version));
     version_collect(d->gateway, d->function);
     deploy_succeed(d, false);
@@ -46,6 +47,10 @@ static void store_it(struct deploy *d)
         .handler = revision_entry(v),
         .settings = buf_str(&d->settings_json),
     };
+    if (d->wish) {
+        row.publication = d->wish->publication;
+        row.attributes = d->wish->attributes;
+    }
     deploy_set_state(d, DEPLOY_STORING);
     store_put_revision(d->gateway->store, &row, on_stored, d);
 }
@@ -110,6 +115,7 @@ static void on_tried(void *owner, const struct err *e, const struct instance_fau
         store_it(d);
 }
 
+/* Tried, or for Lambda's API stored as it is: there what is wrong with code is told by its first invocation. */
 void deploy_try(struct deploy *d)
 {
     struct gateway *g = d->gateway;
@@ -120,6 +126,10 @@ void deploy_try(struct deploy *d)
         return;
     }
     d->function = function_get(f);
+    if (d->wish) {
+        store_it(d);
+        return;
+    }
     deploy_set_state(d, DEPLOY_TRYING);
     pool_trial(f->pool, d->version, on_tried, d);
 }
@@ -190,7 +200,8 @@ void deploy_compare(struct deploy *d)
         return;
     }
     v->number = next_number(d);
-    if (d->before && strcmp(d->before->revision, v->revision) == 0) {
+    bool same = d->before && strcmp(d->before->revision, v->revision) == 0;
+    if (same && !(d->wish && d->wish->attributes_changed && !d->dry_run)) {
         deploy_succeed(d, true);
         return;
     }
@@ -198,7 +209,7 @@ void deploy_compare(struct deploy *d)
         deploy_fail(d, 503, "NoCapacity", "out of memory");
     else if (d->dry_run)
         deploy_succeed(d, false);
-    else if (d->staging)
+    else if (d->staging && !same)
         publish(d);
     else
         deploy_try(d);

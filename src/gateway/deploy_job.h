@@ -14,13 +14,14 @@
  *   STORING     the row is being committed (or deleted)                none: the store answers every job
  *   OVER        answered, being freed
  *
- * PUT goes through all, a dry run from DIGESTING to OVER, PATCH goes from BEGUN to TRYING, past LOOKING when it names another handler, a rollback past LOOKING to TRYING, DELETE to
+ * PUT goes through all, one with a wish past TRYING, a dry run from DIGESTING to OVER, PATCH goes from BEGUN to TRYING, past LOOKING when it names another handler, a rollback past LOOKING to TRYING, DELETE to
  * STORING.
  */
 #ifndef FAASD_GATEWAY_DEPLOY_JOB_H
 #define FAASD_GATEWAY_DEPLOY_JOB_H
 
 #include "gateway/access.h"
+#include "gateway/deploy.h"
 #include "gateway/exchange.h"
 #include "gateway/exec_session.h"
 #include "gateway/link.h"
@@ -57,6 +58,7 @@ struct deploy {
     enum deploy_state state;
     char name[SETTINGS_NAME_MAX];
     bool dry_run;
+    const struct deploy_wish *wish; /* borrowed; NULL: none */
     char caller[ACCESS_CALLER_MAX]; /* who asked for it, for the log */
     ev_timer timer;
 

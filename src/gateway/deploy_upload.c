@@ -162,6 +162,8 @@ static int read_manifest(const struct json *answer, struct buf *out, bool *ret_f
 
 static struct str given_settings(const struct exchange *x)
 {
+    if (x->deploy)
+        return x->deploy->settings;
     const struct http1_field *f = http1_find_field(x->request->fields, x->request->field_count, "Faasd-Settings");
     return f ? f->value : (struct str){0};
 }
@@ -189,7 +191,7 @@ static void take_tree(struct deploy *d, const struct json *answer)
         return;
     }
     struct revision_sources s = {.before = d->before,
-                                 .has_manifest = found,
+                                 .has_manifest = found && !d->wish,
                                  .manifest = buf_str(&manifest),
                                  .given = given_settings(d->exchange)};
     int r = deploy_settle(d, &s);
@@ -286,7 +288,10 @@ static struct exec_once *run_unpacker(struct deploy *d, int stdin_fd)
     struct buf runtimes;
     struct arguments a = {.v = {"/faasd", "unpack"}, .n = 2};
     fmt_to(entries, sizeof(entries), "%u", c->code_entries_max);
-    fmt_to(bytes, sizeof(bytes), "%lu", (unsigned long)c->code_bytes_max);
+    uint64_t bytes_max = c->code_bytes_max;
+    if (d->wish && d->wish->code_bytes_max < bytes_max)
+        bytes_max = d->wish->code_bytes_max;
+    fmt_to(bytes, sizeof(bytes), "%lu", (unsigned long)bytes_max);
     fmt_to(archive, sizeof(archive), "%lu", (unsigned long)c->archive_bytes_max);
     buf_init(&runtimes, 0);
     if (print_runtimes(c, &runtimes) < 0) {

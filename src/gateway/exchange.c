@@ -284,6 +284,10 @@ void exchange_body_resume(struct exchange *x)
 {
     struct exchange_slot *s = slot_of(x);
     struct conn *c = x->conn;
+    if (x->on_body_room) {
+        x->on_body_room(x);
+        return;
+    }
     if (!c || !s->sink_paused)
         return;
     s->sink_paused = false;

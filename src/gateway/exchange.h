@@ -13,6 +13,7 @@
 #include "codec/http1.h"
 #include "gateway/gateway.h"
 
+struct deploy_wish;
 struct exchange;
 struct face;
 struct function;
@@ -87,6 +88,10 @@ struct exchange {
     /* Of a request that no connection brought (front_make_exchange): gets the reply, whose parts are borrowed for the call. `context` is its maker's. */
     void (*on_reply)(struct exchange *x, const struct reply *r);
     void *context;
+    void (*on_body_room)(
+        struct exchange *x); /* of such a request, whose maker feeds its sink: exchange_body_resume() */
+    const struct deploy_wish
+        *deploy; /* borrowed: what such a deploy is to do otherwise (gateway/deploy.h); NULL: nothing */
     bool ended;
     bool has_request;       /* its head was understood */
     int status;             /* that it was answered with; 0 = not yet */

@@ -169,6 +169,14 @@ static void take_number(const char *function, uint64_t number, uint64_t used_ms,
         log_error("out of memory: a version is not found fn=%s version=%lu", function, (unsigned long)number);
 }
 
+static void take_removed(const char *function, uint64_t number, void *context)
+{
+    struct gateway *g = context;
+    struct function *f = registry_find(g->registry, str_from(function));
+    if (f)
+        versions_note_last(&f->versions, number);
+}
+
 static void take_alias(const char *function, const struct versions_alias *a, void *context)
 {
     struct gateway *g = context;
@@ -196,7 +204,8 @@ static int make_parts(struct gateway *g, struct err *e)
     g->store = store_open(g, boot.db_dir, boot.log_dir, e);
     if (!g->store)
         return -e->code;
-    const struct store_versions_events versions = {.on_number = take_number, .on_alias = take_alias, .context = g};
+    const struct store_versions_events versions = {
+        .on_number = take_number, .on_removed = take_removed, .on_alias = take_alias, .context = g};
     g->secrets = secrets_new(boot.secrets_key);
     if (!g->secrets)
         return err_set(e, ENOMEM, "make room for secrets");

@@ -350,6 +350,8 @@ uint64_t route_body_max(const struct route *r, const struct config *c)
 {
     if (r->body == ROUTE_BODY_OWN)
         return r->streams || r->body_max < c->request_bytes_max ? r->body_max : c->request_bytes_max;
+    if (r->body == ROUTE_BODY_CODE)
+        return r->body_max;
     if (r->body == ROUTE_BODY_ASYNC)
         return c->async_body_max;
     return r->body == ROUTE_BODY_ARCHIVE ? c->archive_bytes_max : c->request_bytes_max;
@@ -357,7 +359,7 @@ uint64_t route_body_max(const struct route *r, const struct config *c)
 
 const char *route_body_key(const struct route *r)
 {
-    if (r->body == ROUTE_BODY_OWN)
+    if (r->body == ROUTE_BODY_OWN || r->body == ROUTE_BODY_CODE)
         return r->body_key;
     if (r->body == ROUTE_BODY_ASYNC)
         return "async.body";

@@ -7,7 +7,8 @@
 #include "gateway/exchange.h"
 
 /* Which limit a body has. OWN: what the route itself says. */
-enum route_body { ROUTE_BODY_REQUEST, ROUTE_BODY_ARCHIVE, ROUTE_BODY_ASYNC, ROUTE_BODY_OWN };
+/* CODE: the same, and it may be more than request_bytes. */
+enum route_body { ROUTE_BODY_REQUEST, ROUTE_BODY_ARCHIVE, ROUTE_BODY_ASYNC, ROUTE_BODY_OWN, ROUTE_BODY_CODE };
 
 struct route {
     const char *method; /* NULL: any */
@@ -17,7 +18,7 @@ struct route {
     enum access_level access;
     enum route_body body;
     bool streams;      /* `run` is called before the body */
-    uint64_t body_max; /* for ROUTE_BODY_OWN; and what it is called */
+    uint64_t body_max; /* for ROUTE_BODY_OWN and CODE; and what it is called */
     const char *body_key;
 };
 

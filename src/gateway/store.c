@@ -160,7 +160,8 @@ static const char *keep_text(char **at, struct str text)
 
 void store_put_revision(struct store *s, const struct store_revision *r, store_on_done *on_done, void *owner)
 {
-    size_t bytes = strlen(r->function) + strlen(r->revision) + strlen(r->code) + strlen(r->handler) + r->settings.n + 5;
+    size_t bytes = strlen(r->function) + strlen(r->revision) + strlen(r->code) + strlen(r->handler) + r->settings.n +
+                   r->attributes.n + 6;
     struct store_job *j = job_new(s, STORE_JOB_PUT, owner, bytes);
     j->callback.on_done = on_done;
     if (j->kind == STORE_JOB_PUT) {
@@ -171,6 +172,7 @@ void store_put_revision(struct store *s, const struct store_revision *r, store_o
         j->revision.code = keep_text(&at, str_from(r->code));
         j->revision.handler = keep_text(&at, str_from(r->handler));
         j->revision.settings.p = keep_text(&at, r->settings);
+        j->revision.attributes.p = keep_text(&at, r->attributes);
     }
     submit(s, j);
 }

@@ -9,6 +9,15 @@
 #include "base/buf.h"
 #include "gateway/gateway.h"
 
+/* How a revision came by its number. */
+enum store_publication {
+    STORE_DEPLOYED = 0, /* a deploy gave it: collected when nobody needs it any more */
+    STORE_DRAFT =
+        1, /* not yet: what $LATEST is until it is published; at most one of a function, and the current one */
+    STORE_PUBLISHED = 2, /* somebody asked for it: kept until somebody removes it */
+    STORE_REMOVED = 3,   /* a number that was the highest, so that it is not given again */
+};
+
 /* One stored revision. Strings are borrowed for the call. */
 struct store_revision {
     const char *function;
@@ -21,7 +30,9 @@ struct store_revision {
     bool current;
     const char
         *handler; /* the path that the deploy chose or was given; the settings JSON holds it only when it was given */
-    struct str settings; /* JSON, settings_print_json(given_only) */
+    struct str settings;                /* JSON, settings_print_json(given_only) */
+    enum store_publication publication; /* this and the next are not read back by store_load */
+    struct str attributes;              /* JSON object of another API's; empty: those of `replaced` stay */
 };
 
 /* Opens (and migrates) the database and the directories. A database of a newer format is refused with the reason. Jobs and lines wait until store_start. */

@@ -66,6 +66,10 @@ static const char *const STEPS[] = {
     " statements TEXT NOT NULL,"
     " PRIMARY KEY (function, qualifier)"
     ") STRICT, WITHOUT ROWID;",
+    /* publication: enum store_publication. attributes: JSON of what another API keeps with a revision, "" = nothing. */
+    "ALTER TABLE revisions ADD COLUMN publication INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE revisions ADD COLUMN attributes TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE aliases ADD COLUMN description TEXT NOT NULL DEFAULT '';",
 };
 
 /* The cache is small because rows are read once, at start. */
@@ -80,6 +84,7 @@ static const struct store_db_format FORMAT = {
 
 enum statement {
     UNSET_CURRENT,
+    DELETE_DRAFTS,
     INSERT,
     DELETE_FUNCTION,
     DELETE_ALIASES,
@@ -93,9 +98,18 @@ enum statement {
 
 static const char *const STATEMENT_TEXT[STATEMENTS] = {
     [UNSET_CURRENT] = "UPDATE revisions SET current = 0 WHERE function = ?1 AND current = 1",
-    [INSERT] = "INSERT INTO revisions"
-               " (function, number, revision, code, handler, created_ms, code_bytes, settings, current, replaced)"
-               " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1, ?9)",
+    /* Drafts have no number that anybody was told: a later revision takes it. So do deleted ones, once a higher number is there to count on from. */
+    [DELETE_DRAFTS] = "DELETE FROM revisions WHERE function = ?1 AND publication IN (1, 3) AND number <> ?2",
+    /* Only a draft's number is given again: any other is NULL here, which no row may have. A draft in a draft's place follows what that followed. Attributes that are not given stay; what tells of code and description, only as long as that is true. */
+    [INSERT] = "INSERT OR REPLACE INTO revisions (function, number, revision, code, handler, created_ms, code_bytes,"
+               " settings, current, replaced, publication, attributes)"
+               " VALUES (?1, CASE WHEN EXISTS (SELECT 1 FROM revisions WHERE function = ?1 AND number = ?2"
+               " AND publication <> 1) THEN NULL ELSE ?2 END, ?3, ?4, ?5, ?6, ?7, ?8, 1, CASE WHEN ?9 <> ?2 THEN ?9 "
+               "ELSE coalesce((SELECT replaced"
+               " FROM revisions WHERE function = ?1 AND number = ?2), 0) END, ?10, CASE WHEN ?11 <> '' THEN ?11 ELSE"
+               " coalesce((SELECT CASE WHEN code = ?4 THEN json_remove(attributes, '$.Description')"
+               " ELSE json_remove(attributes, '$.Description', '$.CodeSha256', '$.CodeSize') END FROM revisions"
+               " WHERE function = ?1 AND number = ?9 AND json_valid(attributes)), '') END)",
     [DELETE_FUNCTION] = "DELETE FROM revisions WHERE function = ?1",
     [DELETE_ALIASES] = "DELETE FROM aliases WHERE function = ?1",
     [DELETE_URLS] = "DELETE FROM urls WHERE function = ?1",
@@ -157,7 +171,8 @@ static bool insert(struct store_sql *q, const struct store_revision *r)
            store_db_bind_text(s, 3, str_from(r->revision)) && store_db_bind_text(s, 4, str_from(r->code)) &&
            store_db_bind_text(s, 5, str_from(r->handler)) && store_db_bind_number(s, 6, r->created_ms) &&
            store_db_bind_number(s, 7, r->code_bytes) && store_db_bind_text(s, 8, r->settings) &&
-           store_db_bind_number(s, 9, r->replaced) && store_db_finish(s);
+           store_db_bind_number(s, 9, r->replaced) && store_db_bind_number(s, 10, (uint64_t)r->publication) &&
+           store_db_bind_text(s, 11, r->attributes) && store_db_finish(s);
 }
 
 static bool clear(struct store_sql *q, const char *function)
@@ -169,11 +184,19 @@ static bool clear(struct store_sql *q, const char *function)
     return true;
 }
 
+static bool delete_drafts(struct store_sql *q, const struct store_revision *r)
+{
+    struct sqlite3_stmt *s = q->statements[DELETE_DRAFTS];
+    return store_db_bind_text(s, 1, str_from(r->function)) && store_db_bind_number(s, 2, r->number) &&
+           store_db_finish(s);
+}
+
 int store_sql_put(struct store_sql *q, const struct store_revision *r, struct err *e)
 {
     bool begun = store_db_begin(q->db);
     /* Rows that stand in a first deploy's way could not be read when the registry was loaded: nothing serves from them. */
-    bool cleared = begun && (r->number != 1 || clear(q, r->function));
+    bool is_first = r->number == 1 && r->replaced == 0;
+    bool cleared = begun && (is_first ? clear(q, r->function) : delete_drafts(q, r));
     if (cleared && run_on_function(q, UNSET_CURRENT, r->function) && insert(q, r) && store_db_commit(q->db))
         return 0;
     int result = store_db_fail(q->db, e, "store the revision");

@@ -8,6 +8,7 @@ enum { COLLECT_NOTE, COLLECT_FIND, COLLECT_DROP, COLLECT_STATEMENTS };
 static const char *const COLLECT_TEXT[COLLECT_STATEMENTS] = {
     [COLLECT_NOTE] = "UPDATE revisions SET used_ms = ?3 WHERE function = ?1 AND number = ?2 AND used_ms < ?3",
     [COLLECT_FIND] = "SELECT number FROM revisions WHERE function = ?1 AND current = 0"
+                     " AND publication = 0"
                      " AND number NOT IN (SELECT number FROM revisions WHERE function = ?1 ORDER BY number DESC"
                      " LIMIT ?2)"
                      " AND number NOT IN (SELECT number FROM aliases WHERE function = ?1 UNION ALL"

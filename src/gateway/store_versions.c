@@ -19,7 +19,7 @@ static const char *const READ_TEXT[READ_STATEMENTS] = {
     [READ_REPLACED] = "SELECT number FROM revisions WHERE function = ?1 AND number ="
                       " (SELECT replaced FROM revisions WHERE function = ?1 AND current = 1)",
     [READ_OLDER] = "SELECT max(number) FROM revisions WHERE function = ?1 AND number <"
-                   " (SELECT number FROM revisions WHERE function = ?1 AND current = 1)",
+                   " (SELECT number FROM revisions WHERE function = ?1 AND current = 1) AND publication <> 3",
 };
 
 void store_version_read_fini(struct store_version_read *q)
@@ -156,7 +156,7 @@ void store_version_move_init(struct store_version_move *q, const char *function,
 
 static const char *const LIST_TEXT[] = {
     "SELECT number, revision, code, created_ms, code_bytes, settings, current, used_ms FROM revisions"
-    " WHERE function = ?1 ORDER BY number"};
+    " WHERE function = ?1 AND publication <> 3 ORDER BY number"};
 
 static void put_time(struct json_writer *w, const char *key, uint64_t real_ms)
 {
@@ -236,10 +236,12 @@ void store_version_list_fini(struct store_version_list *q)
 enum { ALIAS_FUNCTION, ALIAS_NUMBER, ALIAS_THERE, ALIAS_COUNT, ALIAS_PUT, ALIAS_DELETE, ALIAS_STATEMENTS };
 static const char *const ALIAS_TEXT[ALIAS_STATEMENTS] = {
     [ALIAS_FUNCTION] = "SELECT number FROM revisions WHERE function = ?1 AND current = 1",
-    [ALIAS_NUMBER] = "SELECT number FROM revisions WHERE function = ?1 AND number = ?2",
+    [ALIAS_NUMBER] = "SELECT number FROM revisions WHERE function = ?1 AND number = ?2"
+                     " AND publication IN (0, 2)",
     [ALIAS_THERE] = "SELECT 1 FROM aliases WHERE function = ?1 AND name = ?2",
     [ALIAS_COUNT] = "SELECT count(*) FROM aliases WHERE function = ?1",
-    [ALIAS_PUT] = "INSERT OR REPLACE INTO aliases (function, name, number, second, weight) VALUES (?1, ?2, ?3, ?4, ?5)",
+    [ALIAS_PUT] = "INSERT OR REPLACE INTO aliases (function, name, number, second, weight, description)"
+                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [ALIAS_DELETE] = "DELETE FROM aliases WHERE function = ?1 AND name = ?2",
 };
 
@@ -283,9 +285,9 @@ static bool put_alias(struct store_work *w, const struct store_alias_change *q, 
     const struct versions_alias *a = &q->alias;
     if (!want_version(w, q, a->number) || (a->second && !want_version(w, q, a->second)) || !want_place(w, q, is_there))
         return false;
-    return w->error->code ||
-           (bind_alias(s, q) && store_db_bind_number(s, 3, a->number) && store_db_bind_number(s, 4, a->second) &&
-            store_db_bind_number(s, 5, a->weight) && store_db_finish(s));
+    return w->error->code || (bind_alias(s, q) && store_db_bind_number(s, 3, a->number) &&
+                              store_db_bind_number(s, 4, a->second) && store_db_bind_number(s, 5, a->weight) &&
+                              store_db_bind_text(s, 6, str_from(a->description)) && store_db_finish(s));
 }
 
 static bool change_alias(struct store_work *w, const struct store_alias_change *q)
@@ -320,13 +322,23 @@ void store_alias_change_init(struct store_alias_change *q, const char *function,
 
 /* ---- at start ---- */
 
-static const char *const LOAD_TEXT[] = {"SELECT function, number, used_ms FROM revisions ORDER BY function, number",
-                                        "SELECT function, name, number, second, weight FROM aliases"};
+static const char *const LOAD_TEXT[] = {
+    "SELECT function, number, used_ms, publication FROM revisions WHERE publication <> 1 ORDER BY function, number",
+    "SELECT function, name, number, second, weight, description FROM aliases"};
+
+static void tell_number(struct sqlite3_stmt *s, const struct store_versions_events *on)
+{
+    if (store_db_number(s, 3) != STORE_REMOVED)
+        on->on_number(store_db_text(s, 0), store_db_number(s, 1), store_db_number(s, 2), on->context);
+    else if (on->on_removed)
+        on->on_removed(store_db_text(s, 0), store_db_number(s, 1), on->context);
+}
 
 static void tell_alias(struct sqlite3_stmt *s, const struct store_versions_events *on)
 {
     struct versions_alias a = {
         .number = store_db_number(s, 2), .second = store_db_number(s, 3), .weight = (uint32_t)store_db_number(s, 4)};
+    str_copy(store_db_bytes(s, 5), a.description, sizeof(a.description));
     if (str_copy(store_db_bytes(s, 1), a.name, sizeof(a.name)))
         on->on_alias(store_db_text(s, 0), &a, on->context);
 }
@@ -338,8 +350,7 @@ int store_versions_load(struct store *s, const struct store_versions_events *on,
     bool failed = false;
     int r = store_db_prepare(db, LOAD_TEXT, 2, statements, e);
     while (r == 0 && store_db_next(statements[0], &failed))
-        on->on_number(store_db_text(statements[0], 0), store_db_number(statements[0], 1),
-                      store_db_number(statements[0], 2), on->context);
+        tell_number(statements[0], on);
     while (r == 0 && !failed && store_db_next(statements[1], &failed))
         tell_alias(statements[1], on);
     if (r == 0 && failed)

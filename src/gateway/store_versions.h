@@ -90,6 +90,7 @@ void store_version_collect_fini(struct store_version_collect *q);
 /* Before store_start, on the calling thread: every number and every alias, by function. */
 struct store_versions_events {
     void (*on_number)(const char *function, uint64_t number, uint64_t used_ms, void *context);
+    void (*on_removed)(const char *function, uint64_t number, void *context); /* it was given and is not given again */
     void (*on_alias)(const char *function, const struct versions_alias *a, void *context);
     void *context;
 };

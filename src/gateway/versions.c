@@ -72,13 +72,21 @@ void versions_forget(struct versions *v, uint64_t number)
     if (at == v->count || v->known[at].number != number)
         return;
     v->warm_total -= v->known[at].warm;
+    versions_note_last(v, number);
     v->count--;
     memmove(v->known + at, v->known + at + 1, (v->count - at) * sizeof(*v->known));
 }
 
+void versions_note_last(struct versions *v, uint64_t number)
+{
+    if (v->last < number)
+        v->last = number;
+}
+
 uint64_t versions_next(const struct versions *v)
 {
-    return v->count ? v->known[v->count - 1].number + 1 : 1;
+    uint64_t highest = v->count ? v->known[v->count - 1].number : 0;
+    return (highest > v->last ? highest : v->last) + 1;
 }
 
 /* ---- aliases ---- */

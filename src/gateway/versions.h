@@ -15,9 +15,10 @@
 struct pool;
 
 enum {
-    VERSIONS_ALIAS_MAX = 129,      /* of an alias's name, with its NUL */
-    VERSIONS_WEIGHT_ONE = 1000000, /* weights are millionths */
-    VERSIONS_CHOICES_MAX = 768,    /* of versions_print_choices() */
+    VERSIONS_ALIAS_MAX = 129,       /* of an alias's name, with its NUL */
+    VERSIONS_WEIGHT_ONE = 1000000,  /* weights are millionths */
+    VERSIONS_CHOICES_MAX = 768,     /* of versions_print_choices() */
+    VERSIONS_DESCRIPTION_MAX = 257, /* of an alias, with its NUL */
 };
 
 /* No version has this number: it stands for $LATEST. */
@@ -37,11 +38,13 @@ struct versions_alias {
     uint64_t second; /* 0 = none */
     uint32_t weight;
     uint32_t warm; /* instances of `number` wanted ready by this name */
+    char description[VERSIONS_DESCRIPTION_MAX];
 };
 
 struct versions {
     struct versions_known *known; /* owned, by number */
     size_t count, capacity;
+    uint64_t last;                   /* the highest number that was ever given, when it is not known any more */
     struct versions_alias **aliases; /* owned, by name */
     size_t alias_count;
     uint64_t warm_total; /* all that are wanted ready, by numbers and by aliases */
@@ -51,8 +54,9 @@ void versions_fini(struct versions *v); /* all zero before, and again afterwards
 
 /* Known already: its `used_ms` is the later of the two. -ENOMEM. */
 int versions_add(struct versions *v, uint64_t number, uint64_t used_ms);
-int versions_reserve(struct versions *v); /* one versions_add() more will not fail; -ENOMEM */
-void versions_forget(struct versions *v, uint64_t number);
+int versions_reserve(struct versions *v);                     /* one versions_add() more will not fail; -ENOMEM */
+void versions_forget(struct versions *v, uint64_t number);    /* is not given again */
+void versions_note_last(struct versions *v, uint64_t number); /* this number was given and is gone */
 struct versions_known *versions_find(const struct versions *v, uint64_t number); /* NULL: there is none */
 uint64_t versions_next(const struct versions *v); /* of the next deploy: numbers are not used twice */
 

@@ -327,6 +327,7 @@ static void make_first_format(void)
         sprintf(drop + strlen(drop), "DROP TABLE %s; ", (const char *)sqlite3_column_text(s, 0));
     sqlite3_finalize(s);
     strcat(drop, "ALTER TABLE revisions DROP COLUMN used_ms; ALTER TABLE revisions DROP COLUMN replaced; "
+                 "ALTER TABLE revisions DROP COLUMN publication; ALTER TABLE revisions DROP COLUMN attributes; "
                  "PRAGMA user_version = 1");
     assert_int_equal(sqlite3_exec(db, drop, NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
