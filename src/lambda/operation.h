@@ -42,6 +42,13 @@ struct lambda_operation {
         .body_key = "Lambda's request size"                                                                            \
     }
 
+/* Of one whose JSON has "ZipFile" in it: struct lambda_call.zip. */
+#define LAMBDA_CODE_ROUTE(method_, most)                                                                               \
+    {                                                                                                                  \
+        .method = method_, .run = lambda_run, .access = ACCESS_DEPLOY, .body = ROUTE_BODY_CODE, .body_max = most,      \
+        .body_key = "Lambda's request size"                                                                            \
+    }
+
 /* The first row of whatever takes {FunctionName}. */
 #define LAMBDA_FUNCTION_NAME                                                                                           \
     {                                                                                                                  \
@@ -57,6 +64,8 @@ struct lambda_call {
     struct str parameters[LAMBDA_PARAMETERS_MAX]; /* of the path, decoded, ended by a NUL */
     struct json_doc *doc;                         /* owned */
     const struct json *body;                      /* NULL: there is none */
+    struct str
+        zip; /* the base64 of a body that carries code, within x->body; in the JSON it is "". p NULL: there is none */
     size_t room_used;
     char room[LAMBDA_ROOM_MAX];
 };

@@ -2,6 +2,7 @@
 /* From the head of a request to its operation's handler. */
 #include "codec/sigv4.h"
 #include "lambda/operation.h"
+#include "lambda/zip_member.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -318,6 +319,25 @@ const struct route *lambda_find(struct exchange *x)
 
 /* ---- when the body is there ---- */
 
+/* The code is taken out first: it is not to be held twice, and is longer than a text that is looked at whole. */
+static int parse_around_code(struct lambda_call *c, struct err *e)
+{
+    struct str text = c->x->body;
+    struct buf rest;
+    c->zip = zip_member_find(text);
+    size_t before = c->zip.p ? (size_t)(c->zip.p - text.p) : text.n;
+    buf_init(&rest, LAMBDA_JSON_MAX);
+    int r = buf_add_str(&rest, (struct str){text.p, before});
+    if (r == 0)
+        r = buf_add_str(&rest, str_skip(text, before + c->zip.n));
+    if (r == -EMSGSIZE)
+        err_say(e, EMSGSIZE, "without its code it is longer than %d bytes", (int)LAMBDA_JSON_MAX);
+    else if (r == 0)
+        r = json_parse(buf_str(&rest), JSON_STRICT, &c->doc, e);
+    buf_fini(&rest);
+    return r;
+}
+
 /* False: the exchange was ended. */
 static bool read_body(struct lambda_call *c)
 {
@@ -325,7 +345,8 @@ static bool read_body(struct lambda_call *c)
     struct str text = c->x->body;
     if (c->op->raw || text.n == 0)
         return true;
-    int r = json_parse(text, JSON_STRICT, &c->doc, &e);
+    int r =
+        c->op->route.body == ROUTE_BODY_CODE ? parse_around_code(c, &e) : json_parse(text, JSON_STRICT, &c->doc, &e);
     if (r == -ENOMEM) {
         lambda_fail(c->x, LAMBDA_UNAVAILABLE, "out of memory");
         return false;

@@ -1,17 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every operation of the API that faasd has. The handlers stand in the modules that their headers name; their tables of members beside them. */
 #include "lambda/account.h"
+#include "lambda/alias.h"
+#include "lambda/function_change.h"
+#include "lambda/function_read.h"
 #include "lambda/invoke.h"
 #include "lambda/operation.h"
 #include "lambda/permission.h"
 #include "lambda/stream.h"
 #include "lambda/url_config.h"
+#include "lambda/version.h"
 
 const struct lambda_operation *const lambda_operations[] = {
     &lambda_invoke, /* first: it is looked for most */
     &lambda_invoke_async,
     &lambda_invoke_with_response_stream,
     &lambda_get_account_settings,
+    &lambda_create_function,
+    &lambda_get_function,
+    &lambda_get_function_configuration,
+    &lambda_list_functions,
+    &lambda_update_function_code,
+    &lambda_update_function_configuration,
+    &lambda_delete_function,
+    &lambda_publish_version,
+    &lambda_list_versions,
+    &lambda_create_alias,
+    &lambda_get_alias,
+    &lambda_update_alias,
+    &lambda_delete_alias,
+    &lambda_list_aliases,
     &lambda_create_url,
     &lambda_get_url,
     &lambda_update_url,

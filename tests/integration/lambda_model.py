@@ -7,8 +7,11 @@ missing; operations are those that src/lambda/ has rows for.
 
 A call is a function of a `World` (test_lambda_model.py): w.aws is an admin's client, w.daemon the daemon, with the functions that the fixture deploys."""
 
+import io
+import itertools
 import json
 import re
+import zipfile
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000")
@@ -19,6 +22,9 @@ FRONT_DOOR = {"MissingAuthenticationTokenException": 403, "UnrecognizedClientExc
               "ValidationException": 400, "SerializationException": 400, "InvalidRequestContentException": 400, "UnknownOperationException": 404,
               "RequestEntityTooLargeException": 413, "TooManyRequestsException": 429}
 WIRE_NAMES = {"RequestTooLargeException": "RequestEntityTooLargeException"}
+# Members that came after Debian's model, and runtimes.
+NEWER = {"LoggingConfig", "RuntimeVersionConfig"}
+RUNTIME = re.compile(r"python3\.\d+|nodejs\d+\.x|provided(\.al2(023)?)?")
 # What the model's older text says and AWS does not do any more, or leaves open.
 STATUSES = {"DeleteFunction": {204}, "Invoke": {200, 202, 204}, "ListTags": {200}}
 
@@ -52,7 +58,134 @@ ANSWERS = {
                             "AccountUsage.FunctionCount"}),
 }
 
+
+# ---- functions ----
+
+def archive(text="#!/bin/sh\nexit 1\n"):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as z:
+        info = zipfile.ZipInfo("bootstrap")
+        info.external_attr = 0o100755 << 16
+        z.writestr(info, text)
+    return out.getvalue()
+
+
+_names = itertools.count()
+ROLE = "arn:aws:iam::000000000000:role/any"
+
+
+def _create(w, name=None, **more):
+    arguments = dict(FunctionName=name or f"model-{next(_names)}", Runtime="provided.al2", Handler="any", Role=ROLE, Code={"ZipFile": archive()})
+    arguments.update(more)
+    return w.aws.create_function(**arguments)
+
+
+def _made(w, **more):
+    return _create(w, **more)["FunctionName"]
+
+
+def _of(method, **arguments):
+    """A call about a function that was made for it."""
+    return lambda w: getattr(w.aws, method)(FunctionName=_made(w, Publish=True, Environment={"Variables": {"KEY": "1"}}), **arguments)
+
+
+def _of_nobody(method, **arguments):
+    return lambda w: getattr(w.aws, method)(FunctionName="nobody", **arguments)
+
+
+def _aliased(method, **arguments):
+    def call(w):
+        name = _made(w, Publish=True)
+        w.aws.create_alias(FunctionName=name, Name="prod", FunctionVersion="1")
+        return getattr(w.aws, method)(FunctionName=name, **arguments)
+    return call
+
+
+def _busy(method, **arguments):
+    """While a deploy of the function is under way."""
+    def call(w):
+        name = _made(w)
+        with w.deploying(name):
+            return getattr(w.aws, method)(FunctionName=name, **arguments)
+    return call
+
+
+CONFIGURATION = {"FunctionName", "FunctionArn", "Runtime", "Role", "Handler", "CodeSize", "Description", "Timeout", "MemorySize", "LastModified", "CodeSha256", "Version",
+                 "TracingConfig.Mode", "RevisionId", "State", "PackageType", "Architectures", "EphemeralStorage.Size", "SnapStart.ApplyOn",
+                 "SnapStart.OptimizationStatus"}
+SETTLED = CONFIGURATION | {"LastUpdateStatus"}
+ALIAS = {"AliasArn", "Name", "FunctionVersion", "Description", "RevisionId"}
+MALFORMED = "what is malformed is a ValidationException"
+DISK = "faasd's own failures: a full disk"
+
+ANSWERS.update({
+    "CreateFunction": ([lambda w: _create(w), lambda w: _create(w, Publish=True)], CONFIGURATION | {"StateReason", "StateReasonCode"}),
+    "GetFunction": ([_of("get_function"), _of("get_function", Qualifier="1"), lambda w: w.aws.get_function(FunctionName="json")],
+                    {f"Configuration.{m}" for m in SETTLED} | {"Code.RepositoryType"}),
+    "GetFunctionConfiguration": ([_of("get_function_configuration"), _of("get_function_configuration", Qualifier="1")], SETTLED | {"Environment.Variables"}),
+    "ListFunctions": ([lambda w: w.aws.list_functions(), lambda w: w.aws.list_functions(FunctionVersion="ALL", MaxItems=2)], {"Functions"}),
+    "UpdateFunctionCode": ([_of("update_function_code", ZipFile=archive("#!/bin/sh\n")), _of("update_function_code", ZipFile=archive(), DryRun=True)], SETTLED),
+    "UpdateFunctionConfiguration": ([_of("update_function_configuration", Timeout=9), _of("update_function_configuration")], SETTLED),
+    "DeleteFunction": ([_of("delete_function"), _of("delete_function", Qualifier="1")], set()),
+    "PublishVersion": ([_of("publish_version"), lambda w: w.aws.publish_version(FunctionName=_made(w), Description="x")], SETTLED),
+    "ListVersionsByFunction": ([_of("list_versions_by_function"), _of("list_versions_by_function", MaxItems=1)], {"Versions"}),
+    "CreateAlias": ([_of("create_alias", Name="prod", FunctionVersion="1")], ALIAS),
+    "GetAlias": ([_aliased("get_alias", Name="prod")], ALIAS),
+    "UpdateAlias": ([_aliased("update_alias", Name="prod", FunctionVersion="$LATEST"), _aliased("update_alias", Name="prod")], ALIAS),
+    "DeleteAlias": ([_aliased("delete_alias", Name="prod")], set()),
+    "ListAliases": ([_aliased("list_aliases"), _aliased("list_aliases", FunctionVersion="1", MaxItems=1)], {"Aliases"}),
+})
+
 ERRORS = {
+    "CreateFunction": {
+        "InvalidParameterValueException": lambda w: _create(w, Runtime="basic"),
+        "ResourceConflictException": lambda w: _create(w, "json"),
+        "ResourceNotFoundException": lambda w: _create(w, "arn:aws:lambda:us-west-2:000000000000:function:x"),
+        "CodeSigningConfigNotFoundException": lambda w: _create(w, CodeSigningConfigArn="arn:aws:lambda:eu-central-1:000000000000:code-signing-config:csc-" + "a" * 17),
+    },
+    "GetFunction": {"ResourceNotFoundException": _of_nobody("get_function"), "InvalidParameterValueException": lambda w: w.aws.get_function(
+        FunctionName="json:1", Qualifier="$LATEST")},
+    "GetFunctionConfiguration": {"ResourceNotFoundException": _of_nobody("get_function_configuration"), "InvalidParameterValueException":
+                                 lambda w: w.aws.get_function_configuration(FunctionName="json:1", Qualifier="$LATEST")},
+    "ListFunctions": {"InvalidParameterValueException": lambda w: w.aws.list_functions(Marker="?")},
+    "UpdateFunctionCode": {
+        "ResourceNotFoundException": _of_nobody("update_function_code", ZipFile=archive()),
+        "InvalidParameterValueException": _of("update_function_code", ZipFile=b"no zip"),
+        "PreconditionFailedException": _of("update_function_code", ZipFile=archive(), RevisionId="stale"),
+        "ResourceConflictException": _busy("update_function_code", ZipFile=archive()),
+    },
+    "UpdateFunctionConfiguration": {
+        "ResourceNotFoundException": _of_nobody("update_function_configuration", Timeout=9),
+        "InvalidParameterValueException": _of("update_function_configuration", Runtime="basic"),
+        "PreconditionFailedException": _of("update_function_configuration", Timeout=9, RevisionId="stale"),
+        "ResourceConflictException": _busy("update_function_configuration", Timeout=9),
+    },
+    "DeleteFunction": {
+        "ResourceNotFoundException": _of_nobody("delete_function"),
+        "InvalidParameterValueException": _of("delete_function", Qualifier="$LATEST"),
+        "ResourceConflictException": _busy("delete_function"),
+    },
+    "PublishVersion": {
+        "ResourceNotFoundException": _of_nobody("publish_version"),
+        "InvalidParameterValueException": _of("publish_version", CodeSha256="other"),
+        "PreconditionFailedException": _of("publish_version", RevisionId="stale"),
+        "ResourceConflictException": _busy("publish_version"),
+    },
+    "ListVersionsByFunction": {"ResourceNotFoundException": _of_nobody("list_versions_by_function"),
+                               "InvalidParameterValueException": _of("list_versions_by_function", Marker="?")},
+    "CreateAlias": {
+        "ResourceNotFoundException": _of("create_alias", Name="prod", FunctionVersion="7"),
+        "ResourceConflictException": _aliased("create_alias", Name="prod", FunctionVersion="$LATEST"),
+        "InvalidParameterValueException": _of("create_alias", Name="prod", FunctionVersion="1", RoutingConfig={"AdditionalVersionWeights": {"1": 0.5}}),
+    },
+    "GetAlias": {"ResourceNotFoundException": _of("get_alias", Name="prod")},
+    "UpdateAlias": {
+        "ResourceNotFoundException": _of("update_alias", Name="prod", FunctionVersion="1"),
+        "PreconditionFailedException": _aliased("update_alias", Name="prod", FunctionVersion="1", RevisionId="stale"),
+        "InvalidParameterValueException": _aliased("update_alias", Name="prod", FunctionVersion="$LATEST", RoutingConfig={"AdditionalVersionWeights": {"1": 0.5}}),
+    },
+    "DeleteAlias": {},
+    "ListAliases": {"ResourceNotFoundException": _of_nobody("list_aliases")},
     "Invoke": {
         "ResourceNotFoundException": _invoke("nobody"),
         "InvalidRequestContentException": _invoke("json", b"{nonsense"),
@@ -67,6 +200,17 @@ ERRORS = {
     "GetAccountSettings": {},
 }
 NEVER_OF["InvokeAsync"] = NEVER_OF["Invoke"] = {"ResourceConflictException": "a function that is in the registry can be called"}
+for _name in ("CreateFunction", "GetFunction", "GetFunctionConfiguration", "ListFunctions", "UpdateFunctionCode", "UpdateFunctionConfiguration", "DeleteFunction",
+              "PublishVersion", "ListVersionsByFunction", "CreateAlias", "GetAlias", "UpdateAlias", "DeleteAlias", "ListAliases"):
+    NEVER_OF[_name] = {MANAGEMENT_IS_NOT_THROTTLED: "see there"}
+for _name in ("CreateFunction", "UpdateFunctionCode", "PublishVersion"):
+    NEVER_OF[_name]["CodeStorageExceededException"] = DISK
+for _name in ("UpdateFunctionCode", "UpdateFunctionConfiguration"):
+    NEVER_OF[_name]["CodeSigningConfigNotFoundException"] = "only CreateFunction names one"
+for _name in ("GetAlias", "DeleteAlias", "ListAliases"):
+    NEVER_OF[_name]["InvalidParameterValueException"] = MALFORMED
+for _name in ("UpdateAlias", "DeleteAlias"):
+    NEVER_OF[_name]["ResourceConflictException"] = "changes of aliases wait for each other"
 NEVER_OF["GetAccountSettings"] = {MANAGEMENT_IS_NOT_THROTTLED: "see there"}
 
 
@@ -82,6 +226,8 @@ def _faults(shape, value, at):
         return [] if isinstance(value, (int, float)) and not isinstance(value, bool) else [f"{at} is a number, and comes as {value!r}"]
     if not isinstance(value, PYTHON[kind]) or (kind in ("integer", "long") and isinstance(value, bool)):
         return [f"{at} is {kind}, and comes as {value!r}"]
+    if kind == "string" and shape.name == "Runtime" and RUNTIME.fullmatch(value):
+        return []
     if kind == "string" and getattr(shape, "enum", None) and value not in shape.enum:
         return [f"{at} is one of {shape.enum}, and comes as {value!r}"]
     if kind == "string" and shape.name == "Timestamp" and not ISO.fullmatch(value):
@@ -97,6 +243,8 @@ def _member_faults(shape, value, at):
     members = {m.serialization.get("name", name): m for name, m in shape.members.items() if "location" not in m.serialization}
     found = [f"{at}.{name} is missing" for name in shape.required_members if name in members and name not in value]
     for name, v in value.items():
+        if name not in members and name in NEWER:
+            continue
         if name not in members:
             found.append(f"{at}.{name} is in no model")
         elif v is not None:

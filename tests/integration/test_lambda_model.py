@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every operation that src/lambda/ has a row for, against the service model: its answers have the model's members and types, its errors all occur. The tables are in lambda_model.py."""
 
+import contextlib
 import pathlib
 import re
+import socket
 import threading
 
 import botocore.session
@@ -10,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from access import create_token
-from harness import Faasd, wait_until
+from harness import DEADLINE, Faasd, wait_until
 from lambda_client import client
 from lambda_model import ANSWERS, ERRORS, NEVER, NEVER_OF, WIRE_NAMES, missing, watch
 
@@ -25,6 +27,16 @@ class World:
         self.daemon = daemon
         self.token = create_token(daemon, "admin")
         self.aws = watch(client(daemon, self.token, parameter_validation=False))
+
+    @contextlib.contextmanager
+    def deploying(self, name):
+        """A deploy of that function is under way: its head was taken, its archive does not come."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(DEADLINE)
+            s.connect(str(self.daemon.root / "run" / "control.sock"))
+            s.sendall(f"PUT /v1/functions/{name} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n".encode())
+            assert s.recv(64).startswith(b"HTTP/1.1 100")
+            yield
 
     def throttled(self):
         """A call of a function whose only instance is taken and that queues nothing."""
