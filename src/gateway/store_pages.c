@@ -71,7 +71,7 @@ static void find_texts(struct store_page *p, size_t (*lengths)[TEXTS])
 static void run_page(struct store_task *t, struct store_db *db)
 {
     struct store_page *p = (struct store_page *)(void *)t;
-    size_t lengths[STORE_PAGE_ROWS_MAX][TEXTS];
+    size_t lengths[STORE_PAGE_ROWS_MAX][TEXTS] = {{0}};
     struct store_work w;
     bool failed = true;
     assert(p->most <= STORE_PAGE_ROWS_MAX);

@@ -117,8 +117,8 @@ static const char *const STATEMENT_TEXT[STATEMENTS] = {
     [HAS_CODE] = "SELECT 1 FROM revisions WHERE code = ?1 LIMIT 1",
     [HAS_FUNCTION] = "SELECT 1 FROM revisions WHERE function = ?1 LIMIT 1",
     [LOAD] =
-        "SELECT function, number, revision, code, handler, created_ms, code_bytes, settings, current FROM revisions"
-        " ORDER BY function, number",
+        ("SELECT function, number, revision, code, handler, created_ms, code_bytes, settings, current FROM revisions"
+         " ORDER BY function, number"),
 };
 
 struct store_sql {
