@@ -368,6 +368,7 @@ const struct route *logs_find(struct exchange *x)
 {
     x->face = &FACE;
     x->only_reads = true;
+    lambda_keep_region(x);
     if (!access_enter_control(x) || !access_admit(x, ACCESS_READ))
         return NULL;
     if (find_operation(x))

@@ -89,6 +89,8 @@ bool lambda_find_number(struct lambda_call *c, const struct function *f, uint64_
 
 /* arn:aws:lambda:REGION:ACCOUNT:function:NAME[:QUALIFIER], by this request's region. */
 const char *lambda_arn(const struct lambda_call *c, const char *name, struct str qualifier, char out[LAMBDA_ARN_MAX]);
+/* Notes the region of the signature, if there is one, in x->region: for requests that do not come by the table of operations, which does it itself. */
+void lambda_keep_region(struct exchange *x);
 /* What region a request is for: the signature's, or "". For handlers that answer later. */
 void lambda_read_region(const struct exchange *x, char out[LAMBDA_REGION_MAX]);
 

@@ -168,6 +168,14 @@ static void keep_region(struct exchange *x, struct str region, const char *room)
     x->region = (struct str){at, at ? region.n : 0};
 }
 
+void lambda_keep_region(struct exchange *x)
+{
+    char room[SIGV4_CREDENTIAL_MAX];
+    struct str region, service;
+    if (read_scope(x, room, &region, &service) && lambda_region_is_valid(region))
+        keep_region(x, region, room);
+}
+
 /* True when the exchange was ended: it is for a service that faasd has no part of. */
 static bool refuse_other_services(struct exchange *x)
 {

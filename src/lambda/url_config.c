@@ -161,6 +161,11 @@ static void list(struct lambda_call *c)
     uint64_t most = LIST_MOST;
     if (!f)
         return;
+    if (marker.n && marker.p[0] != '-') {
+        lambda_fail(c->x, LAMBDA_INVALID_PARAMETER_VALUE,
+                    "The marker is none that this API gave: leave it out to start again");
+        return;
+    }
     if (most_text.n)
         str_to_u64(most_text, &most); /* checked */
     const struct view v = {c->x, c->region, true};

@@ -199,6 +199,80 @@ ERRORS = {
     },
     "GetAccountSettings": {},
 }
+
+
+# ---- Function URLs and policies ----
+
+def _with_url(method, **arguments):
+    """A call about a function that has a URL and one statement, "s1", in its policy."""
+    def call(w):
+        name = _made(w)
+        w.aws.create_function_url_config(FunctionName=name, AuthType="NONE")
+        _permit(w, name)
+        return getattr(w.aws, method)(FunctionName=name, **arguments)
+    return call
+
+
+def _permit(w, name, statement="s1", **more):
+    return w.aws.add_permission(FunctionName=name, StatementId=statement, Action="lambda:InvokeFunction", Principal="s3.amazonaws.com", **more)
+
+
+def _permit_until_full(w):
+    name = _made(w)
+    for i in range(200):
+        _permit(w, name, f"{i:0100}")
+    raise AssertionError("a policy of 200 long statements is within the limit")
+
+
+def _at_odds(method, **arguments):
+    """The name says one qualifier and the query another."""
+    return lambda w: getattr(w.aws, method)(FunctionName="json:1", Qualifier="prod", **arguments)
+
+
+PERMISSION = {"StatementId": "s2", "Action": "lambda:InvokeFunction", "Principal": "s3.amazonaws.com"}
+URL = {"FunctionUrl", "FunctionArn", "AuthType", "CreationTime"}
+ANSWERS.update({
+    "CreateFunctionUrlConfig": ([_of("create_function_url_config", AuthType="NONE")], URL),
+    "GetFunctionUrlConfig": ([_with_url("get_function_url_config")], URL | {"LastModifiedTime"}),
+    "UpdateFunctionUrlConfig": ([_with_url("update_function_url_config", AuthType="AWS_IAM")], URL | {"LastModifiedTime"}),
+    "DeleteFunctionUrlConfig": ([_with_url("delete_function_url_config")], set()),
+    "ListFunctionUrlConfigs": ([_with_url("list_function_url_configs"), _of("list_function_url_configs")], {"FunctionUrlConfigs"}),
+    "AddPermission": ([_of("add_permission", **PERMISSION)], {"Statement"}),
+    "RemovePermission": ([_with_url("remove_permission", StatementId="s1")], set()),
+    "GetPolicy": ([_with_url("get_policy")], {"Policy", "RevisionId"}),
+})
+ERRORS.update({
+    "CreateFunctionUrlConfig": {
+        "ResourceNotFoundException": _of_nobody("create_function_url_config", AuthType="NONE"),
+        "ResourceConflictException": _with_url("create_function_url_config", AuthType="AWS_IAM"),
+        "InvalidParameterValueException": _at_odds("create_function_url_config", AuthType="NONE"),
+    },
+    "GetFunctionUrlConfig": {"ResourceNotFoundException": _of("get_function_url_config"), "InvalidParameterValueException": _at_odds("get_function_url_config")},
+    "UpdateFunctionUrlConfig": {"ResourceNotFoundException": _of("update_function_url_config", AuthType="NONE"),
+                                "InvalidParameterValueException": _at_odds("update_function_url_config", AuthType="NONE")},
+    "DeleteFunctionUrlConfig": {"ResourceNotFoundException": _of("delete_function_url_config")},
+    "ListFunctionUrlConfigs": {"ResourceNotFoundException": _of_nobody("list_function_url_configs"),
+                               "InvalidParameterValueException": _with_url("list_function_url_configs", Marker="?")},
+    "AddPermission": {
+        "ResourceNotFoundException": _of_nobody("add_permission", **PERMISSION),
+        "ResourceConflictException": _with_url("add_permission", **{**PERMISSION, "StatementId": "s1", "Principal": "sns.amazonaws.com"}),
+        "InvalidParameterValueException": _at_odds("add_permission", **PERMISSION),
+        "PreconditionFailedException": _with_url("add_permission", RevisionId="stale", **PERMISSION),
+        "PolicyLengthExceededException": _permit_until_full,
+    },
+    "RemovePermission": {
+        "ResourceNotFoundException": _with_url("remove_permission", StatementId="other"),
+        "InvalidParameterValueException": _at_odds("remove_permission", StatementId="s1"),
+        "PreconditionFailedException": _with_url("remove_permission", StatementId="s1", RevisionId="stale"),
+    },
+    "GetPolicy": {"ResourceNotFoundException": _of("get_policy"), "InvalidParameterValueException": _at_odds("get_policy")},
+})
+for _name in ("CreateFunctionUrlConfig", "GetFunctionUrlConfig", "UpdateFunctionUrlConfig", "DeleteFunctionUrlConfig", "ListFunctionUrlConfigs", "AddPermission",
+              "RemovePermission", "GetPolicy"):
+    NEVER_OF[_name] = {MANAGEMENT_IS_NOT_THROTTLED: "see there"}
+for _name in ("UpdateFunctionUrlConfig", "DeleteFunctionUrlConfig"):
+    NEVER_OF[_name]["ResourceConflictException"] = "changes of URLs wait for each other"
+
 NEVER_OF["InvokeAsync"] = NEVER_OF["Invoke"] = {"ResourceConflictException": "a function that is in the registry can be called"}
 for _name in ("CreateFunction", "GetFunction", "GetFunctionConfiguration", "ListFunctions", "UpdateFunctionCode", "UpdateFunctionConfiguration", "DeleteFunction",
               "PublishVersion", "ListVersionsByFunction", "CreateAlias", "GetAlias", "UpdateAlias", "DeleteAlias", "ListAliases"):
