@@ -70,7 +70,9 @@ struct str zip_member_find(struct str json)
 size_t zip_member_size(struct str text)
 {
     size_t slashes = 0, padding = 0;
-    for (const char *at = text.p; at && (at = memchr(at, '\\', text.n - (size_t)(at - text.p))); at++)
+    if (!text.p)
+        return 0;
+    for (const char *at = text.p; (at = memchr(at, '\\', text.n - (size_t)(at - text.p))); at++)
         slashes++;
     while (padding < 2 && padding < text.n && text.p[text.n - padding - 1] == '=')
         padding++;
