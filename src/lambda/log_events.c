@@ -216,7 +216,8 @@ static bool on_line(const struct store_line *line, void *context)
 int log_events_each(struct store_log *log, struct log_snapshot *s,
                     bool (*on_event)(const struct log_event *event, void *context), void *context, struct err *e)
 {
-    qsort(s->requests, s->count, sizeof(*s->requests), compare_ids);
+    if (s->count) /* NULL without any */
+        qsort(s->requests, s->count, sizeof(*s->requests), compare_ids);
     int r = s->count ? store_log_visit(log, s->function, note_late_line, s, e) : 0;
     if (r < 0)
         return r;

@@ -59,7 +59,13 @@ def test_limits_are_enforced_and_named(faasd):
 
 def test_as_many_as_the_limit_run_at_once(faasd):
     done = []
-    threads = [threading.Thread(target=lambda: done.append(good(faasd, "sleep", "30", settings={"timeout": "2s"}))) for _ in range(2)]
+
+    def hold():
+        """Until it is let in: those who ask for the third place hold one, too, until they are done."""
+        reply = wait_until(lambda: (lambda r: r if r.status != 429 else None)(run(faasd, "sleep", "30", settings={"timeout": "2s"})), "a place")
+        done.append(reply.json())
+
+    threads = [threading.Thread(target=hold) for _ in range(2)]
     for thread in threads:
         thread.start()
     refused = wait_until(lambda: (lambda r: r if r.status == 429 else None)(run(faasd, "true")), "the third is refused")
