@@ -9,11 +9,6 @@ extern const struct lambda_member function_create_members[], function_update_cod
     function_update_configuration_members[], function_qualified_members[], function_list_members[],
     function_list_versions_members[], function_publish_members[];
 
-#define LAMBDA_QUALIFIER                                                                                               \
-    {                                                                                                                  \
-        .name = "Qualifier", .in = LAMBDA_IN_QUERY, .bounded = true, .min = 1, .max = 128,                             \
-        .pattern = "(|[a-zA-Z0-9$_-]+)"                                                                                \
-    }
 #define LAMBDA_PAGE                                                                                                    \
     {.name = "Marker", .in = LAMBDA_IN_QUERY},                                                                         \
     {                                                                                                                  \

@@ -27,12 +27,7 @@ static const char *const LOG_TYPES[] = {"None", "Tail", NULL};
 
 static const struct lambda_member MEMBERS[] = {
     LAMBDA_FUNCTION_NAME,
-    {.name = "Qualifier",
-     .in = LAMBDA_IN_QUERY,
-     .bounded = true,
-     .min = 1,
-     .max = 128,
-     .pattern = "(|[a-zA-Z0-9$_-]+)"},
+    LAMBDA_QUALIFIER,
     {.name = "X-Amz-Invocation-Type", .in = LAMBDA_IN_HEADER, .choices = TYPES, .shown = "InvocationType"},
     {.name = "X-Amz-Log-Type", .in = LAMBDA_IN_HEADER, .choices = LOG_TYPES, .shown = "LogType"},
     {0},

@@ -56,6 +56,13 @@ struct lambda_operation {
         .pattern = lambda_name_pattern, .matches = lambda_name_matches                                                 \
     }
 
+/* What most operations take as ?Qualifier=. */
+#define LAMBDA_QUALIFIER                                                                                               \
+    {                                                                                                                  \
+        .name = "Qualifier", .in = LAMBDA_IN_QUERY, .bounded = true, .min = 1, .max = 128,                             \
+        .pattern = "(|[a-zA-Z0-9$_-]+)"                                                                                \
+    }
+
 struct lambda_call {
     struct exchange *x; /* borrowed until the handler has ended it */
     const struct lambda_operation *op;

@@ -20,15 +20,9 @@ enum { SID_MAX = 101, PRINCIPAL_MAX = 1024 };
 
 static const char *const AUTHS[] = {"NONE", "AWS_IAM", NULL};
 
-#define QUALIFIER                                                                                                      \
-    {                                                                                                                  \
-        .name = "Qualifier", .in = LAMBDA_IN_QUERY, .bounded = true, .min = 1, .max = 128,                             \
-        .pattern = "(|[a-zA-Z0-9$_-]+)"                                                                                \
-    }
-
 static const struct lambda_member ADD[] = {
     LAMBDA_FUNCTION_NAME,
-    QUALIFIER,
+    LAMBDA_QUALIFIER,
     {.name = "StatementId",
      .required = true,
      .bounded = true,
@@ -48,7 +42,7 @@ static const struct lambda_member ADD[] = {
 };
 static const struct lambda_member REMOVE[] = {
     LAMBDA_FUNCTION_NAME,
-    QUALIFIER,
+    LAMBDA_QUALIFIER,
     {.name = "StatementId",
      .in = LAMBDA_IN_PATH,
      .bounded = true,
@@ -57,7 +51,7 @@ static const struct lambda_member REMOVE[] = {
      .pattern = "([a-zA-Z0-9-_.]+)"},
     {0},
 };
-static const struct lambda_member GET[] = {LAMBDA_FUNCTION_NAME, QUALIFIER, {0}};
+static const struct lambda_member GET[] = {LAMBDA_FUNCTION_NAME, LAMBDA_QUALIFIER, {0}};
 
 /* ---- a statement, as AWS prints it ---- */
 

@@ -8,6 +8,7 @@
 #include "gateway/credential.h"
 #include "gateway/reply_stream.h"
 #include "gateway/trace.h"
+#include "lambda/invoke.h"
 
 #include <assert.h>
 #include <string.h>
@@ -22,12 +23,7 @@ static const char *const LOG_TYPES[] = {"None", "Tail", NULL};
 
 static const struct lambda_member MEMBERS[] = {
     LAMBDA_FUNCTION_NAME,
-    {.name = "Qualifier",
-     .in = LAMBDA_IN_QUERY,
-     .bounded = true,
-     .min = 1,
-     .max = 128,
-     .pattern = "(|[a-zA-Z0-9$_-]+)"},
+    LAMBDA_QUALIFIER,
     {.name = "X-Amz-Invocation-Type", .in = LAMBDA_IN_HEADER, .choices = TYPES, .shown = "InvocationType"},
     {.name = "X-Amz-Log-Type", .in = LAMBDA_IN_HEADER, .choices = LOG_TYPES, .shown = "LogType"},
     {0},
@@ -55,10 +51,11 @@ static void invoke(struct lambda_call *c)
 
 static void start(const struct invocation *inv)
 {
-    char fields[FIELDS_MAX];
+    char fields[FIELDS_MAX], version[LAMBDA_VERSION_MAX];
+    size_t version_n = lambda_print_version(inv, version);
     char *to = trace_put_lines(inv, fields);
     to = PUT_LITERAL(to, "X-Amz-Executed-Version: ");
-    to = inv->wanted == VERSIONS_LATEST_NUMBER ? PUT_LITERAL(to, "$LATEST") : put_number(to, inv->wanted);
+    to = put_bytes(to, version, version_n);
     to = PUT_LITERAL(to, "\r\n");
     assert(to - fields < FIELDS_MAX);
     const struct reply head = {
