@@ -78,6 +78,16 @@ static void print_value(const struct json *v, const char *key, FILE *to)
     }
 }
 
+/* Python's entries have several lines. */
+static void print_trace_entry(struct str entry, FILE *to)
+{
+    while (entry.n) {
+        fputs("                    ", to);
+        output_text(to, str_cut(entry, '\n', &entry, NULL), false);
+        fputc('\n', to);
+    }
+}
+
 void record_view_print(const struct json *record, FILE *to)
 {
     JSON_EACH(record, v)
@@ -105,19 +115,18 @@ void record_view_print(const struct json *record, FILE *to)
     fputs(": ", to);
     output_text(to, str_from(json_get_text(error, "errorMessage")), false);
     fputc('\n', to);
-    JSON_EACH(json_get(error, "trace"), line)
+    JSON_EACH(json_get(error, "trace"), entry)
     {
-        fputs("                    ", to);
-        output_text(to, str_trim(str_from(json_text(line))), false);
-        fputc('\n', to);
+        print_trace_entry(str_from(json_text(entry)), to);
     }
 }
 
 /* ---- why ---- */
 
 /* What becomes of an asynchronous call whose attempt this was. */
-static void print_call(const struct json *call, FILE *to)
+static void print_call(const struct json *record, FILE *to)
 {
+    const struct json *call = json_get(record, "call");
     double seconds;
     uint64_t attempts = 0;
     if (!call)
@@ -126,6 +135,13 @@ static void print_call(const struct json *call, FILE *to)
     fprintf(to, "call    %s, attempts %lu", json_get_text(call, "status"), (unsigned long)attempts);
     if (json_to_double(json_get(call, "nextAttemptSeconds"), &seconds))
         fprintf(to, ", the next in %.1f s", seconds);
+    /* An attempt that reached no function left no record: the one at hand is of an earlier attempt. */
+    const char *last = json_get_text(call, "errorMessage");
+    const char *told = json_get_text(json_get(record, "error"), "errorMessage");
+    if (last && *last && told && strcmp(last, told) != 0) {
+        fputs("; the last: ", to);
+        output_text(to, str_from(last), false);
+    }
     fputc('\n', to);
 }
 
@@ -145,7 +161,7 @@ void record_view_why(const struct json *record, FILE *to)
     fputs("\nwhy     ", to);
     output_text(to, str_from(json_get_text(why, "reason")), false);
     fputc('\n', to);
-    print_call(json_get(record, "call"), to);
+    print_call(record, to);
     const char *label = "change  ";
     JSON_EACH(json_get(why, "change"), line)
     {

@@ -205,7 +205,8 @@ static void print_reason(const struct calls *c, const struct calls_listed *l, ch
     else if (l->status == CALLS_EXPIRED)
         snprintf(out, cap, "the call became older than async_max_age; attempts that failed: %u", l->attempts);
     else
-        snprintf(out, cap, "the call failed and is not tried again; attempts: %u", l->attempts);
+        snprintf(out, cap, "the call failed and is not tried again; attempts: %u%s%.160s", l->attempts,
+                 *l->message ? ": " : "", l->message);
 }
 
 void calls_put_reason(struct json_writer *w, const struct calls *c, const struct calls_listed *l)

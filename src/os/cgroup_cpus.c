@@ -24,11 +24,16 @@ unsigned cgroup_count_cpus(const char *list)
     return count < CPUS_MAX ? (unsigned)count : 0;
 }
 
-/* Those configured, not those online: one that is switched on later must not find an instance without its quota. */
+/* Those configured, not those online: one that is switched on later must not find an instance without its quota. The kernel fixes their number when it
+ * boots, and libc reads a file for it, on each start's way: asked once. */
 static unsigned host_cpus(void)
 {
-    long n = sysconf(_SC_NPROCESSORS_CONF);
-    return n > 0 && n < CPUS_MAX ? (unsigned)n : CPUS_MAX;
+    static unsigned known;
+    if (known == 0) {
+        long n = sysconf(_SC_NPROCESSORS_CONF);
+        known = n > 0 && n < CPUS_MAX ? (unsigned)n : CPUS_MAX;
+    }
+    return known;
 }
 
 bool cgroup_needs_quota(const struct cgroup_tree *t, const struct cgroup_limits *limits)

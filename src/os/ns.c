@@ -9,6 +9,8 @@
 #include <signal.h>
 #include <sys/syscall.h>
 
+static const char own_network[] = "/proc/self/ns/net";
+
 pid_t ns_clone(uint64_t flags, int cgroup_fd, int *ret_pidfd)
 {
     int pidfd = -1;
@@ -38,15 +40,23 @@ int ns_unshare(uint64_t flags, struct err *e)
 
 int ns_home_open(struct ns_home *h, struct err *e)
 {
-    h->root_fd = -1;
-    h->mount_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-    if (h->mount_fd < 0)
-        return err_set(e, errno, "open '/proc/self/ns/mnt'");
-    h->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (h->root_fd < 0) {
-        err_set(e, errno, "open '/'");
-        ns_home_close(h);
-        return -e->code;
+    const struct {
+        int *fd;
+        const char *path;
+        int flags;
+    } parts[] = {{&h->mount_fd, "/proc/self/ns/mnt", O_RDONLY},
+                 {&h->network_fd, own_network, O_RDONLY},
+                 {&h->root_fd, "/", O_PATH | O_DIRECTORY}};
+    const unsigned count = sizeof(parts) / sizeof(parts[0]);
+    for (unsigned i = 0; i < count; i++)
+        *parts[i].fd = -1;
+    for (unsigned i = 0; i < count; i++) {
+        *parts[i].fd = open(parts[i].path, parts[i].flags | O_CLOEXEC);
+        if (*parts[i].fd < 0) {
+            err_set(e, errno, "open '%s'", parts[i].path);
+            ns_home_close(h);
+            return -e->code;
+        }
     }
     return 0;
 }
@@ -54,6 +64,7 @@ int ns_home_open(struct ns_home *h, struct err *e)
 void ns_home_close(struct ns_home *h)
 {
     fd_close(&h->mount_fd);
+    fd_close(&h->network_fd);
     fd_close(&h->root_fd);
 }
 
@@ -73,4 +84,28 @@ void ns_home_return(const struct ns_home *h, int *cwd)
     if (setns(h->mount_fd, CLONE_NEWNS) < 0 || fchdir(h->root_fd) < 0 || chroot(".") < 0 || fchdir(*cwd) < 0)
         abort();
     fd_close(cwd);
+}
+
+int ns_make_network(const struct ns_home *h, struct err *e)
+{
+    if (unshare(CLONE_NEWNET) < 0)
+        return err_set(e, errno, "make a network namespace");
+    int fd = open(own_network, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        err_set(e, errno, "open '%s'", own_network);
+        ns_home_return_network(h);
+        return -e->code;
+    }
+    return fd;
+}
+
+int ns_enter_network(int network_fd, struct err *e)
+{
+    return setns(network_fd, CLONE_NEWNET) < 0 ? err_set(e, errno, "enter a network namespace made ahead") : 0;
+}
+
+void ns_home_return_network(const struct ns_home *h)
+{
+    if (setns(h->network_fd, CLONE_NEWNET) < 0)
+        abort();
 }

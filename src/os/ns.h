@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Namespaces: making a process in new ones, and stepping into another mount namespace for the length of a clone. */
+/* Namespaces: making a process in new ones, and stepping into a mount or network namespace for the length of a clone. */
 #ifndef FAASD_OS_NS_H
 #define FAASD_OS_NS_H
 
@@ -16,11 +16,12 @@ pid_t ns_clone(uint64_t flags, int cgroup_fd, int *ret_pidfd);
 /* Async-signal-safe. */
 int ns_unshare(uint64_t flags, struct err *e);
 
-/* Where a process is at home: its mount namespace, root and working directory, to come back to after ns_enter_mount. setns(2) puts root and
- * working directory at the entered namespace's root, so a chroot'ed caller has to get all three back. */
+/* Where a process is at home: its network and mount namespace, root and working directory, to come back to. setns(2) puts root and
+ * working directory at the entered mount namespace's root, so a chroot'ed caller has to get all three back. */
 struct ns_home {
-    int mount_fd; /* owned */
-    int root_fd;  /* owned */
+    int mount_fd; /* owned, as are the others */
+    int network_fd;
+    int root_fd;
 };
 
 int ns_home_open(struct ns_home *h, struct err *e);
@@ -29,5 +30,12 @@ void ns_home_close(struct ns_home *h);
 int ns_enter_mount(int mount_fd, int *ret_cwd, struct err *e);
 /* Never fails: a process that can't find home again would act on the wrong files, so it aborts. */
 void ns_home_return(const struct ns_home *h, int *cwd);
+
+/* The descriptor (CLOEXEC) of a new, empty network namespace; the caller is in it then, and goes home again by ns_home_return_network. It belongs to the
+ * caller's user namespace and lasts as long as the descriptor or a process in it. */
+int ns_make_network(const struct ns_home *h, struct err *e);
+int ns_enter_network(int network_fd, struct err *e);
+/* Never fails, as above: sockets would be made in the wrong network. */
+void ns_home_return_network(const struct ns_home *h);
 
 #endif

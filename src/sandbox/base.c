@@ -112,7 +112,7 @@ int sandbox_base_open(struct sandbox_base **ret_base, const struct sandbox_base_
         return err_set(e, ENOMEM, "make the base of sandboxes");
     b->features = *o->features;
     b->code_owner = o->code_owner;
-    b->tree_fd = b->init_fd = b->self_fd = b->home.mount_fd = b->home.root_fd = -1;
+    b->tree_fd = b->init_fd = b->self_fd = b->home.mount_fd = b->home.network_fd = b->home.root_fd = -1;
     b->memfd_noexec_fd = open("/proc/sys/vm/memfd_noexec", O_WRONLY | O_CLOEXEC);
     b->features.found[FEATURE_MEMFD_NOEXEC] = b->memfd_noexec_fd >= 0;
     int r = plan_build_base(&b->plan, o->config, o->scratch_dir, e);
@@ -141,10 +141,21 @@ void sandbox_base_close(struct sandbox_base *b)
     for (unsigned i = 0; i < PROFILE_COUNT; i++)
         seccomp_program_fini(&b->filters[i]);
     plan_fini(&b->plan);
+    network_stock_fini(&b->networks);
     ns_home_close(&b->home);
     fd_close(&b->tree_fd);
     fd_close(&b->init_fd);
     fd_close(&b->self_fd);
     fd_close(&b->memfd_noexec_fd);
     free(b);
+}
+
+bool sandbox_base_has_stock(const struct sandbox_base *b)
+{
+    return network_stock_is_full(&b->networks);
+}
+
+int sandbox_base_make_stock(struct sandbox_base *b, struct err *e)
+{
+    return network_stock_add(&b->networks, &b->home, e);
 }

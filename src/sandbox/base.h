@@ -4,6 +4,7 @@
 #define FAASD_SANDBOX_BASE_H
 
 #include "os/ns.h"
+#include "sandbox/network.h"
 #include "sandbox/plan.h"
 #include "sandbox/profile.h"
 
@@ -16,6 +17,7 @@ struct sandbox_base {
     int init_fd;         /* sealed memfd */
     int self_fd;
     int memfd_noexec_fd; /* /proc/sys/vm/memfd_noexec; -1 where the kernel has none */
+    struct network_stock networks;
     struct seccomp_program filters[PROFILE_COUNT];
 };
 

@@ -20,6 +20,7 @@
 #include <limits.h>
 #include <linux/capability.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -157,10 +158,13 @@ static int do_hostname(struct child *c, const struct step *s, struct err *e)
     return 0;
 }
 
-static int do_loopback(struct child *c, const struct step *s, struct err *e)
+static int do_network(struct child *c, const struct step *s, struct err *e)
 {
-    (void)c, (void)s;
-    return netif_loopback_up(e);
+    (void)s;
+    if (c->has_network)
+        return 0;
+    int r = ns_unshare(CLONE_NEWNET, e);
+    return r < 0 ? r : netif_loopback_up(e);
 }
 
 /* Made in the sandbox's network, served by the gateway, which never enters it: the descriptor goes out, and nothing of the channel stays. */
@@ -488,7 +492,7 @@ static const struct {
     [STEP_WAIT_PARENT] = {"wait", do_wait_parent},
     [STEP_BECOME] = {"become", do_become},
     [STEP_HOSTNAME] = {"hostname", do_hostname},
-    [STEP_LOOPBACK] = {"loopback", do_loopback},
+    [STEP_NETWORK] = {"network", do_network},
     [STEP_LISTEN] = {"listen", do_listen},
     [STEP_PRIVATE] = {"propagation", do_private},
     [STEP_TMPFS] = {"tmpfs", do_tmpfs},

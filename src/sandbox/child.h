@@ -12,6 +12,7 @@ struct child {
     const struct seccomp_program *filter; /* for STEP_SECCOMP */
     const struct sandbox_secret *secrets; /* for STEP_SECRET */
     int fd[SLOT_COUNT];                   /* -1 = none */
+    bool has_network;                     /* it was cloned in one made ahead: STEP_NETWORK has nothing left to do */
     unsigned task_count;                  /* v1 `tasks` files, from STEP_WAIT_PARENT to STEP_JOIN_CGROUPS */
     int tasks[CGROUP_TASKS_MAX];
     int roots[SANDBOX_SLOTS_MAX]; /* detached, from STEP_CLONE_ROOT to their STEP_SLOT */

@@ -338,16 +338,56 @@ static void add_shell(const struct builder *b)
     s->number = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 }
 
+static void add_limits(struct plan *p)
+{
+    static const struct {
+        int resource;
+        unsigned value;
+        const char *reason;
+    } limits[] = {
+        {RLIMIT_CORE, 0, "no core dump, and no host helper started for one"},
+        {RLIMIT_NOFILE, 1024, "open files are the kernel's memory"},
+        {RLIMIT_MEMLOCK, 65536, "locked memory"},
+        {RLIMIT_MSGQUEUE, 0, "POSIX message queues"},
+        {RLIMIT_SIGPENDING, 256, "queued signals and timers"},
+        {RLIMIT_NICE, 0, "no higher priority"},
+        {RLIMIT_RTPRIO, 0, "no real-time priority"},
+    };
+    for (unsigned i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        struct step *s = plan_add(p, STEP_RLIMIT, NULL, limits[i].reason);
+        s->slot = (unsigned)limits[i].resource;
+        s->number = limits[i].value;
+    }
+}
+
+/* What needs neither ids nor groups: it is done while the parent sees to those. The bounding set alone takes 41 calls. */
+static void add_early(const struct builder *b)
+{
+    struct plan *p = b->plan;
+    bool template = b->spec->slots > 0;
+    plan_add(p, STEP_HOSTNAME, NULL, "the host's name tells nothing")->value = b->spec->hostname;
+    add_limits(p);
+    plan_add(p, STEP_SESSION, NULL, "no terminal of the host to type into");
+    plan_add(p, STEP_DROP_BOUNDING, NULL,
+             template ? "no execve brings another capability back" : "no execve brings a capability back")
+        ->number = template ? PLAN_KEEP_CHROOT : 0;
+}
+
 static void add_namespaces(const struct builder *b)
 {
     struct plan *p = b->plan;
     plan_add(p, STEP_FRESH_SIGNALS, NULL, "a daemon's signal mask and umask are not the function's");
     plan_add(p, STEP_KEEP_FDS, NULL, "a leaked directory descriptor is a way out (CVE-2024-21626)");
+    if (!b->spec->network_host)
+        plan_add(p, STEP_NETWORK, NULL,
+                 "an empty one, where programs talk to themselves; the clone brought it, or, when none was made ahead, "
+                 "its 0.4 ms "
+                 "pass while the parent makes the v1 groups and the id maps");
     plan_add(p, STEP_UNSHARE, NULL,
-             b->spec->network_host
-                 ? "the host's network stays: the configuration grants it"
-                 : "an empty network; its 0.4 ms pass while the parent makes the v1 groups and the id maps")
-        ->number = CLONE_NEWIPC | CLONE_NEWUTS | (b->spec->network_host ? 0 : CLONE_NEWNET);
+             b->spec->network_host ? "the host's network stays: the configuration grants it"
+                                   : "no object of the host's by System V's names, no name of the host's")
+        ->number = CLONE_NEWIPC | CLONE_NEWUTS;
+    add_early(b);
     plan_add(p, STEP_WAIT_PARENT, NULL, "the id maps, and the way into the v1 groups");
     plan_add(p, STEP_JOIN_CGROUPS, NULL,
              "limits before anything could fork or grow; by its own hand, as a foreign pid waits 15 ms (v2: the clone "
@@ -365,9 +405,6 @@ static void add_namespaces(const struct builder *b)
     }
     plan_add(p, STEP_BECOME, NULL,
              "root of this user namespace only: files made as an unmapped id would belong to nobody");
-    plan_add(p, STEP_HOSTNAME, NULL, "the host's name tells nothing")->value = b->spec->hostname;
-    if (!b->spec->network_host)
-        plan_add(p, STEP_LOOPBACK, NULL, "programs talk to themselves");
     if (b->spec->worker == SANDBOX_WORKER_LISTENER) {
         struct step *s = plan_add(p, STEP_LISTEN, NULL,
                                   "the Runtime API, which the gateway serves: nothing of its listens on the host");
@@ -403,28 +440,6 @@ static void add_mounts(const struct builder *b)
     plan_add(p, STEP_CHECK_ROOT, NULL, "a working directory outside of the root would be a way out");
 }
 
-static void add_limits(struct plan *p)
-{
-    static const struct {
-        int resource;
-        unsigned value;
-        const char *reason;
-    } limits[] = {
-        {RLIMIT_CORE, 0, "no core dump, and no host helper started for one"},
-        {RLIMIT_NOFILE, 1024, "open files are the kernel's memory"},
-        {RLIMIT_MEMLOCK, 65536, "locked memory"},
-        {RLIMIT_MSGQUEUE, 0, "POSIX message queues"},
-        {RLIMIT_SIGPENDING, 256, "queued signals and timers"},
-        {RLIMIT_NICE, 0, "no higher priority"},
-        {RLIMIT_RTPRIO, 0, "no real-time priority"},
-    };
-    for (unsigned i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
-        struct step *s = plan_add(p, STEP_RLIMIT, NULL, limits[i].reason);
-        s->slot = (unsigned)limits[i].resource;
-        s->number = limits[i].value;
-    }
-}
-
 static void allow(struct plan *p, const char *path, unsigned rights)
 {
     p->landlock[p->landlock_count++] = (struct landlock_path){.path = path, .rights = rights};
@@ -433,18 +448,13 @@ static void allow(struct plan *p, const char *path, unsigned rights)
 static void add_surrender(const struct builder *b)
 {
     struct plan *p = b->plan;
-    plan_add(p, STEP_SESSION, NULL, "no terminal of the host to type into");
     bool template = b->spec->slots > 0;
-    uint64_t kept = template ? PLAN_KEEP_CHROOT : 0;
-    plan_add(p, STEP_DROP_BOUNDING, NULL,
-             template ? "no execve brings another capability back" : "no execve brings a capability back")
-        ->number = kept;
     if (p->inside_id != 0)
         plan_add(p, STEP_BECOME, NULL, "the instance's own id")->number = p->inside_id;
     plan_add(p, STEP_DROP_CAPS, NULL,
              template ? "one left, in its own user namespace and for the worker too: each child moves into its root"
                       : "none left")
-        ->number = kept;
+        ->number = template ? PLAN_KEEP_CHROOT : 0;
     plan_add(p, STEP_KEYRING, NULL,
              "keyrings belong to no namespace; after the id change, so that it is charged to the instance");
     plan_add(p, STEP_DEATH_SIGNAL, NULL, "dies with the supervisor; a change of ids clears the setting, so after them");
@@ -490,7 +500,6 @@ int plan_build_sandbox(struct plan *p, const struct plan_input *in, struct err *
         p->inside_id = 0;
     add_namespaces(&b);
     add_mounts(&b);
-    add_limits(p);
     add_surrender(&b);
     r = plan_finish(p, e);
     if (r < 0)

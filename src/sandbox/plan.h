@@ -41,7 +41,7 @@ enum step_op {
     STEP_WAIT_PARENT,   /* one record from SLOT_SYNC: the maps are written; with it come the v1 groups' `tasks` */
     STEP_BECOME,        /* number: uid and gid, no supplementary groups */
     STEP_HOSTNAME,      /* value */
-    STEP_LOOPBACK,      /* lo up */
+    STEP_NETWORK,       /* a network namespace with lo up, unless the clone was made in one (sandbox/network.h) */
     STEP_LISTEN,        /* on 127.0.0.1, number: port; the socket goes out through `slot`, which is closed */
     STEP_PRIVATE,       /* no mount event in or out */
     STEP_TMPFS,         /* path, value: options, number: attributes */

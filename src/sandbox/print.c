@@ -23,7 +23,7 @@ static const struct bit_name attribute_names[] = {{MOUNT_ATTR_RDONLY, "ro"},
                                                   {MOUNT_ATTR_NOEXEC, "noexec"},
                                                   {0, NULL}};
 static const struct bit_name namespace_names[] = {
-    {CLONE_NEWNET, "net"}, {CLONE_NEWIPC, "ipc"}, {CLONE_NEWUTS, "uts"}, {CLONE_NEWCGROUP, "cgroup"}, {0, NULL}};
+    {CLONE_NEWIPC, "ipc"}, {CLONE_NEWUTS, "uts"}, {CLONE_NEWCGROUP, "cgroup"}, {0, NULL}};
 
 static size_t add_bits(char *out, size_t n, const struct bit_name *names, uint64_t bits)
 {
@@ -127,7 +127,8 @@ static int print_parent(const struct plan *p, const struct feature_set *f, const
         "cgroup", spec->name, (unsigned long long)l->memory_bytes, l->pids, l->cpus_milli, l->cpu_weight,
         l->cpuset && l->cpuset[0] ? l->cpuset : "any");
     if (r == 0)
-        r = buf_addf(out, "  -  %-14s user,mnt,pid of the base tree%s\n", "clone3",
+        r = buf_addf(out, "  -  %-14s user,mnt,pid of the base tree%s%s\n", "clone3",
+                     spec->network_host ? "" : ", in an empty network where one was made ahead",
                      f->found[FEATURE_CLONE_INTO_CGROUP] ? ", into its cgroup" : "");
     if (r == 0)
         r = buf_addf(out, "  -  %-14s inside outside count: %s\n", "id maps", maps);

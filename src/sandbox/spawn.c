@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The parent's half of a start, by the supervisor. It opens and checks everything that comes from the host (the code, grants, devices) and hands it to the child
- * as detached mounts, so that the child resolves no host path. Then it steps into the base tree's mount namespace, clones, steps back, and, while
- * the child is busy making its network namespace, makes the v1 groups and writes the id maps. It does not wait for the rest: error_fd tells.
+ * as detached mounts, so that the child resolves no host path. Then it steps into the base tree's mount namespace and a network namespace made ahead,
+ * clones, steps back, and, while the child is busy with what needs no id map, makes the v1 groups and writes the maps. It does not wait for the rest: error_fd tells.
  */
 #include "sandbox/spawn.h"
 
@@ -195,19 +195,30 @@ static int open_sources(struct start *s, struct err *e)
 
 /* ---- the process ---- */
 
-static pid_t clone_inside(struct start *s, const struct cgroup_tree *t, struct err *e)
+/* One of the stock, which this start uses up whatever comes of it. Without one, or when the kernel refuses it, the child makes its own. */
+static bool enter_network(struct start *s)
+{
+    struct err unused;
+    scoped_fd fd = s->spec->network_host ? -1 : network_stock_take(&s->base->networks);
+    return fd >= 0 && ns_enter_network(fd, &unused) == 0;
+}
+
+static int clone_inside(struct start *s, const struct cgroup_tree *t, struct err *e)
 {
     const uint64_t flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID;
     int cwd, group_fd = cgroup_tree_has_clone_into(t) ? cgroup_clone_fd(s->made.group) : -1;
     int r = ns_enter_mount(s->base->tree_fd, &cwd, e);
     if (r < 0)
         return r;
+    s->child.has_network = enter_network(s);
     pid_t pid = ns_clone(flags, group_fd, &s->made.pidfd);
     bool apart = pid < 0 && group_fd >= 0;
     if (apart)
         pid = ns_clone(flags, -1, &s->made.pidfd);
     if (pid == 0)
         child_main(&s->child);
+    if (s->child.has_network)
+        ns_home_return_network(&s->base->home);
     ns_home_return(&s->base->home, &cwd);
     if (pid < 0)
         return err_set(e, -pid, "clone a sandbox");

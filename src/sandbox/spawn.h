@@ -73,6 +73,11 @@ struct sandbox_base_options {
 int sandbox_base_open(struct sandbox_base **ret_base, const struct sandbox_base_options *o, struct err *e);
 void sandbox_base_close(struct sandbox_base *b);
 
+/* What is made ahead, of empty things that any sandbox may get (sandbox/network.h); without it a start makes its own. Never called in the path of a start:
+ * one call blocks for 0.3 ms. */
+bool sandbox_base_has_stock(const struct sandbox_base *b);
+int sandbox_base_make_stock(struct sandbox_base *b, struct err *e); /* one piece, only when some is missing */
+
 struct sandbox {
     pid_t pid; /* init, on the host */
     int pidfd; /* readable when init, and with it every process of the sandbox, is dead */

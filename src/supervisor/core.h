@@ -13,6 +13,7 @@
 
 #include "os/cgroup.h"
 #include "sandbox/spawn.h"
+#include "supervisor/ahead.h"
 #include "supervisor/box.h"
 #include "supervisor/channel.h"
 #include "supervisor/configuration.h"
@@ -52,6 +53,7 @@ struct supervisor {
     ev_signal on_term, on_int, on_hup;
     ev_timer drain_timer;
     struct watchdog watchdog;
+    struct ahead ahead;
 };
 
 /* What the parts report, in supervisor.c. */

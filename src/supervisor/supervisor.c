@@ -124,19 +124,8 @@ static void on_hello(struct supervisor *s)
     watchdog_start(&s->watchdog);
 }
 
-void supervisor_on_request(struct supervisor *s, union request *r, size_t size, int fd)
+static void handle_request(struct supervisor *s, union request *r, int fd)
 {
-    struct err e = {0};
-    switch (request_check(r, size, &s->config, &e)) {
-    case REQUEST_BAD:
-        supervisor_on_gateway_broken(s, e.text);
-        return;
-    case REQUEST_REFUSED:
-        channel_send_failed(&s->channel, MESSAGE_SPAWN_FAILED, r->header.id, &e);
-        return;
-    case REQUEST_OK:
-        break;
-    }
     switch (r->header.type) {
     case MESSAGE_HELLO:
         on_hello(s);
@@ -171,6 +160,23 @@ void supervisor_on_request(struct supervisor *s, union request *r, size_t size, 
             trees_handle(&s->trees, &r->tree);
         break;
     }
+}
+
+void supervisor_on_request(struct supervisor *s, union request *r, size_t size, int fd)
+{
+    struct err e = {0};
+    switch (request_check(r, size, &s->config, &e)) {
+    case REQUEST_BAD:
+        supervisor_on_gateway_broken(s, e.text);
+        return;
+    case REQUEST_REFUSED:
+        channel_send_failed(&s->channel, MESSAGE_SPAWN_FAILED, r->header.id, &e);
+        return;
+    case REQUEST_OK:
+        break;
+    }
+    handle_request(s, r, fd);
+    ahead_put_off(&s->ahead);
 }
 
 /* May be called from the depth of a send, so it only begins the end: everything else follows from the gateway's exit. */
@@ -350,6 +356,7 @@ static int init(struct supervisor *s, const struct supervisor_options *o, struct
     trees_init(&s->trees, s);
     gateway_process_init(&s->gateway, s);
     watchdog_init(&s->watchdog, s);
+    ahead_init(&s->ahead, s);
     /* not the default loop: that one would reap every child on SIGCHLD, and children here are waited for by their pidfds */
     s->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
     if (!s->loop)
@@ -369,6 +376,7 @@ static void fini(struct supervisor *s)
 {
     gateway_process_close(&s->gateway);
     watchdog_fini(&s->watchdog);
+    ahead_fini(&s->ahead);
     trees_fini(&s->trees);
     listeners_close(&s->listeners);
     if (s->base)

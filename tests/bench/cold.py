@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cold starts from nothing: before each sample it is asserted, by looking at the kernel, that nothing of the function is there yet."""
+"""Cold starts from nothing: before each sample it is asserted, by looking at the kernel, that nothing of the function is there yet.
+
+What faasd holds ahead, as docs/ARCHITECTURE.md tells, is no function's: the read-only base tree and two empty network namespaces.
+"""
 
 import os
 import pathlib

@@ -276,6 +276,27 @@ def test_a_call_that_waits_for_its_turn_says_so(faasd):
     faasd.control("POST", f"/v1/calls/{first}/cancel")
 
 
+def test_a_call_of_a_function_that_was_removed_says_what_is_missing(faasd):
+    faasd.deploy_script("gone", BAD, "--async-backoff", "300ms")
+    call = queue(faasd, "gone")
+    wait_until(lambda: state(faasd, call)["attempts"] == 1, "its first attempt is over")
+    faasd.cli("rm", "gone")
+    wait_status(faasd, call, "failed")
+    why = faasd.cli("why", call).out
+    assert "exited with status 3" in why and "failed, attempts 2; the last: there is no function 'gone'" in why
+    faasd.deploy_script("tells", ECHO, "--on-success", "gone")
+    wait_status(faasd, queue(faasd, "tells"), "succeeded")
+    told = next(e["id"] for e in wait_until(lambda: [e for e in listed(faasd, "&function=gone") if e["id"] != call and e["status"] == "failed"], "its destination's call is over"))
+    why = faasd.cli("why", told).out
+    assert "is not tried again; attempts: 1: there is no function 'gone'" in why and f"faasd invocation redrive {told}" in why
+
+
+def test_an_invocation_that_is_no_call_can_not_be_cancelled(faasd):
+    faasd.deploy_script("plain", "#!/bin/sh\ncat\n")
+    done = faasd.cli("invocation", "cancel", faasd.invoke("plain").headers["X-Request-Id"], check=False)
+    assert done.returncode == 3 and "no such call among the asynchronous ones" in done.err
+
+
 # -- a bad disk --
 
 def test_a_damaged_calls_db_is_set_aside_and_its_calls_are_run(root):

@@ -608,6 +608,8 @@ def test_run_prints_its_plan_and_runs_nothing(faasd, tmp_path, leaves_nothing):
     path = script(tmp_path, "#!/bin/sh\ntouch /tmp/ran\n")
     done = faasd.cli("run", "--plan", path, "--memory", "64M")
     assert "/var/task" in done.out and "seccomp" in done.out.lower()
+    assert "in an empty network where one was made ahead" in done.out
+    assert re.search(r"^ +\d+  network ", done.out, re.MULTILINE)
 
 
 @pytest.mark.parametrize("runtime, present, absent", [

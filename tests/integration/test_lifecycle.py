@@ -2,6 +2,7 @@
 """The two daemons' ends and beginnings: killed, told to stop, started in strange circumstances, reloaded."""
 
 import collections
+import concurrent.futures
 import http.client
 import os
 import pathlib
@@ -444,3 +445,82 @@ def test_the_gateway_goes_ahead_of_functions_in_its_session_as_in_its_priority()
         if group.exists():  # sched(7): with it a nice value counts within its session alone
             assert re.fullmatch(rf"/autogroup-\d+ nice {mine - 5}", group.read_text().strip())
             assert group.read_text() != pathlib.Path(f"/proc/{faasd.pid}/autogroup").read_text()
+
+
+# -- what is made ahead --
+
+class Networks:
+    """The network namespaces that the supervisor holds beside the one that it lives in. Those once seen are kept, as the kernel gives a dead one's number to the next."""
+
+    def __init__(self, faasd):
+        self.directory = f"/proc/{faasd.pid}/fd"
+        self.own = os.readlink("/proc/self/ns/net")  # as the daemon's, which may be making one at this moment
+        self.kept = {}
+
+    def held(self):
+        found = set()
+        for fd in os.listdir(self.directory):
+            try:
+                name = os.readlink(f"{self.directory}/{fd}")
+                if name.startswith("net:") and name != self.own:
+                    self.kept.setdefault(name, os.open(f"{self.directory}/{fd}", os.O_RDONLY))
+                    found.add(name)
+            except OSError:
+                pass
+        return found
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for fd in self.kept.values():
+            os.close(fd)
+
+
+def test_each_network_made_ahead_is_for_one_start_and_the_supervisor_comes_home():
+    home, seen = os.readlink("/proc/self/ns/net"), set()
+    with Faasd() as faasd, Networks(faasd) as networks:
+        faasd.deploy_script("net", "#!/bin/sh\nreadlink /proc/self/ns/net\n", "--keep-warm", "10ms")
+        for _ in range(5):
+            wait_until(lambda: not faasd.sandbox_pids() and len(networks.held()) == 2, "nothing runs, two networks are ready")
+            ready = networks.held()
+            assert not ready & seen, "one that was used is held still"
+            found = faasd.invoke("net").body.decode().strip()
+            assert found in ready
+            wait_until(lambda: os.readlink(f"/proc/{faasd.pid}/ns/net") == home, "the supervisor is at home")  # or it is making the next, for 0.4 ms
+            seen.add(found)
+        assert len(seen) == 5
+        assert "made ahead" not in faasd.log_text()
+
+
+def test_a_volley_that_empties_the_stock_is_served_all_the_same():
+    with Faasd() as faasd, Networks(faasd) as networks:
+        names = [f"net{i}" for i in range(6)]
+        for name in names:
+            faasd.deploy_script(name, "#!/bin/sh\nreadlink /proc/self/ns/net; sleep 0.1\n", "--keep-warm", "10ms")
+        wait_until(lambda: not faasd.sandbox_pids() and len(networks.held()) == 2, "nothing runs, two networks are ready")
+        ready = networks.held()
+        with concurrent.futures.ThreadPoolExecutor(len(names)) as pool:
+            found = {reply.body.decode().strip() for reply in pool.map(faasd.invoke, names)}
+        assert len(found) == len(names) and os.readlink("/proc/self/ns/net") not in found
+        assert ready <= found, "what was ready was not used"
+        wait_until(lambda: len(networks.held()) == 2, "the stock is full again")
+        assert not networks.held() & ready
+
+
+def test_no_network_made_ahead_outlives_a_killed_daemon():
+    with Faasd() as faasd:
+        with Networks(faasd) as networks:
+            wait_until(lambda: len(networks.held()) == 2, "two networks are ready")
+        inodes = [int(re.search(r"\d+", name).group()) for name in networks.kept]
+        mounts = pathlib.Path(f"/proc/{faasd.pid}/mountinfo").read_text() + pathlib.Path("/proc/self/mountinfo").read_text()
+        assert not [inode for inode in inodes if f"net:[{inode}]" in mounts], "one has a name, and would stay"
+        holders = set()
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                names = [os.readlink(fd) for fd in (process / "fd").iterdir()] + [os.readlink(process / "ns/net")]
+            except OSError:
+                continue
+            if set(names) & set(networks.kept):
+                holders.add(int(process.name))
+        assert holders == {faasd.pid}, "somebody else holds one"

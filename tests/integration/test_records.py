@@ -288,6 +288,15 @@ def test_a_bad_filter_is_refused_by_name(faasd, query, word):
     assert reply.status == 400 and word in reply.json()["errorMessage"]
 
 
+def test_a_trace_is_shown_line_by_line(faasd, tmp_path):
+    (tmp_path / "app.py").write_text("def handler(event, context):\n    raise ValueError('boom')\n")
+    faasd.deploy("raises", tmp_path, "--runtime", "python")
+    shown = faasd.cli("invocation", "show", faasd.invoke("raises").headers["X-Request-Id"]).out
+    lines = [line[20:] for line in shown.splitlines()]
+    at = lines.index("ValueError: boom")
+    assert lines[at + 1].startswith('  File "/var/task/app.py", line 2') and lines[at + 2] == "    raise ValueError('boom')", shown
+
+
 def test_an_unknown_id_is_told_apart_from_a_bad_one(faasd):
     reply = faasd.control("GET", "/v1/invocations/00000000-0000-4000-8000-000000000000")
     assert reply.status == 404 and "never reached a function" in reply.json()["errorMessage"]

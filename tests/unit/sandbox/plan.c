@@ -87,10 +87,11 @@ static void power_is_given_up_in_an_order_that_works(void **state)
 {
     struct fixture *f = *state;
     struct plan p = build(f);
-    static const enum step_op order[] = {
-        STEP_KEEP_FDS,     STEP_UNSHARE,      STEP_WAIT_PARENT, STEP_JOIN_CGROUPS,  STEP_WRITE,     STEP_BECOME,
-        STEP_TMPFS,        STEP_CHECK_ROOT,   STEP_RLIMIT,      STEP_DROP_BOUNDING, STEP_DROP_CAPS, STEP_KEYRING,
-        STEP_DEATH_SIGNAL, STEP_NO_NEW_PRIVS, STEP_STDIO,       STEP_LANDLOCK,      STEP_SECCOMP,   STEP_EXEC_INIT};
+    static const enum step_op order[] = {STEP_KEEP_FDS,      STEP_NETWORK,      STEP_UNSHARE,      STEP_RLIMIT,
+                                         STEP_DROP_BOUNDING, STEP_WAIT_PARENT,  STEP_JOIN_CGROUPS, STEP_WRITE,
+                                         STEP_BECOME,        STEP_TMPFS,        STEP_CHECK_ROOT,   STEP_DROP_CAPS,
+                                         STEP_KEYRING,       STEP_DEATH_SIGNAL, STEP_NO_NEW_PRIVS, STEP_STDIO,
+                                         STEP_LANDLOCK,      STEP_SECCOMP,      STEP_EXEC_INIT};
     for (unsigned i = 1; i < sizeof(order) / sizeof(order[0]); i++)
         assert_true(position(&p, order[i - 1]) < position(&p, order[i]));
     assert_int_equal(position(&p, STEP_EXEC_INIT), p.count - 1);
@@ -129,12 +130,13 @@ static void the_hosts_network_is_a_plan_without_a_network_namespace(void **state
 {
     struct fixture *f = *state;
     struct plan p = build(f);
-    assert_true(p.steps[position(&p, STEP_UNSHARE)].number & CLONE_NEWNET);
+    assert_true(position(&p, STEP_NETWORK) < position(&p, STEP_WAIT_PARENT));
     plan_fini(&p);
     f->spec.network_host = true;
     p = build(f);
-    assert_false(p.steps[position(&p, STEP_UNSHARE)].number & CLONE_NEWNET);
-    assert_false(has(&p, STEP_LOOPBACK, NULL));
+    assert_false(has(&p, STEP_NETWORK, NULL));
+    for (unsigned i = 0; i < p.count; i++)
+        assert_false(p.steps[i].op == STEP_UNSHARE && p.steps[i].number & CLONE_NEWNET);
     assert_true(has(&p, STEP_ATTACH, "/etc/resolv.conf"));
     plan_fini(&p);
 }
@@ -340,14 +342,14 @@ static void the_base_tree_has_a_place_for_each_slot_and_the_bootstraps(void **st
     assert_true(files > 0);
 }
 
-static void a_listener_is_made_when_the_loopback_is_up(void **state)
+static void a_listener_is_made_in_the_sandboxs_network(void **state)
 {
     struct fixture *f = *state;
     struct err e;
     f->spec.worker = SANDBOX_WORKER_LISTENER;
     struct plan p = build(f);
     unsigned at = position(&p, STEP_LISTEN);
-    assert_int_equal(at, position(&p, STEP_LOOPBACK) + 1);
+    assert_true(at > position(&p, STEP_NETWORK));
     assert_int_equal(p.steps[at].number, 9001);
     assert_int_equal(p.steps[at].slot, SLOT_WORKER);
     assert_string_equal(p.steps[position(&p, STEP_EXEC_INIT)].value, "worker");
@@ -499,7 +501,7 @@ int main(void)
         TEST(a_secret_of_an_unpacker_or_outside_of_its_directory_is_refused),
         TEST(only_a_function_has_slots_and_not_too_many),
         TEST(the_base_tree_has_a_place_for_each_slot_and_the_bootstraps),
-        TEST(a_listener_is_made_when_the_loopback_is_up),
+        TEST(a_listener_is_made_in_the_sandboxs_network),
         TEST(a_runtimes_prefix_is_mounted_where_the_base_tree_lacks_it),
         TEST(a_runtimes_prefix_covers_nothing_of_the_sandboxs_own),
         TEST(the_base_tree_copies_nothing_secret),

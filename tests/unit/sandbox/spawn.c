@@ -2,8 +2,16 @@
 /* Live sandboxes with the real init and the real filter, looked at from outside. */
 #include "live.h"
 
+#include "os/caps.h"
+#include "sandbox/network.h"
+
 #include <dirent.h>
+#include <linux/capability.h>
+#include <linux/nsfs.h>
+#include <net/if.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 
 enum { ROUNDS = 200 };
@@ -208,6 +216,8 @@ static void many_starts_leave_nothing_behind(void **state)
     assert_non_null(getcwd(cwd_before, sizeof(cwd_before)));
     unsigned fds = count_entries("/proc/self/fd"), mounts = count_lines("/proc/self/mountinfo");
     for (unsigned i = 0; i < ROUNDS; i++) {
+        if (i % 10 < NETWORK_STOCK_MAX) /* with networks made ahead and without */
+            assert_int_equal(sandbox_base_make_stock(base, &e), 0);
         struct sandbox s = start(&spec);
         assert_int_equal(stop(&s), SIGKILL);
         if (i % 10 == 0) { /* a failure half-way leaves no more */
@@ -221,6 +231,142 @@ static void many_starts_leave_nothing_behind(void **state)
     assert_non_null(getcwd(cwd_after, sizeof(cwd_after)));
     assert_string_equal(cwd_before, cwd_after);
     assert_int_equal(cgroup_tree_sweep(tree, &e), 0);
+}
+
+/* ---- networks made ahead ---- */
+
+static void fill_stock(void)
+{
+    struct err e;
+    for (unsigned i = 0; !sandbox_base_has_stock(base); i++) {
+        assert_true(i < NETWORK_STOCK_MAX);
+        assert_int_equal(sandbox_base_make_stock(base, &e), 0);
+    }
+}
+
+static ino_t inode_of(int fd)
+{
+    struct stat st;
+    assert_int_equal(fstat(fd, &st), 0);
+    return st.st_ino;
+}
+
+static int open_network(pid_t pid)
+{
+    char path[48];
+    fmt_to(path, sizeof(path), "/proc/%d/ns/net", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static bool belongs_to_us(int network_fd)
+{
+    scoped_fd ours = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
+    scoped_fd owner = ioctl(network_fd, NS_GET_USERNS);
+    assert_true(ours >= 0 && owner >= 0);
+    return inode_of(ours) == inode_of(owner);
+}
+
+/* By a process of its own: the test stays where it is. */
+static bool has_nothing_but_lo_up(int network_fd)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (setns(network_fd, CLONE_NEWNET) < 0)
+            _exit(2);
+        struct if_nameindex *all = if_nameindex();
+        struct ifreq r = {.ifr_name = "lo"};
+        int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        bool alone = all && all[0].if_index && strcmp(all[0].if_name, "lo") == 0 && !all[1].if_index;
+        _exit(alone && fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &r) == 0 && r.ifr_flags & IFF_UP ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status == 0;
+}
+
+static void a_network_made_ahead_is_for_one_sandbox_and_the_next_makes_its_own(void **state)
+{
+    (void)state;
+    need_base();
+    enum { COUNT = NETWORK_STOCK_MAX + 1 };
+    struct sandbox s[COUNT];
+    struct err e;
+    ino_t seen[COUNT];
+    char name[16];
+    scoped_fd home = open_network(getpid());
+    fill_stock();
+    for (unsigned i = 0; i < COUNT; i++) {
+        struct sandbox_spec spec = plain_spec();
+        fmt_to(name, sizeof(name), "net-%u", i);
+        spec.name = name;
+        s[i] = start(&spec);
+        if (sandbox_verify(base, &spec, &s[i], &e) < 0)
+            fail_msg("%u: %s", i, e.text);
+        scoped_fd network = open_network(s[i].pid);
+        seen[i] = inode_of(network);
+        assert_int_not_equal(seen[i], inode_of(home));
+        for (unsigned k = 0; k < i; k++)
+            assert_int_not_equal(seen[i], seen[k]);
+        assert_int_equal(belongs_to_us(network), i < NETWORK_STOCK_MAX);
+        assert_true(has_nothing_but_lo_up(network));
+    }
+    scoped_fd after = open_network(getpid());
+    assert_int_equal(inode_of(after), inode_of(home));
+    for (unsigned i = 0; i < COUNT; i++)
+        stop(&s[i]);
+}
+
+/* In a process of its own, which may not do all that it takes; `kept`: a capability, or -1. */
+static bool refusal_leaves_everything_as_it_was(int kept)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct err e;
+        scoped_fd before = open_network(getpid());
+        unsigned fds = count_entries("/proc/self/fd");
+        if ((kept < 0 ? caps_drop_all(&e) : caps_drop_all_but((unsigned)kept, &e)) < 0)
+            _exit(2);
+        bool refused = sandbox_base_make_stock(base, &e) == -EPERM;
+        scoped_fd after = open_network(getpid());
+        bool same = inode_of(before) == inode_of(after) && count_entries("/proc/self/fd") == fds + 1;
+        _exit(refused && same && !sandbox_base_has_stock(base) ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status == 0;
+}
+
+static void a_network_that_cannot_be_made_leaves_the_caller_at_home(void **state)
+{
+    (void)state;
+    need_base();
+    assert_true(refusal_leaves_everything_as_it_was(-1));            /* no namespace */
+    assert_true(refusal_leaves_everything_as_it_was(CAP_SYS_ADMIN)); /* a namespace, whose lo stays down */
+}
+
+static void the_hosts_network_takes_none_that_was_made_ahead(void **state)
+{
+    (void)state;
+    need_base();
+    struct sandbox_spec spec = plain_spec();
+    struct err e;
+    scoped_fd home = open_network(getpid());
+    fill_stock();
+    spec.network_host = true;
+    struct sandbox s = start(&spec);
+    if (sandbox_verify(base, &spec, &s, &e) < 0)
+        fail_msg("%s", e.text);
+    scoped_fd network = open_network(s.pid);
+    assert_int_equal(inode_of(network), inode_of(home));
+    assert_true(sandbox_base_has_stock(base));
+    stop(&s);
+    spec.network_host = false;
+    for (unsigned i = 0; i < NETWORK_STOCK_MAX; i++) { /* empty, as the other tests found it */
+        s = start(&spec);
+        stop(&s);
+    }
 }
 
 static void a_sandbox_dies_with_the_process_that_made_it(void **state)
@@ -303,6 +449,9 @@ int main(void)
         cmocka_unit_test(a_grant_through_a_link_or_of_the_wrong_kind_is_refused),
         cmocka_unit_test(a_failing_step_is_told_word_for_word),
         cmocka_unit_test(many_starts_leave_nothing_behind),
+        cmocka_unit_test(a_network_made_ahead_is_for_one_sandbox_and_the_next_makes_its_own),
+        cmocka_unit_test(a_network_that_cannot_be_made_leaves_the_caller_at_home),
+        cmocka_unit_test(the_hosts_network_takes_none_that_was_made_ahead),
         cmocka_unit_test(a_sandbox_dies_with_the_process_that_made_it),
         cmocka_unit_test(a_frozen_sandbox_dies_with_the_process_that_made_it),
     };
