@@ -15,7 +15,8 @@ enum { SHOW_FIELDS_MAX = 256 };
 
 static void refuse_unknown(struct exchange *x)
 {
-    exchange_error(x, 404, "ResourceNotFound", "there is no such call among the asynchronous ones, or it is not kept any more");
+    exchange_error(x, 404, "ResourceNotFound",
+                   "there is no such call among the asynchronous ones, or it is not kept any more");
 }
 
 /* Answers what concerns every question. True: it was answered. */

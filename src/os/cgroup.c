@@ -143,6 +143,7 @@ void cgroup_tree_close(struct cgroup_tree *t, bool remove)
 {
     if (!t)
         return;
+    cgroup_discard_ahead(t);
     for (unsigned i = 0; i < t->v1_count; i++) {
         if (remove)
             unlinkat(t->v1[i].parent_fd, t->name, AT_REMOVEDIR);
@@ -163,7 +164,7 @@ int cgroup_remove_directories(struct cgroup *g)
     for (unsigned i = 0; i < t->v1_count; i++) {
         if (!g->in_v1[i])
             continue;
-        if (unlinkat(t->v1[i].fd, g->name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+        if (unlinkat(t->v1[i].fd, cgroup_v1_name(g, i), AT_REMOVEDIR) < 0 && errno != ENOENT)
             r = -errno;
         else
             g->in_v1[i] = false;
@@ -191,6 +192,9 @@ int cgroup_create_clonable(struct cgroup_tree *t, const char *name, const struct
                            struct cgroup **ret_group, struct err *e)
 {
     assert(strlen(name) < CGROUP_NAME_MAX && !strchr(name, '/') && name[0] != '.');
+    *ret_group = cgroup_take_ahead(t, name);
+    if (*ret_group)
+        return 0;
     struct cgroup *g = calloc(1, sizeof(*g));
     if (!g) {
         err_set(e, ENOMEM, "make cgroup '%s'", name);
@@ -212,8 +216,11 @@ int cgroup_create_rest(struct cgroup *g, const struct cgroup_limits *limits, str
 {
     int r = 0;
     for (unsigned i = 0; i < g->tree->v1_count && r == 0; i++)
-        if (cgroup_v1_is_wanted(&g->tree->v1[i], limits))
-            r = cgroup_v1_create(g, i, limits, e);
+        if (cgroup_v1_is_wanted(&g->tree->v1[i], limits)) {
+            r = g->in_v1[i] ? 0 : cgroup_v1_make(g, i, e);
+            if (r == 0)
+                r = cgroup_v1_limit(g, i, limits, e);
+        }
     return r;
 }
 
@@ -250,7 +257,7 @@ int cgroup_open_tasks(const struct cgroup *g, int fds[CGROUP_TASKS_MAX], unsigne
         if (!g->in_v1[i])
             continue;
         char path[CGROUP_ATTRIBUTE_MAX];
-        cgroup_attribute_path(path, g->name, "tasks");
+        cgroup_attribute_path(path, cgroup_v1_name(g, i), "tasks");
         int fd = openat(g->tree->v1[i].fd, path, O_WRONLY | O_CLOEXEC);
         if (fd < 0) {
             err_set(e, errno, "open '%s'", path);
@@ -271,9 +278,9 @@ void cgroup_close_tasks(int fds[CGROUP_TASKS_MAX], unsigned count)
 
 int cgroup_attach(struct cgroup *g, int pid, struct err *e)
 {
-    char text[16];
+    char text[16], name[CGROUP_V2_NAME_MAX];
     fmt_to(text, sizeof(text), "%d", pid);
-    return g->in_v2 ? cgroup_write(g->tree->v2.fd, g->name, "cgroup.procs", text, e) : 0;
+    return g->in_v2 ? cgroup_write(g->tree->v2.fd, cgroup_v2_name(g, name), "cgroup.procs", text, e) : 0;
 }
 
 /* Whether the line of /proc/PID/cgroup for `controllers` (0: the unified one) ends in TREE/GROUP. */

@@ -29,6 +29,7 @@
 enum cgroup_controller { CGROUP_MEMORY, CGROUP_PIDS, CGROUP_CPU, CGROUP_CPUACCT, CGROUP_CPUSET, CGROUP_CONTROLLERS };
 
 enum { CGROUP_NAME_MAX = 96, CGROUP_TASKS_MAX = CGROUP_CONTROLLERS, CGROUP_JOIN_MAX = CGROUP_TASKS_MAX + 1 };
+enum { CGROUP_AHEAD_MAX = 2 }; /* a request and the instance beside it; a volley's others make their own */
 
 struct cgroup_tree;
 struct cgroup; /* one instance's group */
@@ -43,7 +44,7 @@ bool cgroup_tree_has_freeze(const struct cgroup_tree *t);      /* cgroup.freeze,
 bool cgroup_tree_has_clone_into(const struct cgroup_tree *t);  /* CLONE_INTO_CGROUP */
 bool cgroup_tree_is_v2(const struct cgroup_tree *t);           /* limits are v2's */
 const char *cgroup_tree_describe(const struct cgroup_tree *t); /* "v2", "hybrid: limits v1, kill v2", ... */
-/* Kills whatever a dead supervisor left in the tree's groups and removes them. Returns how many groups there were, or -errno. */
+/* Kills whatever a dead supervisor left in the tree's groups and removes them. Returns how many groups there were, those made ahead left out, or -errno. */
 int cgroup_tree_sweep(struct cgroup_tree *t, struct err *e);
 void cgroup_tree_close(struct cgroup_tree *t, bool remove); /* remove: the tree's own directories too */
 
@@ -55,6 +56,17 @@ struct cgroup_limits {
     uint32_t cpu_weight; /* 1-10000 */
     const char *cpuset;  /* NULL or "" = all */
 };
+
+/*
+ * On hosts with v1 hierarchies a few empty groups without limits can be made ahead, as making one takes 0.2 to 0.3 ms: cgroup_create_clonable takes one when there is one,
+ * cgroup_create_rest sets its limits. They have no function's name, so whoever took one calls cgroup_name when there is time for it (three system calls). The
+ * directory in the unified hierarchy keeps the name that it was made with, "ahead.N", as v2 lets nobody rename one; for the same reason v2, where the limits are
+ * then too, has no stock: its groups' names tell the administrator whose they are.
+ */
+bool cgroup_tree_has_stock(const struct cgroup_tree *t);          /* as much as there may be: on v2 always */
+int cgroup_tree_make_stock(struct cgroup_tree *t, struct err *e); /* one group, only when some is missing */
+int cgroup_name(struct cgroup *g,
+                struct err *e); /* nothing when it was not made ahead. After a failure it can still be removed */
 
 int cgroup_create(struct cgroup_tree *t, const char *name, const struct cgroup_limits *limits,
                   struct cgroup **ret_group, struct err *e);

@@ -65,8 +65,8 @@ uint64_t cgroup_read_key(int fd, const char *group, const char *file, const char
 const char *cgroup_v2_name(const struct cgroup *g, char out[CGROUP_V2_NAME_MAX])
 {
     if (!g->parent)
-        return g->name;
-    fmt_to(out, CGROUP_V2_NAME_MAX, "%s/%s", g->parent->name, g->name);
+        return g->ahead_name[0] ? g->ahead_name : g->name;
+    fmt_to(out, CGROUP_V2_NAME_MAX, "%s/%s", cgroup_v2_name(g->parent, out), g->name);
     return out;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the cgroup files share: cgroup.c (life cycle), cgroup_child.c (groups for forked children), cgroup_procs.c (who is in a group; kill, freeze),
- * cgroup_kept.c, cgroup_cpus.c, cgroup_file.c, cgroup_find.c (where hierarchies are mounted), cgroup_sweep.c, cgroup_survey.c, cgroup_v1.c and cgroup_v2.c.
+ * cgroup_kept.c, cgroup_cpus.c, cgroup_file.c, cgroup_find.c (where hierarchies are mounted), cgroup_ahead.c, cgroup_sweep.c, cgroup_survey.c, cgroup_v1.c and cgroup_v2.c.
  */
 #ifndef FAASD_OS_CGROUP_INTERNAL_H
 #define FAASD_OS_CGROUP_INTERNAL_H
@@ -15,6 +15,7 @@ enum {
     CGROUP_PATH_MAX = 1024,
     CGROUP_HIERARCHIES_MAX = CGROUP_CONTROLLERS + 1,
     CGROUP_V2_NAME_MAX = 2 * CGROUP_NAME_MAX, /* TEMPLATE/CHILD */
+    CGROUP_AHEAD_NAME_MAX = 32,
     CGROUP_ATTRIBUTE_MAX = CGROUP_V2_NAME_MAX + 64
 };
 
@@ -62,6 +63,9 @@ struct cgroup_tree {
     struct cgroup_v2_tree v2;
     struct list kept; /* struct cgroup_files.link, the newest first */
     unsigned kept_count;
+    unsigned ahead_count;
+    struct cgroup *ahead[CGROUP_AHEAD_MAX]; /* owned; nobody was ever in them */
+    uint64_t ahead_serial;
 };
 
 /* Attributes that a group may keep open. */
@@ -92,6 +96,9 @@ struct cgroup {
     char name[CGROUP_NAME_MAX];
     bool in_v1[CGROUP_CONTROLLERS]; /* has a directory in tree->v1[i] */
     bool in_v2;
+    char ahead_name
+        [CGROUP_AHEAD_NAME_MAX];      /* what its directories were called when it was made ahead; "" = it was not */
+    bool unnamed[CGROUP_CONTROLLERS]; /* the one in tree->v1[i] is still called so, as is the unified one for good */
     bool frozen;
     bool entered_whole;          /* cgroup_holds_only was true */
     bool forkless;               /* pids.max was set to 0 for a kill */
@@ -122,7 +129,10 @@ bool cgroup_has_file(int fd, const char *group, const char *file);
 const char *cgroup_v2_name(const struct cgroup *g, char out[CGROUP_V2_NAME_MAX]);
 
 int cgroup_v1_open(struct cgroup_v1_tree *t, const struct cgroup_hierarchy *h, const char *name, struct err *e);
-int cgroup_v1_create(struct cgroup *g, unsigned index, const struct cgroup_limits *limits, struct err *e);
+/* The directory, without limits; how it is called at the moment; its limits. */
+int cgroup_v1_make(struct cgroup *g, unsigned index, struct err *e);
+const char *cgroup_v1_name(const struct cgroup *g, unsigned index);
+int cgroup_v1_limit(const struct cgroup *g, unsigned index, const struct cgroup_limits *limits, struct err *e);
 bool cgroup_v1_is_wanted(const struct cgroup_v1_tree *t, const struct cgroup_limits *limits);
 int cgroup_v1_oom_open(const struct cgroup *g, const struct cgroup_v1_tree *t);
 void cgroup_v1_read_usage(const struct cgroup *g, const struct cgroup_v1_tree *t, struct cgroup_usage *usage);
@@ -136,6 +146,7 @@ unsigned cgroup_count_cpus(const char *list);
 int cgroup_v2_open(struct cgroup_v2_tree *t, const struct cgroup_hierarchy *h, const char *name, unsigned want,
                    struct err *e);
 void cgroup_v2_close(struct cgroup_v2_tree *t, const char *name, bool remove);
+int cgroup_v2_make(struct cgroup *g, struct err *e); /* the directory, and clone_fd */
 int cgroup_v2_create(struct cgroup *g, const struct cgroup_limits *limits, struct err *e);
 void cgroup_v2_read_usage(const struct cgroup *g, struct cgroup_usage *usage);
 
@@ -149,6 +160,11 @@ void cgroup_let_go(struct cgroup *g);
 /* Copies of the files by which a child joins are kept, or given out. False: there are none. */
 void cgroup_keep_join(struct cgroup *g, const int *fds, unsigned count);
 bool cgroup_kept_join(const struct cgroup *g, int fds[CGROUP_JOIN_MAX], unsigned *ret_count);
+
+/* One of those made ahead, from then on called `name`; NULL: there is none. */
+struct cgroup *cgroup_take_ahead(struct cgroup_tree *t, const char *name);
+void cgroup_discard_ahead(struct cgroup_tree *t);
+bool cgroup_is_ahead_name(const char *name); /* of a directory */
 
 void cgroup_discard(struct cgroup *g); /* one that nobody was ever in */
 /* Kills who is listed in GROUP/FILE, until a look finds nobody or `rounds` are over. threads: the file lists threads. True when it is empty. */

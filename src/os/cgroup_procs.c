@@ -143,8 +143,9 @@ static void kill_by_lists(struct cgroup *g)
 
 int cgroup_kill(struct cgroup *g, struct err *e)
 {
+    char name[CGROUP_V2_NAME_MAX];
     if (g->in_v2 && g->tree->has_kill && !g->parent) /* EOPNOTSUPP in a threaded group */
-        return cgroup_write(g->tree->v2.fd, g->name, "cgroup.kill", "1", e);
+        return cgroup_write(g->tree->v2.fd, cgroup_v2_name(g, name), "cgroup.kill", "1", e);
     kill_by_lists(g);
     return 0;
 }
@@ -156,8 +157,9 @@ static unsigned list_one(const struct cgroup *g, unsigned index, pid_t known, pi
     pid_t threads[LIST_MAX];
     if (index < g->tree->v1_count)
         return read_list(g->tree->v1[index].fd, g->name, "cgroup.procs", pids, max);
+    char name[CGROUP_V2_NAME_MAX];
     if (!g->parent)
-        return read_list(g->tree->v2.fd, g->name, "cgroup.procs", pids, max);
+        return read_list(g->tree->v2.fd, cgroup_v2_name(g, name), "cgroup.procs", pids, max);
     unsigned found = read_threads(g, threads, LIST_MAX);
     unsigned count = 0;
     for (unsigned i = 0; i < found && count < max; i++) {
@@ -250,8 +252,7 @@ int cgroup_freeze(struct cgroup *g, bool frozen, struct err *e)
         return 0;
     if (!g->in_v2 || !g->tree->has_freeze)
         return err_set(e, ENOTSUP, "freeze cgroup '%s'", g->name);
-    cgroup_v2_name(g, name);
-    int r = cgroup_write(g->tree->v2.fd, g->parent ? name : g->name, "cgroup.freeze", frozen ? "1" : "0", e);
+    int r = cgroup_write(g->tree->v2.fd, cgroup_v2_name(g, name), "cgroup.freeze", frozen ? "1" : "0", e);
     if (r == 0)
         g->frozen = frozen;
     return r;

@@ -57,7 +57,8 @@ static int remove_swept(const struct cgroup_tree *t, const char *name)
     return r;
 }
 
-/* The groups of one hierarchy's directory. A name seen here is removed from all of them, so that it counts once. */
+/* The groups of one hierarchy's directory. A name seen here is removed from all of them, so that it counts once; what was made ahead was nobody's yet, or is
+ * the unified half of a group that is counted by its name in the others. */
 static int sweep_directory(struct cgroup_tree *t, int fd, struct err *e)
 {
     int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -74,7 +75,7 @@ static int sweep_directory(struct cgroup_tree *t, int fd, struct err *e)
         r = remove_swept(t, entry->d_name);
         if (r < 0)
             err_set(e, -r, "remove cgroup '%s'", entry->d_name);
-        count++;
+        count += !cgroup_is_ahead_name(entry->d_name);
     }
     closedir(d);
     return r < 0 ? r : count;

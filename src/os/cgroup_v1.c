@@ -74,9 +74,10 @@ static int limit_memory(int fd, const char *name, uint64_t bytes, struct err *e)
     return r;
 }
 
-static int limit_cpu(const struct cgroup *g, int fd, const struct cgroup_limits *limits, struct err *e)
+static int limit_cpu(const struct cgroup *g, unsigned index, const struct cgroup_limits *limits, struct err *e)
 {
-    const char *name = g->name;
+    int fd = g->tree->v1[index].fd;
+    const char *name = cgroup_v1_name(g, index);
     int r = 0;
     if (limits->cpu_weight && limits->cpu_weight != WEIGHT_DEFAULT) {
         uint64_t shares = (uint64_t)limits->cpu_weight * SHARES_DEFAULT / WEIGHT_DEFAULT;
@@ -87,24 +88,34 @@ static int limit_cpu(const struct cgroup *g, int fd, const struct cgroup_limits 
     return r;
 }
 
-int cgroup_v1_create(struct cgroup *g, unsigned index, const struct cgroup_limits *limits, struct err *e)
+const char *cgroup_v1_name(const struct cgroup *g, unsigned index)
+{
+    return g->unnamed[index] ? g->ahead_name : g->name;
+}
+
+int cgroup_v1_make(struct cgroup *g, unsigned index, struct err *e)
 {
     const struct cgroup_v1_tree *t = &g->tree->v1[index];
-    if (mkdirat(t->fd, g->name, 0755) < 0)
-        return err_set(e, errno, "make cgroup '%s'", g->name);
+    const char *name = cgroup_v1_name(g, index);
+    if (mkdirat(t->fd, name, 0755) < 0)
+        return err_set(e, errno, "make cgroup '%s'", name);
     g->in_v1[index] = true;
+    return t->controllers & CGROUP_BIT(CGROUP_CPUSET) ? copy_cpuset(t->fd, ".", t->fd, name, e) : 0;
+}
+
+int cgroup_v1_limit(const struct cgroup *g, unsigned index, const struct cgroup_limits *limits, struct err *e)
+{
+    const struct cgroup_v1_tree *t = &g->tree->v1[index];
+    const char *name = cgroup_v1_name(g, index);
     int r = 0;
     if (t->controllers & CGROUP_BIT(CGROUP_MEMORY) && limits->memory_bytes)
-        r = limit_memory(t->fd, g->name, limits->memory_bytes, e);
+        r = limit_memory(t->fd, name, limits->memory_bytes, e);
     if (r == 0 && t->controllers & CGROUP_BIT(CGROUP_PIDS) && limits->pids)
-        r = cgroup_write_number(t->fd, g->name, "pids.max", limits->pids, e);
+        r = cgroup_write_number(t->fd, name, "pids.max", limits->pids, e);
     if (r == 0 && t->controllers & CGROUP_BIT(CGROUP_CPU))
-        r = limit_cpu(g, t->fd, limits, e);
-    if (r == 0 && t->controllers & CGROUP_BIT(CGROUP_CPUSET)) {
-        r = copy_cpuset(t->fd, ".", t->fd, g->name, e);
-        if (r == 0 && limits->cpuset && limits->cpuset[0])
-            r = cgroup_write(t->fd, g->name, "cpuset.cpus", limits->cpuset, e);
-    }
+        r = limit_cpu(g, index, limits, e);
+    if (r == 0 && t->controllers & CGROUP_BIT(CGROUP_CPUSET) && limits->cpuset && limits->cpuset[0])
+        r = cgroup_write(t->fd, name, "cpuset.cpus", limits->cpuset, e);
     return r;
 }
 

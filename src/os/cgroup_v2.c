@@ -206,17 +206,24 @@ static int limit_cpu(const struct cgroup *g, int fd, const struct cgroup_limits 
     return r;
 }
 
+int cgroup_v2_make(struct cgroup *g, struct err *e)
+{
+    int fd = g->tree->v2.fd;
+    char buffer[CGROUP_V2_NAME_MAX];
+    const char *name = cgroup_v2_name(g, buffer);
+    if (mkdirat(fd, name, 0755) < 0)
+        return err_set(e, errno, "make cgroup '%s'", name);
+    g->in_v2 = true;
+    g->clone_fd = openat(fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return g->clone_fd < 0 ? err_set(e, errno, "open cgroup '%s'", name) : 0;
+}
+
+/* None of those made ahead, whose directory here has another name: they are made where this hierarchy has no controllers. */
 int cgroup_v2_create(struct cgroup *g, const struct cgroup_limits *limits, struct err *e)
 {
     const struct cgroup_v2_tree *t = &g->tree->v2;
-    if (mkdirat(t->fd, g->name, 0755) < 0)
-        return err_set(e, errno, "make cgroup '%s'", g->name);
-    g->in_v2 = true;
-    g->clone_fd = openat(t->fd, g->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (g->clone_fd < 0)
-        return err_set(e, errno, "open cgroup '%s'", g->name);
-    int r = 0;
-    if (t->controllers & CGROUP_BIT(CGROUP_MEMORY) && limits->memory_bytes)
+    int r = cgroup_v2_make(g, e);
+    if (r == 0 && t->controllers & CGROUP_BIT(CGROUP_MEMORY) && limits->memory_bytes)
         r = limit_memory(t->fd, g->name, limits->memory_bytes, e);
     if (r == 0 && t->controllers & CGROUP_BIT(CGROUP_PIDS) && limits->pids)
         r = cgroup_write_number(t->fd, g->name, "pids.max", limits->pids, e);

@@ -226,7 +226,7 @@ static int clone_inside(struct start *s, const struct cgroup_tree *t, struct err
     return apart ? cgroup_attach(s->made.group, pid, e) : 0;
 }
 
-/* While the child makes its namespaces. The out-of-memory killer of the host is to take any instance before the supervisor. */
+/* While the child does what needs no ids. The out-of-memory killer of the host is to take any instance before the supervisor. */
 static int release(struct start *s, struct err *e)
 {
     char path[48];
@@ -267,6 +267,8 @@ static int spawn_in_group(struct start *s, const struct cgroup_tree *t, struct e
     close_child_ends(s); /* the child has its own: only so does its end of file mean that it is gone */
     if (r == 0)
         r = release(s, e);
+    if (r == 0)
+        r = cgroup_name(s->made.group, e); /* for people: only now, as the child has enough to do without it */
     if (r < 0)
         kill_child(s);
     return r;

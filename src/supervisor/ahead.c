@@ -4,6 +4,19 @@
 #include "base/log.h"
 #include "supervisor/core.h"
 
+static bool has_stock(const struct supervisor *s)
+{
+    return sandbox_base_has_stock(s->base) && cgroup_tree_has_stock(s->groups);
+}
+
+/* One piece. A host that refuses groups lets nothing start; one that refuses networks may still give groups: those first. */
+static int make_stock(struct supervisor *s, struct err *e)
+{
+    if (!cgroup_tree_has_stock(s->groups))
+        return cgroup_tree_make_stock(s->groups, e);
+    return sandbox_base_make_stock(s->base, e);
+}
+
 static void on_quiet(struct ev_loop *loop, ev_timer *timer, int events)
 {
     struct ahead *a = timer->data;
@@ -11,9 +24,9 @@ static void on_quiet(struct ev_loop *loop, ev_timer *timer, int events)
     struct err e;
     (void)events;
     ev_timer_stop(loop, timer);
-    if (s->phase > SUPERVISOR_SERVING || sandbox_base_has_stock(s->base))
+    if (s->phase > SUPERVISOR_SERVING || has_stock(s))
         return;
-    if (sandbox_base_make_stock(s->base, &e) == 0) {
+    if (make_stock(s, &e) == 0) {
         a->failed = false;
         ahead_put_off(a);
         return;
@@ -35,7 +48,7 @@ void ahead_init(struct ahead *a, struct supervisor *s)
 
 void ahead_put_off(struct ahead *a)
 {
-    if (!sandbox_base_has_stock(a->supervisor->base))
+    if (!has_stock(a->supervisor))
         ev_timer_again(a->supervisor->loop, &a->timer);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * When the supervisor makes ahead what starts take from a stock (sandbox/network.h): one piece blocks it for 0.3 ms, so only after the gateway has asked for
+ * When the supervisor makes ahead what starts take from a stock (groups: os/cgroup.h, networks: sandbox/network.h): one piece blocks it for 0.3 ms, so only after the gateway has asked for
  * nothing for a while, one piece at a turn, after everything else that the turn brought. Whoever comes before that finds none and loses no more than without
- * a stock. Each start uses up one piece at most, so each start causes one at most.
+ * a stock. Each start uses up one piece of each stock at most, so it causes as many at most.
  */
 #ifndef FAASD_SUPERVISOR_AHEAD_H
 #define FAASD_SUPERVISOR_AHEAD_H

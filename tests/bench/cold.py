@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cold starts from nothing: before each sample it is asserted, by looking at the kernel, that nothing of the function is there yet.
 
-What faasd holds ahead, as docs/ARCHITECTURE.md tells, is no function's: the read-only base tree and two empty network namespaces.
+What faasd holds ahead, as docs/ARCHITECTURE.md tells, is no function's: the read-only base tree, two empty network namespaces and, where limits are v1's, two empty groups.
 """
 
 import os
@@ -50,12 +50,19 @@ def cgroup_tree(faasd):
     raise AssertionError("no sandbox in a control group of its own: cold starts can't be told from warm ones")
 
 
+def holds_somebody(group):
+    try:
+        return bool(pathlib.Path(group, "cgroup.procs").read_text())
+    except OSError:
+        return False  # it is gone
+
+
 def instance_cgroups(tree):
-    """Every group of an instance, in every hierarchy: what stands in the daemon's own directory."""
+    """Every group of an instance, in every hierarchy: what stands in the daemon's own directory, but for groups made ahead that nobody is in."""
     found = []
     for root, directories, _ in os.walk("/sys/fs/cgroup"):
         if os.path.basename(root) == tree:
-            found += [os.path.join(root, d) for d in directories]
+            found += [os.path.join(root, d) for d in directories if not d.startswith("ahead.") or holds_somebody(os.path.join(root, d))]
     return found
 
 

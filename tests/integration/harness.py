@@ -292,6 +292,17 @@ def cgroup_directories(match):
     return found
 
 
+def has_stock(faasd):
+    """Whether all is there again that the supervisor makes ahead of starts: of networks, which it makes last, two beside the one it lives in."""
+    found = set()
+    for fd in os.listdir(f"/proc/{faasd.pid}/fd"):
+        try:
+            found.add(os.readlink(f"/proc/{faasd.pid}/fd/{fd}"))
+        except OSError:
+            pass
+    return len([name for name in found - {os.readlink(f"/proc/{faasd.pid}/ns/net")} if name.startswith("net:")]) == 2
+
+
 def is_sanitized():
     """Then freed memory is kept back on purpose: what a process holds says nothing."""
     return b"__asan_init" in FAASD.read_bytes()

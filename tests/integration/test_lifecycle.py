@@ -15,7 +15,7 @@ import subprocess
 import threading
 import time
 
-from harness import (FAASD, HELLO, Faasd, cgroup_directories, descriptor_limit, is_alive, limit_descriptors, receive_all,
+from harness import (FAASD, HELLO, Faasd, cgroup_directories, descriptor_limit, has_stock, is_alive, limit_descriptors, receive_all,
                      wait_until)
 
 SLOW = "#!/bin/sh\nsleep 0.4\necho done\n"
@@ -524,3 +524,28 @@ def test_no_network_made_ahead_outlives_a_killed_daemon():
             if set(names) & set(networks.kept):
                 holders.add(int(process.name))
         assert holders == {faasd.pid}, "somebody else holds one"
+
+
+def test_a_group_made_ahead_gets_the_functions_name_and_none_outlives_the_next_start():
+    with Faasd() as faasd:
+        faasd.deploy("named", HELLO, "--runtime", "native", "--min-warm", "1", "--keep-warm", "10m")
+        wait_until(lambda: len(faasd.instances("named")) == 1 and has_stock(faasd), "one instance, and all is made that is made ahead")
+        group = group_of(faasd)
+        ahead = [d for d in groups_beneath(group) if os.path.basename(d).startswith("ahead.")]
+        lines = pathlib.Path(f"/proc/{faasd.instances('named')[0]['pid']}/cgroup").read_text().splitlines()
+        own = {line.split(":")[1]: line.rsplit("/", 1)[1] for line in lines if f"/{group}/" in line}
+        if "memory" in own:
+            assert all(re.fullmatch(r"named-\d+", name) for kind, name in own.items() if kind), own
+            empty = [d for d in ahead if "/memory/" in d and not (pathlib.Path(d) / "cgroup.procs").read_text()]
+            assert len(empty) == 2, ahead
+        else:  # of v2 nobody could rename one
+            assert re.fullmatch(r"named-\d+", own[""]) and not ahead, (own, ahead)
+        faasd.invoke("named")
+        faasd.process.kill()
+        faasd.stop()
+        left = identify(groups_beneath(group))
+        assert left, "a kill leaves what was made ahead, too"
+        faasd.start()
+        assert not left & identify(groups_beneath(group)), "swept before the daemon is ready"
+        assert not ahead or any("1 sandboxes of a killed daemon were swept" in line for line in faasd.log), faasd.log_text()
+        assert faasd.invoke("named").status == 200

@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from harness import HELLO, PROGRAMS, Faasd, wait_until
+from harness import HELLO, PROGRAMS, Faasd, has_stock, wait_until
 from test_soak import Client, beneath, descendants, names_of
 
 SECONDS = float(os.environ.get("FAASD_PRESSURE_SECONDS", "6"))
@@ -57,6 +57,7 @@ def come_to_rest(faasd, names):
     wait_until(lambda: not any(faasd.instances(name) for name in names), "the pools are empty")
     wait_until(lambda: not faasd.sandbox_pids(), "no sandbox lives")
     wait_until(lambda: faasd.system()["connections"] == 1, "the connections are closed")
+    wait_until(lambda: has_stock(faasd), "what is made ahead is there again")
 
 
 def kill_one(faasd, rng):

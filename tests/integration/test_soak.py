@@ -12,7 +12,7 @@ import re
 import threading
 import time
 
-from harness import HELLO, PROBE, Faasd, cgroup_directories, is_sanitized, wait_until
+from harness import HELLO, PROBE, Faasd, cgroup_directories, has_stock, is_sanitized, wait_until
 
 REQUESTS = int(os.environ.get("FAASD_SOAK_REQUESTS", "12000"))
 CLIENTS = 24
@@ -175,6 +175,7 @@ def come_to_rest(faasd):
     wait_until(lambda: not any(faasd.instances(n) for n in {w[0] for w in [*GOOD, *BAD]}), "the pools are empty")
     wait_until(lambda: not faasd.sandbox_pids(), "no sandbox lives")
     wait_until(lambda: faasd.system()["connections"] == 1, "the connections are closed")
+    wait_until(lambda: has_stock(faasd), "what is made ahead is there again")
 
 
 def deploy_all(faasd):

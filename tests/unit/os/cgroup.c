@@ -238,6 +238,137 @@ static void a_sweep_kills_and_removes_what_was_left(void **state)
     assert_int_equal(cgroup_remove(empty), 0);
 }
 
+/* Whether a directory is there in each hierarchy that a start without special limits uses: `v1` and `unified` are its names. */
+static bool stands(const char *v1, const char *unified, bool anywhere)
+{
+    unsigned wanted = 0, found = 0;
+    for (unsigned i = 0; i < tree->v1_count; i++)
+        if (cgroup_v1_is_wanted(&tree->v1[i], &limits)) {
+            wanted++;
+            found += cgroup_has_file(tree->v1[i].fd, v1, "cgroup.procs");
+        }
+    if (tree->v2.fd >= 0) {
+        wanted++;
+        found += cgroup_has_file(tree->v2.fd, unified, "cgroup.procs");
+    }
+    return anywhere ? found > 0 : found == wanted;
+}
+
+static bool needs_stock(void)
+{
+    if (!cgroup_tree_is_v2(tree))
+        return true;
+    assert_true(cgroup_tree_has_stock(tree)); /* none: nobody may rename a group there */
+    print_message("nothing is made ahead where limits are v2's\n");
+    return false;
+}
+
+static void a_group_made_ahead_is_limited_named_used_and_removed_as_any(void **state)
+{
+    (void)state;
+    need_tree();
+    struct cgroup *g, *next, *third;
+    struct err e;
+    int pidfd = -1, status;
+    if (!needs_stock())
+        return;
+    for (unsigned i = 0; i < CGROUP_AHEAD_MAX; i++) {
+        assert_false(cgroup_tree_has_stock(tree));
+        assert_int_equal(cgroup_tree_make_stock(tree, &e), 0);
+    }
+    assert_true(cgroup_tree_has_stock(tree));
+    assert_true(stands("ahead.0", "ahead.0", false) && stands("ahead.1", "ahead.1", false));
+
+    assert_int_equal(cgroup_create_clonable(tree, "taken", &limits, &g, &e), 0);
+    assert_int_equal(cgroup_create_rest(g, &limits, &e), 0);
+    int memory = cgroup_tree_v1(tree, CGROUP_MEMORY)->fd;
+    assert_int_equal(cgroup_read_number(memory, "ahead.1", "memory.limit_in_bytes"), MEMORY_BYTES);
+    assert_int_equal(cgroup_read_number(cgroup_tree_v1(tree, CGROUP_PIDS)->fd, "ahead.1", "pids.max"), 8);
+    pid_t pid = start_member(g, sleep_for_ever, &pidfd);
+    assert_int_equal(cgroup_name(g, &e), 0);
+    assert_int_equal(cgroup_name(g, &e), 0); /* nothing is left to do */
+    assert_true(stands("taken", "ahead.1", false));
+    assert_false(cgroup_has_file(memory, "ahead.1", "tasks"));
+    assert_int_equal(cgroup_read_number(memory, "taken", "memory.limit_in_bytes"), MEMORY_BYTES);
+    int r;
+    while ((r = cgroup_verify_member(g, pid, &e)) == -EPERM && !pidfd_is_dead(pidfd))
+        sched_yield();
+    assert_int_equal(r, 0);
+    assert_false(cgroup_is_empty(g));
+
+    /* Two sandboxes never get the same; without a stock each is made anew. */
+    assert_int_equal(cgroup_create(tree, "next", &limits, &next, &e), 0);
+    assert_int_equal(cgroup_create(tree, "third", &limits, &third, &e), 0);
+    assert_true(stands("ahead.0", "ahead.0", false) && stands("third", "third", false));
+    assert_int_equal(cgroup_remove(next), 0); /* one that nobody has named */
+    assert_int_equal(cgroup_remove(third), 0);
+    assert_false(stands("ahead.0", "ahead.0", true));
+
+    if (tree->has_freeze) {
+        assert_int_equal(cgroup_freeze(g, true, &e), 0);
+        assert_int_equal(cgroup_freeze(g, false, &e), 0);
+    }
+    assert_int_equal(cgroup_kill(g, &e), 0);
+    assert_int_equal(pidfd_reap(pidfd, true, &status), 1);
+    assert_int_equal(status, SIGKILL);
+    close(pidfd);
+    remove_group(g);
+    assert_false(stands("taken", "ahead.1", true));
+}
+
+static void a_group_whose_name_is_taken_is_refused_and_removed(void **state)
+{
+    (void)state;
+    need_tree();
+    struct cgroup *first, *second;
+    struct err e;
+    if (!needs_stock())
+        return;
+    assert_int_equal(cgroup_create(tree, "same", &limits, &first, &e), 0);
+    assert_int_equal(cgroup_tree_make_stock(tree, &e), 0);
+    assert_int_equal(cgroup_create(tree, "same", &limits, &second, &e), 0);
+    assert_int_equal(cgroup_name(second, &e), -EEXIST);
+    assert_non_null(strstr(e.text, "'same'"));
+    assert_int_equal(cgroup_remove(second), 0);
+    assert_true(stands("same", "same", false)); /* whoever had it before has it still */
+    assert_int_equal(cgroup_remove(first), 0);
+}
+
+static void what_was_made_ahead_is_swept_and_goes_with_its_tree(void **state)
+{
+    (void)state;
+    need_tree();
+    struct cgroup_tree *other;
+    struct cgroup *g;
+    struct err e;
+    char name[96];
+    if (!needs_stock())
+        return;
+    /* as a killed daemon left it: one in use, one not */
+    assert_int_equal(cgroup_tree_make_stock(tree, &e), 0);
+    assert_int_equal(cgroup_create(tree, "used", &limits, &g, &e), 0);
+    assert_int_equal(cgroup_name(g, &e), 0);
+    assert_int_equal(cgroup_tree_make_stock(tree, &e), 0);
+    assert_int_equal(cgroup_tree_open(&other, tree_name, &e), 0);
+    assert_int_equal(cgroup_tree_sweep(other, &e), 1); /* sandbox */
+    for (unsigned i = 0; i < 16; i++) {
+        fmt_to(name, sizeof(name), "ahead.%u", i);
+        assert_false(stands("used", name, true) || stands(name, name, true));
+    }
+    cgroup_tree_close(other, false);
+    assert_int_equal(cgroup_remove(g), 0);
+    cgroup_discard_ahead(tree);
+
+    fmt_to(name, sizeof(name), "%s-other", tree_name);
+    assert_int_equal(cgroup_tree_open(&other, name, &e), 0);
+    assert_int_equal(cgroup_tree_make_stock(other, &e), 0);
+    cgroup_tree_close(other, true);
+    for (unsigned i = 0; i < tree->v1_count; i++)
+        assert_false(cgroup_has_file(tree->v1[i].parent_fd, name, "cgroup.procs"));
+    if (tree->v2.fd >= 0)
+        assert_false(cgroup_has_file(tree->v2.parent_fd, name, "cgroup.procs"));
+}
+
 static void a_survey_agrees_with_the_tree_and_leaves_nothing(void **state)
 {
     (void)state;
@@ -263,6 +394,9 @@ int main(void)
         cmocka_unit_test(memory_over_the_limit_is_told),
         cmocka_unit_test(forks_over_the_limit_are_counted),
         cmocka_unit_test(a_sweep_kills_and_removes_what_was_left),
+        cmocka_unit_test(a_group_made_ahead_is_limited_named_used_and_removed_as_any),
+        cmocka_unit_test(a_group_whose_name_is_taken_is_refused_and_removed),
+        cmocka_unit_test(what_was_made_ahead_is_swept_and_goes_with_its_tree),
         cmocka_unit_test(a_survey_agrees_with_the_tree_and_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, open_tree_once, close_tree);
