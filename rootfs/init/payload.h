@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-/* Once, before the first program: the page by which a child says why its exec failed, and the descriptor that tells of dead children.
+/* Once, before the first program: the descriptor that tells of dead children.
  * 0 or a negative errno. */
 int payload_open(void);
 

@@ -18,8 +18,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Inlined always: after sys_vfork() a return address of its own would be written over by the child. */
 #if defined(__x86_64__)
-static inline long sys_call(long number, const long a[6])
+static inline __attribute__((always_inline)) long sys_call(long number, const long a[6])
 {
     long ret;
     register long a3 __asm__("r10") = a[3];
@@ -32,7 +33,7 @@ static inline long sys_call(long number, const long a[6])
     return ret;
 }
 #elif defined(__aarch64__)
-static inline long sys_call(long number, const long a[6])
+static inline __attribute__((always_inline)) long sys_call(long number, const long a[6])
 {
     register long x8 __asm__("x8") = number;
     register long x0 __asm__("x0") = a[0];
@@ -61,12 +62,12 @@ enum {
     INIT_MSG_CMSG_CLOEXEC = 0x40000000,
     INIT_SIGKILL = 9,
     INIT_SIGCHLD = 17,
+    INIT_CLONE_VM = 0x100,
+    INIT_CLONE_VFORK = 0x4000,
     INIT_SIG_SETMASK = 2,
     INIT_SIGNALS = 64,
     INIT_WNOHANG = 1,
     INIT_WAIT_ALL = 0x40000000, /* __WALL: children of raw clone() too */
-    INIT_PROT_READ_WRITE = 3,
-    INIT_MAP_SHARED_ANONYMOUS = 0x21,
     INIT_PR_SET_DUMPABLE = 4,
     INIT_POLLIN = 1,
     INIT_POLLOUT = 4,
@@ -215,9 +216,11 @@ static inline long sys_poll(struct init_pollfd *fds, size_t count)
     return SYS(__NR_ppoll, (long)fds, (long)count);
 }
 
-static inline long sys_fork(void)
+/* vfork(2): the caller's memory and stack are the child's until it executes something or exits, and the caller waits for that. So the child may not return from
+ * the function that called this, nor may that one need anything afterwards that the child could write over but the answer. */
+static inline __attribute__((always_inline)) long sys_vfork(void)
 {
-    return SYS(__NR_clone, INIT_SIGCHLD);
+    return SYS(__NR_clone, INIT_CLONE_VM | INIT_CLONE_VFORK | INIT_SIGCHLD);
 }
 
 static inline long sys_exec(const char *path, const char *const *argv, const char *const *envp)
@@ -269,11 +272,6 @@ static inline long sys_signal_fd(uint64_t mask)
 static inline long sys_not_dumpable(void)
 {
     return SYS(__NR_prctl, INIT_PR_SET_DUMPABLE, 0);
-}
-
-static inline long sys_map_shared(size_t n)
-{
-    return SYS(__NR_mmap, 0, (long)n, INIT_PROT_READ_WRITE, INIT_MAP_SHARED_ANONYMOUS, -1, 0);
 }
 
 static inline _Noreturn void sys_exit(int status)
