@@ -18,9 +18,12 @@ struct fork_order {
 /* Once in the template: what children need to know and can't ask for less. */
 void faasd_child_prepare(void);
 
+/* All its descriptors; it has none afterwards. */
+void faasd_child_close_order(struct fork_order *order);
+
 /* 0: *ret_log_fd is the read end of what stdout and stderr are now, still to be sent. -1: `text` says what failed; *ret_log_fd is -1 or as above. In
  * either case FAASD_FRAME_FD is the child's socket and the other descriptors of the order are closed. */
-int faasd_child_become(const struct fork_order *order, int *ret_log_fd, char text[CHILD_TEXT_MAX]);
+int faasd_child_become(struct fork_order *order, int *ret_log_fd, char text[CHILD_TEXT_MAX]);
 
 /* The hooks of faasd_after_fork(), in order. 0, or -1 and `text`. */
 int faasd_child_run_hooks(char text[CHILD_TEXT_MAX]);

@@ -34,7 +34,9 @@ void faasd_random_reseed(const unsigned char *bytes)
     if (faasd_random_seed(fresh) != 0)
         memcpy(fresh, child_bytes, sizeof(fresh));
     memcpy(&seed, fresh, sizeof(seed));
+#ifndef __GLIBC__
     srand(seed.rand); /* in glibc the next line's state is the same one, in musl it is another */
+#endif
     srandom(seed.random);
     seed48(seed.drand);
 }

@@ -68,6 +68,11 @@ static bool growing_reserve(struct growing *g, size_t n)
     return true;
 }
 
+int faasd_reply_make_room(struct faasd_reply *reply)
+{
+    return growing_reserve(&reply->fields, 1) && growing_reserve(&reply->body, 1) ? 0 : -1;
+}
+
 static int body_reserve(struct faasd_reply *reply, size_t n)
 {
     if (reply->failed)

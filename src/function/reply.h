@@ -38,6 +38,8 @@ struct faasd_reply {
 
 void faasd_reply_reset(struct faasd_reply *reply); /* for the next request; keeps small buffers */
 void faasd_reply_free(struct faasd_reply *reply);
+/* Makes both buffers ahead, as small as they begin. 0, or -1: no memory. */
+int faasd_reply_make_room(struct faasd_reply *reply);
 
 /* What faasd_fail() does. */
 void faasd_reply_vfail(struct faasd_reply *reply, const char *type, const char *format, va_list arguments)

@@ -205,8 +205,8 @@ static int serve(struct worker *w, bool may_be_template)
         return -1;
     if (answer && answer != text) {
         struct faasd_frame head;
-        /* once, rather than in each child: what nobody writes to takes no memory */
-        if (input_grow(&w->in, INPUT_FIRST_BYTES) != 0)
+        /* once, rather than in each child: what nobody writes to takes no memory. The small ones first, so that they lie in pages which a child writes anyway. */
+        if (faasd_reply_make_room(&w->reply) != 0 || input_grow(&w->in, INPUT_FIRST_BYTES) != 0)
             return -1;
         enum template_outcome outcome = faasd_template_serve(w->fd, &head);
         if (outcome == TEMPLATE_ENDED || outcome == TEMPLATE_BROKEN)

@@ -142,13 +142,6 @@ union order_control {
     char bytes[CMSG_SPACE(sizeof(int) * (FAASD_FORK_FDS_MAX + 1))];
 };
 
-static void close_all(struct fork_order *o)
-{
-    for (unsigned i = 0; i < o->fd_count; i++)
-        close(o->fds[i]);
-    o->fd_count = 0;
-}
-
 /* False when there are more than an order may bring; those that got through are in it and closed by the caller. */
 static bool take_fds(struct msghdr *m, struct fork_order *o)
 {
@@ -218,11 +211,11 @@ static int read_order(int fd, struct fork_frame *frame, size_t have, struct fork
     if (r > 0)
         o->body = frame->body;
     else
-        close_all(o);
+        faasd_child_close_order(o);
     return r;
 }
 
-static enum template_outcome begin_child(const struct fork_order *o, const struct sigaction *child_end)
+static enum template_outcome begin_child(struct fork_order *o, const struct sigaction *child_end)
 {
     char text[CHILD_TEXT_MAX];
     int log_fd;
@@ -284,7 +277,7 @@ static enum template_outcome fork_on_order(int fd, struct fork_frame *frame, siz
         if (pid < 0)
             make_child_fail(o->fds[0]);
         *place = pid;
-        close_all(o);
+        faasd_child_close_order(o);
         have = 0;
     }
     return r == 0 ? TEMPLATE_ENDED : TEMPLATE_BROKEN;
@@ -298,7 +291,7 @@ enum template_outcome faasd_template_serve(int fd, struct faasd_frame *ret_head)
     int r = read_bytes(fd, (char *)&frame, sizeof(frame.head), &have, &order);
     if (r > 0 && frame.head.type == FAASD_FRAME_FORK)
         return fork_on_order(fd, &frame, have, &order);
-    close_all(&order);
+    faasd_child_close_order(&order);
     *ret_head = frame.head;
     return r > 0 ? TEMPLATE_REQUEST : r == 0 ? TEMPLATE_ENDED : TEMPLATE_BROKEN;
 }

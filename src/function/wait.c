@@ -2,6 +2,7 @@
 #include "wait.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -38,10 +39,25 @@ static void decide(struct wait *w)
         w->short_ns = 0;
 }
 
+/* Not in read(2): who sleeps there on a stream socket is woken as well when the other side takes what was sent to it (unix_write_space in the kernel wakes
+ * whoever waits, unix_stream_data_wait does not ask for what), so READY and each reply would wake us for nothing. poll(2) asks. */
+static ssize_t sleep_and_read(int fd, void *to, size_t room)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    poll(&p, 1, -1); /* EINTR and errors show in the call that follows */
+    return read(fd, to, room);
+}
+
 ssize_t faasd_wait_receive(struct wait *w, int fd, void *to, size_t room)
 {
-    if (w->decided && w->short_ns == 0)
-        return read(fd, to, room);
+    if (w->plain < WAIT_PLAIN) {
+        w->plain++;
+        return sleep_and_read(fd, to, room);
+    }
+    if (!w->decided)
+        decide(w);
+    if (w->short_ns == 0)
+        return sleep_and_read(fd, to, room);
     int64_t began = now_ns();
     while (w->eager) {
         ssize_t n = recv(fd, to, room, MSG_DONTWAIT);
@@ -50,11 +66,7 @@ ssize_t faasd_wait_receive(struct wait *w, int fd, void *to, size_t room)
         w->eager = now_ns() - began < w->short_ns;
         sched_yield();
     }
-    ssize_t n = read(fd, to, room);
-    /* A process that was made for one request, or that starts to serve now, is not looked for again at once. */
-    bool first = !w->decided;
-    if (first)
-        decide(w);
-    w->eager = !first && now_ns() - began < w->short_ns;
+    ssize_t n = sleep_and_read(fd, to, room);
+    w->eager = now_ns() - began < w->short_ns;
     return n;
 }

@@ -16,12 +16,17 @@
  * 16 connections on two cores: 30% of the echo floor's throughput without looking, 33% with 70 us, 37% with 100, 42% with 200. */
 enum { WAIT_SHORT_NS = 200000 };
 
-/* All zero to begin with: what it costs to find out comes after the first request, not before. */
+/* The first wait is that of who starts to serve, the second is all that a process does again which was made for one request: neither is timed, and what it
+ * takes to find out about the machine comes after them. */
+enum { WAIT_PLAIN = 2 };
+
+/* All zero to begin with. */
 struct wait {
     int64_t
         short_ns; /* WAIT_SHORT_NS, or FAASD_EAGER_US of the environment; 0 = never look: where there is one processor only, looking keeps it from the others */
-    bool decided; /* short_ns is */
-    bool eager;   /* the last wait was short */
+    unsigned plain; /* so many of the first waits are over */
+    bool decided;   /* short_ns is */
+    bool eager;     /* the last wait was short */
 };
 
 /* As read(2) on a blocking stream socket. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The floor: what libev and the kernel cost when nothing else is done. `echo` answers every request with a fixed reply; `echo --hop N`
- * passes each through one of N worker processes over a socketpair first, as faasd must. Prints its port. It finds the end of a request as
- * HTTP says, but takes one read for one request: its client (tests/bench/load.c) sends nothing in pieces.
+ * passes each through one of N worker processes over a socketpair first, as faasd must; `echo --fork` has each answered by a process forked
+ * for it: no sandbox, no limits, no log, no look at who that is. Prints its port. It finds the end of a request as HTTP says, but takes one read
+ * for one request: its client (wrk) sends nothing in pieces.
  */
 #include <errno.h>
 #include <ev.h>
@@ -34,6 +35,7 @@ static struct worker workers[WORKERS_MAX];
 static struct worker *idle[WORKERS_MAX];
 static int idle_count;
 static int worker_count;
+static int forks;
 static int waiting[WAITING_MAX]; /* clients without a worker, a ring */
 static unsigned waiting_first;
 static unsigned waiting_end;
@@ -50,6 +52,17 @@ static void answer(int client)
 {
     ssize_t n = send(client, reply, sizeof(reply) - 1, MSG_NOSIGNAL);
     (void)n; /* a client that has gone is seen by its read */
+}
+
+/* The child answers the client itself, because nothing is cheaper. */
+static void answer_by_fork(int client)
+{
+    pid_t pid = fork();
+    must(pid >= 0, "fork");
+    if (pid == 0) {
+        answer(client);
+        _exit(0);
+    }
 }
 
 static void hand_over(struct worker *w, int client)
@@ -93,6 +106,8 @@ static void on_client(struct ev_loop *loop, ev_io *io, int events)
         ev_io_stop(loop, io);
         close(io->fd);
         free(io);
+    } else if (forks) {
+        answer_by_fork(io->fd);
     } else if (worker_count == 0) {
         answer(io->fd);
     } else if (idle_count > 0) {
@@ -156,12 +171,15 @@ int main(int argc, char **argv)
 {
     struct ev_loop *loop = ev_default_loop(0);
     ev_io listener;
+    forks = argc == 2 && strcmp(argv[1], "--fork") == 0;
     if (argc == 3 && strcmp(argv[1], "--hop") == 0)
         worker_count = atoi(argv[2]);
-    if (worker_count < 0 || worker_count > WORKERS_MAX || (argc > 1 && worker_count == 0)) {
-        fprintf(stderr, "usage: echo [--hop WORKERS]\n");
+    if (worker_count < 0 || worker_count > WORKERS_MAX || (argc > 1 && worker_count == 0 && !forks)) {
+        fprintf(stderr, "usage: echo [--hop WORKERS | --fork]\n");
         return 2;
     }
+    if (forks)
+        signal(SIGCHLD, SIG_IGN); /* the kernel reaps them */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (int i = 0; i < worker_count; i++)
         start_worker(loop, &workers[i]);

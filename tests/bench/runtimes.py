@@ -212,6 +212,21 @@ class Bench:
         return results
 
 
+def fork_by_turns(daemon, build, targets, rounds, seconds):
+    """Requests a second, one list per target and faasd's native `isolation: fork` first: each in turn, so that a slow moment of the machine meets them all."""
+    daemon.deploy("fresh", build / "bench" / "fresh", "--runtime", "native", "--isolation", "fork")
+    targets = {"faasd, native, fork": (daemon.host, daemon.port, "/function/fresh"), **targets}
+    taken = {name: [] for name in targets}
+    for _ in range(rounds):
+        for name, target in targets.items():
+            r = wrk(*target[:3], 16, seconds, FRESH_LUA if target[2] == "/function/fresh" else LUA)
+            if r.get("used") or r.get("refused") or r.get("errors"):
+                raise RuntimeError(f"{name}: {r}")
+            taken[name].append(r["rps"])
+    daemon.cli("rm", "fresh")
+    return taken
+
+
 def interpreter_start(samples):
     """The plain interpreter with the same imports, no sandbox, no HTTP: what a template saves."""
     results = {}
