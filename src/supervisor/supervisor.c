@@ -166,6 +166,9 @@ void supervisor_on_request(struct supervisor *s, union request *r, size_t size, 
     case MESSAGE_USAGE:
         boxes_usage(&s->boxes, r->header.id);
         break;
+    case MESSAGE_STEPS:
+        boxes_tell_steps(&s->boxes, &r->steps);
+        break;
     default:
         if (r->header.type == MESSAGE_RETIRE || !boxes_defer_tree(&s->boxes, &r->tree))
             trees_handle(&s->trees, &r->tree);
