@@ -665,3 +665,22 @@ def test_keys_are_reloaded_and_bad_ones_refused():
         done = faasd.cli("serve", "--check-config", check=False)
         assert done.returncode != 0, bad
         shutil.rmtree(faasd.root)
+
+
+@pytest.mark.parametrize("lose", [lambda db: db.write_bytes(b""), lambda db: (db.write_bytes(b""), db.with_name("records.db-wal").write_bytes(bytes(4000)))], ids=["empty", "empty beside its log"])
+def test_an_emptied_records_db_is_named_and_a_new_one_begins(lose):
+    with Faasd() as faasd:
+        faasd.deploy_script("bad", "#!/bin/sh\nexit 7\n")
+        lost = faasd.invoke("bad").headers["X-Request-Id"]
+        assert faasd.stop() == 0
+        lose(faasd.root / "state" / "db" / "records.db")
+        faasd.start()
+        kept = faasd.invoke("bad").headers["X-Request-Id"]
+        assert faasd.control("GET", f"/v1/invocations/{lost}").status == 404
+        assert record(faasd, kept)["status"] == "failed"
+        wait_until(lambda: "records.db' is damaged" in faasd.log_text(), "it is named")
+        assert faasd.system()["damaged"] == ["records.db"]
+        assert (faasd.root / "state" / "db" / "records.db.damaged").exists()
+        assert faasd.stop() == 0
+        faasd.start()
+        assert record(faasd, kept)["status"] == "failed"
