@@ -76,6 +76,52 @@ static const struct command *find(const struct command *commands, size_t count, 
     return NULL;
 }
 
+/* "--url X" and "--root X" may stand before the command, too. */
+static bool is_global(const char *word, bool *ret_takes_next)
+{
+    static const char *const names[] = {"--url", "--root"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        size_t n = strlen(names[i]);
+        if (strncmp(word, names[i], n) == 0 && (word[n] == '\0' || word[n] == '=')) {
+            *ret_takes_next = word[n] == '\0';
+            return true;
+        }
+    }
+    return false;
+}
+
+static void rotate_left(char **words, int count, int by)
+{
+    for (; by > 0; by--) {
+        char *first = words[0];
+        memmove(words, words + 1, (size_t)(count - 1) * sizeof(*words));
+        words[count - 1] = first;
+    }
+}
+
+static bool has_verbs(const char *command)
+{
+    static const char *const names[] = {"alias", "invocation", "secret", "token"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(command, names[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Puts the options that stand before the command behind it, or behind its verb, where its own table judges them. False: there is no command behind them. */
+static bool move_globals(int argc, char **argv)
+{
+    int at = 1;
+    bool takes_next;
+    while (at < argc && is_global(argv[at], &takes_next))
+        at += takes_next ? 2 : 1;
+    if (at >= argc)
+        return at == 1;
+    int words = at + 1 < argc && has_verbs(argv[at]) && argv[at + 1][0] != '-' ? 2 : 1;
+    rotate_left(argv + 1, at - 1 + words, at - 1);
+    return true;
+}
+
 int cmd_main(int argc, char **argv)
 {
     if (argc > 0 && strcmp(argv[0], "faasd-gateway") == 0) {
@@ -84,6 +130,10 @@ int cmd_main(int argc, char **argv)
     }
     if (argc < 2) {
         help_print_overview(stderr);
+        return CMD_USAGE;
+    }
+    if (!move_globals(argc, argv)) {
+        fprintf(stderr, "faasd: which command? `faasd help` lists them\n");
         return CMD_USAGE;
     }
     const struct command *command = find(COMMANDS, COMMAND_COUNT, argv[1]);

@@ -75,9 +75,9 @@ static void print_url(const struct dev *d)
     char url[sizeof(d->daemon.socket) + 16], listener[128];
     snprintf(url, sizeof(url), "unix://%s", d->daemon.socket);
     listener_find(&(struct client_target){.url = url}, listener, sizeof(listener));
-    printf("serving '");
+    printf("watching '");
     output_text(stdout, str_from(d->path), false);
-    printf("' at http://%s/function/%s (Ctrl-C ends it)\n", listener, d->name);
+    printf("', to be served at http://%s/function/%s (Ctrl-C ends it)\n", listener, d->name);
     if (has_event(d))
         printf("try: curl -d @%s/event.json http://%s/function/%s\n", d->path, listener, d->name);
     else

@@ -83,7 +83,8 @@ static const struct help HELPS[] = {
      "  --json            with --async: the daemon's reply as JSON\n"
      "  --logs            print what the function wrote to stderr during this\n"
      "                    request, on stderr\n"
-     "  --trace           print where the time went, on stderr: queue, sandbox, start\n"
+     "  --trace           print where the time went, on stderr: queue, sandbox (each\n"
+     "                    step of its set-up; > marks those made inside of it), start\n"
      "                    of runtime and code, run\n",
      false, true},
     {"result", "what came of an asynchronous call", "result ID [--wait] [-o FILE] [--json]",

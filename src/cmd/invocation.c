@@ -101,6 +101,26 @@ static int print_list(struct str reply)
     return CMD_OK;
 }
 
+/* The daemon would say so too, but not with the exit status of a mistake in the command line. */
+static int check_status(const char *list, bool async)
+{
+    static const char all[] = "queued, running, succeeded, failed, cancelled, expired, several with commas between, or "
+                              "dead; with --async also all";
+    static const char *const names[] = {"queued", "running", "succeeded", "failed", "cancelled", "expired"};
+    if (!list || strcmp(list, "dead") == 0 || (async && strcmp(list, "all") == 0))
+        return OPTIONS_GO_ON;
+    struct str rest = str_from(list);
+    do {
+        struct str word = str_cut(rest, ',', &rest, NULL);
+        bool known = false;
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+            known = known || str_is(word, names[i]);
+        if (!known)
+            return options_refuse("invocation", "ls: '%.*s' is no status: %s", (int)word.n, word.p, all);
+    } while (rest.n);
+    return OPTIONS_GO_ON;
+}
+
 static int run_ls(int argc, char **argv)
 {
     struct ls l = {0};
@@ -116,6 +136,8 @@ static int run_ls(int argc, char **argv)
     };
     struct options o = {.command = "invocation", .tables = {table}};
     int status = options_parse(&o, argc, argv);
+    if (status == OPTIONS_GO_ON)
+        status = check_status(l.status, l.calls);
     if (status != OPTIONS_GO_ON)
         return status;
     if (l.calls || (l.status && (strchr(l.status, ',') || strcmp(l.status, "dead") == 0))) {

@@ -157,7 +157,8 @@ static int read_word(struct options *o, struct cursor *c)
 static int check_operands(const struct options *o)
 {
     if (o->operand_count < o->operands_min)
-        return options_refuse(o->command, "missing: it needs %s", o->operands_text);
+        return options_refuse(o->command, o->operand_count ? "too few words: it needs %s" : "it needs %s",
+                              o->operands_text);
     if (o->operands_max >= 0 && o->operand_count > o->operands_max)
         return options_refuse(o->command, "'%s' is one word too many", o->operands[o->operands_max]);
     return OPTIONS_GO_ON;

@@ -22,7 +22,7 @@ int record_fetch(const char *command, const struct client_target *target, const 
 {
     struct buf path;
     buf_init(&path, 0);
-    if (buf_addf(&path, "/v1/invocations/%s", id) < 0) {
+    if (buf_addf(&path, "/v1/invocations/%s?steps=1", id) < 0) {
         fprintf(stderr, "faasd %s: out of memory\n", command);
         return CMD_FAILED;
     }
@@ -174,7 +174,7 @@ void record_view_why(const struct json *record, FILE *to)
 
 /* ---- where the time went ---- */
 
-enum { BAR_WIDTH = 40 };
+enum { BAR_WIDTH = 40, BAR_LABEL_MAX = 64 };
 
 struct bar {
     const char *label;
@@ -193,7 +193,7 @@ static void print_bar(const struct bar *b, double total_ms, FILE *to)
         stop = start + 1;
     if (stop > BAR_WIDTH)
         stop = BAR_WIDTH;
-    fprintf(to, "%-22s %10.3f ms  |", b->label, b->ms);
+    fprintf(to, "%-32s %9.3f ms  |", b->label, b->ms);
     for (int i = 0; i < BAR_WIDTH; i++)
         fputc(i >= start && i < stop ? '#' : ' ', to);
     fputs("|\n", to);
@@ -204,6 +204,33 @@ static double number(const struct json *record, const char *key)
     double value = 0;
     json_to_double(json_get(record, key), &value);
     return value;
+}
+
+/* The steps of its sandbox's start, those of the sandbox beside the supervisor's, which goes on meanwhile; `from_ms`: when that turned to it. Limits and the like
+ * come one after another: they are one bar. */
+static void print_steps(const struct json *steps, double from_ms, double total_ms, FILE *to)
+{
+    struct bar b = {0};
+    char label[BAR_LABEL_MAX] = "", next[BAR_LABEL_MAX];
+    b.label = label;
+    JSON_EACH(steps, v)
+    {
+        const char *where = json_get_text(v, "where"), *step = json_get_text(v, "step");
+        bool inside = where && strcmp(where, "sandbox") == 0;
+        snprintf(next, sizeof(next), "    %s%s", inside ? "> " : "", step ? step : "?");
+        if (*label && strcmp(label, next) != 0) {
+            print_bar(&b, total_ms, to);
+            *label = '\0';
+        }
+        if (!*label) {
+            b.from_ms = from_ms + number(v, "at_ms");
+            b.ms = 0;
+            memcpy(label, next, sizeof(label));
+        }
+        b.ms += number(v, "ms");
+    }
+    if (*label)
+        print_bar(&b, total_ms, to);
 }
 
 /* A start that the request waited for ends where its run begins; a part of it that was done before the request came is cut off at the left. */
@@ -225,12 +252,13 @@ void record_view_waterfall(const struct json *record, FILE *to)
     print_bar(&bars[0], total, to);
     if (init > 0 && spawn > 0)
         print_bar(&bars[1], total, to);
+    print_steps(json_get(record, "steps"), queue - init, total, to);
     if (init > 0)
         print_bar(&bars[2], total, to);
     if (start)
         print_bar(&bars[3], total, to);
     if (json_get(record, "cpu_ms"))
-        fprintf(to, "%-22s %10.3f ms\n", "processor time", number(record, "cpu_ms"));
+        fprintf(to, "%-32s %9.3f ms\n", "processor time", number(record, "cpu_ms"));
     if (json_get_text(record, "trace_id"))
-        fprintf(to, "%-22s %s\n", "trace", json_get_text(record, "trace_id"));
+        fprintf(to, "%-32s %s\n", "trace", json_get_text(record, "trace_id"));
 }

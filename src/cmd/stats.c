@@ -57,6 +57,11 @@ static void print_daemon(const struct json *system)
            (unsigned long)number(counts, "starting"), (unsigned long)number(counts, "idle"),
            (unsigned long)number(counts, "frozen"), (unsigned long)number(counts, "busy"),
            (unsigned long)number(counts, "templates"), memory, budget);
+    JSON_EACH(json_get(system, "damaged"), name)
+    {
+        printf("%s was damaged: what could not be read of it is lost, it is kept as state/db/%s.damaged\n",
+               json_text(name), json_text(name));
+    }
 }
 
 /* False when a function was asked for that is not there. */

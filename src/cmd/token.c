@@ -150,7 +150,7 @@ static int create(int argc, char **argv)
         status = client_call(&call, &reply);
     }
     if (status == CMD_OK && w.json)
-        fwrite(reply.data, 1, reply.len, stdout);
+        printf("%.*s\n", (int)str_trim(buf_str(&reply)).n, str_trim(buf_str(&reply)).p);
     else if (status == CMD_OK)
         status = show_created(&w, buf_str(&reply));
     buf_fini(&wishes);

@@ -37,7 +37,6 @@ int config_add_proxy(struct config *c, const char *text, struct err *e);
 int config_add_entry(struct config *c, enum config_shape shape, const char *text, struct err *e);
 
 /* The variable that sets a row: "FAASD_DEFAULTS_MEMORY". */
-enum { CONFIG_VARIABLE_MAX = 96 };
 void config_variable_name(const struct config_row *row, char out[CONFIG_VARIABLE_MAX]);
 
 int config_check_runtimes(const struct config *c, struct err *e);

@@ -17,6 +17,55 @@ void config_variable_name(const struct config_row *row, char out[CONFIG_VARIABLE
     out[n] = '\0';
 }
 
+/* Of the keys that a variable can set, then those of the command line. */
+static const char *name_at(unsigned i)
+{
+    static char name[CONFIG_VARIABLE_MAX];
+    static const char *const OTHERS[] = {"FAASD_ROOT", "FAASD_URL", "FAASD_TOKEN", "FAASD_TOKEN_FILE"};
+    enum { OTHER_COUNT = sizeof(OTHERS) / sizeof(OTHERS[0]) };
+    for (unsigned row = 0; row < config_row_count; row++) {
+        if (config_rows[row].shape != CONFIG_SCALAR && config_rows[row].shape != CONFIG_LISTEN)
+            continue;
+        if (i-- > 0)
+            continue;
+        config_variable_name(&config_rows[row], name);
+        return name;
+    }
+    return i < OTHER_COUNT ? OTHERS[i] : NULL;
+}
+
+/* The one at the smallest distance, which is returned; 0: it is known. */
+static unsigned find_nearest(const char *name, const char **ret_nearest)
+{
+    unsigned best = 4, at = 0; /* one more than what still counts as a slip of the hand */
+    for (unsigned i = 0; name_at(i); i++) {
+        unsigned distance = str_distance(name, name_at(i));
+        if (distance < best) {
+            best = distance;
+            at = i;
+        }
+    }
+    *ret_nearest = best < 4 ? name_at(at) : NULL;
+    return best;
+}
+
+bool config_next_unknown_variable(char *const **at, char name[CONFIG_VARIABLE_MAX], const char **ret_nearest)
+{
+    for (; **at; ++*at) {
+        struct str value, text = str_cut(str_from(**at), '=', &value, NULL);
+        if (!str_starts_with(text, "FAASD_"))
+            continue;
+        if (text.n >= CONFIG_VARIABLE_MAX)
+            text.n = CONFIG_VARIABLE_MAX - 1;
+        str_copy(text, name, CONFIG_VARIABLE_MAX);
+        if (find_nearest(name, ret_nearest) == 0)
+            continue;
+        ++*at;
+        return true;
+    }
+    return false;
+}
+
 static const char *find_variable(char *const *environment, const char *name)
 {
     size_t n = strlen(name);

@@ -30,6 +30,7 @@ void asking_free(struct asking *a)
     buf_fini(&a->query.target);
     buf_fini(&a->body);
     buf_fini(&a->calls.rows);
+    free(a->steps);
     free(a);
 }
 
@@ -77,7 +78,7 @@ static void reply_text(struct asking *a, struct str text)
     struct buf body;
     struct err e;
     buf_init(&body, 0);
-    if (!a->has_call) {
+    if (!a->has_call && !a->steps) {
         int r = buf_add_str(&body, text);
         api_reply_json(a->x, &body, r);
         asking_free(a);
@@ -90,13 +91,15 @@ static void reply_text(struct asking *a, struct str text)
         JSON_EACH(json_root(doc), v)
         {
             has_reason = has_reason || strcmp(json_key(v), "why") == 0;
-            if (strcmp(json_key(v), "status") == 0)
+            if (a->has_call && strcmp(json_key(v), "status") == 0)
                 json_put_text(&w, "status", calls_status_name(a->call.status));
             else
                 json_put_value(&w, json_key(v), v);
         }
-    put_call(&w, a);
-    if (!has_reason)
+    if (a->has_call)
+        put_call(&w, a);
+    asking_put_steps(&w, a);
+    if (a->has_call && !has_reason)
         calls_put_reason(&w, a->x->gateway->calls, &a->call);
     json_put_object_end(&w);
     api_reply_json(a->x, &body, doc ? json_writer_end(&w) : -ENOMEM);
@@ -141,6 +144,7 @@ static void reply_record(struct asking *a, const struct record *r)
     json_writer_init(&w, &a->body);
     json_put_object(&w, NULL);
     record_print(&w, r, a->has_call ? calls_status_name(a->call.status) : NULL);
+    asking_put_steps(&w, a);
     if (a->has_call)
         put_call(&w, a);
     if (r->status == RECORD_FAILED)
@@ -233,6 +237,15 @@ static struct asking *asking_about(struct exchange *x, struct str id, enum store
     return NULL;
 }
 
+static void when_settled(struct asking *a)
+{
+    struct records *all = a->x->gateway->records;
+    const struct record *r = record_ring_find(&all->ring, a->query.id);
+    a->waiter.number = r ? r->number : 0;
+    a->waiter.on_settled = on_settled;
+    records_when_settled(all, &a->waiter);
+}
+
 static void on_call(void *owner, const struct calls_listed *found, const struct err *e)
 {
     struct asking *a = owner;
@@ -248,10 +261,7 @@ static void on_call(void *owner, const struct calls_listed *found, const struct 
         reply_live(a, inv);
         return;
     }
-    const struct record *r = record_ring_find(&all->ring, a->query.id);
-    a->waiter.number = r ? r->number : 0;
-    a->waiter.on_settled = on_settled;
-    records_when_settled(all, &a->waiter);
+    asking_ask_steps(a, record_ring_find(&all->ring, a->query.id), when_settled);
 }
 
 void api_invocations_show(struct exchange *x, struct str name)

@@ -9,6 +9,7 @@
 #include "gateway/deploy.h"
 #include "gateway/front.h"
 #include "gateway/invocation.h"
+#include "gateway/store_db.h"
 #include "version.h"
 
 #include <arpa/inet.h>
@@ -84,6 +85,17 @@ static void print_function(struct function *f, void *context)
     t->sum.duration_ns += c->duration_ns;
 }
 
+/* What a bad disk has done: docs/OPERATIONS.md. */
+static void print_damage(struct json_writer *w)
+{
+    static const char *const names[] = {"faasd.db", "calls.db", "records.db"};
+    json_put_array(w, "damaged");
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (store_db_stands_aside(names[i]))
+            json_put_text(w, NULL, names[i]);
+    json_put_array_end(w);
+}
+
 void api_system(struct exchange *x, struct str name)
 {
     struct gateway *g = x->gateway;
@@ -111,6 +123,7 @@ void api_system(struct exchange *x, struct str name)
     json_put_u64(&w, "deploys_in_flight", deploy_count());
     json_put_u64(&w, "calls_queued", calls_waiting(g->calls));
     json_put_u64(&w, "calls_running", calls_running(g->calls));
+    print_damage(&w);
     json_put_array(&w, "functions");
     registry_each(g->registry, print_function, &totals);
     json_put_array_end(&w);

@@ -94,6 +94,7 @@ static const struct store_db_format FORMAT = {.name = CALLS_DB_NAME,
                                               .count = sizeof(STEPS) / sizeof(STEPS[0]),
                                               .cache_kib = 2048,
                                               .salvage = true,
+                                              .is_born_whole = true,
                                               .check_bytes_max = CALLS_DB_CHECK_BYTES,
                                               .salvage_texts = {.before = FORGET_STATE, .after = MAKE_STATE},
                                               .salvage_advice =

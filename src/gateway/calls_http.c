@@ -99,6 +99,9 @@ static void reply_without_result(struct exchange *x, const struct calls_info *in
     } else if (strcmp(info->error, CALLS_EVENT_DAMAGED) == 0) {
         type = CALLS_EVENT_DAMAGED;
         why = CALLS_EVENT_DAMAGED_TEXT;
+    } else if (strcmp(info->error, CALLS_EVENT_UNREADABLE) == 0) {
+        type = CALLS_EVENT_UNREADABLE;
+        why = CALLS_EVENT_UNREADABLE_TEXT;
     } else if (info->status == CALLS_EXPIRED) {
         type = "EventAgeExceeded";
         why = "the call became older than async_max_age before it could be run";

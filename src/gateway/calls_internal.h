@@ -22,7 +22,10 @@ enum {
 };
 
 /* Of a call whose stored event is not the one that was accepted. */
-#define CALLS_EVENT_DAMAGED      "EventDamaged"
+#define CALLS_EVENT_DAMAGED    "EventDamaged"
+#define CALLS_EVENT_UNREADABLE "EventUnreadable"
+#define CALLS_EVENT_UNREADABLE_TEXT                                                                                    \
+    "the call was stored with a request line or header fields that this faasd does not take: it was not run"
 #define CALLS_EVENT_DAMAGED_TEXT "the call's event was changed on the disk since it was accepted: it was not run"
 
 struct calls {

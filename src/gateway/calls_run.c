@@ -259,16 +259,16 @@ static void expire(struct calls_call *call, const struct settings *s)
     submit(call);
 }
 
-/* What would run is not what was asked for. */
-static void give_up_damaged(struct calls_call *call, const struct settings *s)
+/* It can't become a request, now or later: a dead letter, which whoever looks at it can drive again after an upgrade. */
+static void give_up(struct calls_call *call, const struct settings *s, struct str error, struct str message)
 {
     struct calls_job *j = call->settle;
     j->settle.result = (struct calls_result){.seq = call->row.seq,
                                              .status = CALLS_FAILED,
                                              .attempts = call->row.attempts,
-                                             .error = STR_LITERAL(CALLS_EVENT_DAMAGED),
-                                             .message = STR_LITERAL(CALLS_EVENT_DAMAGED_TEXT)};
-    log_error("a call's event was changed on the disk: it is not run fn=%s", call->lane->name);
+                                             .error = error,
+                                             .message = message};
+    log_error("a call is given up: %.*s fn=%s", (int)message.n, message.p, call->lane->name);
     choose_destination(call, s);
     submit(call);
 }
@@ -295,7 +295,8 @@ void calls_run(struct calls_call *call)
     }
     call->settle->settle.call = call;
     if (call->row.damaged) {
-        give_up_damaged(call, s);
+        /* what would run is not what was asked for */
+        give_up(call, s, STR_LITERAL(CALLS_EVENT_DAMAGED), STR_LITERAL(CALLS_EVENT_DAMAGED_TEXT));
         return;
     }
     if (is_too_old(call, s)) {
@@ -310,9 +311,14 @@ void calls_run(struct calls_call *call)
                                           .listener = GATEWAY_LISTENER_CONTROL,
                                           .on_reply = on_reply,
                                           .context = call};
-    struct exchange *x = front_make_exchange(c->gateway->front, &request);
-    if (!x) {
+    int error;
+    struct exchange *x = front_make_exchange(c->gateway->front, &request, &error);
+    if (!x && error == -ENOMEM) {
         stall(call);
+        return;
+    }
+    if (!x) {
+        give_up(call, s, STR_LITERAL(CALLS_EVENT_UNREADABLE), STR_LITERAL(CALLS_EVENT_UNREADABLE_TEXT));
         return;
     }
     call->version = f ? f->current->number : 0;

@@ -213,11 +213,13 @@ void calls_store_submit(struct calls_store *s, struct calls_job *j)
 
 bool calls_store_exists(const struct calls_store *s)
 {
-    char path[CONFIG_PATH_MAX + sizeof(CALLS_DB_NAME) + 1];
+    char path[CONFIG_PATH_MAX + sizeof(CALLS_DB_NAME) + 1], log[sizeof(path) + 4];
     if (s->state != CALLS_STORE_CLOSED)
         return true;
     snprintf(path, sizeof(path), "%s/%s", s->dir, CALLS_DB_NAME);
-    return access(path, F_OK) == 0 || store_salvage_is_cut_off(path);
+    snprintf(log, sizeof(log), "%s-wal", path);
+    /* a log alone: it was there */
+    return access(path, F_OK) == 0 || access(log, F_OK) == 0 || store_salvage_is_cut_off(path);
 }
 
 void calls_store_start(struct calls_store *s)

@@ -192,9 +192,12 @@ static const char *use_once(struct exchange *x, const unsigned char signature[CR
 {
     switch (replay_use(&x->gateway->credentials->replay, signature, until_s, clock_real_ms() / 1000)) {
     case REPLAY_FIRST:
+    case REPLAY_AT_ONCE:
         return NULL;
     case REPLAY_AGAIN:
-        return "this signature has been used, and what changes something is taken once: sign the request again";
+        return "this signature has been used, and what changes something is repeated at once or never: sign the "
+               "request "
+               "again";
     default:
         return "too many signed changes within the time that signatures are good for: use a token, or wait";
     }

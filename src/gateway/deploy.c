@@ -245,6 +245,18 @@ static void reply_json(struct deploy *d, int status, struct buf *body, int error
     buf_fini(body);
 }
 
+/* It may be deployed later, so this is no error; what would come of it until then is lost. */
+static void warn_of_destination(struct deploy *d, const char *key, const char *target)
+{
+    struct str qualifier;
+    struct str name = str_cut(str_from(target), ':', &qualifier, NULL);
+    if (!name.n || str_is(name, d->name) || registry_find(d->gateway->registry, name))
+        return;
+    /* without memory for it, it goes unsaid */
+    (void)!buf_addf(&d->warnings, "%s: there is no function '%.*s' yet: until it is deployed, nobody is told\n", key,
+                    (int)name.n, name.p);
+}
+
 void deploy_succeed(struct deploy *d, bool unchanged)
 {
     struct buf body;
@@ -262,6 +274,8 @@ void deploy_succeed(struct deploy *d, bool unchanged)
     json_put_text(&w, "revision", v->revision);
     json_put_bool(&w, "created", created);
     put_lines(&w, "changed", unchanged ? (struct str){0} : buf_str(&d->changed));
+    warn_of_destination(d, "on_success", v->settings.on_success);
+    warn_of_destination(d, "on_failure", v->settings.on_failure);
     if (d->warnings.len)
         put_lines(&w, "warnings", buf_str(&d->warnings));
     api_print_runtime(&w, d->gateway->config, v);

@@ -217,12 +217,13 @@ unsigned front_busy_count(const struct front *f)
     return f->conns.open_exchanges + f->conns.flushing;
 }
 
-struct exchange *front_make_exchange(struct front *f, const struct front_request *r)
+struct exchange *front_make_exchange(struct front *f, const struct front_request *r, int *ret_error)
 {
     struct exchange_slot *s = conn_table_take_slot(&f->conns);
+    *ret_error = -ENOMEM;
     if (!s)
         return NULL;
-    s->input = malloc(r->head.n);
+    s->input = malloc(r->head.n ? r->head.n : 1);
     s->input_cap = r->head.n;
     s->x.conn = NULL;
     if (!s->input) {
@@ -237,6 +238,7 @@ struct exchange *front_make_exchange(struct front *f, const struct front_request
     enum http1_outcome outcome =
         http1_parse_request(&s->request, &progress, s->input, r->head.n, &limits, &head_n, &refusal);
     if (outcome != HTTP1_DONE) {
+        *ret_error = -EBADMSG;
         slot_bury(s);
         return NULL;
     }

@@ -25,6 +25,7 @@ struct front_request {
     void (*on_reply)(struct exchange *x, const struct reply *r);
     void *context;
 };
-struct exchange *front_make_exchange(struct front *f, const struct front_request *r);
+/* NULL with -errno in *ret_error: -ENOMEM, worth another try; -EBADMSG, the head is none and never will be. */
+struct exchange *front_make_exchange(struct front *f, const struct front_request *r, int *ret_error);
 
 #endif

@@ -43,6 +43,7 @@ union incoming {
     struct message_spawned spawned;
     struct message_failed failed;
     struct message_exited exited;
+    struct message_steps_are steps;
 };
 
 /* ---- waiters ---- */
@@ -130,6 +131,8 @@ static size_t size_of(uint32_t type)
     case MESSAGE_EXITED:
     case MESSAGE_USAGE_IS:
         return sizeof(struct message_exited);
+    case MESSAGE_STEPS_ARE:
+        return sizeof(struct message_steps_are);
     case MESSAGE_DRAIN:
     case MESSAGE_PING:
     case MESSAGE_CONFIG:
@@ -163,7 +166,8 @@ static void dispatch(struct link *l, struct received *m)
     } else if (h->type == MESSAGE_CONFIG && m->fd_count <= 1 && l->events) {
         l->events->on_config(l->gateway, m->fd_count ? m->fds[0] : -EMFILE);
     } else if (w) {
-        if (h->type == MESSAGE_SPAWN_FAILED || h->type == MESSAGE_EXITED || h->type == MESSAGE_DONE)
+        if (h->type == MESSAGE_SPAWN_FAILED || h->type == MESSAGE_EXITED || h->type == MESSAGE_DONE ||
+            h->type == MESSAGE_STEPS_ARE)
             link_unregister(l, w);
         w->on_message(w, h, m->fds, m->fd_count);
     } else {

@@ -6,7 +6,7 @@
 #include "gateway/gateway.h"
 
 /* Called for each message that answers `id`. fds are the receiver's from then on (close what is not kept). Instances stay registered until
- * SPAWN_FAILED or EXITED; tree messages until DONE. A message that came with descriptors for which this process had no room is handed over with
+ * SPAWN_FAILED or EXITED; tree messages until DONE, a question for STEPS until STEPS_ARE. A message that came with descriptors for which this process had no room is handed over with
  * fd_count 0: whoever waits gives up what they belong to. */
 struct link_waiter {
     uint64_t id; /* set by link_next_id */
@@ -28,7 +28,7 @@ struct link_events {
 void link_set_events(struct link *l, const struct link_events *events); /* borrowed */
 
 void link_register(struct link *l, struct link_waiter *w); /* gives w->id a fresh number */
-/* The link does this itself before it hands over a message that ends the id (SPAWN_FAILED, EXITED, DONE); doing it again is harmless. */
+/* The link does this itself before it hands over a message that ends the id (SPAWN_FAILED, EXITED, DONE, STEPS_ARE); doing it again is harmless. */
 void link_unregister(struct link *l, struct link_waiter *w);
 
 /* Bytes of messages that wait for the supervisor to read: some three thousand SPAWNs. */

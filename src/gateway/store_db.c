@@ -9,8 +9,10 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,7 +29,47 @@ struct store_db {
     sqlite3 *handle;
     sqlite3_stmt *statements[STATEMENTS];
     bool salvaged;
+    bool is_new; /* not under its name yet */
 };
+
+/* The names of those that stand aside, by bits: told by whichever thread opened them. */
+static const char *const NAMES[] = {"faasd.db", "calls.db", "records.db"};
+enum { NAME_COUNT = sizeof(NAMES) / sizeof(NAMES[0]) };
+static atomic_uint standing_aside;
+
+static unsigned bit_of(const char *name)
+{
+    for (unsigned i = 0; i < NAME_COUNT; i++)
+        if (strcmp(NAMES[i], name) == 0)
+            return 1u << i;
+    return 0;
+}
+
+bool store_db_stands_aside(const char *name)
+{
+    return atomic_load(&standing_aside) & bit_of(name);
+}
+
+/* Why a flush failed. SQLite asks errno when the statement is over, and a rollback has called the kernel since: what the file itself keeps is the cause. In WAL
+ * mode its "journal" is the log. */
+static int flush_errno(sqlite3 *handle)
+{
+    sqlite3_file *file = NULL;
+    int cause = 0;
+    if (sqlite3_file_control(handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file) == SQLITE_OK && file &&
+        file->pMethods)
+        file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &cause);
+    if (!cause)
+        sqlite3_file_control(handle, "main", SQLITE_FCNTL_LAST_ERRNO, &cause);
+    return cause;
+}
+
+static int io_errno(sqlite3 *handle)
+{
+    int cause =
+        sqlite3_extended_errcode(handle) == SQLITE_IOERR_FSYNC ? flush_errno(handle) : sqlite3_system_errno(handle);
+    return cause == ENOSPC || cause == EDQUOT || cause == EACCES ? cause : EIO;
+}
 
 static int errno_of(sqlite3 *handle)
 {
@@ -44,10 +86,8 @@ static int errno_of(sqlite3 *handle)
     case SQLITE_READONLY:
         return EROFS;
     case SQLITE_IOERR:
-    case SQLITE_CANTOPEN: {
-        int cause = sqlite3_system_errno(handle);
-        return cause == ENOSPC || cause == EDQUOT || cause == EACCES ? cause : EIO;
-    }
+    case SQLITE_CANTOPEN:
+        return io_errno(handle);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
         return EUCLEAN;
@@ -58,7 +98,9 @@ static int errno_of(sqlite3 *handle)
 
 int store_db_fail(struct store_db *db, struct err *e, const char *what)
 {
-    return err_say(e, errno_of(db->handle), "%s: SQLite: %s", what, sqlite3_errmsg(db->handle));
+    int error = errno_of(db->handle);
+    bool full = error == ENOSPC || error == EDQUOT; /* of a flush SQLite says "disk I/O error" */
+    return err_say(e, error, "%s: SQLite: %s", what, full ? sqlite3_errstr(SQLITE_FULL) : sqlite3_errmsg(db->handle));
 }
 
 /* ---- opening ---- */
@@ -110,6 +152,8 @@ static int migrate(struct store_db *db, const char *path, const struct store_db_
     int r = read_format(db, &format, e);
     if (r < 0)
         return r;
+    if (format == 0 && to->is_born_whole && !db->is_new)
+        return err_say(e, EUCLEAN, "it was emptied: nothing tells its format");
     if (format < 0 || format > to->count)
         return err_say(e, EPROTO,
                        "the database has format %d, this program knows up to %d: it was written by a newer faasd",
@@ -189,20 +233,27 @@ static void close_handle(struct store_db *db)
     db->handle = NULL;
 }
 
-/* The new one, complete and closed: nothing of it is left in a write-ahead log. */
-static int copy_to(const char *dir, const char *fresh, const char *path, const struct store_db_format *format,
-                   uint64_t *ret_rows, struct err *e)
+/* The new one, complete and closed: nothing of it is left in a write-ahead log. `path`: what is to be read from; NULL = nothing. */
+static int make_whole(const char *dir, const char *fresh, const char *path, const struct store_db_format *format,
+                      uint64_t *ret_rows, struct err *e)
 {
     char log[CONFIG_PATH_MAX + 64];
-    struct store_db to = {.handle = NULL};
+    struct store_db to = {.handle = NULL, .is_new = true};
     fmt_to(log, sizeof(log), "%s-wal", fresh);
     int r = open_at(&to, dir, fresh, format, e);
-    if (r == 0)
+    if (r == 0 && path)
         r = store_salvage_copy(to.handle, path, &format->salvage_texts, ret_rows, e);
     close_handle(&to);
     if (r == 0 && access(log, F_OK) == 0)
         r = err_say(e, EIO, "'%s' could not be written back", log);
     return r;
+}
+
+/* Of a file of zero bytes SQLite would make a new database, and remove the log beside it. */
+static bool has_bytes(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) < 0 ? errno != ENOENT : st.st_size > 0;
 }
 
 int store_db_salvage(const char *dir, const struct store_db_format *format, const struct err *damage, struct err *e)
@@ -213,7 +264,7 @@ int store_db_salvage(const char *dir, const struct store_db_format *format, cons
     fmt_to(path, sizeof(path), "%s/%s", dir, format->name);
     int r = store_salvage_begin(path, fresh, sizeof(fresh), e);
     if (r == 0)
-        r = copy_to(dir, fresh, path, format, &rows, e);
+        r = make_whole(dir, fresh, has_bytes(path) ? path : NULL, format, &rows, e);
     if (r == 0)
         r = store_salvage_replace(path, aside, sizeof(aside), e);
     if (r < 0) {
@@ -227,6 +278,28 @@ int store_db_salvage(const char *dir, const struct store_db_format *format, cons
     return sync_dir(dir, e);
 }
 
+/* There is no file of that name, or one without a byte. Ours come to be under another: such a one, or a log without its database, is what is left of one. */
+static int bear(const char *dir, const char *path, const struct store_db_format *format, struct err *e)
+{
+    char log[CONFIG_PATH_MAX + 64], fresh[CONFIG_PATH_MAX + 64];
+    fmt_to(log, sizeof(log), "%s-wal", path);
+    bool has_log = access(log, F_OK) == 0 && has_bytes(log);
+    if (access(path, F_OK) == 0)
+        return err_say(e, EUCLEAN, "it was emptied: it has no byte%s", has_log ? ", though its log has" : "");
+    if (has_log) {
+        /* so that what is set aside has its database's name; from now on as above */
+        scoped_fd fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+        return fd < 0 ? err_set(e, errno, "make '%s'", path)
+                      : err_say(e, EUCLEAN, "it is gone, though its log is there");
+    }
+    int r = store_salvage_begin(path, fresh, sizeof(fresh), e);
+    if (r == 0)
+        r = make_whole(dir, fresh, NULL, format, NULL, e);
+    if (r == 0 && rename(fresh, path) < 0)
+        r = err_set(e, errno, "rename '%s'", fresh);
+    return r == 0 ? sync_dir(dir, e) : r;
+}
+
 int store_db_open(struct store_db **ret_db, const char *dir, const struct store_db_format *format, struct err *e)
 {
     char path[CONFIG_PATH_MAX + 32];
@@ -235,6 +308,8 @@ int store_db_open(struct store_db **ret_db, const char *dir, const struct store_
         return err_set(e, ENOMEM, "open the database");
     fmt_to(path, sizeof(path), "%s/%s", dir, format->name);
     int r = store_salvage_resume(path, e);
+    if (r == 0 && format->is_born_whole && !has_bytes(path))
+        r = bear(dir, path, format, e);
     if (r == 0)
         r = open_at(db, dir, path, format, e);
     if (r == -EUCLEAN && format->salvage) {
@@ -245,6 +320,10 @@ int store_db_open(struct store_db **ret_db, const char *dir, const struct store_
             r = open_at(db, dir, path, format, e);
     }
     db->salvaged = store_salvage_is_due(path);
+    if (db->salvaged)
+        atomic_fetch_or(&standing_aside, bit_of(format->name));
+    else
+        atomic_fetch_and(&standing_aside, ~bit_of(format->name));
     if (r < 0) {
         store_db_close(db);
         return err_wrap(e, "'%s'", path);

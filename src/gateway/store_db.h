@@ -27,6 +27,8 @@ struct store_db_format {
         salvage; /* checked when it is opened (reads all of it), and what is damaged is replaced by what can be read of it */
     int64_t check_bytes_max; /* a larger one is not read through, only what is seen at once is salvaged; 0 = any size */
     struct store_salvage_texts salvage_texts;
+    bool
+        is_born_whole; /* it gets its name when it is complete: one that is empty, or without a format, was emptied and is damaged */
     const char *salvage_advice; /* what the log says of one that was salvaged, behind a semicolon */
     int log_pages; /* the write-ahead log is written back at this many, and keeps its place on the disk; 0 = SQLite's 1000, then cut to 1 MiB */
 };
@@ -38,6 +40,8 @@ int store_db_open(struct store_db **ret_db, const char *dir, const struct store_
 int store_db_salvage(const char *dir, const struct store_db_format *format, const struct err *damage, struct err *e);
 /* Rows are probably missing: a damaged file of this database stands beside it. What only rows tell to be in use must not be thrown away. */
 bool store_db_is_salvaged(const struct store_db *db);
+/* A damaged one of that name was set aside, as of the last time it was opened. From any thread. */
+bool store_db_stands_aside(const char *name);
 /* After every statement was finalized. NULL is fine. */
 void store_db_close(struct store_db *db);
 

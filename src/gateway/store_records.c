@@ -31,10 +31,19 @@ static const char *const STEPS[] = {
 };
 
 /* Not read whole at its opening, as others are: only once something in it could not be read. */
-static const struct store_db_format FORMAT = {
-    .name = "records.db", .steps = STEPS, .count = sizeof(STEPS) / sizeof(STEPS[0]), .cache_kib = 64};
-static const struct store_db_format DAMAGED_FORMAT = {
-    .name = "records.db", .steps = STEPS, .count = sizeof(STEPS) / sizeof(STEPS[0]), .cache_kib = 64, .salvage = true};
+static const struct store_db_format FORMAT = {.name = "records.db",
+                                              .steps = STEPS,
+                                              .count = sizeof(STEPS) / sizeof(STEPS[0]),
+                                              .cache_kib = 64,
+                                              .is_born_whole = true};
+static const struct store_db_format DAMAGED_FORMAT = {.name = "records.db",
+                                                      .steps = STEPS,
+                                                      .count = sizeof(STEPS) / sizeof(STEPS[0]),
+                                                      .cache_kib = 64,
+                                                      .salvage = true,
+                                                      .is_born_whole = true,
+                                                      .salvage_advice =
+                                                          "records and bills that could not be read are lost"};
 
 /* The thread's; NULL until it is needed. */
 static struct store_db *database;

@@ -259,7 +259,8 @@ static struct exchange *make_exchange(struct change *c)
                                           .listener = c->x->listener,
                                           .on_reply = on_reply,
                                           .context = c};
-    return front_make_exchange(c->x->gateway->front, &request);
+    int error; /* the head is ours: only memory can be short */
+    return front_make_exchange(c->x->gateway->front, &request, &error);
 }
 
 static void start_deploy(struct change *c)

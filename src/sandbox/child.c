@@ -535,6 +535,7 @@ const char *step_name(enum step_op op)
 
 int child_run(struct child *c, struct err *e)
 {
+    step_clock_begin_child(c->clock);
     for (unsigned i = 0; i < c->plan->count; i++) {
         const struct step *s = &c->plan->steps[i];
         int r = ops[s->op].run(c, s, e);
@@ -542,6 +543,7 @@ int child_run(struct child *c, struct err *e)
             err_wrap(e, "sandbox step %u (%s)", i + 1, step_name(s->op));
             return r;
         }
+        step_clock_mark_child(c->clock, s);
     }
     return 0;
 }

@@ -5,12 +5,14 @@
 
 #include "os/seccomp.h"
 #include "sandbox/plan.h"
+#include "sandbox/step_clock.h"
 
 struct child {
     const struct plan *plan;
     const char *root;                     /* the plan's, until STEP_PIVOT */
     const struct seccomp_program *filter; /* for STEP_SECCOMP */
     const struct sandbox_secret *secrets; /* for STEP_SECRET */
+    struct step_clock *clock;             /* when each step was done; NULL = not kept */
     int fd[SLOT_COUNT];                   /* -1 = none */
     bool has_network;                     /* it was cloned in one made ahead: STEP_NETWORK has nothing left to do */
     unsigned task_count;                  /* v1 `tasks` files, from STEP_WAIT_PARENT to STEP_JOIN_CGROUPS */

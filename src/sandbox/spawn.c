@@ -259,14 +259,19 @@ static void kill_child(struct start *s)
 
 static int spawn_in_group(struct start *s, const struct cgroup_tree *t, struct err *e)
 {
+    struct step_clock *clock = s->spec->clock;
     int r = make_channels(s, e);
+    step_clock_mark_parent(clock, "channels");
     if (r == 0)
         r = open_sources(s, e);
+    step_clock_mark_parent(clock, "code and mounts opened");
     if (r == 0)
         r = clone_inside(s, t, e);
+    step_clock_mark_parent(clock, "clone");
     close_child_ends(s); /* the child has its own: only so does its end of file mean that it is gone */
     if (r == 0)
         r = release(s, e);
+    step_clock_mark_parent(clock, "groups and id maps");
     if (r == 0)
         r = cgroup_name(s->made.group, e); /* for people: only now, as the child has enough to do without it */
     if (r < 0)
@@ -296,7 +301,10 @@ int sandbox_spawn(struct sandbox_base *b, struct cgroup_tree *t, const struct sa
     s.child.fd[SLOT_MEMFD_NOEXEC] = b->memfd_noexec_fd;
     s.child.filter = &b->filters[filter_for(spec)];
     s.child.secrets = spec->secrets;
+    s.child.clock = spec->clock;
+    step_clock_mark_parent(spec->clock, "plan");
     r = cgroup_create_clonable(t, spec->name, &spec->limits, &s.made.group, e);
+    step_clock_mark_parent(spec->clock, "group to clone into");
     if (r == 0) {
         r = spawn_in_group(&s, t, e);
         cgroup_settle(s.made.group);

@@ -14,6 +14,8 @@
 
 #include <sys/types.h>
 
+struct step_clock;
+
 enum sandbox_kind { SANDBOX_FUNCTION, SANDBOX_SHELL, SANDBOX_UNPACK, SANDBOX_DELETE };
 /* LISTENER: a listening socket on 127.0.0.1:SANDBOX_LISTENER_PORT of the sandbox's network, sent over the worker's socket with one byte by its set-up, which then
  * closes its end: init has no INIT_FD_WORKER. Not with the host's network. */
@@ -56,6 +58,7 @@ struct sandbox_spec {
     struct sandbox_mount mounts[SETTINGS_MOUNTS_MAX];
     const char *devices[SETTINGS_DEVICES_MAX];
     struct sandbox_secret secrets[SETTINGS_SECRETS_MAX]; /* FUNCTION, SHELL */
+    struct step_clock *clock; /* begun, in memory that a child shares (sandbox/step_clock.h); NULL = none */
 };
 
 /* The parts that all sandboxes share, made once: the read-only base tree, the seccomp programs, the sealed memfd with init. */

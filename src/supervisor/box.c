@@ -232,6 +232,7 @@ void box_end(struct box *x, int status)
     ev_io_stop(loop, &x->on_setup);
     ev_io_stop(loop, &x->on_oom);
     ev_timer_stop(loop, &x->timer);
+    start_clocks_leave(&x->supervisor->boxes.clocks, &x->clock);
     struct cgroup_usage usage = {0};
     cgroup_read_usage(x->sandbox.group, &usage);
     if (usage.shmem_bytes < x->oom_shmem_bytes)
@@ -326,7 +327,7 @@ int boxes_init(struct boxes *b, struct supervisor *s, struct err *e)
     b->buckets = calloc(b->bucket_count, sizeof(*b->buckets)); /* touched page by page, as ids are used */
     /* uid_base itself is the gateway's, the next one the code owner's */
     if (!b->buckets || uids_init(&b->uids, s->config.uid_base + 2, s->config.uid_count - 2) < 0 ||
-        verified_init(&b->verified) < 0) {
+        verified_init(&b->verified) < 0 || start_clocks_init(&b->clocks) < 0) {
         boxes_fini(b);
         return err_set(e, ENOMEM, "make room for %u instances", s->config.instances_max);
     }
@@ -341,6 +342,7 @@ void boxes_fini(struct boxes *b)
     b->buckets = NULL;
     uids_fini(&b->uids);
     verified_fini(&b->verified);
+    start_clocks_fini(&b->clocks);
 }
 
 void boxes_kill(struct boxes *b, uint64_t id)
@@ -373,8 +375,17 @@ void boxes_usage(struct boxes *b, uint64_t id)
     channel_send(&b->supervisor->channel, &m.header, NULL, 0);
 }
 
+void boxes_tell_steps(struct boxes *b, const struct message_steps *m)
+{
+    struct message_steps_are answer = {
+        .header = {.type = MESSAGE_STEPS_ARE, .size = sizeof(answer), .id = m->header.id}};
+    start_clocks_tell(&b->clocks, m->instance, &answer);
+    channel_send(&b->supervisor->channel, &answer.header, NULL, 0);
+}
+
 void boxes_abandon(struct boxes *b)
 {
+    start_clocks_forget(&b->clocks);
     LIST_EACH (&b->all, at) {
         struct box *x = LIST_ENTRY(at, struct box, link);
         box_forget(x);

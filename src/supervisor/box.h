@@ -28,6 +28,7 @@
 #include "base/list.h"
 #include "sandbox/spawn.h"
 #include "supervisor/message.h"
+#include "supervisor/start_clocks.h"
 #include "supervisor/uids.h"
 #include "supervisor/verified.h"
 
@@ -69,6 +70,7 @@ struct box {
     struct box *parent;               /* borrowed; a child's template, NULL once that is dead */
     struct list sibling;              /* struct box_template.children */
     struct box_trial *trial;          /* owned; until the sandbox has been verified */
+    struct step_clock *clock;         /* borrowed from boxes.clocks while it is set up; NULL = nobody keeps it */
     struct err *failure;              /* owned; why it has to go, NULL when nothing failed */
     struct message_tree *waiting;     /* owned; PUBLISH or DISCARD of its staging directory, done when it is dead */
     ev_io on_exit, on_setup, on_oom;
@@ -87,6 +89,7 @@ struct boxes {
     size_t bucket_count;   /* a power of two */
     struct uids uids;
     struct verified verified;
+    struct start_clocks clocks;
 };
 
 int boxes_init(struct boxes *b, struct supervisor *s, struct err *e);
@@ -102,6 +105,7 @@ int boxes_adopt(struct boxes *b, const struct message_adopt *m);
 void boxes_freeze(struct boxes *b, uint64_t id, bool frozen);
 void boxes_kill(struct boxes *b, uint64_t id);  /* an unknown id is one whose EXITED is under way */
 void boxes_usage(struct boxes *b, uint64_t id); /* likewise */
+void boxes_tell_steps(struct boxes *b, const struct message_steps *m); /* STEPS_ARE, empty when they are not kept */
 
 /* The gateway is gone: everything of its dies unheard. */
 void boxes_abandon(struct boxes *b);

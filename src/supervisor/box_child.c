@@ -213,6 +213,7 @@ int boxes_prepare(struct boxes *b, const struct message_prepare *m)
     }
     box_enter(x);
     watch(x);
+    start_clocks_note_child(&b->clocks, template->id, x->id);
     struct message_spawned answer = {.header = {.type = MESSAGE_SPAWNED, .size = sizeof(answer), .id = x->id},
                                      .pid = 0};
     int fds[CGROUP_JOIN_MAX];

@@ -107,6 +107,7 @@ static int spawn_with_secrets(struct box *x, struct box_trial *t, int secrets_fd
         t->spec.secrets[i].bytes = cargo.values[i];
         t->spec.secrets[i].size = cargo.sizes[i];
     }
+    t->spec.clock = x->clock;
     r = sandbox_spawn(s->base, s->groups, &t->spec, &x->sandbox, e);
     secret_cargo_wipe(&cargo);
     for (uint32_t i = 0; i < t->spec.secret_count; i++)
@@ -159,6 +160,7 @@ static void on_complete(struct box *x)
     if (x->state != BOX_SETTING_UP)
         return;
     struct box_trial *t = x->trial;
+    step_clock_mark_exec(x->clock);
     if (t) {
         struct err e;
         if (sandbox_verify(s->base, &t->spec, &x->sandbox, &e) < 0) {
@@ -170,7 +172,9 @@ static void on_complete(struct box *x)
         verified_add(&s->boxes.verified, verified_plan(&t->message), t->message.revision);
         box_trial_free(t);
         x->trial = NULL;
+        step_clock_mark_parent(x->clock, "look at the first one");
     }
+    start_clocks_leave(&s->boxes.clocks, &x->clock);
     box_set_state(x, BOX_RUNNING);
     ev_timer_stop(s->loop, &x->timer);
     if (!x->told && x->known)
@@ -298,6 +302,8 @@ static struct box *box_new(struct boxes *b, const struct message_spawn *m, int s
     x->memory_bytes = is_function ? m->memory_bytes : 0;
     x->host_uid = uid;
     list_init(&x->sibling);
+    if (is_function)
+        x->clock = start_clocks_take(&b->clocks, x->id);
     int r = 0;
     if (m->slots > 0) {
         x->as_template = box_template_new(m);
@@ -305,6 +311,7 @@ static struct box *box_new(struct boxes *b, const struct message_spawn *m, int s
     }
     if (r == 0 && make_sandbox(x, m, secrets_fd, e) == 0)
         return x;
+    start_clocks_leave(&b->clocks, &x->clock);
     free(x->as_template);
     if (is_function)
         uids_give_back(&b->uids, uid);

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/fdio.h"
+#include "base/log.h"
 #include "codec/config_runtime.h"
 #include "os/caps.h"
 #include "os/landlock.h"
@@ -184,6 +185,15 @@ int supervisor_load_config(const struct supervisor_options *o, struct config *re
 {
     struct accounts ignored;
     return configuration_load(o, ret_config, &ignored, e);
+}
+
+void configuration_warn_of_variables(void)
+{
+    char name[CONFIG_VARIABLE_MAX];
+    const char *nearest;
+    for (char *const *at = environ; config_next_unknown_variable(&at, name, &nearest);)
+        log_warn("%s is no variable of faasd's and is ignored%s%s%s", name, nearest ? ", did you mean " : "",
+                 nearest ? nearest : "", nearest ? "?" : "");
 }
 
 void configuration_keep_fixed(struct config *fresh, const struct config *running)

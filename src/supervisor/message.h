@@ -11,6 +11,7 @@
 #include "codec/config.h"
 #include "codec/secret.h"
 #include "codec/settings.h"
+#include "supervisor/message_steps.h"
 
 enum {
     MESSAGE_DIGEST_MAX = 65, /* 64 lower-case hex digits and a NUL */
@@ -36,8 +37,9 @@ enum message_type {
                         that the slot's last child had) or SPAWN_FAILED */
     MESSAGE_ADOPT, /* message_adopt: the child is in its groups; where it is not what it claims to be it is killed, and EXITED follows. No other answer */
     MESSAGE_FREEZE, /* message_plain: nothing of the instance runs until THAW or KILL. Nothing where the host can't. No answer */
-    MESSAGE_THAW, /* message_plain. No answer */
-    MESSAGE_PONG, /* message_plain, id 0: the answer to PING */
+    MESSAGE_THAW,  /* message_plain. No answer */
+    MESSAGE_PONG,  /* message_plain, id 0: the answer to PING */
+    MESSAGE_STEPS, /* message_steps: when the steps of an instance's start were done; answered by MESSAGE_STEPS_ARE */
     /* supervisor -> gateway */
     MESSAGE_SPAWNED = 64, /* message_spawned + fds */
     MESSAGE_SPAWN_FAILED, /* message_failed: no such instance (any more); `text` is for the person who deployed. Ends the id: no EXITED follows. */
@@ -47,13 +49,7 @@ enum message_type {
     MESSAGE_DRAIN,        /* message_plain: finish what runs, refuse the rest, then exit 0 */
     MESSAGE_CONFIG,       /* message_plain + fd: memfd with a new struct config */
     MESSAGE_PING,         /* message_plain, id 0: does the loop still turn? */
-};
-
-struct message_header {
-    uint32_t type;
-    uint32_t size; /* of the whole message */
-    uint64_t
-        id; /* instance id, or the asker's own number for tree messages; chosen by the gateway, never 0, never reused in its life */
+    MESSAGE_STEPS_ARE,    /* message_steps_are. Ends the id. */
 };
 
 struct message_plain {

@@ -276,6 +276,8 @@ static size_t size_of(uint32_t type)
         return sizeof(struct message_prepare);
     case MESSAGE_ADOPT:
         return sizeof(struct message_adopt);
+    case MESSAGE_STEPS:
+        return sizeof(struct message_steps);
     case MESSAGE_PUBLISH:
     case MESSAGE_DISCARD:
     case MESSAGE_RETIRE:
@@ -303,6 +305,8 @@ enum request_verdict request_check(const union request *r, size_t size, const st
         return check_prepare(&r->prepare, e);
     case MESSAGE_ADOPT:
         return check_adopt(&r->adopt, e);
+    case MESSAGE_STEPS:
+        return r->steps.instance ? REQUEST_OK : bad(e, "steps of no instance");
     case MESSAGE_PUBLISH:
     case MESSAGE_DISCARD:
     case MESSAGE_RETIRE:

@@ -76,7 +76,8 @@ static void on_stop_signal(struct ev_loop *loop, ev_signal *w, int events)
     }
     set_phase(s, SUPERVISOR_DRAINING);
     if (!s->options->quiet)
-        log_info("draining, at most %llu ms", (unsigned long long)s->config.drain_ms + DRAIN_GRACE_MS);
+        log_info("draining: what runs has %llu ms to end, its callers are told within %d ms more",
+                 (unsigned long long)s->config.drain_ms, DRAIN_GRACE_MS);
     notify_stopping();
     ev_now_update(loop);
     ev_timer_set(&s->drain_timer, (double)(s->config.drain_ms + DRAIN_GRACE_MS) / 1000., 0.);
@@ -154,6 +155,9 @@ static void handle_request(struct supervisor *s, union request *r, int fd)
         break;
     case MESSAGE_USAGE:
         boxes_usage(&s->boxes, r->header.id);
+        break;
+    case MESSAGE_STEPS:
+        boxes_tell_steps(&s->boxes, &r->steps);
         break;
     default:
         if (r->header.type == MESSAGE_RETIRE || !boxes_defer_tree(&s->boxes, &r->tree))
@@ -293,6 +297,8 @@ static int open_host(struct supervisor *s, struct err *e)
     int r = configuration_load(o, &s->config, &s->accounts, e);
     if (r < 0)
         return r;
+    if (!o->quiet)
+        configuration_warn_of_variables();
     if (geteuid() != 0)
         return err_say(e, EPERM, "sandboxes are made as root only, and this is uid %u: try `sudo faasd ...`",
                        geteuid());
@@ -405,6 +411,7 @@ static int check_config(const struct supervisor_options *o)
         dprintf(STDERR_FILENO, "faasd serve: %s\n", c ? e.text : "no memory");
         return 1;
     }
+    configuration_warn_of_variables();
     dprintf(STDOUT_FILENO, "the configuration is good\n");
     return 0;
 }

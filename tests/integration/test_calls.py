@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Asynchronous calls as people look after them: lists, dead letters driven again, `invocation` and `why`, a database that a disk has damaged."""
 
+import contextlib
 import json
 import os
 import pathlib
 import re
 import shutil
+import sqlite3
 import tempfile
+import uuid
 
 import pytest
 
@@ -338,3 +341,83 @@ def test_an_event_that_was_changed_on_the_disk_is_not_run(root):
         gone = faasd.request("GET", f"/async-function/echo/{changed}")
         assert (gone.status, gone.error) == (410, "EventDamaged")
         assert "changed on the disk" in faasd.log_text()
+
+
+def emptied(database):
+    database.write_bytes(b"")
+
+
+def emptied_beside_its_log(database):
+    pathlib.Path(f"{database}-wal").write_bytes(b"\x37\x7f\x06\x82" + bytes(4000))
+    database.write_bytes(b"")
+
+
+def gone_beside_its_log(database):
+    pathlib.Path(f"{database}-wal").write_bytes(b"\x37\x7f\x06\x82" + bytes(4000))
+    database.unlink()
+
+
+def without_a_format(database):
+    with contextlib.closing(sqlite3.connect(database)) as db, db:
+        for (table,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'").fetchall():
+            db.execute(f"DROP TABLE {table}")
+        db.execute("PRAGMA user_version = 0")
+
+
+def without_its_state(database):
+    with contextlib.closing(sqlite3.connect(database)) as db, db:
+        db.execute("DELETE FROM state")
+
+
+@pytest.mark.parametrize("lose", [emptied, emptied_beside_its_log, gone_beside_its_log, without_a_format, without_its_state])
+def test_an_emptied_calls_db_is_named_and_a_new_one_begins(root, lose):
+    with Faasd(root=root, config=CONFIG) as faasd:
+        faasd.deploy_script("echo", BAD, *LONG)
+        lost = queue(faasd, "echo")
+        wait_until(lambda: state(faasd, lost)["attempts"] == 1, "its first attempt is over")
+        assert faasd.system()["damaged"] == []
+        assert faasd.stop() == 0
+        lose(root / "state/db/calls.db")
+        faasd.start()
+        wait_status(faasd, queue(faasd, "echo"), "queued")
+        wait_until(lambda: "calls.db' is damaged" in faasd.log_text(), "it is named")
+        assert (root / "state/db/calls.db.damaged").exists()
+        if "log" in lose.__name__:
+            assert (root / "state/db/calls.db.damaged-wal").stat().st_size == 4004, "what may still be of use is kept"
+        assert faasd.system()["damaged"] == ["calls.db"]
+        assert "calls.db was damaged" in faasd.cli("stats").out
+        assert faasd.stop() == 0
+        (root / "state/db/calls.db.damaged").unlink()
+        faasd.start()
+        assert faasd.system()["damaged"] == []
+        assert faasd.control("GET", "/v1/calls").json()["queued"] == (2 if lose is without_its_state else 1)
+
+
+def test_a_first_call_makes_its_database_without_a_word(root):
+    with Faasd(root=root, config=CONFIG) as faasd:
+        faasd.deploy_script("echo", ECHO)
+        wait_status(faasd, queue(faasd, "echo"), "succeeded")
+        assert "damaged" not in faasd.log_text() and faasd.system()["damaged"] == []
+
+
+# -- a head that is none --
+
+def test_a_stored_call_that_is_no_request_is_a_dead_letter(root):
+    with Faasd(root=root, config=CONFIG) as faasd:
+        faasd.deploy_script("echo", BAD, *LONG)
+        bad, other = queue(faasd, "echo", b"bad"), queue(faasd, "echo", b"other")
+        for call in (bad, other):
+            wait_until(lambda: state(faasd, call)["attempts"] == 1, "its first attempt is over")
+        assert faasd.stop() == 0
+        with contextlib.closing(sqlite3.connect(root / "state/db/calls.db")) as db, db:
+            # sum 1: of a call that was accepted before there were any
+            assert db.execute("UPDATE calls SET head = ?, sum = 1, due = 0 WHERE id = ?", (b"POST /function/echo HTTP/9.9\r\n\r\n", uuid.UUID(bad).bytes)).rowcount == 1
+        faasd.start()
+        dead = wait_status(faasd, bad, "failed")
+        assert dead["errorType"] == "EventUnreadable" and dead["attempts"] == 1
+        gone = faasd.request("GET", f"/async-function/echo/{bad}")
+        assert (gone.status, gone.error) == (410, "EventUnreadable")
+        assert bad in faasd.cli("invocation", "ls", "--status", "dead").out
+        assert state(faasd, other)["status"] == "queued"
+        faasd.control("POST", f"/v1/calls/{bad}/redrive")
+        assert wait_status(faasd, bad, "failed")["errorType"] == "EventUnreadable", "driven again, it fails again"

@@ -632,3 +632,62 @@ def test_run_keeps_a_log_where_no_daemon_ever_ran(leaves_nothing):
         assert plain("run", "--root", root, "--name", "first", "--", "echo", "alone").out == "alone\n"
         with Faasd(root=root):
             pass  # the state directory that the run made is faasd's own
+
+
+# -- slips that used to pass unheard --
+
+def test_options_may_stand_before_the_command(faasd):
+    def before(*words):
+        return subprocess.run([FAASD, *words], capture_output=True, text=True, env=faasd.env)
+
+    faasd.deploy("early", HELLO)
+    assert "early" in before("--root", faasd.root, "ls").stdout
+    assert "early" in before(f"--url=unix://{faasd.root}/run/control.sock", "--root", "/nonexistent", "ls").stdout
+    assert before("--root", faasd.root, "token", "ls", "--json").returncode == 0, "behind the verb"
+    assert before("--root", faasd.root, "invocation", "ls").returncode == 0
+    assert before("--root", faasd.root, "serve", "--help").returncode == 0
+    for words in (["--url"], ["--root", faasd.root], ["--root=/x", "--url", "y"]):
+        done = before(*words)
+        assert done.returncode == 2 and "which command?" in done.stderr
+    done = before("--url", "http://127.0.0.1:1", "version", "--bogus")
+    assert done.returncode == 2
+    done = before("--roots", faasd.root, "ls")
+    assert done.returncode == 2 and "there is no command '--roots'" in done.stderr
+
+
+def test_a_status_that_is_none_is_a_usage_error(faasd):
+    for status in ("bogus", "failed,bogus", ",", "all"):
+        done = faasd.cli("invocation", "ls", "--status", status, check=False)
+        assert done.returncode == 2 and "queued, running, succeeded, failed, cancelled, expired" in done.err, done.err
+    for words in (["--status", "failed"], ["--status", "failed,expired"], ["--status", "dead"], ["--async", "--status", "all"]):
+        assert faasd.cli("invocation", "ls", *words).returncode == 0
+
+
+def test_a_destination_that_does_not_exist_yet_is_said(faasd):
+    shown = faasd.cli("deploy", "teller", HELLO, "--on-failure", "nobody", "--on-success", "teller").out
+    assert "warning: on_failure: there is no function 'nobody' yet" in shown and "on_success" not in shown.split("warning")[1]
+    faasd.deploy("nobody", HELLO)
+    assert "warning" not in faasd.cli("deploy", "teller", HELLO, "--on-failure", "nobody", "--memory", "100M").out
+    assert "there is no function 'else' yet" in faasd.cli("config", "teller", "--on-success", "else:3").out
+
+
+def test_json_of_a_new_token_is_a_line(faasd):
+    shown = faasd.cli("token", "create", "--scope", "read", "--json").out
+    assert shown.endswith("}\n") and shown.count("\n") == 1 and json.loads(shown)["token"]
+
+
+def test_what_a_command_lacks_is_a_sentence():
+    done = subprocess.run([FAASD, "init"], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("faasd init: it needs a NAME for the function\n")
+    done = subprocess.run([FAASD, "deploy", "x"], capture_output=True, text=True)
+    assert done.stderr.startswith("faasd deploy: too few words: it needs NAME and PATH\n")
+
+
+def test_a_variable_that_means_nothing_is_said():
+    with Faasd(env={"FAASD_MEMROY_BUDGET": "1G", "FAASD_NO_SUCH_THING_AT_ALL": "1", "FAASD_URL": "http://127.0.0.1:1"}) as faasd:
+        log = faasd.log_text()
+        assert "FAASD_MEMROY_BUDGET is no variable of faasd's and is ignored, did you mean FAASD_MEMORY_BUDGET?" in log
+        assert re.search(r"FAASD_NO_SUCH_THING_AT_ALL is no variable of faasd's and is ignored$", log, re.M)
+        assert "FAASD_URL is no" not in log and "FAASD_INIT_TIMEOUT" not in log
+    done = subprocess.run([FAASD, "serve", "--check-config"], capture_output=True, text=True, env={**os.environ, "FAASD_LISTNE": "1"})
+    assert done.returncode == 0 and "did you mean FAASD_LISTEN?" in done.stderr

@@ -59,7 +59,7 @@ def refused(call, code, status, **arguments):
 
 
 def again(daemon):
-    """What is said twice within a second bears the same signature, and that is taken once: another key signs it."""
+    """What is said twice within a second bears the same signature, which two seconds later is taken no more: another key signs it."""
     return admin(daemon)
 
 

@@ -20,9 +20,9 @@ from harness import DEADLINE, HELLO, PROGRAMS, Faasd, wait_until, within
 SLEEPER_CPU_MS = 5
 
 
-def record(faasd, reply_or_id):
+def record(faasd, reply_or_id, query=""):
     request_id = reply_or_id if isinstance(reply_or_id, str) else reply_or_id.headers["X-Request-Id"]
-    reply = faasd.control("GET", f"/v1/invocations/{request_id}")
+    reply = faasd.control("GET", f"/v1/invocations/{request_id}{query}")
     assert reply.status == 200, reply
     return reply.json()
 
@@ -247,6 +247,58 @@ def test_a_cold_start_has_its_parts(faasd):
     assert 0 < r["spawn_ms"] < r["init_ms"] <= r["queue_ms"] + 0.001
     shown = faasd.cli("invoke", "cold", "--trace").err
     assert re.search(r"^queue .*\|#", shown, re.M) and re.search(r"^run .*#\|$", shown, re.M)
+    for step in ("    plan", "    clone", "    > unshare", "    > tmpfs /tmp", "    > mount /var/task", "    > seccomp", "    > exec"):
+        assert re.search(rf"^{step} .* ms +\|", shown, re.M), step
+
+
+def steps_of(faasd, reply):
+    return record(faasd, reply, "?steps=1").get("steps")
+
+
+def test_a_cold_start_tells_each_step_of_its_sandbox(faasd, tmp_path):
+    script = tmp_path / "steps"
+    script.write_text("#!/bin/sh\ncat\n")
+    script.chmod(0o755)
+    faasd.deploy("steps", script, "--runtime", "exec", "--keep-warm", "0s")
+    wait_until(lambda: not faasd.instances("steps"), "the deploy's own instance goes")
+    reply = faasd.invoke("steps", b"{}")
+    wait_until(lambda: not faasd.instances("steps"), "its instance goes")
+    r = record(faasd, reply, "?steps=1")
+    steps = r["steps"]
+    plan = [line.split()[1:] for line in faasd.cli("run", "--plan", script, "--runtime", "exec").out.split("between clone and exec")[1].splitlines() if re.match(r" *\d+  ", line)]
+    inside = [s for s in steps if s["where"] == "sandbox"]
+    assert len(inside) == len(plan)
+    assert all(" ".join(words).startswith(s["step"].split()[0]) for words, s in zip(plan, inside))
+    assert [s["step"] for s in inside][-1] == "exec"
+    assert {"plan", "clone", "groups and id maps"} <= {s["step"] for s in steps if s["where"] == "supervisor"}
+    for lane in ("supervisor", "sandbox"):
+        at = [s for s in steps if s["where"] == lane]
+        assert all(abs(a["at_ms"] + a["ms"] - b["at_ms"]) < 0.0021 for a, b in zip(at, at[1:])), "one begins where the last ended"
+    assert 0 < max(s["at_ms"] + s["ms"] for s in steps) < r["init_ms"] + 1
+    assert "steps" not in record(faasd, reply), "nobody asked"
+
+
+def test_steps_are_forgotten_when_newer_starts_take_their_place(faasd):
+    faasd.deploy("steps", HELLO, "--keep-warm", "0s")
+    wait_until(lambda: not faasd.instances("steps"), "the deploy's own instance goes")
+    first = faasd.invoke("steps", b"{}")
+    assert steps_of(faasd, first)
+    for _ in range(16):
+        wait_until(lambda: not faasd.instances("steps"), "an instance goes")
+        last = faasd.invoke("steps", b"{}")
+    assert record(faasd, last)["start"] == "cold"
+    assert steps_of(faasd, last) and not steps_of(faasd, first)
+    faasd.deploy("steps", HELLO, "--keep-warm", "10m")
+    assert not steps_of(faasd, faasd.invoke("steps", b"{}")), "a warm one waited for no start"
+
+
+def test_a_failed_cold_start_tells_its_steps_too(faasd):
+    faasd.deploy_script("bad", "#!/bin/sh\nexit 7\n", "--keep-warm", "0s")
+    wait_until(lambda: not faasd.instances("bad"), "the deploy's own instance goes")
+    reply = faasd.invoke("bad", b"{}")
+    assert reply.status == 500
+    r = record(faasd, reply, "?steps=1")
+    assert r["status"] == "failed" and r["why"] and any(s["step"].startswith("exec") for s in r["steps"])
 
 
 def test_what_waits_and_runs_is_listed_until_it_ends(faasd):
@@ -622,3 +674,22 @@ def test_keys_are_reloaded_and_bad_ones_refused():
         done = faasd.cli("serve", "--check-config", check=False)
         assert done.returncode != 0, bad
         shutil.rmtree(faasd.root)
+
+
+@pytest.mark.parametrize("lose", [lambda db: db.write_bytes(b""), lambda db: (db.write_bytes(b""), db.with_name("records.db-wal").write_bytes(bytes(4000)))], ids=["empty", "empty beside its log"])
+def test_an_emptied_records_db_is_named_and_a_new_one_begins(lose):
+    with Faasd() as faasd:
+        faasd.deploy_script("bad", "#!/bin/sh\nexit 7\n")
+        lost = faasd.invoke("bad").headers["X-Request-Id"]
+        assert faasd.stop() == 0
+        lose(faasd.root / "state" / "db" / "records.db")
+        faasd.start()
+        kept = faasd.invoke("bad").headers["X-Request-Id"]
+        assert faasd.control("GET", f"/v1/invocations/{lost}").status == 404
+        assert record(faasd, kept)["status"] == "failed"
+        wait_until(lambda: "records.db' is damaged" in faasd.log_text(), "it is named")
+        assert faasd.system()["damaged"] == ["records.db"]
+        assert (faasd.root / "state" / "db" / "records.db.damaged").exists()
+        assert faasd.stop() == 0
+        faasd.start()
+        assert record(faasd, kept)["status"] == "failed"

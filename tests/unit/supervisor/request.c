@@ -180,6 +180,16 @@ static void only_a_greeting_and_an_answer_go_without_an_id(void **state)
     assert_int_equal(judge(&r), REQUEST_BAD);
 }
 
+static void steps_are_asked_of_an_instance(void **state)
+{
+    (void)state;
+    union request r = {
+        .steps = {.header = {.type = MESSAGE_STEPS, .size = sizeof(struct message_steps), .id = 8}, .instance = 3}};
+    assert_int_equal(judge(&r), REQUEST_OK);
+    r.steps.instance = 0;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+}
+
 static void values_out_of_range_are_bad(void **state)
 {
     (void)state;
@@ -518,6 +528,7 @@ int main(void)
         cmocka_unit_test(every_wrong_size_is_bad),
         cmocka_unit_test(only_types_that_a_gateway_sends_are_known),
         cmocka_unit_test(only_a_greeting_and_an_answer_go_without_an_id),
+        cmocka_unit_test(steps_are_asked_of_an_instance),
         cmocka_unit_test(values_out_of_range_are_bad),
         cmocka_unit_test(strings_without_an_end_or_of_a_wrong_pattern_are_bad),
         cmocka_unit_test(a_path_that_is_not_normal_is_bad),
