@@ -122,11 +122,20 @@ size_t lambda_print_invoked(const struct exchange *x, const struct function *f, 
     struct lambda_call c;
     if (!lambda_reopen(&c, (struct exchange *)x)) /* it was read before, and nothing of it has changed */
         c.region[0] = '\0';
-    const struct str q = c.function.qualifier;
-    int n = snprintf(out, LAMBDA_CONTEXT_INVOKED_MAX, "arn:aws:lambda:%s:%s:function:%s%s%.*s", c.region,
-                     x->gateway->config->lambda_account, f->name, q.n ? ":" : "", (int)q.n, q.p ? q.p : "");
-    assert(n > 0 && n < LAMBDA_CONTEXT_INVOKED_MAX);
-    return (size_t)n;
+    const struct str q = c.function.qualifier; /* a known one: no longer than an alias */
+    char *to = PUT_LITERAL(out, "arn:aws:lambda:");
+    to = put_text(to, c.region);
+    *to++ = ':';
+    to = put_text(to, x->gateway->config->lambda_account);
+    to = PUT_LITERAL(to, ":function:");
+    to = put_text(to, f->name);
+    if (q.n) {
+        *to++ = ':';
+        to = put_bytes(to, q.p, q.n);
+    }
+    *to = '\0';
+    assert(to - out < LAMBDA_CONTEXT_INVOKED_MAX);
+    return (size_t)(to - out);
 }
 
 /* ---- its answer ---- */

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -269,7 +270,11 @@ static bool take_function(struct lambda_call *c)
 static bool open_call(struct lambda_call *c, struct exchange *x, const struct lambda_operation *op,
                       const struct str parameters[LAMBDA_PARAMETERS_MAX])
 {
-    *c = (struct lambda_call){.x = x, .op = op};
+    memset(c, 0,
+           offsetof(struct lambda_call,
+                    room)); /* each Invoke comes here three times, and the room is not read before it is written */
+    c->x = x;
+    c->op = op;
     lambda_read_region(x, c->region);
     for (unsigned i = 0; i < LAMBDA_PARAMETERS_MAX && parameters[i].n; i++)
         if (!decode(c, parameters[i], &c->parameters[i])) {
