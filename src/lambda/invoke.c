@@ -117,14 +117,22 @@ static void invoke_async(struct lambda_call *c)
         accept_event(c, f);
 }
 
+/* Most requests name a function alone, and need not be read once more. */
+static bool names_more(const struct http1_request *q)
+{
+    return q->query.n || memchr(q->path.p, ':', q->path.n) || memchr(q->path.p, '%', q->path.n);
+}
+
 size_t lambda_print_invoked(const struct exchange *x, const struct function *f, char out[LAMBDA_CONTEXT_INVOKED_MAX])
 {
     struct lambda_call c;
-    if (!lambda_reopen(&c, (struct exchange *)x)) /* it was read before, and nothing of it has changed */
-        c.region[0] = '\0';
-    const struct str q = c.function.qualifier; /* a known one: no longer than an alias */
+    struct str q = {0}, region = x->region.n ? x->region : str_from(x->gateway->config->lambda_region);
+    if (names_more(x->request) && lambda_reopen(&c, (struct exchange *)x)) {
+        q = c.function.qualifier; /* a known one: no longer than an alias */
+        region = str_from(c.region);
+    }
     char *to = PUT_LITERAL(out, "arn:aws:lambda:");
-    to = put_text(to, c.region);
+    to = put_bytes(to, region.p, region.n);
     *to++ = ':';
     to = put_text(to, x->gateway->config->lambda_account);
     to = PUT_LITERAL(to, ":function:");
