@@ -11,7 +11,7 @@ import pytest
 from access import create_token
 from harness import PROGRAMS, Faasd, brief, wait_until
 from lambda_client import client
-from stream_client import begin
+from stream_client import Stream, begin
 
 CLIENTS = pathlib.Path(__file__).parent / "runtime_clients"
 NODE = """
@@ -46,9 +46,10 @@ def api(tmp_path_factory):
         daemon.deploy("runtime", CLIENTS / "streamer", "--runtime", "provided", *limit)
         daemon.deploy("py", code / "app.py", "--runtime", "python", "--handler", "app.handler")
         daemon.deploy_script("plain", "#!/bin/sh\necho one; sleep 0.2; echo two\n", "--content-type", "text/plain")
+        daemon.deploy_script("late", "#!/bin/sh\nsleep 0.3; echo late\n")
         daemon.deploy_script("fails", "#!/bin/sh\nexit 3\n")
         daemon.aws = client(daemon, create_token(daemon, "admin"))
-        daemon.urls = {name: make_url(daemon, name) for name in ("native", "node", "runtime", "py", "plain", "fails")}
+        daemon.urls = {name: make_url(daemon, name) for name in ("native", "node", "runtime", "py", "plain", "late", "fails")}
         yield daemon
         assert daemon.process.poll() is None, f"faasd died: {daemon.log_text()}"
 
@@ -169,6 +170,16 @@ def test_a_client_that_leaves_ends_nothing(api):
     stream.close()
     assert record_of(api, stream)["status"] == "succeeded"
     assert play(api, "plain").rest() == (b"one\ntwo\n", True)
+
+
+def test_a_client_that_leaves_before_the_first_byte_ends_nothing(api):
+    stream = Stream(api, api.urls["late"])
+    wait_until(lambda: any(i["state"] == "busy" for i in api.describe("late")["instances"]), "its delivery")
+    stream.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    stream.close()
+    records = wait_until(lambda: api.control("GET", "/v1/invocations?function=late&status=succeeded").json()["invocations"], "its record")
+    assert len(records) == 1
+    assert play(api, "late").rest() == (b"late\n", True)
 
 
 def test_the_connection_serves_the_next_request(api):

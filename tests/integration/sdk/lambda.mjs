@@ -261,6 +261,22 @@ const PARTS = {
     await fails(lambda.getLayerVersion({ LayerName, VersionNumber: 1 }), 'ResourceNotFoundException', 404);
   },
 
+  async kept() {
+    await create();
+    const mapping = await lambda.createEventSourceMapping({ FunctionName, EventSourceArn: 'arn:aws:sqs:us-east-1:000000000000:q', BatchSize: 5 });
+    assert.deepEqual([mapping.$metadata.httpStatusCode, mapping.BatchSize, mapping.LastModified instanceof Date], [202, 5, true]);
+    const { UUID } = mapping;
+    await lambda.updateEventSourceMapping({ UUID, BatchSize: 7 });
+    assert.equal((await lambda.getEventSourceMapping({ UUID })).BatchSize, 7);
+    assert.deepEqual((await lambda.listEventSourceMappings({ FunctionName })).EventSourceMappings.map((m) => m.UUID), [UUID]);
+    await lambda.deleteEventSourceMapping({ UUID });
+    await fails(lambda.getEventSourceMapping({ UUID }), 'ResourceNotFoundException', 404);
+    await lambda.putRuntimeManagementConfig({ FunctionName, UpdateRuntimeOn: 'FunctionUpdate' });
+    assert.equal((await lambda.getRuntimeManagementConfig({ FunctionName })).UpdateRuntimeOn, 'FunctionUpdate');
+    await lambda.putFunctionRecursionConfig({ FunctionName, RecursiveLoop: 'Allow' });
+    assert.equal((await lambda.getFunctionRecursionConfig({ FunctionName })).RecursiveLoop, 'Allow');
+  },
+
   async delete() {
     await create();
     const gone = await lambda.deleteFunction({ FunctionName });
