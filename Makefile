@@ -125,7 +125,7 @@ $(BUILD)/programs/%: tests/integration/programs/%.c $(BUILD)/libfaasd.a Makefile
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu17 -D_GNU_SOURCE -O1 $(WARN) -fPIE -pie -Iinclude -o $@ $< $(BUILD)/libfaasd.a -lpthread $(PROGRAM_LIBS)
 
-.PHONY: check check-build check-unit check-integration check-escape check-guest check-power check-asan check-ric lint fuzz bench
+.PHONY: check check-build check-unit check-integration check-escape check-guest check-power check-asan check-ric check-sdk lint fuzz bench
 check: ## installs what tests need, builds and runs every test
 	$(Q)scripts/setup test && $(MAKE) --no-print-directory all && scripts/check
 
@@ -157,6 +157,9 @@ check-asan: ## unit, integration and escape tests under ASan and UBSan
 
 check-ric: all ## Node's official runtime client against the Runtime API: RIC=DIR, where `npm install aws-lambda-ric` was run
 	$(Q)FAASD_BUILD=$(abspath $(BUILD)) FAASD_RIC='$(RIC)' $(PYTEST) -rs tests/integration/test_ric.py
+
+check-sdk: all ## AWS's client from npm against Lambda's API: SDK=DIR, where `npm install @aws-sdk/client-lambda` was run
+	$(Q)FAASD_BUILD=$(abspath $(BUILD)) FAASD_SDK='$(abspath $(SDK))' $(PYTEST) -rs tests/integration/test_sdk_js.py
 
 $(BUILD)/probe: $(wildcard tests/escape/*.c tests/escape/*.h) $(BUILD)/libfaasd.a Makefile
 	$(call say,CC,$@)

@@ -55,6 +55,7 @@ struct faasd_reply_head {
 enum faasd_reply_flag {
     FAASD_REPLY_MORE =
         1, /* the body goes on in CHUNKs, up to one without a byte; an ERROR in its place says that the handler failed on the way */
+    FAASD_REPLY_HTTP = 2, /* status, fields and body are the HTTP reply: no payload format is looked for in the body */
 };
 
 struct faasd_error_head {

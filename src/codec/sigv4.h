@@ -53,7 +53,7 @@ struct sigv4_claim {
 
 enum sigv4_found { SIGV4_ABSENT, SIGV4_FOUND, SIGV4_BAD };
 
-/* BAD: there is one, but it can't be read; `e` says why. */
+/* BAD: there is one, but it can't be read; `e` says why. EOPNOTSUPP: it is one of temporary credentials. */
 enum sigv4_found sigv4_read(const struct sigv4_request *r, struct sigv4_claim *ret_claim, struct err *e);
 
 /* -EINVAL when the signature is too old or of the future, with AWS's sentence. */

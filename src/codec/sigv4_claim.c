@@ -109,7 +109,7 @@ static int read_payload(struct sigv4_claim *c, const struct sigv4_request *r, st
 
 static int refuse_session(struct err *e)
 {
-    return err_say(e, EINVAL,
+    return err_say(e, EOPNOTSUPP,
                    "X-Amz-Security-Token belongs to temporary credentials, which faasd does not give: unset "
                    "AWS_SESSION_TOKEN, and use the keys that `faasd token create` printed");
 }

@@ -313,6 +313,7 @@ bool credential_read(struct exchange *x, bool once, bool *ret_none)
     if (count > 1)
         return refuse(x, "there is more than one Authorization field");
     enum sigv4_found found = sigv4_read(&r, &claim, &e);
+    x->unread_credential = found == SIGV4_BAD && e.code == EINVAL;
     if (found == SIGV4_BAD)
         return refuse(x, e.text);
     if (found == SIGV4_FOUND)

@@ -175,6 +175,7 @@ static bool read_reply(struct instance *i, const struct faasd_reply_head *head, 
         .status = (int)head->status,
         .content_type = has_type ? NULL : "application/octet-stream",
         .fields = {fields, len},
+        .is_http = head->flags & FAASD_REPLY_HTTP,
     };
     return true;
 }

@@ -70,6 +70,7 @@ struct exchange {
     bool is_plain;        /* and nobody says that TLS lies between */
     bool explain; /* errors are full wherever the client is: it manages functions, or its credential is refused */
     bool unknown_credential; /* refused because nobody here has that token or access key, not because it is wrong */
+    bool unread_credential;  /* refused because the signature has not the form of one */
     struct token *token; /* counted: who sends it (gateway/credential.h); NULL: nobody has asked, or on control.sock */
     struct signature_check *check;    /* owned: the signature can't be judged before the body is there */
     char url_id[EXCHANGE_URL_ID_MAX]; /* of the Function URL by which it came; "" = by none */

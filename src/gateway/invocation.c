@@ -174,7 +174,7 @@ void invocation_end_reply(struct invocation *inv, const struct invocation_reply 
 {
     struct invocation_reply meant;
     struct buf body;
-    if (r->is_http || !payload_is_http(inv, &inv->version->settings)) {
+    if (r->is_http || !payload_translates(inv, &inv->version->settings)) {
         end_reply(inv, r);
         return;
     }

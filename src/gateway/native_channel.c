@@ -48,13 +48,13 @@ static void take_reply(struct native_channel *c, struct str payload)
     }
     struct str fields = {payload.p, head.fields_length};
     struct str body = {payload.p + head.fields_length, head.body_length};
-    if (head.flags == FAASD_REPLY_MORE) {
-        c->state = NATIVE_CHANNEL_STREAMING;
-        c->events->on_begin(c->owner, &head, fields, body);
+    if (head.flags & ~(uint32_t)(FAASD_REPLY_MORE | FAASD_REPLY_HTTP)) {
+        violate(c, "a REPLY frame with flags that there are not");
         return;
     }
-    if (head.flags) {
-        violate(c, "a REPLY frame with flags that there are not");
+    if (head.flags & FAASD_REPLY_MORE) {
+        c->state = NATIVE_CHANNEL_STREAMING;
+        c->events->on_begin(c->owner, &head, fields, body);
         return;
     }
     c->state = NATIVE_CHANNEL_IDLE;
@@ -184,7 +184,7 @@ static bool goes_on(const struct native_channel *c, const struct faasd_frame *f,
     if (c->state != NATIVE_CHANNEL_BUSY || f->type != FAASD_FRAME_REPLY || f->length < sizeof(head))
         return false;
     memcpy(&head, payload, sizeof(head));
-    return head.flags == FAASD_REPLY_MORE;
+    return head.flags & FAASD_REPLY_MORE;
 }
 
 /* Looks at the bytes received so far. *ret_used: how many a complete frame took (0: not complete, or refused). True when the owner was told something. */

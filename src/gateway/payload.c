@@ -22,6 +22,11 @@ bool payload_is_http(const struct invocation *inv, const struct settings *s)
     return s->runtime != SETTINGS_RUNTIME_EXEC || s->contract != SETTINGS_CONTRACT_CGI;
 }
 
+bool payload_translates(const struct invocation *inv, const struct settings *s)
+{
+    return inv->exchange->reply_mode != EXCHANGE_REPLY_STREAMED && payload_is_http(inv, s);
+}
+
 static struct conn_table *table_of(const struct exchange *x)
 {
     return ((const struct exchange_slot *)x)->table;

@@ -10,6 +10,9 @@
 
 bool payload_is_http(const struct invocation *inv, const struct settings *s);
 
+/* Is its reply read so as well? Not where it goes out as it comes: there the function says status and headers in front of it, or not at all. */
+bool payload_translates(const struct invocation *inv, const struct settings *s);
+
 /* Makes inv->event, unless it is there already. False: the invocation has been ended, with 400, 413 or 503. */
 bool payload_admit(struct invocation *inv);
 /* Gives it back, at the invocation's end. */

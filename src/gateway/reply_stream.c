@@ -34,6 +34,7 @@ static int keep_head(struct reply_stream *s, const struct invocation_reply *h)
 {
     s->status = h->status;
     s->content_type = h->content_type;
+    s->is_http = h->is_http;
     return buf_add_str(&s->fields, h->fields);
 }
 
@@ -99,6 +100,7 @@ void reply_stream_end(struct invocation *inv)
         .content_type = s->body.len ? s->content_type : NULL,
         .fields = buf_str(&s->fields),
         .body = buf_str(&s->body),
+        .is_http = s->is_http,
     };
     invocation_end_reply(inv, &reply);
 }

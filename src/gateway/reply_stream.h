@@ -37,7 +37,8 @@ struct reply_stream {
     /* Collected: */
     int status;
     const char *content_type; /* static */
-    struct buf fields, body;  /* owned */
+    bool is_http;
+    struct buf fields, body; /* owned */
 };
 
 /* Does the caller of a delivered invocation get the reply as it comes? */

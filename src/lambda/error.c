@@ -32,6 +32,7 @@ static const struct kind KINDS[] = {
     [LAMBDA_INVALID_PARAMETER_VALUE] = {"InvalidParameterValueException", 400, FORM_LOWER},
     [LAMBDA_INVALID_REQUEST_CONTENT] = {"InvalidRequestContentException", 400, FORM_LOWER},
     [LAMBDA_INVALID_RUNTIME] = {"InvalidRuntimeException", 502, FORM_UPPER},
+    [LAMBDA_INCOMPLETE_SIGNATURE] = {"IncompleteSignatureException", 403, FORM_BARE},
     [LAMBDA_INVALID_SIGNATURE] = {"InvalidSignatureException", 403, FORM_BARE},
     [LAMBDA_INVALID_ZIP_FILE] = {"InvalidZipFileException", 502, FORM_UPPER},
     [LAMBDA_MISSING_TOKEN] = {"MissingAuthenticationTokenException", 403, FORM_BARE},
@@ -134,6 +135,8 @@ static enum lambda_error refused_credential(const struct exchange *x)
 {
     if (!is_signed(x))
         return LAMBDA_MISSING_TOKEN;
+    if (x->unread_credential)
+        return LAMBDA_INCOMPLETE_SIGNATURE;
     return x->unknown_credential ? LAMBDA_UNRECOGNIZED_CLIENT : LAMBDA_INVALID_SIGNATURE;
 }
 

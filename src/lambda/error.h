@@ -13,6 +13,7 @@ enum lambda_error {
     LAMBDA_CODE_SIGNING_CONFIG_NOT_FOUND,     /* 404 */
     LAMBDA_CODE_STORAGE_EXCEEDED,             /* 400 */
     LAMBDA_CODE_VERIFICATION_FAILED,          /* 400 */
+    LAMBDA_INCOMPLETE_SIGNATURE,              /* 403 */
     LAMBDA_INVALID_PARAMETER_VALUE,           /* 400 */
     LAMBDA_INVALID_REQUEST_CONTENT,           /* 400 */
     LAMBDA_INVALID_RUNTIME,                   /* 502 */

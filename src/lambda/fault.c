@@ -82,6 +82,18 @@ static bool is_too_long(const struct invocation_failure *f)
     return strcmp(f->type, "BadReply") == 0 && memmem(f->message.p, f->message.n, key, sizeof(key) - 1);
 }
 
+static const char TOO_LONG[] = "Function.ResponseSizeTooLarge";
+
+const char *lambda_fault_type(const struct invocation *inv, const struct invocation_failure *f)
+{
+    struct fault fault;
+    if (f->document.n)
+        return f->type;
+    if (is_too_long(f))
+        return TOO_LONG;
+    return describe(inv, f, &fault) ? fault.type : f->type;
+}
+
 /* ---- the body ---- */
 
 static void put_platform(struct json_writer *w, const struct invocation *inv, const struct fault *fault)
@@ -128,7 +140,7 @@ struct str lambda_fault_print(const struct invocation *inv, const struct invocat
         snprintf(text, sizeof(text), "Response payload size exceeded maximum allowed payload size (%d bytes).",
                  PAYLOAD_MAX);
         json_put_text(&w, "errorMessage", text);
-        json_put_text(&w, "errorType", "Function.ResponseSizeTooLarge");
+        json_put_text(&w, "errorType", TOO_LONG);
     } else if (describe(inv, f, &fault)) {
         put_platform(&w, inv, &fault);
     } else {

@@ -13,6 +13,9 @@ bool lambda_fault_is_the_functions(const struct invocation_failure *f);
 /* The body of the answer; borrowed until the next call. Empty: memory is out. */
 struct str lambda_fault_print(const struct invocation *inv, const struct invocation_failure *f);
 
+/* The errorType in it; borrowed from `f` or static. */
+const char *lambda_fault_type(const struct invocation *inv, const struct invocation_failure *f);
+
 /* An error of the request: ends the exchange. */
 void lambda_fault_refuse(const struct invocation *inv, const struct invocation_failure *f);
 

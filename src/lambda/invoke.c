@@ -35,7 +35,7 @@ static const struct lambda_member MEMBERS[] = {
 
 static const struct lambda_member ASYNC_MEMBERS[] = {LAMBDA_FUNCTION_NAME, {0}};
 
-static struct str field(const struct exchange *x, const char *name)
+struct str lambda_field(const struct exchange *x, const char *name)
 {
     const struct http1_field *f = http1_find_field(x->request->fields, x->request->field_count, name);
     return f ? f->value : (struct str){0};
@@ -43,12 +43,11 @@ static struct str field(const struct exchange *x, const char *name)
 
 /* ---- a request ---- */
 
-/* The drivers hand it on decoded (gateway/lambda_context.h), and leave out what is none. */
-static bool check_context(struct exchange *x)
+bool lambda_check_context(struct exchange *x)
 {
     char text[LAMBDA_CONTEXT_CLIENT_MAX];
     size_t n;
-    struct str given = field(x, "x-amz-client-context");
+    struct str given = lambda_field(x, "x-amz-client-context");
     if (!given.n || (given.n <= CONTEXT_MAX && base64_decode(given, text, sizeof(text), &n) &&
                      json_check((struct str){text, n}, NULL)))
         return true;
@@ -59,8 +58,7 @@ static bool check_context(struct exchange *x)
     return false;
 }
 
-/* The function that may be invoked by this request, and by which number; NULL: the exchange was ended. */
-static struct function *find(struct lambda_call *c, uint64_t *ret_number)
+struct function *lambda_find_invoked(struct lambda_call *c, uint64_t *ret_number)
 {
     struct function *f = lambda_find_function(c);
     if (!f || !access_admit_lambda(c->x, f) || !lambda_find_number(c, f, ret_number))
@@ -92,10 +90,10 @@ static void invoke(struct lambda_call *c)
 {
     uint64_t number;
     struct exchange *x = c->x;
-    struct str type = field(x, "x-amz-invocation-type");
-    if (!check_context(x))
+    struct str type = lambda_field(x, "x-amz-invocation-type");
+    if (!lambda_check_context(x))
         return;
-    struct function *f = find(c, &number);
+    struct function *f = lambda_find_invoked(c, &number);
     if (!f)
         return;
     if (str_is(type, "DryRun")) {
@@ -106,7 +104,7 @@ static void invoke(struct lambda_call *c)
         accept_event(c, f);
         return;
     }
-    if (str_is(field(x, "x-amz-log-type"), "Tail"))
+    if (str_is(lambda_field(x, "x-amz-log-type"), "Tail"))
         x->log_tail = log_tail_new();
     invocation_start_version(x, f, number, (struct str){0});
 }
@@ -114,21 +112,38 @@ static void invoke(struct lambda_call *c)
 static void invoke_async(struct lambda_call *c)
 {
     uint64_t number;
-    struct function *f = find(c, &number);
+    struct function *f = lambda_find_invoked(c, &number);
     if (f)
         accept_event(c, f);
+}
+
+/* Most requests name a function alone, and need not be read once more. */
+static bool names_more(const struct http1_request *q)
+{
+    return q->query.n || memchr(q->path.p, ':', q->path.n) || memchr(q->path.p, '%', q->path.n);
 }
 
 size_t lambda_print_invoked(const struct exchange *x, const struct function *f, char out[LAMBDA_CONTEXT_INVOKED_MAX])
 {
     struct lambda_call c;
-    if (!lambda_reopen(&c, (struct exchange *)x)) /* it was read before, and nothing of it has changed */
-        c.region[0] = '\0';
-    const struct str q = c.function.qualifier;
-    int n = snprintf(out, LAMBDA_CONTEXT_INVOKED_MAX, "arn:aws:lambda:%s:%s:function:%s%s%.*s", c.region,
-                     x->gateway->config->lambda_account, f->name, q.n ? ":" : "", (int)q.n, q.p ? q.p : "");
-    assert(n > 0 && n < LAMBDA_CONTEXT_INVOKED_MAX);
-    return (size_t)n;
+    struct str q = {0}, region = x->region.n ? x->region : str_from(x->gateway->config->lambda_region);
+    if (names_more(x->request) && lambda_reopen(&c, (struct exchange *)x)) {
+        q = c.function.qualifier; /* a known one: no longer than an alias */
+        region = str_from(c.region);
+    }
+    char *to = PUT_LITERAL(out, "arn:aws:lambda:");
+    to = put_bytes(to, region.p, region.n);
+    *to++ = ':';
+    to = put_text(to, x->gateway->config->lambda_account);
+    to = PUT_LITERAL(to, ":function:");
+    to = put_text(to, f->name);
+    if (q.n) {
+        *to++ = ':';
+        to = put_bytes(to, q.p, q.n);
+    }
+    *to = '\0';
+    assert(to - out < LAMBDA_CONTEXT_INVOKED_MAX);
+    return (size_t)(to - out);
 }
 
 /* ---- its answer ---- */

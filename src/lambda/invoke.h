@@ -8,6 +8,15 @@
 extern const struct lambda_operation lambda_invoke;
 extern const struct lambda_operation lambda_invoke_async;
 
+/* ---- for both ways to invoke ---- */
+
+/* A header field's value; empty when it is absent. */
+struct str lambda_field(const struct exchange *x, const char *name);
+/* The client context. The drivers hand it on decoded (gateway/lambda_context.h), and leave out what is none. False: the exchange was ended. */
+bool lambda_check_context(struct exchange *x);
+/* The function that may be invoked by this request, and by which number; NULL: the exchange was ended. */
+struct function *lambda_find_invoked(struct lambda_call *c, uint64_t *ret_number);
+
 enum { LAMBDA_VERSION_MAX = 24 };
 /* Which version it ran, as X-Amz-Executed-Version has it: "$LATEST" where that was asked for, whatever its number; its length. */
 size_t lambda_print_version(const struct invocation *inv, char out[LAMBDA_VERSION_MAX]);

@@ -74,7 +74,7 @@ struct lambda_call {
     struct str
         zip; /* the base64 of a body that carries code, within x->body; in the JSON it is "". p NULL: there is none */
     size_t room_used;
-    char room[LAMBDA_ROOM_MAX];
+    char room[LAMBDA_ROOM_MAX]; /* last: only what is used of it is set */
 };
 
 /* The rows (lambda/table.c). */

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,25 +26,23 @@ static bool path_matches(const char *template, struct str path, struct str param
 {
     unsigned count = 0;
     path = without_last_slash(path);
+    const char *at = path.p, *end = path.p + path.n;
     while (*template && *template != '?') {
         if (*template != '{') {
-            if (path.n == 0 || *path.p != *template)
+            if (at == end || *at++ != *template ++)
                 return false;
-            path = str_skip(path, 1);
-            template ++;
             continue;
         }
-        size_t n = 0;
-        while (n < path.n && path.p[n] != '/')
-            n++;
-        if (n == 0)
+        const char *from = at;
+        while (at < end && *at != '/')
+            at++;
+        if (at == from)
             return false;
         assert(count < LAMBDA_PARAMETERS_MAX);
-        parameters[count++] = (struct str){path.p, n};
-        path = str_skip(path, n);
+        parameters[count++] = (struct str){from, (size_t)(at - from)};
         template = strchr(template, '}') + 1;
     }
-    return path.n == 0;
+    return at == end;
 }
 
 /* "?List=ALL" */
@@ -202,15 +201,22 @@ static bool refuse_other_services(struct exchange *x)
 
 /* ---- the call ---- */
 
-struct str lambda_parameter(const struct lambda_call *c, const char *name)
+/* p NULL: the template has none of that name. */
+static struct str find_parameter(const struct lambda_call *c, const char *name)
 {
     unsigned i = 0;
     size_t n = strlen(name);
     for (const char *at = strchr(c->op->path, '{'); at; at = strchr(at + 1, '{'), i++)
         if (strncmp(at + 1, name, n) == 0 && at[n + 1] == '}')
             return c->parameters[i];
-    assert(false);
     return (struct str){0};
+}
+
+struct str lambda_parameter(const struct lambda_call *c, const char *name)
+{
+    struct str found = find_parameter(c, name);
+    assert(found.p);
+    return found;
 }
 
 /* Into the call's room, with a NUL. False: it is malformed, or too long. */
@@ -235,15 +241,10 @@ struct str lambda_query(struct lambda_call *c, const char *name)
     return decoded;
 }
 
-static struct str path_parameter(const struct lambda_call *c, const char *name)
-{
-    return strstr(c->op->path, name) ? lambda_parameter(c, name) : (struct str){0};
-}
-
 /* The function's name, its region and its qualifier, each of which may stand in two places. False: the exchange was ended. */
 static bool take_function(struct lambda_call *c)
 {
-    struct str text = path_parameter(c, "FunctionName");
+    struct str text = find_parameter(c, "FunctionName");
     struct lambda_name *f = &c->function;
     if (!text.n || !lambda_name_parse(text, f)) /* the table of members says what is wrong with it */
         return true;
@@ -269,7 +270,11 @@ static bool take_function(struct lambda_call *c)
 static bool open_call(struct lambda_call *c, struct exchange *x, const struct lambda_operation *op,
                       const struct str parameters[LAMBDA_PARAMETERS_MAX])
 {
-    *c = (struct lambda_call){.x = x, .op = op};
+    memset(c, 0,
+           offsetof(struct lambda_call,
+                    room)); /* each Invoke comes here three times, and the room is not read before it is written */
+    c->x = x;
+    c->op = op;
     lambda_read_region(x, c->region);
     for (unsigned i = 0; i < LAMBDA_PARAMETERS_MAX && parameters[i].n; i++)
         if (!decode(c, parameters[i], &c->parameters[i])) {

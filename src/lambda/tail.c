@@ -2,10 +2,7 @@
 #include "lambda/tail.h"
 
 #include "codec/base64.h"
-#include "gateway/log_tail.h"
-#include "gateway/records.h"
 #include "lambda/invoke.h"
-#include "lambda/report.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,12 +15,9 @@ enum {
 
 static const char FIELD[] = "X-Amz-Log-Result: ";
 
+/* An answer of Invoke's. */
 struct tail {
-    struct records_waiter waiter;
-    struct exchange *x; /* borrowed: ended here */
-    struct lambda_report report;
-    char version[24];
-    char error_type[64];
+    struct lambda_tail_waiter waiter;
     size_t fields_n, body_n;
     char fields[FIELDS_MAX];
     char body[]; /* of body_n */
@@ -36,47 +30,38 @@ static size_t copy(char *to, struct str from)
     return from.n;
 }
 
-/* START, the lines, END, REPORT: the last LOG_TAIL_MAX bytes of it. */
-static struct str assemble(const struct tail *t, char out[LOG_TAIL_MAX + 3 * LAMBDA_REPORT_MAX])
+/* ---- the log ---- */
+
+static struct str assemble(const struct lambda_tail_waiter *w, char out[LOG_TAIL_MAX + 3 * LAMBDA_REPORT_MAX])
 {
-    size_t n = lambda_report_start(&t->report, out);
-    n += log_tail_read(t->x->log_tail, out + n).n;
-    n += lambda_report_end(&t->report, out + n);
-    n += lambda_report_print(&t->report, out + n);
+    size_t n = lambda_report_start(&w->report, out);
+    n += log_tail_read(w->x->log_tail, out + n).n;
+    n += lambda_report_end(&w->report, out + n);
+    n += lambda_report_print(&w->report, out + n);
     struct str all = {out, n};
     return n > LOG_TAIL_MAX ? str_skip(all, n - LOG_TAIL_MAX) : all;
 }
 
-static void answer(struct tail *t)
+static void tell(struct lambda_tail_waiter *w)
 {
     char log[LOG_TAIL_MAX + 3 * LAMBDA_REPORT_MAX];
-    char fields[FIELDS_MAX + LOG_FIELD_MAX];
-    struct str lines = assemble(t, log);
-    size_t n = copy(fields, (struct str){t->fields, t->fields_n});
-    n += copy(fields + n, STR_LITERAL(FIELD));
-    base64_encode(lines, fields + n);
-    n += BASE64_ENCODED(lines.n);
-    n += copy(fields + n, STR_LITERAL("\r\n"));
-    const struct reply r = {
-        .status = 200, .content_type = "application/json", .fields = {fields, n}, .body = {t->body, t->body_n}};
-    exchange_reply(t->x, &r);
-    free(t);
+    w->on_log(w, assemble(w, log));
 }
 
-static void on_settled(struct records_waiter *w)
+static void on_settled(struct records_waiter *settled)
 {
-    struct tail *t = LIST_ENTRY(w, struct tail, waiter);
-    const struct record *r = record_ring_at(&t->x->gateway->records->ring, w->number);
+    struct lambda_tail_waiter *w = LIST_ENTRY(settled, struct lambda_tail_waiter, waiter);
+    const struct record *r = record_ring_at(&w->x->gateway->records->ring, settled->number);
     if (r && r->peak_kib)
-        t->report.peak_bytes = (uint64_t)r->peak_kib * 1024;
-    answer(t);
+        w->report.peak_bytes = (uint64_t)r->peak_kib * 1024;
+    tell(w);
 }
 
-static void fill_report(struct tail *t, const struct invocation *inv, const struct invocation_end *e)
+static void fill_report(struct lambda_tail_waiter *w, const struct invocation *inv, const struct invocation_end *e)
 {
-    struct lambda_report *r = &t->report;
-    lambda_print_version(inv, t->version);
-    *r = (struct lambda_report){.id = inv->exchange->id, .version = t->version, .init_us = inv->init_ns / 1000};
+    struct lambda_report *r = &w->report;
+    lambda_print_version(inv, w->version);
+    *r = (struct lambda_report){.id = w->x->id, .version = w->version, .init_us = inv->init_ns / 1000};
     r->peak_bytes = inv->peak_bytes;
     if (inv->delivered_ns)
         r->run_us = (e->now_ns - inv->delivered_ns) / 1000;
@@ -95,23 +80,44 @@ static void fill_report(struct tail *t, const struct invocation *inv, const stru
     }
 }
 
-void lambda_tail_answer(struct invocation *inv, const struct invocation_end *e, const struct reply *reply)
+void lambda_tail_wait(struct lambda_tail_waiter *w, const struct invocation *inv, const struct invocation_end *e)
 {
-    struct exchange *x = inv->exchange;
+    w->x = inv->exchange;
+    fill_report(w, inv, e);
+    w->waiter = (struct records_waiter){.number = w->x->gateway->records->ring.last, .on_settled = on_settled};
+    list_init(&w->waiter.link);
+    if (inv->delivered_ns && !w->report.peak_bytes)
+        records_when_settled(w->x->gateway->records, &w->waiter);
+    else
+        tell(w);
+}
+
+/* ---- an answer of Invoke's ---- */
+
+static void on_log(struct lambda_tail_waiter *w, struct str log)
+{
+    struct tail *t = LIST_ENTRY(w, struct tail, waiter);
+    char fields[FIELDS_MAX + LOG_FIELD_MAX];
+    size_t n = copy(fields, (struct str){t->fields, t->fields_n});
+    n += copy(fields + n, STR_LITERAL(FIELD));
+    base64_encode(log, fields + n);
+    n += BASE64_ENCODED(log.n);
+    n += copy(fields + n, STR_LITERAL("\r\n"));
+    const struct reply r = {
+        .status = 200, .content_type = "application/json", .fields = {fields, n}, .body = {t->body, t->body_n}};
+    exchange_reply(w->x, &r);
+    free(t);
+}
+
+void lambda_tail_answer(const struct invocation *inv, const struct invocation_end *e, const struct reply *reply)
+{
     struct tail *t = reply->fields.n <= FIELDS_MAX ? calloc(1, sizeof(*t) + reply->body.n) : NULL;
     if (!t) { /* the answer counts for more than its log */
-        exchange_reply(x, reply);
+        exchange_reply(inv->exchange, reply);
         return;
     }
-    t->x = x;
+    t->waiter.on_log = on_log;
     t->fields_n = copy(t->fields, reply->fields);
     t->body_n = copy(t->body, reply->body);
-    fill_report(t, inv, e);
-    t->waiter.number = x->gateway->records->ring.last;
-    t->waiter.on_settled = on_settled;
-    list_init(&t->waiter.link);
-    if (inv->delivered_ns && !t->report.peak_bytes)
-        records_when_settled(x->gateway->records, &t->waiter);
-    else
-        answer(t);
+    lambda_tail_wait(&t->waiter, inv, e);
 }

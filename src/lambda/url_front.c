@@ -4,6 +4,7 @@
 #include "codec/json.h"
 #include "gateway/credential.h"
 #include "gateway/registry.h"
+#include "gateway/reply_stream.h"
 #include "gateway/tokens.h"
 #include "lambda/policy.h"
 #include "lambda/url.h"
@@ -168,10 +169,46 @@ static size_t copy_fields(struct str lines, bool has_cors, char *out)
     return n;
 }
 
-static void answer_invocation(struct invocation *inv, const struct invocation_end *e, const struct invocation_reply *r)
+/* The function's lines and those of the URL: borrowed until the next call. */
+static struct str merge_fields(const struct exchange *x, struct str lines)
 {
     static char fields[FIELDS_MAX];
+    static char cors[URL_CORS_FIELDS_MAX];
+    size_t cors_n = add_cors(x, cors);
+    size_t n = copy_fields(lines, cors_n > 0, fields);
+    memcpy(fields + n, cors, cors_n);
+    return (struct str){fields, n + cors_n};
+}
+
+/* InvokeMode RESPONSE_STREAM. */
+static void begin_stream(struct invocation *inv, const struct invocation_reply *h)
+{
     struct exchange *x = inv->exchange;
+    const struct reply head = {
+        .status = h->status, .content_type = h->content_type, .fields = merge_fields(x, h->fields)};
+    exchange_stream_reply(x, &head);
+}
+
+static void write_stream(struct exchange *x, struct str piece)
+{
+    exchange_stream_write(x, piece); /* a client that has gone is no fault of the function's */
+}
+
+static void end_stream(struct exchange *x, const struct invocation_end *e)
+{
+    if (e->failure)
+        exchange_stream_cut(x, e->failure->type);
+    else
+        exchange_stream_end(x);
+}
+
+static void answer_invocation(struct invocation *inv, const struct invocation_end *e, const struct invocation_reply *r)
+{
+    struct exchange *x = inv->exchange;
+    if (inv->stream && inv->stream->passes) {
+        end_stream(x, e);
+        return;
+    }
     if (e->failure) {
         const struct face_error own = {
             .status = e->failure->status, .type = e->failure->type, .message = e->failure->message};
@@ -182,12 +219,8 @@ static void answer_invocation(struct invocation *inv, const struct invocation_en
             fail_internally(x, own.type);
         return;
     }
-    static char cors[URL_CORS_FIELDS_MAX];
-    size_t cors_n = add_cors(x, cors);
-    size_t n = copy_fields(r->fields, cors_n > 0, fields);
-    memcpy(fields + n, cors, cors_n);
     const struct reply reply = {
-        .status = r->status, .content_type = r->content_type, .fields = {fields, n + cors_n}, .body = r->body};
+        .status = r->status, .content_type = r->content_type, .fields = merge_fields(x, r->fields), .body = r->body};
     exchange_reply(x, &reply);
 }
 
@@ -200,6 +233,8 @@ static const struct face FACE = {
     .find = url_front_find,
     .answer_error = answer_error,
     .answer_invocation = answer_invocation,
+    .begin_stream = begin_stream,
+    .write_stream = write_stream,
 };
 
 /* ---- who may ---- */
@@ -275,5 +310,7 @@ static void run(struct exchange *x, struct str name)
         return;
     }
     credential_hide(x);
+    if (url_find_id(t.id)->mode == URL_MODE_STREAM)
+        x->reply_mode = EXCHANGE_REPLY_STREAMED;
     invocation_start_version(x, f, number, t.path);
 }

@@ -18,7 +18,7 @@ ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+0000")
 PYTHON = {"string": str, "integer": int, "long": int, "boolean": bool, "structure": dict, "list": list, "map": dict, "blob": str}
 
 # Of the front door, in no operation's list. RequestEntityTooLargeException is what AWS sends for what the model calls RequestTooLargeException.
-FRONT_DOOR = {"MissingAuthenticationTokenException": 403, "UnrecognizedClientException": 403, "InvalidSignatureException": 403, "AccessDeniedException": 403,
+FRONT_DOOR = {"MissingAuthenticationTokenException": 403, "UnrecognizedClientException": 403, "InvalidSignatureException": 403, "IncompleteSignatureException": 403, "AccessDeniedException": 403,
               "ValidationException": 400, "SerializationException": 400, "InvalidRequestContentException": 400, "UnknownOperationException": 404,
               "RequestEntityTooLargeException": 413, "TooManyRequestsException": 429}
 WIRE_NAMES = {"RequestTooLargeException": "RequestEntityTooLargeException"}

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """InvokeWithResponseStream, by hand with botocore's parser of the event stream: Debian's boto3 is older than the operation."""
 
+import base64
 import http.client
 import json
+import pathlib
+import re
 import socket
+import threading
 
 import pytest
 from botocore.eventstream import EventStreamBuffer
@@ -13,11 +17,28 @@ from harness import PROGRAMS, DEADLINE, Faasd, brief, wait_until
 from lambda_client import admin
 
 BLOCK = 65536
+CLIENTS = pathlib.Path(__file__).parent / "runtime_clients"
+NODE = """
+exports.handler = awslambda.streamifyResponse(async (event, stream) => {
+  console.log('asked');
+  if (event.raise) throw new TypeError(event.raise);
+  if (event.status) stream = awslambda.HttpResponseStream.from(stream, { statusCode: event.status, headers: { 'X-A': 'b "c"' }, cookies: ['a=b', 'c=d'] });
+  if (event.empty) return stream.end();
+  stream.write('one ');
+  if (event.break) throw new RangeError('midway');
+  stream.end('two');
+});
+"""
 
 
 @pytest.fixture(scope="module")
-def api():
+def api(tmp_path_factory):
+    code = tmp_path_factory.mktemp("code")
+    code.chmod(0o755)
+    (code / "index.js").write_text(NODE)
     with Faasd() as daemon:
+        daemon.deploy("node", code, "--runtime", "node", "--handler", "index.handler", "--timeout", f"{brief(3):.0f}s")
+        daemon.deploy("runtime", CLIENTS / "streamer", "--runtime", "provided", "--timeout", f"{brief(3):.0f}s")
         daemon.deploy("streamer", PROGRAMS / "streamer", "--runtime", "native", "--timeout", f"{brief(2):.0f}s")
         daemon.deploy_script("echo", "#!/bin/sh\ncat\n")
         daemon.deploy_script("fails", "#!/bin/sh\nprintf some; exit 3\n")
@@ -70,8 +91,9 @@ def test_each_piece_is_a_message_and_arrives_while_the_function_goes_on(api):
     assert events.next() == ("PayloadChunk", b"one\n")
     kind, payload = events.next()
     told = json.loads(payload)
-    assert (kind, told["ErrorCode"]) == ("InvokeComplete", "Timeout")
-    assert "the limit 'timeout'" in json.loads(told["ErrorDetails"])["errorMessage"]
+    assert (kind, told["ErrorCode"]) == ("InvokeComplete", "Sandbox.Timedout")
+    id = events.headers["x-amzn-RequestId"]
+    assert json.loads(told["ErrorDetails"]) == {"errorType": "Sandbox.Timedout", "errorMessage": f"RequestId: {id} Error: Task timed out after {brief(2):.2f} seconds"}
     assert events.next() is None
 
 
@@ -83,11 +105,117 @@ def test_a_stream_ends_with_an_empty_invoke_complete(api):
 
 
 def test_a_failure_stands_in_invoke_complete_before_and_behind_the_first_byte(api):
-    data, told = Events(api, "fails").all()
-    assert (data, told["ErrorCode"]) == (b"some", "FunctionError")
-    assert "exited with status 3" in json.loads(told["ErrorDetails"])["errorMessage"]
-    data, told = Events(api, "at-once").all()
-    assert (data, told["ErrorCode"]) == (b"", "FunctionError")
+    for name, sent, status in (("fails", b"some", 3), ("at-once", b"", 4)):
+        events = Events(api, name)
+        id = events.headers["x-amzn-RequestId"]
+        data, told = events.all()
+        assert (data, told["ErrorCode"]) == (sent, "Runtime.ExitError") and "LogResult" not in told
+        assert json.loads(told["ErrorDetails"]) == {"errorType": "Runtime.ExitError", "errorMessage": f"RequestId: {id} Error: Runtime exited with error: exit status {status}"}
+
+
+def summary(error):
+    return {**error, "trace": error["trace"][:2]}  # further down stands how node's loop came there
+
+
+@pytest.mark.parametrize("event, data, kind", [({"raise": "at once"}, b"", "TypeError"), ({"break": 1}, b"one ", "RangeError")])
+def test_an_error_of_the_functions_own_is_told_as_invoke_tells_it(api, event, data, kind):
+    sent, told = Events(api, "node", json.dumps(event).encode()).all()
+    assert (sent, told["ErrorCode"]) == (data, kind)
+    details = json.loads(told["ErrorDetails"])
+    assert list(details) == ["errorType", "errorMessage", "trace"] and details["errorType"] == kind
+    whole = api.aws.invoke(FunctionName="node", Payload=json.dumps(event).encode())
+    assert summary(json.loads(whole["Payload"].read())) == summary(details)
+
+
+def test_a_runtimes_error_goes_out_as_it_came(api):
+    error = {"errorType": "Own.Type", "errorMessage": "own words", "extra": [1, 2]}
+    sent, told = Events(api, "runtime", json.dumps({"pieces": ["one"], "error": error}).encode()).all()
+    assert (sent, told["ErrorCode"], json.loads(told["ErrorDetails"])) == (b"one", "Own.Type", error)
+
+
+def test_an_error_that_is_too_long_for_a_message_is_told_shorter(api):
+    sent, told = Events(api, "runtime", json.dumps({"pieces": ["one"], "error": {"errorType": "E", "errorMessage": '"' * 20000}}).encode()).all()
+    details = json.loads(told["ErrorDetails"])
+    assert (sent, told["ErrorCode"], details["errorType"]) == (b"one", "E", "E") and re.fullmatch('"{1000,2000}', details["errorMessage"])
+
+
+PRELUDE = {"statusCode": 418, "headers": {"x-a": 'b "c"'}, "cookies": ["a=b", "c=d"]}
+
+
+def read_prelude(data):
+    head, _, body = data.partition(b"\0" * 8)
+    told = json.loads(head)
+    return {**told, "headers": {name.lower(): value for name, value in told["headers"].items() if name.lower() != "content-type"}}, body
+
+
+def test_the_prelude_of_http_integrations_stands_among_the_bytes(api):
+    """As on AWS: who invokes by this operation reads it himself."""
+    for name, event in (("node", {"status": 418}), ("runtime", {"prelude": PRELUDE, "pieces": ["one ", "two"]})):
+        data, told = Events(api, name, json.dumps(event).encode()).all()
+        assert read_prelude(data) == (PRELUDE, b"one two") and told == {}, name
+    data, _ = Events(api, "node", b'{"status": 418, "empty": 1}').all()
+    assert read_prelude(data) == (PRELUDE, b"")
+    assert Events(api, "node", b"{}").all()[0] == b"one two"
+
+
+# -- the log's tail --
+
+REPORT = re.compile(r"END RequestId: (\S+)\nREPORT RequestId: \1\tDuration: \d+\.\d\d ms\tBilled Duration: \d+ ms\tMemory Size: 128 MB\tMax Memory Used: (\d+) MB\t"
+                    r"(?:Init Duration: \d+\.\d\d ms\t)?(Status: .*)?\n$")
+TAIL = "X-Amz-Log-Type: Tail\r\n"
+
+
+@pytest.mark.parametrize("name, event, data, code, status", [
+    ("node", {}, b"one two", None, None), ("node", {"break": 1}, b"one ", "RangeError", None), ("node", {"raise": "at once"}, b"", "TypeError", None), ("echo", {}, b"{}", None, None),
+    ("fails", {}, b"some", "Runtime.ExitError", "Status: error\tError Type: Runtime.ExitError"), ("slow", {}, b"one\n", "Sandbox.Timedout", "Status: timeout")])
+def test_the_tail_of_the_log_stands_in_invoke_complete(api, name, event, data, code, status):
+    events = Events(api, name, json.dumps(event).encode(), fields=TAIL)
+    sent, told = events.all()
+    assert (sent, told.get("ErrorCode")) == (data, code) and ("ErrorDetails" in told) == bool(code)
+    text = base64.b64decode(told["LogResult"], validate=True).decode()
+    id = events.headers["x-amzn-RequestId"]
+    assert text.startswith(f"START RequestId: {id} Version: $LATEST\n") and ("\tINFO\tasked\n" in text) == (name == "node"), text
+    report = REPORT.search(text)
+    assert report and (report[1], report[3]) == (id, status) and 0 < int(report[2]) <= 128, text
+    assert not events.response.will_close
+
+
+def test_a_client_that_leaves_before_its_report(api):
+    events = Events(api, "slow", fields=TAIL)
+    assert events.next() == ("PayloadChunk", b"one\n")
+    events.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    events.response.close()
+    events.sock.close()
+    wait_until(lambda: not any(i["state"] == "busy" for i in api.describe("slow")["instances"]), "its end")
+    assert Events(api, "echo", b"x", fields=TAIL).all()[0] == b"x"
+
+
+def test_a_client_that_reads_slowly_gets_the_tail_too(api):
+    events = Events(api, "flood", fields=TAIL)
+    wait_until(lambda: any(i["state"] == "busy" for i in api.describe("flood")["instances"]), "its start")
+    data, told = events.all()
+    assert data == bytes(10 << 20) and base64.b64decode(told["LogResult"]).startswith(b"START RequestId: ")
+
+
+# -- what is refused --
+
+def test_throttling(api):
+    api.deploy_script("one", "#!/bin/sh\nsleep 2\n", "--max-concurrency", "1", "--queue", "0")
+    caller = threading.Thread(target=lambda: Events(api, "one").all())
+    caller.start()
+    wait_until(lambda: any(i["state"] == "busy" for i in api.describe("one")["instances"]), "a busy instance")
+    events = Events(api, "one")
+    assert (events.status, events.headers["x-amzn-ErrorType"], events.headers["Retry-After"]) == (429, "TooManyRequestsException", "1")
+    assert json.loads(events.response.read()) == {"Reason": "ReservedFunctionConcurrentInvocationLimitExceeded", "Type": "User", "message": "Rate Exceeded."}
+    caller.join()
+
+
+def test_what_is_no_json_and_no_context_is_refused(api):
+    events = Events(api, "node", b'{"a":')
+    assert (events.status, events.headers["x-amzn-ErrorType"]) == (400, "InvalidRequestContentException")
+    assert json.loads(events.response.read())["message"].startswith("Could not parse request body into json: ")
+    events = Events(api, "node", b"{}", fields="X-Amz-Client-Context: ?\r\n")
+    assert (events.status, events.headers["x-amzn-ErrorType"]) == (400, "InvalidRequestContentException")
 
 
 def test_what_keeps_it_from_running_is_an_error_as_of_invoke(api):

@@ -9,6 +9,7 @@ import socket
 import pytest
 
 from harness import PROGRAMS, Faasd, brief, is_sanitized, receive_all, wait_until
+from stream_client import Stream, begin
 
 CLIENTS = pathlib.Path(__file__).parent / "runtime_clients"
 BLOCK = 65536
@@ -22,51 +23,6 @@ def faasd():
         daemon.deploy("buffered", program, "--runtime", "native", "--timeout", f"{brief(2):.0f}s")
         yield daemon
         assert daemon.process.poll() is None, f"faasd died: {daemon.log_text()}"
-
-
-class Stream:
-    """One request on a connection of its own, its reply read by hand."""
-
-    def __init__(self, faasd, path, method="POST", body=b"", version="1.1", small=False, sock=None, fields=""):
-        self.sock = sock or faasd.connect()
-        if small:
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 131072)
-        self.sock.sendall(f"{method} /function/{path} HTTP/{version}\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n{fields}\r\n".encode() + body)
-        self.input = self.sock.makefile("rb")
-
-    def head(self):
-        self.status = int(self.input.readline().split()[1])
-        self.fields = {}
-        while line := self.input.readline().strip():
-            name, value = line.decode("latin-1").split(":", 1)
-            self.fields[name.lower()] = value.strip()
-        return self.status
-
-    def chunk(self):
-        """The next chunk; None when the connection ends in its place."""
-        size = self.input.readline()
-        if not size:
-            return None
-        data = self.input.read(int(size, 16))
-        assert self.input.readline() == b"\r\n"
-        return data
-
-    def rest(self):
-        """(bytes, whether it is complete)"""
-        pieces = []
-        while piece := self.chunk():
-            pieces.append(piece)
-        return b"".join(pieces), piece is not None
-
-    def close(self):
-        self.input.close()
-        self.sock.close()
-
-
-def begin(faasd, path, **options):
-    stream = Stream(faasd, path, **options)
-    stream.head()
-    return stream
 
 
 def record_of(faasd, stream):

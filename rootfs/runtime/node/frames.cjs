@@ -17,6 +17,7 @@ const KEPT_BYTES = 262144; // one large request must not make an idle worker lar
 const FRAME_BYTES_MAX = 1 << 30;
 const NOBODY = Buffer.alloc(8); // the id of READY, and of ERROR in its place
 const MORE = 1; // in a REPLY: its body goes on in CHUNKs, up to an empty one
+const HTTP = 2; // in a REPLY: its body is HTTP's, whatever payload format the function has
 const CHUNK_MAX = 65520;
 const LEAVING = 1; // in an ERROR: the worker ends, it must not be given another request
 
@@ -162,13 +163,13 @@ function sendReady(fields) {
 }
 
 // `body` is a string or a Buffer; `fields` "name\0value\0...", in bytes that are characters.
-function sendReply(id, status, fields, body) {
+function sendReply(id, status, fields, body, isHttp) {
   const bodyLength = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
   const frame = begin(REPLY, id, 16 + fields.length + bodyLength);
   frame.writeUInt32LE(status, 16);
   frame.writeUInt32LE(fields.length, 20);
   frame.writeUInt32LE(bodyLength, 24);
-  frame.writeUInt32LE(0, 28);
+  frame.writeUInt32LE(isHttp ? HTTP : 0, 28);
   frame.latin1Write(fields, 32);
   if (typeof body === 'string') frame.utf8Write(body, 32 + fields.length);
   else body.copy(frame, 32 + fields.length);
@@ -176,12 +177,12 @@ function sendReply(id, status, fields, body) {
 }
 
 // A reply in pieces, in the loop's mode alone.
-function sendBegin(id, status, fields) {
+function sendBegin(id, status, fields, isHttp) {
   const frame = begin(REPLY, id, 16 + fields.length);
   frame.writeUInt32LE(status, 16);
   frame.writeUInt32LE(fields.length, 20);
   frame.writeUInt32LE(0, 24);
-  frame.writeUInt32LE(MORE, 28);
+  frame.writeUInt32LE(isHttp ? MORE | HTTP : MORE, 28);
   frame.latin1Write(fields, 32);
   send(frame);
 }

@@ -15,6 +15,7 @@ class InvalidStreamingOperation extends Error {
 class ResponseStream extends Writable {
   reply = worker.openReply();
   begun = false; // status and headers have left
+  isHttp = false; // from() said status and headers
   status = 200;
   headers = [['content-type', 'application/octet-stream']];
 
@@ -24,7 +25,7 @@ class ResponseStream extends Writable {
 
   // An empty chunk sends the headers alone.
   _write(chunk, encoding, callback) {
-    if (!this.begun) this.reply.begin(this.status, this.fields);
+    if (!this.begun) this.reply.begin(this.status, this.fields, this.isHttp);
     this.begun = true;
     if (chunk.length) this.reply.write(chunk, callback);
     else callback();
@@ -43,6 +44,7 @@ class ResponseStream extends Writable {
 const HttpResponseStream = {
   from(stream, { statusCode = 200, headers = {}, cookies = [] } = {}) {
     stream.demandUnsent('HttpResponseStream.from()');
+    stream.isHttp = true;
     stream.status = statusCode;
     for (const [name, value] of Object.entries(headers)) {
       if (name.toLowerCase() === 'content-type') stream.setContentType(value);

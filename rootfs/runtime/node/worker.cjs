@@ -27,7 +27,7 @@ let isOver = false; // this process has said its last word
 
 function makeReply(result) {
   if (typeof result === 'object' && result !== null) {
-    if (result[STREAMED]) return { status: result[STREAMED].status, fields: result[STREAMED].fields, body: '' }; // nothing was written
+    if (result[STREAMED]) return { status: result[STREAMED].status, fields: result[STREAMED].fields, body: '', isHttp: result[STREAMED].isHttp }; // nothing was written
     if (GENERATORS.includes(Object.prototype.toString.call(result))) throw new TypeError(GENERATOR);
   }
   return { status: 200, fields: JSON_FIELDS, body: stringify(result) ?? 'null' };
@@ -59,7 +59,7 @@ function answer(invocation) {
   } else if (invocation.streams) {
     frames.sendEnd(id);
   } else {
-    frames.sendReply(id, reply.status, reply.fields, reply.body);
+    frames.sendReply(id, reply.status, reply.fields, reply.body, reply.isHttp);
   }
   log.setRequestId('');
   next();
@@ -109,11 +109,11 @@ function openReply() {
   const invocation = current;
   const isOpen = () => invocation && invocation === current && !invocation.outcome && !isOver;
   return {
-    begin(status, fields) {
+    begin(status, fields, isHttp) {
       if (!isOpen()) return;
       invocation.streams = true;
       frames.openInLoop(() => leave(0));
-      frames.sendBegin(invocation.frame.id, status, fields);
+      frames.sendBegin(invocation.frame.id, status, fields, isHttp);
     },
     write(bytes, done) {
       if (isOpen()) frames.sendPiece(invocation.frame.id, bytes, done);

@@ -378,7 +378,7 @@ static void another_flag_of_a_reply_is_refused(void **state)
     make_ready(b);
     invoke(b);
     struct whole_reply r = good_reply(b);
-    r.head.flags = FAASD_REPLY_MORE | 2;
+    r.head.flags = FAASD_REPLY_MORE | 4;
     say(b, &r, REPLY_BYTES);
     assert_string_equal(b->told, "violation");
 }

@@ -127,6 +127,13 @@ bool payload_is_http(const struct invocation *inv, const struct settings *s)
     return false;
 }
 
+bool payload_translates(const struct invocation *inv, const struct settings *s)
+{
+    (void)inv;
+    (void)s;
+    return false;
+}
+
 const char *payload_translate(const struct invocation_reply *r, uint64_t body_max, struct buf *body,
                               struct invocation_reply *ret_reply)
 {
