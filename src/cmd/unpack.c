@@ -217,6 +217,7 @@ int cmd_unpack(int argc, char **argv)
         {.name = "entries", .kind = OPTION_TEXT, .target = &job.entries},
         {.name = "bytes", .kind = OPTION_TEXT, .target = &job.bytes},
         {.name = "archive-bytes", .kind = OPTION_TEXT, .target = &job.archive_bytes},
+        {.name = "layered", .kind = OPTION_TEXT, .target = &job.layered},
         {.name = "plain", .kind = OPTION_TEXT, .target = &job.plain},
         {.name = "transient", .kind = OPTION_TEXT, .target = &job.transient},
         {0},

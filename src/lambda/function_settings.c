@@ -2,6 +2,7 @@
 #include "lambda/function_settings.h"
 
 #include "codec/settings.h"
+#include "lambda/function_layers.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -150,13 +151,10 @@ static bool check_environment(const struct json *asked, char fault[FUNCTION_FAUL
 
 static bool check_layers(const struct json *asked, char fault[FUNCTION_FAULT_MAX])
 {
-    const struct json *layers = json_get(asked, "Layers");
-    const struct json *first = json_first(layers);
-    if (json_count(layers) > FUNCTION_LAYERS_MAX)
-        snprintf(fault, FUNCTION_FAULT_MAX, "Cannot reference more than %d layers.", FUNCTION_LAYERS_MAX);
-    else if (first)
-        snprintf(fault, FUNCTION_FAULT_MAX, "Layer version %s does not exist.", json_text(first));
-    return !first;
+    if (json_count(json_get(asked, "Layers")) <= FUNCTION_LAYERS_MAX)
+        return true;
+    snprintf(fault, FUNCTION_FAULT_MAX, "Cannot reference more than %d layers.", FUNCTION_LAYERS_MAX);
+    return false;
 }
 
 static bool check_architecture(const struct json *asked, char fault[FUNCTION_FAULT_MAX])
@@ -301,6 +299,10 @@ int function_attributes_print(const struct function_sources *s, struct buf *out)
     put_text(&w, "Tags", s->before ? json_get(s->before->attributes, "Tags") : json_get(s->asked, "Tags"));
     for (const char *const *name = configuration_kept; *name; name++)
         put_text(&w, *name, newest(s, *name));
+    if (s->layers.p)
+        json_put_raw(&w, "Layers", s->layers);
+    else if (s->before)
+        put_text(&w, "Layers", json_get(s->before->attributes, "Layers"));
     put_code(s, &w);
     json_put_object_end(&w);
     return json_writer_end(&w);
