@@ -256,6 +256,7 @@ const struct config_row config_rows[] = {
       .choices = NETWORKS},
      CONFIG_SCALAR,
      LATER},
+    COUNT_ROW("lambda.layers", lambda_layers_max, 0, 100000),
     LIST_ROW("lambda.roles", CONFIG_ROLES, LATER),
     LIST_ROW("code_buckets", CONFIG_BUCKETS, LATER),
 
@@ -374,6 +375,7 @@ void config_init(struct config *c)
     init_async(c);
     memcpy(c->lambda_region, "us-east-1", sizeof("us-east-1"));
     memcpy(c->lambda_account, "000000000000", sizeof("000000000000"));
+    c->lambda_layers_max = 1000;
     c->archive_bytes_max = 256 * MIB;
     c->code_bytes_max = 512 * MIB;
     c->code_entries_max = 65536;

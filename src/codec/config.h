@@ -157,6 +157,7 @@ struct config {
     char lambda_account[CONFIG_LAMBDA_ACCOUNT_MAX]; /* in every ARN: 000000000000 */
 
     enum config_network lambda_network; /* of its functions, where neither settings nor the role say: none */
+    uint32_t lambda_layers_max;         /* versions of layers, of all names: 1000 */
     uint32_t role_count;
     struct config_role roles[CONFIG_ROLES_MAX];
     uint32_t bucket_count;

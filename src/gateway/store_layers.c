@@ -45,6 +45,17 @@ static int tell_rows(struct store_db *db, struct sqlite3_stmt *s, store_on_layer
     return r < 0 ? r : count;
 }
 
+static bool count_all(struct store_db *db, uint64_t *ret_count)
+{
+    struct sqlite3_stmt *s;
+    struct err ignored;
+    bool failed = true;
+    if (prepare(db, "SELECT count(*) FROM layers WHERE removed = 0", &s, &ignored) == 0 && store_db_next(s, &failed))
+        *ret_count = store_db_number(s, 0);
+    store_db_finalize(&s, 1);
+    return !failed;
+}
+
 int store_layers_insert(struct store_db *db, const struct store_layer *row, uint64_t *ret_number, struct err *e)
 {
     static const char insert[] =
@@ -55,7 +66,14 @@ int store_layers_insert(struct store_db *db, const struct store_layer *row, uint
     int r = prepare(db, insert, &s, e);
     if (r < 0)
         return r;
-    bool bound = store_db_bind_text(s, 1, str_from(row->name)) && store_db_bind_text(s, 2, str_from(row->code)) &&
+    uint64_t count = 0;
+    bool bound = count_all(db, &count);
+    if (bound && count >= row->most) {
+        store_db_finalize(&s, 1);
+        return err_say(e, E2BIG, "there are %lu versions of layers: the limit 'lambda.layers' allows no more",
+                       (unsigned long)count);
+    }
+    bound = bound && store_db_bind_text(s, 1, str_from(row->name)) && store_db_bind_text(s, 2, str_from(row->code)) &&
                  store_db_bind_number(s, 3, row->code_bytes) && store_db_bind_number(s, 4, row->created_ms) &&
                  store_db_bind_text(s, 5, str_from(row->attributes));
     if (bound && store_db_next(s, &failed)) {

@@ -15,6 +15,7 @@ struct store_layer {
     const char *attributes; /* a JSON object */
     const char *policy;     /* a JSON array; "" = none */
     const char *policy_revision;
+    uint64_t most; /* of inserting: so many there may be, of all names; E2BIG */
 };
 
 /* Under the number after the highest that was ever given to that name. */

@@ -20,6 +20,9 @@ enum {
     FUNCTION_FAULT_MAX = 8192,
 };
 
+/* Every runtime's name that AWS knows; NULL-ended. */
+extern const char *const function_runtimes[];
+
 /* What the table of members can't say. False: `fault` is a sentence for InvalidParameterValueException. */
 bool function_settings_check(const struct function_sources *s, char fault[FUNCTION_FAULT_MAX]);
 

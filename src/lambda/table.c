@@ -5,6 +5,7 @@
 #include "lambda/function_change.h"
 #include "lambda/function_read.h"
 #include "lambda/invoke.h"
+#include "lambda/layer.h"
 #include "lambda/operation.h"
 #include "lambda/permission.h"
 #include "lambda/stream.h"
@@ -38,5 +39,14 @@ const struct lambda_operation *const lambda_operations[] = {
     &lambda_add_permission,
     &lambda_remove_permission,
     &lambda_get_policy,
+    &lambda_publish_layer_version,
+    &lambda_get_layer_version,
+    &lambda_get_layer_version_by_arn, /* before the next, whose path is the same without a query */
+    &lambda_list_layers,
+    &lambda_list_layer_versions,
+    &lambda_delete_layer_version,
+    &lambda_add_layer_version_permission,
+    &lambda_remove_layer_version_permission,
+    &lambda_get_layer_version_policy,
 };
 const size_t lambda_operation_count = sizeof(lambda_operations) / sizeof(lambda_operations[0]);
