@@ -3,6 +3,7 @@
 
 #include "base/fdio.h"
 #include "base/str.h"
+#include "gateway/store_layers.h"
 #include "gateway/store_sql.h"
 
 #include <dirent.h>
@@ -69,13 +70,25 @@ static bool has_code(const struct buf *codes, const char *code)
     return false;
 }
 
+static int add_code(struct buf *codes, const char *code)
+{
+    return !*code || has_code(codes, code) ? 0 : buf_add(codes, code, strlen(code) + 1);
+}
+
 static int on_revision(const struct store_revision *r, void *context)
 {
     struct listing *l = context;
     if (strcmp(l->last, r->function) != 0) /* rows come in the order of their functions */
         l->functions++;
     str_copy(str_from(r->function), l->last, sizeof(l->last));
-    return has_code(l->codes, r->code) ? 0 : buf_add(l->codes, r->code, strlen(r->code) + 1);
+    int result = add_code(l->codes, r->code);
+    return result < 0 ? result : add_code(l->codes, r->opt);
+}
+
+static int on_layer(const char *code, void *context)
+{
+    struct listing *l = context;
+    return add_code(l->codes, code);
 }
 
 int archive_state_list_codes(const char *db_dir, struct buf *ret_codes, unsigned *ret_functions, struct err *e)
@@ -88,6 +101,7 @@ int archive_state_list_codes(const char *db_dir, struct buf *ret_codes, unsigned
     if (store_db_is_salvaged(store_sql_db(q)))
         r = err_say(e, EUCLEAN, "the database is damaged");
     r = r < 0 ? r : store_sql_load(q, on_revision, &l, e);
+    r = r < 0 ? r : store_layers_each_code(store_sql_db(q), on_layer, &l, e);
     store_sql_close(q);
     *ret_functions = l.functions;
     return r;

@@ -14,7 +14,7 @@ enum cmd_exit {
 };
 
 /* Dispatches on argv[1]. Also the entry of the processes that faasd starts from its own program: argv[0] "faasd-gateway", and the
- * hidden commands "unpack" and "delete-trees" inside their sandboxes. */
+ * hidden commands "unpack", "merge-trees" and "delete-trees" inside their sandboxes. */
 int cmd_main(int argc, char **argv);
 
 /* Every command that people type, in the order of the overview's table; NULL past the end. */
@@ -50,5 +50,6 @@ int cmd_version(int argc, char **argv);
 int cmd_help(int argc, char **argv);
 int cmd_unpack(int argc, char **argv);       /* inside the unpacker's sandbox */
 int cmd_delete_trees(int argc, char **argv); /* inside the deleter's sandbox */
+int cmd_merge_trees(int argc, char **argv);  /* inside an unpacker's */
 
 #endif

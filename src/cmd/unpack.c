@@ -83,7 +83,7 @@ static int take_upload(struct unpack_job *job, struct err *e)
     if (fstat(upload, &st) == 0 && st.st_size == 0)
         return err_say(e, EINVAL, "the upload is empty");
     unpack_name_program(job, job->program_name);
-    job->options.program_name = job->program_name;
+    job->options.program_name = job->plain ? NULL : job->program_name;
     return archive_unpack(upload, job->dir, &job->options, &job->totals, e);
 }
 
@@ -117,8 +117,9 @@ static int unpack(struct unpack_job *job, struct err *e)
     if (job->dir < 0)
         return err_set(e, errno, "open '%s'", job->into);
     int r = take_upload(job, e);
-    if (r == 0)
-        r = read_manifest(job, &doc, e);
+    if (r < 0 || job->plain)
+        return r;
+    r = read_manifest(job, &doc, e);
     if (r == 0)
         r = unpack_choose(job, doc ? json_root(doc) : NULL, e);
     json_free(doc);
@@ -216,6 +217,8 @@ int cmd_unpack(int argc, char **argv)
         {.name = "entries", .kind = OPTION_TEXT, .target = &job.entries},
         {.name = "bytes", .kind = OPTION_TEXT, .target = &job.bytes},
         {.name = "archive-bytes", .kind = OPTION_TEXT, .target = &job.archive_bytes},
+        {.name = "layered", .kind = OPTION_TEXT, .target = &job.layered},
+        {.name = "plain", .kind = OPTION_TEXT, .target = &job.plain},
         {.name = "transient", .kind = OPTION_TEXT, .target = &job.transient},
         {0},
     };

@@ -177,6 +177,8 @@ static int choose_module(struct unpack_job *job, enum settings_runtime runtime, 
                                        .earlier = job->has_manifest ? NULL : job->earlier,
                                        .only_file = job->totals.files == 1 ? job->totals.file : NULL};
     int r = handler_choose_module(&q, job->chosen, e);
+    if (r == -ENOENT && job->layered && str_copy(str_from(said), job->chosen, sizeof(job->chosen)))
+        return 0;
     if (r == -ENOENT)
         job->type = IMPORT_ERROR;
     return r;

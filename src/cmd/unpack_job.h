@@ -22,6 +22,8 @@ struct unpack_job {
     const char *entries;
     const char *bytes;
     const char *archive_bytes;
+    const char *layered;   /* --layered yes: what is started may also lie in /opt */
+    const char *plain;     /* --plain yes: the files alone, nothing is to be started (a layer's) */
     const char *transient; /* --transient yes: nothing is forced to the disk */
     struct archive_options options;
     char program_name[UNPACK_NAME_MAX]; /* of the options */

@@ -16,7 +16,9 @@ enum config_shape {
     CONFIG_GRANT_DEVICES,
     CONFIG_RUNTIMES,
     CONFIG_HOSTS,
-    CONFIG_PROXIES
+    CONFIG_PROXIES,
+    CONFIG_BUCKETS, /* this and the next: objects whose members are entries "NAME=VALUE" (codec/config_lambda.c) */
+    CONFIG_ROLES
 };
 
 struct config_row {
@@ -33,6 +35,16 @@ int config_add_grant_mount(struct config *c, const char *text, struct err *e);
 int config_add_grant_device(struct config *c, const char *text, struct err *e);
 int config_add_host(struct config *c, const char *text, struct err *e);
 int config_add_proxy(struct config *c, const char *text, struct err *e);
+/* "zips=/srv/zips", "arn:aws:iam::000000000000:role/reader=SECRET,NETWORK": one that has the same name is replaced. */
+int config_add_bucket(struct config *c, const char *text, struct err *e);
+int config_add_role(struct config *c, const char *text, struct err *e);
+/* The objects of a file, and what they are printed as. */
+struct json;
+struct json_writer;
+int config_read_named(struct config *c, enum config_shape shape, const struct json *value, struct err *e);
+void config_put_named(const struct config *c, enum config_shape shape, const char *key, struct json_writer *w);
+/* The i-th as such a text. */
+int config_named_entry(const struct config *c, enum config_shape shape, uint32_t i, struct buf *out);
 /* One entry of any list of texts. */
 int config_add_entry(struct config *c, enum config_shape shape, const char *text, struct err *e);
 

@@ -175,6 +175,10 @@ uint32_t config_list_count(const struct config *c, enum config_shape shape)
         return c->host_count;
     case CONFIG_PROXIES:
         return c->proxy_count;
+    case CONFIG_BUCKETS:
+        return c->bucket_count;
+    case CONFIG_ROLES:
+        return c->role_count;
     default:
         return 0;
     }
@@ -214,6 +218,9 @@ int config_list_entry(const struct config *c, enum config_shape shape, uint32_t 
             return -EINVAL;
         address_print_range(&c->proxies[i], range);
         return buf_add_text(out, range);
+    case CONFIG_BUCKETS:
+    case CONFIG_ROLES:
+        return config_named_entry(c, shape, i, out);
     default:
         return -EINVAL;
     }
@@ -234,6 +241,10 @@ int config_add_entry(struct config *c, enum config_shape shape, const char *text
         return config_add_host(c, text, e);
     case CONFIG_PROXIES:
         return config_add_proxy(c, text, e);
+    case CONFIG_BUCKETS:
+        return config_add_bucket(c, text, e);
+    case CONFIG_ROLES:
+        return config_add_role(c, text, e);
     default:
         return err_say(e, EINVAL, "this is no list of texts");
     }

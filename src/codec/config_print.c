@@ -37,6 +37,8 @@ static void put_value(const struct config *c, const struct config_row *row, cons
         scalar_put_json(&row->scalar, c, key, w);
     else if (row->shape == CONFIG_RUNTIMES)
         put_runtimes(c, key, w);
+    else if (row->shape == CONFIG_BUCKETS || row->shape == CONFIG_ROLES)
+        config_put_named(c, row->shape, key, w);
     else
         put_list(c, row->shape, key, w);
 }

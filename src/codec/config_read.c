@@ -79,7 +79,9 @@ static void clear_list(struct config *c, enum config_shape shape)
         memset(c->proxies, 0, sizeof(c->proxies));
         c->proxy_count = 0;
         break;
-    case CONFIG_RUNTIMES: /* an object: its entries replace each other by name */
+    case CONFIG_RUNTIMES: /* objects: their entries replace each other by name */
+    case CONFIG_BUCKETS:
+    case CONFIG_ROLES:
     case CONFIG_SCALAR:
         break;
     }
@@ -145,6 +147,8 @@ static int read_row(struct config *c, const char *name, const struct json *value
         r = scalar_read_json(&row->scalar, c, value, e);
     else if (row->shape == CONFIG_RUNTIMES)
         r = read_runtimes(c, value, e);
+    else if (row->shape == CONFIG_BUCKETS || row->shape == CONFIG_ROLES)
+        r = config_read_named(c, row->shape, value, e);
     else
         r = read_list(c, row->shape, value, e);
     c->origins[row - config_rows] = (uint8_t)(CONFIG_FROM_FILE + c->file_count - 1);

@@ -321,13 +321,33 @@ static bool mounts_opt(const struct settings *s)
     return false;
 }
 
+const char *deploy_opt(const struct deploy *d)
+{
+    if (d->wish && d->wish->opt)
+        return d->wish->opt;
+    return d->before ? d->before->opt : "";
+}
+
+void deploy_make_version(struct deploy *d, uint64_t code_bytes)
+{
+    const struct revision_code code = {.digest = d->code,
+                                       .bytes = code_bytes,
+                                       .opt = deploy_opt(d),
+                                       .role = d->wish && d->wish->role ? d->wish->role
+                                               : d->before              ? d->before->role
+                                                                        : NULL};
+    d->version = revision_make(&code, &d->settings, &d->settings_json);
+    if (d->version)
+        d->version->opt_bootstrap = d->opt_bootstrap;
+}
+
 int deploy_find_entry(struct deploy *d, bool has_bootstrap)
 {
     struct settings *s = &d->settings;
     if (s->runtime != SETTINGS_RUNTIME_PROVIDED)
         return 0;
     d->opt_bootstrap = !has_bootstrap;
-    if (!has_bootstrap && !mounts_opt(s)) {
+    if (!has_bootstrap && !mounts_opt(s) && !*deploy_opt(d)) {
         deploy_fail(
             d, 400, "Runtime.InvalidEntrypoint",
             "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]: the program that speaks the "

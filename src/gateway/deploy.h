@@ -20,6 +20,8 @@ struct deploy_wish {
     struct str attributes;              /* kept with the revision: a JSON object */
     bool attributes_changed;            /* then the revision is stored although code and settings are the same */
     enum store_publication publication; /* of the revision: a draft or a published one */
+    const char *opt;                    /* the tree at /opt, which somebody holds; NULL: as before */
+    const char *role;                   /* NULL: as before */
     uint64_t code_bytes_max;            /* unpacked, where the configuration allows more */
 };
 

@@ -16,6 +16,7 @@
 #include "gateway/deploy.h"
 #include "gateway/deploy_job.h"
 #include "gateway/store.h"
+#include "gateway/tree_make.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -189,7 +190,7 @@ static void on_orphans(void *owner, const struct err *e, struct str names)
         struct message_tree m = {.header.type = MESSAGE_RETIRE};
         memcpy(m.digest, names.p, MESSAGE_DIGEST_MAX);
         names = str_skip(names, MESSAGE_DIGEST_MAX);
-        if (deploy_uses_code(m.digest))
+        if (deploy_uses_code(m.digest) || tree_is_held(m.digest))
             continue; /* its end asks for another pass */
         if (version_code_is_live(m.digest))
             collector.left = true;

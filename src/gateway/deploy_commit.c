@@ -46,6 +46,8 @@ static void store_it(struct deploy *d)
         .current = true,
         .handler = revision_entry(v),
         .settings = buf_str(&d->settings_json),
+        .opt = v->opt,
+        .role = v->role,
     };
     if (d->wish) {
         row.publication = d->wish->publication;
@@ -226,9 +228,7 @@ static void on_digest(void *owner, const struct err *e, const struct store_tree 
     }
     memcpy(d->code, tree->digest, sizeof(d->code));
     d->code_is_known = tree->published;
-    d->version = revision_make(d->code, tree->bytes, &d->settings, &d->settings_json);
-    if (d->version)
-        d->version->opt_bootstrap = d->opt_bootstrap;
+    deploy_make_version(d, tree->bytes);
     deploy_compare(d);
 }
 

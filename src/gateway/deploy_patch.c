@@ -12,9 +12,7 @@
 
 static void patch(struct deploy *d)
 {
-    d->version = revision_make(d->code, d->before->code_bytes, &d->settings, &d->settings_json);
-    if (d->version)
-        d->version->opt_bootstrap = d->opt_bootstrap;
+    deploy_make_version(d, d->before->code_bytes);
     deploy_compare(d);
 }
 
@@ -25,9 +23,9 @@ static void on_found(void *owner, const struct err *e)
     if (d->settings.runtime == SETTINGS_RUNTIME_PROVIDED && (!e->code || is_missing)) {
         if (deploy_find_entry(d, !is_missing) == 0)
             patch(d);
-    } else if (is_missing) {
+    } else if (is_missing && !*deploy_opt(d)) { /* else a layer may have it: its first start tells */
         deploy_fail(d, 400, "BadRequest", "%s", e->text);
-    } else if (e->code) {
+    } else if (e->code && !is_missing) {
         deploy_fail_host(d, e, "look for the handler");
     } else {
         patch(d);

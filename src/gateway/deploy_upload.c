@@ -306,6 +306,8 @@ static struct exec_once *run_unpacker(struct deploy *d, int stdin_fd)
     add(&a, "--runtimes", runtimes.data);
     if (c->transient)
         add(&a, "--transient", "yes");
+    if (*deploy_opt(d))
+        add(&a, "--layered", "yes");
     add_settings(&a, d);
     struct exec_once_options o = {
         .kind = MESSAGE_SPAWN_UNPACK,

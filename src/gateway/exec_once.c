@@ -207,7 +207,10 @@ static void send_spawn(struct exec_once *run, const struct exec_once_options *o)
         .cpus_milli = 1000,
         .cpu_weight = 50, /* behind functions: nobody's request waits for a deploy */
         .network = SETTINGS_NETWORK_NONE,
+        .layer_count = o->layer_count,
     };
+    for (unsigned i = 0; i < o->layer_count; i++)
+        memcpy(m.layers[i], o->layers[i], sizeof(m.layers[i]));
     link_send(run->gateway->link, &run->waiter, &m.header, sizeof(m));
 }
 

@@ -95,7 +95,7 @@ static int make_version(struct gateway *g, const struct json *given, struct exec
     if (result == 0)
         result = secrets_check(g->secrets, &settings, e);
     if (result == 0)
-        r->version = revision_make(MESSAGE_NO_CODE, 0, &settings, &canonical);
+        r->version = revision_make(&(struct revision_code){.digest = MESSAGE_NO_CODE}, &settings, &canonical);
     if (result == 0 && !r->version)
         result = err_set(e, ENOMEM, "read the settings");
     if (!r->version)

@@ -22,6 +22,8 @@ struct exec_result {
 struct exec_once_options {
     enum message_spawn_kind kind; /* UNPACK or DELETE */
     uint64_t staging;             /* UNPACK */
+    unsigned layer_count;         /* UNPACK: trees shown to it at /layers/0 and on */
+    const char (*layers)[MESSAGE_DIGEST_MAX];
     const char *const *argv;      /* NULL-terminated, copied */
     int stdin_fd;                 /* taken over; -1 = /dev/null */
     uint64_t memory_bytes;

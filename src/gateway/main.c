@@ -26,6 +26,7 @@
 #include "gateway/store.h"
 #include "gateway/store_records.h"
 #include "gateway/store_versions.h"
+#include "gateway/tree_make.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,7 +47,7 @@ static bool lost; /* the supervisor is gone */
 
 void gateway_check_drained(struct gateway *g)
 {
-    if (!g->draining || invocation_count() || deploy_count() || front_busy_count(g->front))
+    if (!g->draining || invocation_count() || deploy_count() || tree_make_count() || front_busy_count(g->front))
         return;
     ev_break(g->loop, EVBREAK_ALL);
 }

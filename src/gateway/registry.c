@@ -52,6 +52,7 @@ void version_put(struct version *v)
     list_remove(&v->living);
     settings_fini(&v->settings);
     free(v->imports);
+    free(v->role);
     free(v);
 }
 
@@ -74,7 +75,8 @@ void version_learn_imports(struct version *v, struct str list)
 bool version_code_is_live(const char *code)
 {
     LIST_EACH (&living, at) {
-        if (strcmp(LIST_ENTRY(at, struct version, living)->code, code) == 0)
+        const struct version *v = LIST_ENTRY(at, struct version, living);
+        if (strcmp(v->code, code) == 0 || strcmp(v->opt, code) == 0)
             return true;
     }
     return false;

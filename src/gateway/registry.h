@@ -17,6 +17,8 @@ enum { VERSION_RUNTIME_MAX = 64 };
 struct version {
     char revision[MESSAGE_DIGEST_MAX]; /* of code and settings */
     char code[MESSAGE_DIGEST_MAX];     /* names versions/DIGEST */
+    char opt[MESSAGE_DIGEST_MAX];      /* the same for /opt; "" = it is empty */
+    char *role;                        /* owned; the ARN that Lambda's API was told; NULL = none */
     uint64_t number;                   /* 1, 2, 3 ... per function */
     uint64_t created_ms;               /* real time */
     uint64_t code_bytes;

@@ -116,18 +116,29 @@ int revision_check(const struct config *c, const struct settings *s, struct err 
 
 /* ---- making ---- */
 
-struct version *revision_make(const char *code, uint64_t code_bytes, struct settings *settings, struct buf *ret_json)
+/* False: memory is out, or a digest is none. */
+static bool take_trees(struct version *v, const char *code, const char *opt, const char *role)
+{
+    if (!str_copy(str_from(code), v->code, sizeof(v->code)) ||
+        !str_copy(str_from(opt ? opt : ""), v->opt, sizeof(v->opt)))
+        return false;
+    v->role = role && *role ? strdup(role) : NULL;
+    return v->role || !role || !*role;
+}
+
+struct version *revision_make(const struct revision_code *code, struct settings *settings, struct buf *ret_json)
 {
     struct version *v = version_new();
     size_t before = ret_json->len;
-    if (!v || settings_print_json(settings, true, false, ret_json) < 0) {
+    if (!v || !take_trees(v, code->digest, code->opt, code->role) ||
+        settings_print_json(settings, true, false, ret_json) < 0) {
         version_put(v);
         return NULL;
     }
     struct str json = str_skip(buf_str(ret_json), before);
-    str_copy(str_from(code), v->code, sizeof(v->code));
-    store_digest_revision(code, settings->handler, json, v->revision);
-    v->code_bytes = code_bytes;
+    const struct store_digest_trees trees = {v->code, v->opt};
+    store_digest_revision(&trees, settings->handler, json, v->revision);
+    v->code_bytes = code->bytes;
     v->created_ms = clock_real_ms();
     v->settings = *settings;
     *settings = (struct settings){0};
@@ -161,11 +172,12 @@ struct version *revision_load(const struct config *c, const struct store_revisio
     settings_init(&v->settings, &c->defaults);
     int result = settings_read_json(&v->settings, &c->defaults, r->settings, e);
     if (result == 0 && (!str_copy(str_from(r->revision), v->revision, sizeof(v->revision)) ||
-                        !str_copy(str_from(r->code), v->code, sizeof(v->code)) || !take_entry(v, r->handler)))
+                        !take_trees(v, r->code, r->opt, r->role) || !take_entry(v, r->handler)))
         result = err_say(e, EINVAL, "a stored text is too long");
     /* A digest of all that is loaded: one flipped bit, and it is not what was deployed. */
     char revision[MESSAGE_DIGEST_MAX];
-    store_digest_revision(v->code, v->settings.handler, r->settings, revision);
+    const struct store_digest_trees trees = {v->code, v->opt};
+    store_digest_revision(&trees, v->settings.handler, r->settings, revision);
     if (result == 0 && strcmp(revision, v->revision) != 0)
         result = err_say(e, EUCLEAN, "its row in the database is damaged: deploy it again");
     if (result < 0) {

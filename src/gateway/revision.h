@@ -29,8 +29,15 @@ const char *revision_entry(const struct version *v);
 /* -EPERM: needs a grant, and the sentence names the key; -EINVAL: can never run on this host. */
 int revision_check(const struct config *c, const struct settings *s, struct err *e);
 
+struct revision_code {
+    const char *digest;
+    uint64_t bytes;
+    const char *opt;  /* NULL or "": none */
+    const char *role; /* NULL or "": none */
+};
+
 /* A version of this code; takes the settings over when it succeeds. The given settings as canonical JSON are added to *ret_json. NULL when memory is out. */
-struct version *revision_make(const char *code, uint64_t code_bytes, struct settings *settings, struct buf *ret_json);
+struct version *revision_make(const struct revision_code *code, struct settings *settings, struct buf *ret_json);
 
 /* A stored revision again. NULL with the reason when its settings cannot be read (any more). */
 struct version *revision_load(const struct config *c, const struct store_revision *r, struct err *e);

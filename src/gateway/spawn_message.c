@@ -34,6 +34,10 @@ void spawn_message_fill(struct message_spawn *m, const struct config *c, const s
     memcpy(m->digest, v->code, sizeof(m->digest));
     memcpy(m->revision, v->revision, sizeof(m->revision));
     memcpy(m->cpuset, s->cpuset, sizeof(m->cpuset));
+    if (v->opt[0]) {
+        m->layer_count = 1;
+        memcpy(m->layers[0], v->opt, sizeof(m->layers[0]));
+    }
     m->memory_bytes = s->memory_bytes;
     m->tmp_bytes = s->tmp_bytes;
     m->pids = s->pids;

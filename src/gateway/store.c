@@ -161,7 +161,7 @@ static const char *keep_text(char **at, struct str text)
 void store_put_revision(struct store *s, const struct store_revision *r, store_on_done *on_done, void *owner)
 {
     size_t bytes = strlen(r->function) + strlen(r->revision) + strlen(r->code) + strlen(r->handler) + r->settings.n +
-                   r->attributes.n + 6;
+                   r->attributes.n + strlen(r->opt ? r->opt : "") + strlen(r->role ? r->role : "") + 8;
     struct store_job *j = job_new(s, STORE_JOB_PUT, owner, bytes);
     j->callback.on_done = on_done;
     if (j->kind == STORE_JOB_PUT) {
@@ -173,6 +173,8 @@ void store_put_revision(struct store *s, const struct store_revision *r, store_o
         j->revision.handler = keep_text(&at, str_from(r->handler));
         j->revision.settings.p = keep_text(&at, r->settings);
         j->revision.attributes.p = keep_text(&at, r->attributes);
+        j->revision.opt = keep_text(&at, str_from(r->opt ? r->opt : ""));
+        j->revision.role = keep_text(&at, str_from(r->role ? r->role : ""));
     }
     submit(s, j);
 }

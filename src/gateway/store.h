@@ -33,6 +33,8 @@ struct store_revision {
     struct str settings;                /* JSON, settings_print_json(given_only) */
     enum store_publication publication; /* this and the next are not read back by store_load */
     struct str attributes;              /* JSON object of another API's; empty: those of `replaced` stay */
+    const char *opt;                    /* the tree at /opt; "" or NULL: none */
+    const char *role;                   /* the ARN that Lambda's API was told; "" or NULL: none */
 };
 
 /* Opens (and migrates) the database and the directories. A database of a newer format is refused with the reason. Jobs and lines wait until store_start. */

@@ -227,14 +227,17 @@ int store_digest_compute(int dirfd, const char *path, const struct store_digest_
     return 0;
 }
 
-void store_digest_revision(const char *code, const char *handler, struct str settings,
+void store_digest_revision(const struct store_digest_trees *trees, const char *handler, struct str settings,
                            char ret_digest[STORE_DIGEST_MAX])
 {
-    static const char magic[] = "faasd-revision-1";
+    static const char magic[] = "faasd-revision-1", with_opt[] = "faasd-revision-2";
     struct crypto_hash hash;
+    bool has_opt = trees->opt && *trees->opt;
     crypto_hash_init(&hash);
-    crypto_hash_add(&hash, magic, sizeof(magic));
-    crypto_hash_add(&hash, code, strlen(code) + 1);
+    crypto_hash_add(&hash, has_opt ? with_opt : magic, sizeof(magic));
+    crypto_hash_add(&hash, trees->code, strlen(trees->code) + 1);
+    if (has_opt)
+        crypto_hash_add(&hash, trees->opt, strlen(trees->opt) + 1);
     crypto_hash_add(&hash, handler, strlen(handler) + 1);
     if (settings.n)
         crypto_hash_add(&hash, settings.p, settings.n);

@@ -9,7 +9,7 @@
 
 /* ---- reading ---- */
 
-#define COLUMNS "function, number, revision, code, handler, created_ms, code_bytes, settings, attributes, publication"
+#define COLUMNS "function, number, revision, code, handler, created_ms, code_bytes, settings, attributes, publication, opt, role"
 
 /* The first needs no sorting: the index of current revisions is in name order. */
 static const char *const LATEST_TEXT[] = {"SELECT " COLUMNS ", 0 FROM revisions WHERE current = 1 AND function >= ?1"
@@ -20,8 +20,8 @@ static const char *const ALL_TEXT[] = {
     " WHERE (function > ?1 OR (function = ?1 AND n >= ?2)) AND (?3 = '' OR function = ?3) ORDER BY function, n LIMIT "
     "?4"};
 
-enum { TEXTS = 6 };
-static const int TEXT_COLUMNS[TEXTS] = {0, 2, 3, 4, 7, 8};
+enum { TEXTS = 8 };
+static const int TEXT_COLUMNS[TEXTS] = {0, 2, 3, 4, 7, 8, 10, 11};
 
 static int keep_text(struct buf *b, struct str text)
 {
@@ -43,7 +43,7 @@ static int keep_row(struct store_page *p, struct sqlite3_stmt *s, size_t lengths
                                             .created_ms = store_db_number(s, 5),
                                             .code_bytes = store_db_number(s, 6),
                                             .publication = (enum store_publication)store_db_number(s, 9)};
-    row->shown = store_db_number(s, 10);
+    row->shown = store_db_number(s, 12);
     row->revision.current = row->shown == 0;
     p->count += r == 0;
     return r;
@@ -65,6 +65,8 @@ static void find_texts(struct store_page *p, size_t (*lengths)[TEXTS])
         r->handler = texts[3].p;
         r->settings = texts[4];
         r->attributes = texts[5];
+        r->opt = texts[6].p;
+        r->role = texts[7].p;
     }
 }
 
@@ -112,7 +114,7 @@ static const char *const TEXT[STATEMENTS] = {
     [PUBLISH] = "UPDATE revisions SET publication = 2, attributes = ?3 WHERE function = ?1 AND number = ?2",
     /* As $LATEST it stays, as a draft. */
     [REMOVE] = "UPDATE revisions SET publication = CASE current WHEN 1 THEN 1 ELSE 3 END,"
-               " code = CASE current WHEN 1 THEN code ELSE '' END,"
+               " code = CASE current WHEN 1 THEN code ELSE '' END, opt = CASE current WHEN 1 THEN opt ELSE '' END,"
                " settings = CASE current WHEN 1 THEN settings ELSE '{}' END"
                " WHERE function = ?1 AND number = ?2",
 };

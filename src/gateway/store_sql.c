@@ -70,6 +70,38 @@ static const char *const STEPS[] = {
     "ALTER TABLE revisions ADD COLUMN publication INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE revisions ADD COLUMN attributes TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE aliases ADD COLUMN description TEXT NOT NULL DEFAULT '';",
+    /* opt: the tree at /opt; "" = none. role: what Lambda's API was told, "" = nothing. Of layers, attributes: what their publisher said; removed ones keep their number from being given
+     * again. function_options: what Lambda's API keeps for its clients and nothing here acts on, by its kind. */
+    "ALTER TABLE revisions ADD COLUMN opt TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE revisions ADD COLUMN role TEXT NOT NULL DEFAULT '';"
+    "UPDATE revisions SET role = coalesce(json_extract(attributes, '$.Role'), '') WHERE json_valid(attributes);"
+    "CREATE INDEX revisions_opt ON revisions (opt);"
+    "CREATE TABLE layers ("
+    " name TEXT NOT NULL,"
+    " number INTEGER NOT NULL CHECK (number > 0),"
+    " code TEXT NOT NULL,"
+    " code_bytes INTEGER NOT NULL,"
+    " created_ms INTEGER NOT NULL,"
+    " attributes TEXT NOT NULL,"
+    " policy TEXT NOT NULL DEFAULT '',"
+    " policy_revision TEXT NOT NULL DEFAULT '',"
+    " removed INTEGER NOT NULL DEFAULT 0 CHECK (removed IN (0, 1)),"
+    " PRIMARY KEY (name, number)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX layers_code ON layers (code);"
+    "CREATE TABLE function_options ("
+    " function TEXT NOT NULL,"
+    " kind TEXT NOT NULL,"
+    " qualifier TEXT NOT NULL,"
+    " value TEXT NOT NULL,"
+    " PRIMARY KEY (function, kind, qualifier)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE event_sources ("
+    " id TEXT NOT NULL PRIMARY KEY,"
+    " function TEXT NOT NULL,"
+    " modified_ms INTEGER NOT NULL,"
+    " value TEXT NOT NULL"
+    ") STRICT, WITHOUT ROWID;",
 };
 
 /* The cache is small because rows are read once, at start. */
@@ -90,6 +122,7 @@ enum statement {
     DELETE_ALIASES,
     DELETE_URLS,
     DELETE_POLICIES,
+    DELETE_OPTIONS,
     HAS_CODE,
     HAS_FUNCTION,
     LOAD,
@@ -102,23 +135,25 @@ static const char *const STATEMENT_TEXT[STATEMENTS] = {
     [DELETE_DRAFTS] = "DELETE FROM revisions WHERE function = ?1 AND publication IN (1, 3) AND number <> ?2",
     /* Only a draft's number is given again: any other is NULL here, which no row may have. A draft in a draft's place follows what that followed. Attributes that are not given stay; what tells of code and description, only as long as that is true. */
     [INSERT] = "INSERT OR REPLACE INTO revisions (function, number, revision, code, handler, created_ms, code_bytes,"
-               " settings, current, replaced, publication, attributes)"
+               " settings, current, replaced, publication, attributes, opt, role)"
                " VALUES (?1, CASE WHEN EXISTS (SELECT 1 FROM revisions WHERE function = ?1 AND number = ?2"
                " AND publication <> 1) THEN NULL ELSE ?2 END, ?3, ?4, ?5, ?6, ?7, ?8, 1, CASE WHEN ?9 <> ?2 THEN ?9 "
                "ELSE coalesce((SELECT replaced"
                " FROM revisions WHERE function = ?1 AND number = ?2), 0) END, ?10, CASE WHEN ?11 <> '' THEN ?11 ELSE"
                " coalesce((SELECT CASE WHEN code = ?4 THEN json_remove(attributes, '$.Description')"
                " ELSE json_remove(attributes, '$.Description', '$.CodeSha256', '$.CodeSize') END FROM revisions"
-               " WHERE function = ?1 AND number = ?9 AND json_valid(attributes)), '') END)",
+               " WHERE function = ?1 AND number = ?9 AND json_valid(attributes)), '') END, ?12, ?13)",
     [DELETE_FUNCTION] = "DELETE FROM revisions WHERE function = ?1",
     [DELETE_ALIASES] = "DELETE FROM aliases WHERE function = ?1",
     [DELETE_URLS] = "DELETE FROM urls WHERE function = ?1",
     [DELETE_POLICIES] = "DELETE FROM policies WHERE function = ?1",
-    [HAS_CODE] = "SELECT 1 FROM revisions WHERE code = ?1 LIMIT 1",
+    [DELETE_OPTIONS] = "DELETE FROM function_options WHERE function = ?1",
+    [HAS_CODE] = "SELECT 1 FROM revisions WHERE code = ?1 UNION ALL SELECT 1 FROM revisions WHERE opt = ?1"
+                 " UNION ALL SELECT 1 FROM layers WHERE code = ?1 LIMIT 1",
     [HAS_FUNCTION] = "SELECT 1 FROM revisions WHERE function = ?1 LIMIT 1",
     [LOAD] =
-        ("SELECT function, number, revision, code, handler, created_ms, code_bytes, settings, current FROM revisions"
-         " ORDER BY function, number"),
+        ("SELECT function, number, revision, code, handler, created_ms, code_bytes, settings, current, opt, role FROM"
+         " revisions ORDER BY function, number"),
 };
 
 struct store_sql {
@@ -172,12 +207,14 @@ static bool insert(struct store_sql *q, const struct store_revision *r)
            store_db_bind_text(s, 5, str_from(r->handler)) && store_db_bind_number(s, 6, r->created_ms) &&
            store_db_bind_number(s, 7, r->code_bytes) && store_db_bind_text(s, 8, r->settings) &&
            store_db_bind_number(s, 9, r->replaced) && store_db_bind_number(s, 10, (uint64_t)r->publication) &&
-           store_db_bind_text(s, 11, r->attributes) && store_db_finish(s);
+           store_db_bind_text(s, 11, r->attributes) && store_db_bind_text(s, 12, str_from(r->opt ? r->opt : "")) &&
+           store_db_bind_text(s, 13, str_from(r->role ? r->role : "")) && store_db_finish(s);
 }
 
 static bool clear(struct store_sql *q, const char *function)
 {
-    static const enum statement all[] = {DELETE_FUNCTION, DELETE_ALIASES, DELETE_URLS, DELETE_POLICIES};
+    static const enum statement all[] = {DELETE_FUNCTION, DELETE_ALIASES, DELETE_URLS, DELETE_POLICIES,
+                                         DELETE_OPTIONS};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         if (!run_on_function(q, all[i], function))
             return false;
@@ -249,6 +286,8 @@ static struct store_revision row(struct sqlite3_stmt *s)
         .code_bytes = store_db_number(s, 6),
         .settings = str_from(store_db_text(s, 7)),
         .current = store_db_number(s, 8) != 0,
+        .opt = store_db_text(s, 9),
+        .role = store_db_text(s, 10),
     };
 }
 

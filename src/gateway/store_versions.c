@@ -14,8 +14,8 @@
 
 enum { READ_ROW, READ_REPLACED, READ_OLDER, READ_STATEMENTS };
 static const char *const READ_TEXT[READ_STATEMENTS] = {
-    [READ_ROW] = "SELECT number, revision, code, handler, created_ms, code_bytes, settings, current FROM revisions"
-                 " WHERE function = ?1 AND number = ?2",
+    [READ_ROW] = "SELECT number, revision, code, handler, created_ms, code_bytes, settings, current, opt, role FROM"
+                 " revisions WHERE function = ?1 AND number = ?2",
     [READ_REPLACED] = "SELECT number FROM revisions WHERE function = ?1 AND number ="
                       " (SELECT replaced FROM revisions WHERE function = ?1 AND current = 1)",
     [READ_OLDER] = "SELECT max(number) FROM revisions WHERE function = ?1 AND number <"
@@ -39,11 +39,13 @@ static int keep_row(struct store_version_read *q, struct sqlite3_stmt *s)
 {
     struct store_revision *r = &q->row.revision;
     struct str settings = store_db_bytes(s, 6);
-    size_t at[4];
+    size_t at[6];
     int failed = keep_text(&q->row.text, store_db_bytes(s, 1), &at[0]);
     failed = failed < 0 ? failed : keep_text(&q->row.text, store_db_bytes(s, 2), &at[1]);
     failed = failed < 0 ? failed : keep_text(&q->row.text, store_db_bytes(s, 3), &at[2]);
     failed = failed < 0 ? failed : keep_text(&q->row.text, settings, &at[3]);
+    failed = failed < 0 ? failed : keep_text(&q->row.text, store_db_bytes(s, 8), &at[4]);
+    failed = failed < 0 ? failed : keep_text(&q->row.text, store_db_bytes(s, 9), &at[5]);
     if (failed < 0)
         return failed;
     const char *text = q->row.text.data;
@@ -55,7 +57,9 @@ static int keep_row(struct store_version_read *q, struct sqlite3_stmt *s)
                                  .created_ms = store_db_number(s, 4),
                                  .code_bytes = store_db_number(s, 5),
                                  .settings = {text + at[3], settings.n},
-                                 .current = store_db_number(s, 7) != 0};
+                                 .current = store_db_number(s, 7) != 0,
+                                 .opt = text + at[4],
+                                 .role = text + at[5]};
     return 0;
 }
 

@@ -241,6 +241,24 @@ static void put_kept(const struct configuration *c, struct json_writer *w)
     }
 }
 
+static void put_layers(const struct configuration *c, struct json_writer *w)
+{
+    uint64_t bytes;
+    const struct json *kept = json_get(c->attributes, "Layers");
+    if (!json_first(kept))
+        return;
+    json_put_array(w, "Layers");
+    JSON_EACH(kept, at)
+    {
+        json_put_object(w, NULL);
+        json_put_text(w, "Arn", json_get_text(at, "Arn"));
+        if (json_get_u64(at, "CodeSize", &bytes))
+            json_put_u64(w, "CodeSize", bytes);
+        json_put_object_end(w);
+    }
+    json_put_array_end(w);
+}
+
 static void put_state(const struct configuration *c, enum configuration_moment moment, struct json_writer *w)
 {
     char id[ID_UUID_MAX];
@@ -267,6 +285,7 @@ void configuration_put(const struct configuration *c, enum configuration_moment 
     put_settings(c, w);
     put_code(c, w);
     put_kept(c, w);
+    put_layers(c, w);
     snprintf(runtime_arn, sizeof(runtime_arn), "arn:aws:lambda:%s::runtime:%s", c->region, digest);
     put_one(w, "RuntimeVersionConfig", "RuntimeVersionArn", runtime_arn);
     put_state(c, moment, w);

@@ -3,12 +3,13 @@
 
 #include "gateway/deploy.h"
 #include "gateway/front.h"
+#include "lambda/code_source.h"
 #include "lambda/configuration.h"
+#include "lambda/function_layers.h"
 #include "lambda/function_members.h"
 #include "lambda/function_read.h"
 #include "lambda/function_settings.h"
 #include "lambda/version.h"
-#include "lambda/zip_member.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -37,14 +38,14 @@ struct change {
     bool has_before;
     bool publish, dry_run;
 
-    /* the archive on its way */
-    struct str zip; /* what is not decoded yet, in x->body */
-    struct crypto_hash hash;
-    uint64_t zip_bytes;
-    char piece[ZIP_MEMBER_PIECE];
-    size_t piece_n, piece_at;
-    const char *fault; /* why the upload was broken off; NULL: it was not */
+    struct str zip;            /* as the request has it, in x->body */
+    struct code_source source; /* the archive on its way */
+    bool complete;             /* all of it was sent */
+    const char *fault;         /* why the upload was broken off; NULL: it was not */
     enum lambda_error fault_type;
+    struct function_layers layers; /* that it will have, where some are asked for */
+    bool has_layers;
+    struct buf layers_json;
     struct buf settings, attributes;
 
     bool starting; /* the deploy's handler has not returned: a reply is only noted */
@@ -55,6 +56,9 @@ static void change_free(struct change *c)
 {
     configuration_close(&c->before);
     store_page_fini(&c->page);
+    code_source_close(&c->source);
+    function_layers_close(&c->layers);
+    buf_fini(&c->layers_json);
     buf_fini(&c->settings);
     buf_fini(&c->attributes);
     json_free(c->doc);
@@ -72,7 +76,16 @@ static struct function_sources sources(const struct change *c)
     return (struct function_sources){.asked = c->doc ? json_root(c->doc) : NULL,
                                      .before = c->has_before ? &c->before : NULL,
                                      .config = c->x->gateway->config,
-                                     .code_bytes = c->zip_bytes};
+                                     .layers = c->has_layers ? buf_str(&c->layers_json) : (struct str){0},
+                                     .code_bytes = c->source.bytes};
+}
+
+/* Of the layers that it will have. */
+static uint64_t layer_bytes(const struct change *c)
+{
+    if (c->has_layers)
+        return c->layers.bytes;
+    return c->has_before ? function_layers_kept_bytes(json_get(c->before.attributes, "Layers")) : 0;
 }
 
 /* ---- the answer ---- */
@@ -120,7 +133,7 @@ static void read_again(struct change *c, uint64_t number)
 static void refuse_in_lambdas_words(struct change *c, const struct reply *r)
 {
     char message[2048];
-    bool of_archive = r->error_type && strcmp(r->error_type, "BadRequest") == 0 && c->zip_bytes && !c->zip.n;
+    bool of_archive = r->error_type && strcmp(r->error_type, "BadRequest") == 0 && c->complete;
     snprintf(message, sizeof(message), "%.*s", (int)(r->error_message.n < 1900 ? r->error_message.n : 1900),
              r->error_message.n ? r->error_message.p : "");
     if (c->fault)
@@ -130,6 +143,10 @@ static void refuse_in_lambdas_words(struct change *c, const struct reply *r)
                     "The operation cannot be performed at this time. An update is in progress for resource: "
                     "arn:aws:lambda:%s:%s:function:%s",
                     c->region, c->x->gateway->config->lambda_account, c->name);
+    else if (r->status == 413 && layer_bytes(c))
+        lambda_fail(c->x, LAMBDA_INVALID_PARAMETER_VALUE,
+                    "Function code combined with layers exceeds the maximum allowed size of %d bytes.",
+                    FUNCTION_UNZIPPED_MAX);
     else if (r->status == 413)
         lambda_fail(c->x, LAMBDA_INVALID_PARAMETER_VALUE, "Unzipped size must be smaller than %lu bytes",
                     (unsigned long)(c->x->gateway->config->code_bytes_max < FUNCTION_UNZIPPED_MAX
@@ -189,53 +206,40 @@ static void break_off(struct change *c, enum lambda_error type, const char *faul
 
 static void finish_upload(struct change *c)
 {
-    unsigned char digest[CRYPTO_HASH_BYTES];
     char sha[CONFIGURATION_SHA_MAX];
+    code_source_sha256(&c->source, sha);
     struct function_sources s = sources(c);
-    crypto_hash_end(&c->hash, digest);
-    configuration_print_sha256(digest, sha);
     s.sha256 = sha;
     if (function_attributes_print(&s, &c->attributes) < 0) {
         break_off(c, LAMBDA_UNAVAILABLE, "out of memory");
         return;
     }
+    c->complete = true;
     c->wish.attributes = buf_str(&c->attributes);
     c->wish.attributes_changed =
         !c->has_before || c->publish || !str_equal(c->wish.attributes, c->before.row->revision.attributes);
     c->inner->sink->on_end(c->inner);
 }
 
-/* False: it was broken off. */
-static bool next_piece(struct change *c)
-{
-    static const char signature[] = {'P', 'K'};
-    bool is_first = c->piece_n == 0;
-    c->piece_at = 0;
-    if (!zip_member_decode(&c->zip, c->piece, &c->piece_n))
-        break_off(c, LAMBDA_INVALID_REQUEST_CONTENT,
-                  "Could not parse request body into json: the value of ZipFile is no base64");
-    else if (is_first && (c->piece_n < 4 || memcmp(c->piece, signature, sizeof(signature)) != 0))
-        break_off(c, LAMBDA_INVALID_PARAMETER_VALUE,
-                  "Could not unzip uploaded file. Please check your file, then try to upload again.");
-    if (c->fault)
-        return false;
-    crypto_hash_add(&c->hash, c->piece, c->piece_n);
-    return true;
-}
-
 static void feed(struct change *c)
 {
-    while (c->inner && !c->fault) {
-        if (c->piece_at == c->piece_n && c->zip.n == 0) {
+    while (c->inner && !c->fault && !c->complete) {
+        struct str piece;
+        switch (code_source_next(&c->source, &piece)) {
+        case CODE_SOURCE_WAIT:
+            return; /* on_source() */
+        case CODE_SOURCE_FAULT:
+            break_off(c, c->source.error, c->source.fault);
+            return;
+        case CODE_SOURCE_END:
             finish_upload(c);
             return;
+        case CODE_SOURCE_PIECE:
+            break;
         }
-        if (c->piece_at == c->piece_n && !next_piece(c))
-            return;
-        struct str rest = {c->piece + c->piece_at, c->piece_n - c->piece_at};
-        size_t taken = c->inner->sink->on_body(c->inner, rest);
-        c->piece_at += taken;
-        if (taken < rest.n)
+        size_t taken = c->inner->sink->on_body(c->inner, piece);
+        code_source_take(&c->source, taken);
+        if (taken < piece.n)
             return; /* on_room() */
     }
 }
@@ -272,7 +276,9 @@ static void start_deploy(struct change *c)
     }
     c->wish.asker = c->x;
     c->wish.publication = c->publish ? STORE_PUBLISHED : STORE_DRAFT;
-    c->wish.code_bytes_max = FUNCTION_UNZIPPED_MAX;
+    c->wish.code_bytes_max = FUNCTION_UNZIPPED_MAX - layer_bytes(c);
+    c->wish.opt = c->has_layers ? c->layers.opt : NULL;
+    c->wish.role = c->doc ? json_get_text(json_root(c->doc), "Role") : NULL;
     inner->explain = true;
     inner->deploy = &c->wish;
     inner->on_body_room = on_room;
@@ -292,39 +298,6 @@ static void start_deploy(struct change *c)
 
 /* ---- what is asked for ---- */
 
-/* Where the code comes from. False: the change was ended. */
-static bool check_code(struct change *c)
-{
-    const struct json *asked = json_root(c->doc);
-    const struct json *code = c->kind == CHANGE_CREATE ? json_get(asked, "Code") : asked;
-    if (json_get_text(code, "ImageUri")) {
-        fail(c, LAMBDA_INVALID_PARAMETER_VALUE,
-             "ImageUri: container images are not supported on this host: deploy a zip");
-        return false;
-    }
-    if (json_get_text(code, "S3Bucket") || json_get_text(code, "S3Key")) {
-        fail(c, LAMBDA_INVALID_PARAMETER_VALUE,
-             "Error occurred while GetObject. S3 Error Code: NoSuchBucket. S3 Error Message: there are no buckets on "
-             "this "
-             "host: send the archive as ZipFile");
-        return false;
-    }
-    if (!json_get_text(code, "ZipFile")) {
-        fail(c, LAMBDA_INVALID_PARAMETER_VALUE, "Please provide a source for function code.");
-        return false;
-    }
-    if (!c->zip.n) {
-        fail(c, LAMBDA_INVALID_PARAMETER_VALUE, "Uploaded file must be a non-empty zip");
-        return false;
-    }
-    if (c->zip_bytes > FUNCTION_CODE_MAX) {
-        lambda_fail(c->x, LAMBDA_REQUEST_TOO_LARGE, "Zipped size must be smaller than %d bytes", FUNCTION_CODE_MAX);
-        change_free(c);
-        return false;
-    }
-    return true;
-}
-
 /* New code keeps the settings; the unpacker is told what has to be in it. */
 static int print_start(const struct change *c, struct buf *out)
 {
@@ -340,16 +313,15 @@ static int print_start(const struct change *c, struct buf *out)
     return json_writer_end(&w);
 }
 
-static void prepare(struct change *c)
+/* All that is asked for is there. */
+static void begin(struct change *c)
 {
-    char fault[FUNCTION_FAULT_MAX];
     struct function_sources s = sources(c);
-    if (!function_settings_check(&s, fault)) {
-        fail(c, LAMBDA_INVALID_PARAMETER_VALUE, fault);
+    if (c->kind == CHANGE_CREATE && registry_find(c->x->gateway->registry, str_from(c->name))) {
+        lambda_fail(c->x, LAMBDA_RESOURCE_CONFLICT, "Function already exist: %s", c->name);
+        change_free(c);
         return;
     }
-    if (c->kind != CHANGE_CONFIGURATION && !check_code(c))
-        return;
     int r = c->kind == CHANGE_CODE ? print_start(c, &c->settings) : function_settings_print(&s, &c->settings);
     if (r == 0 && c->kind == CHANGE_CONFIGURATION) {
         r = function_attributes_print(&s, &c->attributes);
@@ -362,6 +334,81 @@ static void prepare(struct change *c)
     }
     c->wish.settings = buf_str(&c->settings);
     start_deploy(c);
+}
+
+/* While a bucket is looked into or layers are merged, another change may be made. */
+static bool check_before(struct change *c);
+
+static void on_layers(void *owner)
+{
+    struct change *c = owner;
+    uint64_t code = c->kind == CHANGE_CONFIGURATION ? c->before.version->code_bytes : 0;
+    if (c->layers.fault[0]) {
+        fail(c, c->layers.error, c->layers.fault);
+    } else if (c->layers.bytes + code > FUNCTION_UNZIPPED_MAX) {
+        lambda_fail(c->x, LAMBDA_INVALID_PARAMETER_VALUE,
+                    "Function code combined with layers exceeds the maximum allowed size of %d bytes. The actual size "
+                    "is %lu bytes.",
+                    FUNCTION_UNZIPPED_MAX, (unsigned long)(c->layers.bytes + code));
+        change_free(c);
+    } else if (function_layers_print(&c->layers, c->region, &c->layers_json) < 0) {
+        fail(c, LAMBDA_UNAVAILABLE, "out of memory");
+    } else if (!c->has_before || check_before(c)) {
+        begin(c);
+    }
+}
+
+static void find_layers(struct change *c)
+{
+    const struct function_layers_question q = {
+        .gateway = c->x->gateway, .region = c->region, .asked = json_get(json_root(c->doc), "Layers")};
+    c->has_layers = c->kind != CHANGE_CODE && q.asked && !json_is_null(q.asked);
+    c->layers.done = on_layers;
+    c->layers.owner = c;
+    if (!c->has_layers)
+        begin(c);
+    else if (!function_layers_find(&c->layers, &q) || c->layers.count == 0)
+        on_layers(c);
+}
+
+static void on_source(void *owner)
+{
+    struct change *c = owner;
+    if (c->inner) {
+        feed(c);
+    } else if (code_source_opened(&c->source) == CODE_SOURCE_FAULT) {
+        fail(c, c->source.error, c->source.fault);
+    } else if (!c->has_before || check_before(c)) {
+        find_layers(c);
+    }
+}
+
+static void open_source(struct change *c)
+{
+    const struct json *asked = json_root(c->doc);
+    const struct json *code = c->kind == CHANGE_CREATE ? json_get(asked, "Code") : asked;
+    if (json_get_text(code, "ImageUri")) {
+        fail(c, LAMBDA_INVALID_PARAMETER_VALUE,
+             "ImageUri: container images are not supported on this host: deploy a zip");
+        return;
+    }
+    c->source.on_more = on_source;
+    c->source.owner = c;
+    enum code_source_next next = code_source_open(&c->source, c->x->gateway, code, c->zip);
+    if (next != CODE_SOURCE_WAIT)
+        on_source(c);
+}
+
+static void prepare(struct change *c)
+{
+    char fault[FUNCTION_FAULT_MAX];
+    struct function_sources s = sources(c);
+    if (!function_settings_check(&s, fault))
+        fail(c, LAMBDA_INVALID_PARAMETER_VALUE, fault);
+    else if (c->kind == CHANGE_CONFIGURATION)
+        find_layers(c);
+    else
+        open_source(c);
 }
 
 /* Is the row still the current one, and the one that the client means? False: the change was ended. */
@@ -418,13 +465,12 @@ static struct change *change_new(struct lambda_call *call, enum change_kind kind
     store_page_init(&c->page);
     buf_init(&c->settings, 0);
     buf_init(&c->attributes, 0);
-    crypto_hash_init(&c->hash);
+    buf_init(&c->layers_json, 0);
     c->kind = kind;
     c->x = call->x;
     c->doc = call->doc;
     call->doc = NULL;
     c->zip = call->zip;
-    c->zip_bytes = zip_member_size(call->zip);
     json_get_bool(call->body, "Publish", &c->publish);
     json_get_bool(call->body, "DryRun", &c->dry_run);
     memcpy(c->region, call->region, sizeof(c->region));

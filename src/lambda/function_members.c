@@ -69,7 +69,7 @@ static const struct lambda_member FILE_SYSTEM[] = {{.type = LAMBDA_STRUCTURE, .m
         .name = "ImageUri"                                                                                             \
     }
 
-static const struct lambda_member CODE[] = {CODE_MEMBERS, {0}};
+const struct lambda_member function_code_members[] = {CODE_MEMBERS, {0}};
 
 /* What a function is configured with, in Create and Update. The runtime's names are the handler's business, as the service tells of them itself. */
 #define CONFIGURATION_MEMBERS                                                                                          \
@@ -108,7 +108,7 @@ const struct lambda_member function_create_members[] = {
      .pattern = lambda_name_pattern,
      .matches = lambda_name_matches},
     {.name = "Role", .required = true, ROLE_PATTERN},
-    {.name = "Code", .type = LAMBDA_STRUCTURE, .required = true, .members = CODE},
+    {.name = "Code", .type = LAMBDA_STRUCTURE, .required = true, .members = function_code_members},
     {.name = "Publish", .type = LAMBDA_BOOLEAN},
     {.name = "PackageType", .choices = PACKAGES},
     {.name = "Tags", .type = LAMBDA_MAP, .members = TAG},

@@ -7,7 +7,7 @@
 
 extern const struct lambda_member function_create_members[], function_update_code_members[],
     function_update_configuration_members[], function_qualified_members[], function_list_members[],
-    function_list_versions_members[], function_publish_members[];
+    function_list_versions_members[], function_publish_members[], function_code_members[]; /* ZipFile, S3Bucket ... */
 
 #define LAMBDA_PAGE                                                                                                    \
     {.name = "Marker", .in = LAMBDA_IN_QUERY},                                                                         \

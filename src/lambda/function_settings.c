@@ -2,6 +2,7 @@
 #include "lambda/function_settings.h"
 
 #include "codec/settings.h"
+#include "lambda/function_layers.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,14 +11,15 @@
 enum { TIMEOUT_S = 3, MEMORY_MIB = 128, STORAGE_MIB = 512, MIB = 1 << 20, NUMBER_MAX = 32 };
 
 /* As the service lists them. Those that faasd's families don't cover are known, and not on this host. */
-static const char *const RUNTIMES[] = {
+const char *const function_runtimes[] = {
     "nodejs24.x", "nodejs22.x", "nodejs20.x", "nodejs18.x",    "nodejs16.x",   "nodejs14.x",
     "nodejs12.x", "nodejs10.x", "python3.14", "python3.13",    "python3.12",   "python3.11",
     "python3.10", "python3.9",  "python3.8",  "python3.7",     "python3.6",    "python2.7",
     "java25",     "java21",     "java17",     "java11",        "java8.al2",    "java8",
     "dotnet10",   "dotnet8",    "dotnet6",    "dotnetcore3.1", "ruby3.4",      "ruby3.3",
-    "ruby3.2",    "ruby2.7",    "go1.x",      "provided",      "provided.al2", "provided.al2023"};
-enum { RUNTIMES_COUNT = sizeof(RUNTIMES) / sizeof(RUNTIMES[0]) };
+    "ruby3.2",    "ruby2.7",    "go1.x",      "provided",      "provided.al2", "provided.al2023",
+    NULL};
+enum { RUNTIMES_COUNT = sizeof(function_runtimes) / sizeof(function_runtimes[0]) - 1 };
 
 static bool is_given(const struct json *v)
 {
@@ -29,7 +31,7 @@ static bool is_given(const struct json *v)
 static bool is_listed(const char *name)
 {
     for (unsigned i = 0; i < RUNTIMES_COUNT; i++)
-        if (strcmp(RUNTIMES[i], name) == 0)
+        if (strcmp(function_runtimes[i], name) == 0)
             return true;
     return false;
 }
@@ -42,7 +44,7 @@ static void say_enum(const char *name, char fault[FUNCTION_FAULT_MAX])
                          "set: [",
                          name);
     for (unsigned i = 0; i < RUNTIMES_COUNT; i++)
-        n += (size_t)snprintf(fault + n, FUNCTION_FAULT_MAX - n, "%s%s", i ? ", " : "", RUNTIMES[i]);
+        n += (size_t)snprintf(fault + n, FUNCTION_FAULT_MAX - n, "%s%s", i ? ", " : "", function_runtimes[i]);
     snprintf(fault + n, FUNCTION_FAULT_MAX - n, "] or be a valid ARN");
 }
 
@@ -150,13 +152,10 @@ static bool check_environment(const struct json *asked, char fault[FUNCTION_FAUL
 
 static bool check_layers(const struct json *asked, char fault[FUNCTION_FAULT_MAX])
 {
-    const struct json *layers = json_get(asked, "Layers");
-    const struct json *first = json_first(layers);
-    if (json_count(layers) > FUNCTION_LAYERS_MAX)
-        snprintf(fault, FUNCTION_FAULT_MAX, "Cannot reference more than %d layers.", FUNCTION_LAYERS_MAX);
-    else if (first)
-        snprintf(fault, FUNCTION_FAULT_MAX, "Layer version %s does not exist.", json_text(first));
-    return !first;
+    if (json_count(json_get(asked, "Layers")) <= FUNCTION_LAYERS_MAX)
+        return true;
+    snprintf(fault, FUNCTION_FAULT_MAX, "Cannot reference more than %d layers.", FUNCTION_LAYERS_MAX);
+    return false;
 }
 
 static bool check_architecture(const struct json *asked, char fault[FUNCTION_FAULT_MAX])
@@ -301,6 +300,10 @@ int function_attributes_print(const struct function_sources *s, struct buf *out)
     put_text(&w, "Tags", s->before ? json_get(s->before->attributes, "Tags") : json_get(s->asked, "Tags"));
     for (const char *const *name = configuration_kept; *name; name++)
         put_text(&w, *name, newest(s, *name));
+    if (s->layers.p)
+        json_put_raw(&w, "Layers", s->layers);
+    else if (s->before)
+        put_text(&w, "Layers", json_get(s->before->attributes, "Layers"));
     put_code(s, &w);
     json_put_object_end(&w);
     return json_writer_end(&w);

@@ -9,17 +9,19 @@ struct function_sources {
     const struct json *asked;           /* the request's object */
     const struct configuration *before; /* NULL: the function is made */
     const struct config *config;
+    struct str layers;  /* a JSON array (lambda/function_layers.h); p NULL: they stay */
     const char *sha256; /* of new code; NULL: it stays */
     uint64_t code_bytes;
 };
 
 enum {
-    FUNCTION_CODE_MAX = 52428800,      /* bytes of an archive in a request */
-    FUNCTION_UNZIPPED_MAX = 262144000, /* and of what is in it */
+    FUNCTION_UNZIPPED_MAX = 262144000, /* bytes of what is in an archive, and in the layers with it */
     FUNCTION_ENVIRONMENT_MAX = 4096,   /* bytes of the variables as JSON */
-    FUNCTION_LAYERS_MAX = 5,
     FUNCTION_FAULT_MAX = 8192,
 };
+
+/* Every runtime's name that AWS knows; NULL-ended. */
+extern const char *const function_runtimes[];
 
 /* What the table of members can't say. False: `fault` is a sentence for InvalidParameterValueException. */
 bool function_settings_check(const struct function_sources *s, char fault[FUNCTION_FAULT_MAX]);

@@ -2,9 +2,12 @@
 /* Every operation of the API that faasd has. The handlers stand in the modules that their headers name; their tables of members beside them. */
 #include "lambda/account.h"
 #include "lambda/alias.h"
+#include "lambda/event_source.h"
 #include "lambda/function_change.h"
+#include "lambda/function_option.h"
 #include "lambda/function_read.h"
 #include "lambda/invoke.h"
+#include "lambda/layer.h"
 #include "lambda/operation.h"
 #include "lambda/permission.h"
 #include "lambda/stream.h"
@@ -38,5 +41,26 @@ const struct lambda_operation *const lambda_operations[] = {
     &lambda_add_permission,
     &lambda_remove_permission,
     &lambda_get_policy,
+    &lambda_publish_layer_version,
+    &lambda_get_layer_version,
+    &lambda_get_layer_version_by_arn, /* before the next, whose path is the same without a query */
+    &lambda_list_layers,
+    &lambda_list_layer_versions,
+    &lambda_delete_layer_version,
+    &lambda_add_layer_version_permission,
+    &lambda_remove_layer_version_permission,
+    &lambda_get_layer_version_policy,
+    &lambda_create_event_source,
+    &lambda_get_event_source,
+    &lambda_update_event_source,
+    &lambda_delete_event_source,
+    &lambda_list_event_sources,
+    &lambda_put_runtime_management,
+    &lambda_get_runtime_management,
+    &lambda_put_recursion,
+    &lambda_get_recursion,
+    &lambda_put_code_signing,
+    &lambda_get_code_signing,
+    &lambda_delete_code_signing,
 };
 const size_t lambda_operation_count = sizeof(lambda_operations) / sizeof(lambda_operations[0]);

@@ -239,8 +239,14 @@ static void add_code(const struct builder *b)
         add_attach(p, SLOT_CODE, "/var/task", "the version's directory",
                    "the function's code; no request can change it")
             ->number = program;
+        if (b->spec->layer_count)
+            add_attach(p, SLOT_LAYERS, "/opt", "the tree of its layers", "made once for all who have the same layers")
+                ->number = program;
         return;
     }
+    for (unsigned i = 0; i < b->spec->layer_count; i++)
+        add_attach(p, SLOT_LAYERS + i, plan_text(p, "/layers/%u", i), "a layer's tree", "one of those to be merged")
+            ->number = data | MOUNT_ATTR_RDONLY;
     if (b->spec->kind == SANDBOX_UNPACK)
         add_attach(p, SLOT_CODE, "/staging", "the staging directory", "the one place the archive may write to")
             ->number = data;

@@ -22,6 +22,7 @@ static void add_dirs(struct plan *p)
     static const struct {
         const char *path, *reason;
     } dirs[] = {
+        {"/layers", "holds the trees that are merged"},
         {"/proc", "for the sandbox's own"},
         {"/tmp", "for the sandbox's own"},
         {"/dev", "a few harmless devices"},
@@ -45,6 +46,8 @@ static void add_dirs(struct plan *p)
     plan_add(p, STEP_SYMLINK, "/var/tmp", "one temporary directory, one limit")->value = "/tmp";
     plan_add(p, STEP_SYMLINK, "/var/run", "as everywhere")->value = "/run";
     plan_add(p, STEP_FILE, "/faasd", "the program of unpackers and deleters");
+    for (unsigned i = 0; i < SANDBOX_LAYERS_MAX; i++)
+        plan_add(p, STEP_DIR, plan_text(p, "/layers/%u", i), "a place to mount one");
     for (unsigned i = 0; i < SANDBOX_SLOTS_MAX; i++)
         plan_add(p, STEP_DIR, plan_text(p, "/run/slots/%u", i), "a place to mount one");
 }

@@ -168,6 +168,8 @@ static int open_source(struct start *s, const struct step *step, struct err *e)
     unsigned slot = step->slot;
     if (slot == SLOT_CODE)
         return mnt_clone_tree(s->spec->code_dirfd, "", step->number, e);
+    if (slot >= SLOT_LAYERS && slot < SLOT_MOUNTS)
+        return mnt_clone_tree(s->spec->layer_dirfds[slot - SLOT_LAYERS], "", step->number, e);
     if (slot == SLOT_SELF)
         return mnt_clone_tree(s->base->self_fd, "", step->number, e);
     if (slot == SLOT_RUNTIME)

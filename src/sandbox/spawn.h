@@ -24,6 +24,7 @@ enum sandbox_worker { SANDBOX_WORKER_NONE, SANDBOX_WORKER_SOCKET, SANDBOX_WORKER
 enum {
     SANDBOX_SLOTS_MAX = 16, /* of a template: its children alive at one time */
     SANDBOX_LISTENER_PORT = 9001,
+    SANDBOX_LAYERS_MAX = 5,
 };
 
 struct sandbox_mount {
@@ -46,6 +47,9 @@ struct sandbox_spec {
     const char *name;     /* of its cgroup: unique among the living */
     const char *hostname; /* inside */
     int code_dirfd;       /* FUNCTION, SHELL: the version's tree; UNPACK: staging; DELETE: the trash. Borrowed */
+    /* FUNCTION, SHELL: at most one, shown at /opt; UNPACK: at /layers/0 and on. Borrowed; -1: only its place is described */
+    unsigned layer_count;
+    int layer_dirfds[SANDBOX_LAYERS_MAX];
     uint32_t host_uid;    /* the instance's own uid and gid on the host; UNPACK and DELETE: the code owner's */
     uint64_t tmp_bytes;
     bool tmp_exec;

@@ -16,7 +16,8 @@ enum {
 
 /* What the check from outside needs, kept until it has been made. */
 struct box_trial {
-    int code_fd; /* owned */
+    int code_fd; /* owned, as are the next */
+    int layer_fds[MESSAGE_LAYERS_MAX];
     struct message_spawn message;
     char hostname[65];
     char name[CGROUP_NAME_MAX];

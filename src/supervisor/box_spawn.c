@@ -20,6 +20,8 @@ void box_trial_free(struct box_trial *t)
     if (!t)
         return;
     fd_close(&t->code_fd);
+    for (unsigned i = 0; i < MESSAGE_LAYERS_MAX; i++)
+        fd_close(&t->layer_fds[i]);
     free(t);
 }
 
@@ -31,6 +33,16 @@ static int open_code(const struct supervisor *s, const struct message_spawn *m, 
         return state_open_version(&s->state, m->digest, s->code_owner, e);
     int fd = openat(s->state.trash_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return fd < 0 ? err_set(e, errno, "open the trash") : fd;
+}
+
+static int open_layers(const struct supervisor *s, struct box_trial *t, struct err *e)
+{
+    for (uint32_t i = 0; i < t->message.layer_count; i++) {
+        int fd = t->layer_fds[i] = state_open_version(&s->state, t->message.layers[i], s->code_owner, e);
+        if (fd < 0)
+            return err_wrap(e, "layers");
+    }
+    return 0;
 }
 
 static enum sandbox_worker worker_of(const struct message_spawn *m)
@@ -84,7 +96,10 @@ static void fill_spec(struct box_trial *t, const struct box *x)
         .limits = box_limits_of(m),
         .mount_count = m->mount_count,
         .device_count = m->device_count,
+        .layer_count = m->layer_count,
     };
+    for (uint32_t i = 0; i < m->layer_count; i++)
+        t->spec.layer_dirfds[i] = t->layer_fds[i];
     for (uint32_t i = 0; i < m->mount_count; i++)
         t->spec.mounts[i] = (struct sandbox_mount){
             .source = m->mounts[i].source, .target = m->mounts[i].target, .writable = m->mounts[i].writable};
@@ -261,7 +276,11 @@ static int make_sandbox(struct box *x, const struct message_spawn *m, int secret
     if (!t)
         return err_set(e, ENOMEM, "make a sandbox");
     t->message = *m;
+    for (unsigned i = 0; i < MESSAGE_LAYERS_MAX; i++)
+        t->layer_fds[i] = -1;
     int r = t->code_fd = open_code(s, m, e);
+    if (r >= 0)
+        r = open_layers(s, t, e);
     if (r >= 0) {
         fill_spec(t, x);
         r = spawn_with_secrets(x, t, secrets_fd, e);

@@ -17,6 +17,8 @@ enum {
     MESSAGE_DIGEST_MAX = 65, /* 64 lower-case hex digits and a NUL */
     MESSAGE_FDS_MAX = 8,
     MESSAGE_SLOTS_MAX = 16,
+    MESSAGE_LAYERS_MAX = 5,
+    MESSAGE_KEY_MAX = 1025,                /* an object's key and a NUL */
     MESSAGE_STATUS_UNKNOWN = -1,           /* in place of a wait status */
     MESSAGE_HELPER_MEMORY_MAX = 256 << 20, /* of an unpacker or deleter, which memory_budget does not count */
 };
@@ -40,6 +42,8 @@ enum message_type {
     MESSAGE_THAW,  /* message_plain. No answer */
     MESSAGE_PONG,  /* message_plain, id 0: the answer to PING */
     MESSAGE_STEPS, /* message_steps: when the steps of an instance's start were done; answered by MESSAGE_STEPS_ARE */
+    MESSAGE_OPEN_OBJECT, /* message_object: a file of one of the configuration's code_buckets; answered by MESSAGE_DONE with its descriptor, or ENXIO: no such
+                            bucket, ENOENT: no such file */
     /* supervisor -> gateway */
     MESSAGE_SPAWNED = 64, /* message_spawned + fds */
     MESSAGE_SPAWN_FAILED, /* message_failed: no such instance (any more); `text` is for the person who deployed. Ends the id: no EXITED follows. */
@@ -79,6 +83,9 @@ struct message_spawn {
     uint32_t runtime;                 /* enum settings_runtime */
     char function[SETTINGS_NAME_MAX]; /* for names of cgroups, logs, the hostname; "" for UNPACK and DELETE */
     char digest[MESSAGE_DIGEST_MAX];  /* of the code; "" for UNPACK and DELETE */
+    uint32_t
+        layer_count; /* FUNCTION, SHELL: at most 1, a tree of versions/ at /opt; UNPACK: trees at /layers/0 and on */
+    char layers[MESSAGE_LAYERS_MAX][MESSAGE_DIGEST_MAX];
     char revision
         [MESSAGE_DIGEST_MAX]; /* of code and settings: the sandbox of a revision is verified at its first start */
     uint64_t staging;         /* UNPACK: the staging directory's number */
@@ -152,6 +159,12 @@ struct message_tree {
     struct message_header header;
     uint64_t staging;
     char digest[MESSAGE_DIGEST_MAX];
+};
+
+struct message_object {
+    struct message_header header;
+    char bucket[CONFIG_BUCKET_MAX];
+    char key[MESSAGE_KEY_MAX]; /* a path beneath the bucket's directory */
 };
 
 /* What the gateway finds when it starts: fd 3 = the message socket, fd 4 = a memfd holding struct gateway_boot, listeners from fd 5 on. */

@@ -97,6 +97,19 @@ static bool lists_are_well_formed(const struct message_spawn *m)
     return is_terminated(m->cpuset, sizeof(m->cpuset)) && strspn(m->cpuset, "0123456789,-") == strlen(m->cpuset);
 }
 
+/* Digests of trees, as many as that kind of sandbox shows. */
+static bool layers_are_well_formed(const struct message_spawn *m)
+{
+    static const uint32_t most[] = {
+        [MESSAGE_SPAWN_FUNCTION] = 1, [MESSAGE_SPAWN_SHELL] = 1, [MESSAGE_SPAWN_UNPACK] = MESSAGE_LAYERS_MAX, [MESSAGE_SPAWN_DELETE] = 0};
+    if (m->layer_count > most[m->kind])
+        return false;
+    for (uint32_t i = 0; i < m->layer_count; i++)
+        if (!is_digest(m->layers[i]))
+            return false;
+    return true;
+}
+
 /* The form of what it says about secrets. Whether they can be opened is seen when they are. */
 static bool secrets_are_well_formed(const struct message_spawn *m)
 {
@@ -146,6 +159,10 @@ static enum request_verdict check_mounts(const struct message_spawn *m, const st
                 return REQUEST_REFUSED;
             }
         }
+        if (m->layer_count && is_within(at->target, "/opt")) {
+            err_say(e, EPERM, "mount target '%s' lies in /opt, where the function's layers are", at->target);
+            return REQUEST_REFUSED;
+        }
         for (uint32_t k = 0; k < i; k++) {
             const char *other = m->mounts[k].target;
             if (is_within(at->target, other) || is_within(other, at->target)) {
@@ -174,6 +191,13 @@ static enum request_verdict check_runtime(const struct message_spawn *m, const s
     if (*m->runtime_name && !request_find_runtime(c, m->runtime_name)) {
         err_say(e, ENOENT, "runtime '%s' is not on this host (any more): add it to runtimes in the configuration",
                 m->runtime_name);
+        return REQUEST_REFUSED;
+    }
+    const struct config_runtime *runtime = *m->runtime_name ? request_find_runtime(c, m->runtime_name) : NULL;
+    if (m->layer_count && runtime && is_within(runtime->prefix, "/opt")) {
+        err_say(e, EPERM,
+                "layers are shown at /opt, which hides the interpreter of runtime '%s' in '%s': install it outside /opt",
+                runtime->name, runtime->prefix);
         return REQUEST_REFUSED;
     }
     return REQUEST_OK;
@@ -207,7 +231,8 @@ static enum request_verdict check_spawn(const struct message_spawn *m, const str
     if (m->kind > MESSAGE_SPAWN_DELETE || m->runtime >= SETTINGS_RUNTIMES || m->network > SETTINGS_NETWORK_HOST ||
         m->tmp_exec > 1 || m->slots > MESSAGE_SLOTS_MAX || (m->slots > 0 && m->kind != MESSAGE_SPAWN_FUNCTION))
         return bad(e, "SPAWN with a value out of range");
-    if (!lists_are_well_formed(m) || !secrets_are_well_formed(m) || !names_are_well_formed(m))
+    if (!lists_are_well_formed(m) || !secrets_are_well_formed(m) ||
+        !layers_are_well_formed(m) || !names_are_well_formed(m))
         return bad(e, "SPAWN with a malformed name, path or list");
     if (m->memory_bytes == 0 || m->memory_bytes > INT64_MAX || m->tmp_bytes > INT64_MAX || m->pids == 0 ||
         m->cpu_weight > 10000 || m->cpus_milli > REQUEST_CPUS_MILLI_MAX)
@@ -249,6 +274,14 @@ static enum request_verdict check_adopt(const struct message_adopt *m, struct er
     return REQUEST_OK;
 }
 
+static enum request_verdict check_object(const struct message_object *m, struct err *e)
+{
+    if (!is_terminated(m->bucket, sizeof(m->bucket)) || !is_terminated(m->key, sizeof(m->key)) || !*m->bucket ||
+        !*m->key)
+        return bad(e, "OPEN_OBJECT with a malformed name");
+    return REQUEST_OK;
+}
+
 static enum request_verdict check_tree(const struct message_tree *m, struct err *e)
 {
     if (!is_terminated(m->digest, sizeof(m->digest)))
@@ -282,6 +315,8 @@ static size_t size_of(uint32_t type)
     case MESSAGE_DISCARD:
     case MESSAGE_RETIRE:
         return sizeof(struct message_tree);
+    case MESSAGE_OPEN_OBJECT:
+        return sizeof(struct message_object);
     default:
         return 0;
     }
@@ -311,6 +346,8 @@ enum request_verdict request_check(const union request *r, size_t size, const st
     case MESSAGE_DISCARD:
     case MESSAGE_RETIRE:
         return check_tree(&r->tree, e);
+    case MESSAGE_OPEN_OBJECT:
+        return check_object(&r->object, e);
     default:
         return REQUEST_OK;
     }

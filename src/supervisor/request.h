@@ -17,6 +17,7 @@ union request {
     struct message_prepare prepare;
     struct message_adopt adopt;
     struct message_steps steps;
+    struct message_object object;
 };
 
 enum request_verdict { REQUEST_OK, REQUEST_REFUSED, REQUEST_BAD };

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/str.h"
+#include "supervisor/bucket.h"
 #include "supervisor/core.h"
 #include "supervisor/hygiene.h"
 #include "supervisor/notify.h"
@@ -152,6 +153,9 @@ static void handle_request(struct supervisor *s, union request *r, int fd)
         break;
     case MESSAGE_PONG:
         watchdog_on_answer(&s->watchdog);
+        break;
+    case MESSAGE_OPEN_OBJECT:
+        bucket_answer(&s->channel, &s->config, &r->object);
         break;
     case MESSAGE_USAGE:
         boxes_usage(&s->boxes, r->header.id);

@@ -288,6 +288,153 @@ for _name in ("UpdateAlias", "DeleteAlias"):
 NEVER_OF["GetAccountSettings"] = {MANAGEMENT_IS_NOT_THROTTLED: "see there"}
 
 
+# ---- layers ----
+
+def _layer(method, **arguments):
+    """A call about a layer's version that was published for it."""
+    def call(w):
+        name = f"layer-{next(_names)}"
+        w.aws.publish_layer_version(LayerName=name, Content={"ZipFile": archive()}, Description="x", LicenseInfo="MIT", CompatibleRuntimes=["python3.9"],
+                                    CompatibleArchitectures=["arm64"])
+        return getattr(w.aws, method)(LayerName=name, **arguments)
+    return call
+
+
+def _shared(method, **arguments):
+    """The same of one that has a statement "s1" in its policy."""
+    def call(w):
+        name = f"layer-{next(_names)}"
+        w.aws.publish_layer_version(LayerName=name, Content={"ZipFile": archive()})
+        w.aws.add_layer_version_permission(LayerName=name, VersionNumber=1, **{**SHARE, "StatementId": "s1", "Principal": "111111111111"})
+        return getattr(w.aws, method)(LayerName=name, VersionNumber=1, **arguments)
+    return call
+
+
+def _share_until_full(w):
+    name = f"layer-{next(_names)}"
+    w.aws.publish_layer_version(LayerName=name, Content={"ZipFile": archive()})
+    for i in range(200):
+        w.aws.add_layer_version_permission(LayerName=name, VersionNumber=1, **{**SHARE, "StatementId": f"{i:0100}"})
+    raise AssertionError("a policy of 200 long statements is within the limit")
+
+
+def _no_layer(method, **arguments):
+    return lambda w: getattr(w.aws, method)(LayerName="nobody", VersionNumber=1, **arguments)
+
+
+def _by_arn(w, number=1):
+    name = f"layer-{next(_names)}"
+    arn = w.aws.publish_layer_version(LayerName=name, Content={"ZipFile": archive()})["LayerVersionArn"]
+    return w.aws.get_layer_version_by_arn(Arn=arn[:-1] + str(number))
+
+
+SHARE = {"StatementId": "s2", "Action": "lambda:GetLayerVersion", "Principal": "*"}
+LAYER = {"Content.CodeSha256", "Content.CodeSize", "LayerArn", "LayerVersionArn", "Description", "CreatedDate", "Version"}
+ANSWERS.update({
+    "PublishLayerVersion": ([lambda w: w.aws.publish_layer_version(LayerName="answers", Content={"ZipFile": archive()}, CompatibleRuntimes=["python3.9"])],
+                            LAYER | {"CompatibleRuntimes"}),
+    "GetLayerVersion": ([_layer("get_layer_version", VersionNumber=1)], LAYER | {"LicenseInfo", "CompatibleRuntimes", "CompatibleArchitectures"}),
+    "GetLayerVersionByArn": ([_by_arn], LAYER),
+    "ListLayers": ([lambda w: (_layer("get_layer_version", VersionNumber=1)(w), w.aws.list_layers(MaxItems=1))], {"Layers"}),
+    "ListLayerVersions": ([_layer("list_layer_versions"), lambda w: w.aws.list_layer_versions(LayerName="nobody")], {"LayerVersions"}),
+    "DeleteLayerVersion": ([_layer("delete_layer_version", VersionNumber=1), _no_layer("delete_layer_version")], set()),
+    "AddLayerVersionPermission": ([_layer("add_layer_version_permission", VersionNumber=1, **SHARE)], {"Statement", "RevisionId"}),
+    "RemoveLayerVersionPermission": ([_shared("remove_layer_version_permission", StatementId="s1")], set()),
+    "GetLayerVersionPolicy": ([_shared("get_layer_version_policy")], {"Policy", "RevisionId"}),
+})
+ERRORS.update({
+    "PublishLayerVersion": {"InvalidParameterValueException": lambda w: w.aws.publish_layer_version(LayerName="bad", Content={"ZipFile": b"no zip"})},
+    "GetLayerVersion": {"ResourceNotFoundException": _no_layer("get_layer_version")},
+    "GetLayerVersionByArn": {"ResourceNotFoundException": lambda w: _by_arn(w, 2)},
+    "ListLayers": {"InvalidParameterValueException": lambda w: w.aws.list_layers(Marker="?")},
+    "ListLayerVersions": {"InvalidParameterValueException": _layer("list_layer_versions", Marker="?")},
+    "DeleteLayerVersion": {},
+    "AddLayerVersionPermission": {
+        "ResourceNotFoundException": _no_layer("add_layer_version_permission", **SHARE),
+        "ResourceConflictException": _shared("add_layer_version_permission", **{**SHARE, "StatementId": "s1"}),
+        "PolicyLengthExceededException": _share_until_full,
+        "PreconditionFailedException": _shared("add_layer_version_permission", RevisionId="stale", **SHARE),
+    },
+    "RemoveLayerVersionPermission": {
+        "ResourceNotFoundException": _shared("remove_layer_version_permission", StatementId="other"),
+        "PreconditionFailedException": _shared("remove_layer_version_permission", StatementId="s1", RevisionId="stale"),
+    },
+    "GetLayerVersionPolicy": {"ResourceNotFoundException": _layer("get_layer_version_policy", VersionNumber=1)},
+})
+for _name in ("PublishLayerVersion", "GetLayerVersion", "GetLayerVersionByArn", "ListLayers", "ListLayerVersions", "DeleteLayerVersion", "AddLayerVersionPermission",
+              "RemoveLayerVersionPermission", "GetLayerVersionPolicy"):
+    NEVER_OF[_name] = {MANAGEMENT_IS_NOT_THROTTLED: "see there"}
+for _name in ("GetLayerVersion", "GetLayerVersionByArn", "AddLayerVersionPermission", "RemoveLayerVersionPermission", "GetLayerVersionPolicy"):
+    NEVER_OF[_name]["InvalidParameterValueException"] = MALFORMED
+NEVER_OF["PublishLayerVersion"].update({"ResourceNotFoundException": "there is nothing that it needs", "CodeStorageExceededException": "test_lambda_layers.py: test_a_limit_of_versions"})
+NEVER_OF["ListLayerVersions"]["ResourceNotFoundException"] = "a layer without versions is none: its list is empty, as on AWS"
+
+
+# ---- what is kept and told ----
+
+SOURCE = "arn:aws:sqs:eu-central-1:000000000000:queue"
+
+
+def _mapped(method, **arguments):
+    """A call about a mapping that was made for it."""
+    def call(w):
+        made = w.aws.create_event_source_mapping(FunctionName=_made(w), EventSourceArn=SOURCE, BatchSize=5, FilterCriteria={"Filters": [{"Pattern": "{}"}]})
+        return getattr(w.aws, method)(UUID=made["UUID"], **arguments)
+    return call
+
+
+def _mapped_twice(w):
+    name = _made(w)
+    for size in (1, 2):
+        w.aws.create_event_source_mapping(FunctionName=name, EventSourceArn=SOURCE, BatchSize=size)
+
+
+def _unmapped(method, **arguments):
+    return lambda w: getattr(w.aws, method)(UUID="00000000-0000-4000-8000-000000000000", **arguments)
+
+
+CONFIG = "arn:aws:lambda:eu-central-1:000000000000:code-signing-config:csc-" + "a" * 17
+MAPPING = {"UUID", "FunctionArn", "EventSourceArn", "LastModified", "State", "StateTransitionReason", "LastProcessingResult"}
+ANSWERS.update({
+    "CreateEventSourceMapping": ([_of("create_event_source_mapping", EventSourceArn=SOURCE), _of("create_event_source_mapping", EventSourceArn=SOURCE, Enabled=False,
+                                                                                                BatchSize=7, MaximumBatchingWindowInSeconds=2)], MAPPING),
+    "GetEventSourceMapping": ([_mapped("get_event_source_mapping")], MAPPING | {"BatchSize", "FilterCriteria.Filters"}),
+    "UpdateEventSourceMapping": ([_mapped("update_event_source_mapping", BatchSize=9)], MAPPING | {"BatchSize", "FilterCriteria"}),
+    "DeleteEventSourceMapping": ([_mapped("delete_event_source_mapping")], MAPPING),
+    "ListEventSourceMappings": ([lambda w: (_mapped("get_event_source_mapping")(w), w.aws.list_event_source_mappings(MaxItems=1)),
+                                 lambda w: w.aws.list_event_source_mappings(FunctionName="json", EventSourceArn=SOURCE)], {"EventSourceMappings"}),
+    "GetFunctionCodeSigningConfig": ([_of("get_function_code_signing_config")], {"CodeSigningConfigArn", "FunctionName"}),
+    "PutFunctionCodeSigningConfig": ([], set()),  # there is no configuration to name
+    "DeleteFunctionCodeSigningConfig": ([_of("delete_function_code_signing_config")], set()),
+})
+ERRORS.update({
+    "CreateEventSourceMapping": {
+        "ResourceNotFoundException": _of_nobody("create_event_source_mapping", EventSourceArn=SOURCE),
+        "ResourceConflictException": _mapped_twice,
+        "InvalidParameterValueException": _of("create_event_source_mapping"),
+    },
+    "GetEventSourceMapping": {"ResourceNotFoundException": _unmapped("get_event_source_mapping")},
+    "UpdateEventSourceMapping": {"ResourceNotFoundException": _unmapped("update_event_source_mapping", BatchSize=1)},
+    "DeleteEventSourceMapping": {"ResourceNotFoundException": _unmapped("delete_event_source_mapping")},
+    "ListEventSourceMappings": {"ResourceNotFoundException": lambda w: w.aws.list_event_source_mappings(FunctionName="nobody"),
+                                "InvalidParameterValueException": lambda w: w.aws.list_event_source_mappings(Marker="?")},
+    "GetFunctionCodeSigningConfig": {"ResourceNotFoundException": _of_nobody("get_function_code_signing_config")},
+    "PutFunctionCodeSigningConfig": {"ResourceNotFoundException": _of_nobody("put_function_code_signing_config", CodeSigningConfigArn=CONFIG),
+                                     "CodeSigningConfigNotFoundException": _of("put_function_code_signing_config", CodeSigningConfigArn=CONFIG)},
+    "DeleteFunctionCodeSigningConfig": {"ResourceNotFoundException": _of_nobody("delete_function_code_signing_config")},
+})
+for _name in ("CreateEventSourceMapping", "GetEventSourceMapping", "UpdateEventSourceMapping", "DeleteEventSourceMapping", "ListEventSourceMappings",
+              "GetFunctionCodeSigningConfig", "PutFunctionCodeSigningConfig", "DeleteFunctionCodeSigningConfig"):
+    NEVER_OF[_name] = {MANAGEMENT_IS_NOT_THROTTLED: "see there"}
+for _name in ("GetEventSourceMapping", "UpdateEventSourceMapping", "DeleteEventSourceMapping", "GetFunctionCodeSigningConfig", "PutFunctionCodeSigningConfig",
+              "DeleteFunctionCodeSigningConfig"):
+    NEVER_OF[_name]["InvalidParameterValueException"] = MALFORMED
+for _name in ("UpdateEventSourceMapping", "DeleteEventSourceMapping"):
+    NEVER_OF[_name].update({"ResourceInUseException": "a mapping is never in transition", "ResourceConflictException": "one change at a time is what the store does"})
+for _name in ("PutFunctionCodeSigningConfig", "DeleteFunctionCodeSigningConfig"):
+    NEVER_OF[_name].update({"ResourceConflictException": "nothing is changed", "CodeSigningConfigNotFoundException": "without one there is nothing to remove"})
+
+
 # ---- one answer ----
 
 def _faults(shape, value, at):

@@ -35,7 +35,8 @@ static const char *const SETTINGS_SHAPES[] = {
 static const char *const CONFIG_SHAPES[] = {
     [CONFIG_SCALAR] = NULL,         [CONFIG_LISTEN] = "list",        [CONFIG_ETC] = "list",
     [CONFIG_GRANT_MOUNTS] = "list", [CONFIG_GRANT_DEVICES] = "list", [CONFIG_RUNTIMES] = "object",
-    [CONFIG_HOSTS] = "list",        [CONFIG_PROXIES] = "list",
+    [CONFIG_HOSTS] = "list",        [CONFIG_PROXIES] = "list",       [CONFIG_BUCKETS] = "object",
+    [CONFIG_ROLES] = "object",
 };
 
 static void put_option(const struct option *option)

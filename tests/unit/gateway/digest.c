@@ -231,17 +231,17 @@ static void a_revision_depends_on_code_handler_and_settings(void **state)
 {
     (void)state;
     char a[STORE_DIGEST_MAX], b[STORE_DIGEST_MAX];
-    store_digest_revision("c0de", "run", STR_LITERAL("{}"), a);
-    store_digest_revision("c0de", "run", STR_LITERAL("{}"), b);
+    store_digest_revision(&(struct store_digest_trees){.code = "c0de"}, "run", STR_LITERAL("{}"), a);
+    store_digest_revision(&(struct store_digest_trees){.code = "c0de"}, "run", STR_LITERAL("{}"), b);
     assert_string_equal(a, b);
-    store_digest_revision("c0df", "run", STR_LITERAL("{}"), b);
+    store_digest_revision(&(struct store_digest_trees){.code = "c0df"}, "run", STR_LITERAL("{}"), b);
     assert_string_not_equal(a, b);
-    store_digest_revision("c0de", "run2", STR_LITERAL("{}"), b);
+    store_digest_revision(&(struct store_digest_trees){.code = "c0de"}, "run2", STR_LITERAL("{}"), b);
     assert_string_not_equal(a, b);
-    store_digest_revision("c0de", "run", STR_LITERAL("{ }"), b);
+    store_digest_revision(&(struct store_digest_trees){.code = "c0de"}, "run", STR_LITERAL("{ }"), b);
     assert_string_not_equal(a, b);
     /* The parts can't run into each other. */
-    store_digest_revision("c0de", "ru", STR_LITERAL("n{}"), b);
+    store_digest_revision(&(struct store_digest_trees){.code = "c0de"}, "ru", STR_LITERAL("n{}"), b);
     assert_string_not_equal(a, b);
 }
 
