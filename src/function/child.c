@@ -48,7 +48,8 @@ struct capability_data {
 
 static int (*hooks[FAASD_AFTER_FORK_MAX])(void);
 static unsigned hook_count;
-static long landlock_abi;
+static int ruleset = -1;  /* what each child narrows its scope by; the template's, closed in the child */
+static int ruleset_error; /* why there is none; 0: this kernel has no scopes */
 
 int faasd_after_fork(int (*hook)(void))
 {
@@ -77,9 +78,14 @@ int faasd_child_run_hooks(char text[CHILD_TEXT_MAX])
     return 0;
 }
 
+/* One ruleset does for all children: landlock_restrict_self(2) makes a domain of its own of it each time. */
 void faasd_child_prepare(void)
 {
-    landlock_abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION);
+    const struct landlock_attributes attributes = {.scoped = LANDLOCK_SCOPES};
+    if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION) < LANDLOCK_ABI_SCOPES)
+        return; /* faasd then keeps one child at a time */
+    ruleset = (int)syscall(SYS_landlock_create_ruleset, &attributes, sizeof(attributes), 0);
+    ruleset_error = ruleset < 0 ? errno : 0;
 }
 
 /* They came with one message into a process that has few others, so they nearly always stand in a row. */
@@ -160,15 +166,11 @@ static int drop_capabilities(char text[CHILD_TEXT_MAX])
 /* A domain of its own: one inherited from the template would hold its siblings as well. */
 static int narrow_scope(char text[CHILD_TEXT_MAX])
 {
-    const struct landlock_attributes attributes = {.scoped = LANDLOCK_SCOPES};
-    if (landlock_abi < LANDLOCK_ABI_SCOPES)
-        return 0; /* faasd then keeps one child at a time */
-    long ruleset = syscall(SYS_landlock_create_ruleset, &attributes, sizeof(attributes), 0);
     if (ruleset < 0)
-        return say(text, "make a Landlock domain: %s", strerror(errno));
-    int failed = syscall(SYS_landlock_restrict_self, (int)ruleset, 0) != 0;
+        return ruleset_error ? say(text, "make a Landlock domain: %s", strerror(ruleset_error)) : 0;
+    int failed = syscall(SYS_landlock_restrict_self, ruleset, 0) != 0;
     int error = errno;
-    close((int)ruleset);
+    close(ruleset);
     return failed ? say(text, "enter the Landlock domain: %s", strerror(error)) : 0;
 }
 

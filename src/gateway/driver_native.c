@@ -49,6 +49,14 @@ static bool try_template(struct instance *i, const struct native_ready *r)
     return pool_may_open_template(i->pool, i);
 }
 
+static void attach_log(struct instance *i, int fd)
+{
+    if (instance_is_single_use(i))
+        line_reader_attach_later(&i->log, fd);
+    else
+        line_reader_attach_shared(&i->log, fd);
+}
+
 static void on_ready(void *owner, const struct native_ready *r)
 {
     struct instance *i = owner;
@@ -58,7 +66,7 @@ static void on_ready(void *owner, const struct native_ready *r)
         keep_words(r->runtime, i->version->runtime_used, sizeof(i->version->runtime_used));
     version_learn_imports(i->version, r->imports);
     if (instance_is_child(i)) {
-        line_reader_attach_shared(&i->log, native_channel_take_log(&i->native));
+        attach_log(i, native_channel_take_log(&i->native));
         template_child_ready(i, i->native.peer_pid);
     }
     if (i->template && try_template(i, r)) {

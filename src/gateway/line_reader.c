@@ -71,6 +71,7 @@ static void close_fd(struct line_reader *r)
     if (r->fd < 0)
         return;
     ev_io_stop(r->gateway->loop, &r->watcher);
+    ev_timer_stop(r->gateway->loop, &r->later);
     fd_close(&r->fd);
 }
 
@@ -97,22 +98,45 @@ void line_reader_init(struct line_reader *r, struct gateway *g, const char *func
     memcpy(r->function, function, strnlen(function, sizeof(r->function) - 1));
 }
 
-void line_reader_attach(struct line_reader *r, int fd)
+static void on_later(struct ev_loop *loop, ev_timer *t, int events)
+{
+    struct line_reader *r = t->data;
+    (void)events;
+    ev_io_start(loop, &r->watcher);
+}
+
+static void take_fd(struct line_reader *r, int fd, bool shared)
 {
     close_fd(r);
     r->fd = fd;
-    r->shared = false;
+    r->shared = shared;
+    r->late = false;
+    ev_init(&r->later, on_later);
+    r->later.data = r;
     ev_io_init(&r->watcher, on_readable, fd, EV_READ);
     r->watcher.data = r;
     /* Ahead of the reply that was written after these lines: they are still the request's. */
     ev_set_priority(&r->watcher, EV_MAXPRI);
+}
+
+void line_reader_attach(struct line_reader *r, int fd)
+{
+    take_fd(r, fd, false);
     ev_io_start(r->gateway->loop, &r->watcher);
 }
 
 void line_reader_attach_shared(struct line_reader *r, int fd)
 {
-    line_reader_attach(r, fd);
-    r->shared = true;
+    take_fd(r, fd, true);
+    ev_io_start(r->gateway->loop, &r->watcher);
+}
+
+void line_reader_attach_later(struct line_reader *r, int fd)
+{
+    take_fd(r, fd, true);
+    r->late = true;
+    ev_timer_set(&r->later, LINE_READER_LATER_MS / 1000., 0.);
+    ev_timer_start(r->gateway->loop, &r->later);
 }
 
 void line_reader_begin(struct line_reader *r, const char *request_id)
@@ -151,6 +175,8 @@ void line_reader_drain(struct line_reader *r)
 
 void line_reader_end(struct line_reader *r)
 {
+    if (r->late)
+        line_reader_drain(r);
     if (r->also)
         log_tail_close(r->also);
     line_reader_flush(r);

@@ -8,13 +8,20 @@
 #include "base/id.h"
 #include "gateway/gateway.h"
 
-enum { LINE_READER_MAX = 16384, LINE_READER_TURN = 65536, LINE_READER_TAIL = 2048 };
+enum {
+    LINE_READER_MAX = 16384,
+    LINE_READER_TURN = 65536,
+    LINE_READER_TAIL = 2048,
+    LINE_READER_LATER_MS = 5, /* less than a pipe takes to fill but in a flood, which then waits as long */
+};
 
 struct line_reader {
     struct gateway *gateway; /* borrowed */
     ev_io watcher;
-    int fd;                           /* owned; -1 = closed */
-    bool shared;                      /* the function holds the same open file: shared_pipe.h */
+    ev_timer later; /* active: the watcher is not yet; starts that */
+    bool late;   /* line_reader_attach_later(): what was written before a reply may be seen in a later turn than that */
+    int fd;      /* owned; -1 = closed */
+    bool shared; /* the function holds the same open file: shared_pipe.h */
     struct buf partial;               /* the line at hand */
     char function[SETTINGS_NAME_MAX]; /* "" = discard the lines, keep the tail (the unpacker) */
     uint64_t instance;
@@ -33,13 +40,17 @@ struct line_reader {
 void line_reader_init(struct line_reader *r, struct gateway *g, const char *function, uint64_t instance);
 void line_reader_attach(struct line_reader *r, int fd);        /* takes the descriptor over and starts reading */
 void line_reader_attach_shared(struct line_reader *r, int fd); /* the same for a pipe that the function itself sent */
+/* The same, but nothing is watched for LINE_READER_LATER_MS: line_reader_end() and line_reader_drain() read what there is. For a process that most likely
+ * ends before that, whose pipe need not go into the event loop and out of it. */
+void line_reader_attach_later(struct line_reader *r, int fd);
 void line_reader_begin(struct line_reader *r,
                        const char *request_id); /* a request starts: lines are its, the tail is empty */
 /* The same, and its lines are added to `also` until line_reader_end(). */
 void line_reader_begin_also(struct line_reader *r, const char *request_id, struct log_tail *also);
 void line_reader_flush(struct line_reader *r); /* hands the unfinished line over */
 void line_reader_drain(struct line_reader *r); /* reads what stands in the pipe now, at most LINE_READER_TURN bytes */
-void line_reader_end(struct line_reader *r);  /* hands the unfinished line over; lines belong to no request from here */
+/* Reads what is there where the watcher may come too late; hands the unfinished line over; lines belong to no request from here */
+void line_reader_end(struct line_reader *r);
 void line_reader_fini(struct line_reader *r); /* closes */
 
 /* The tail in order, without trailing newlines; out has room for LINE_READER_TAIL. When more was written than is kept it begins with a line's beginning, or, where one line is

@@ -240,6 +240,40 @@ def test_out_of_memory_says_how_much_of_it_was_tmp(faasd, tmp_path, runtime, opt
     assert faasd.invoke(name, b"{}").status == 502
 
 
+TALKER = """import time
+
+def handler(event, context):
+    print("begun " + event["word"])
+    time.sleep(event["seconds"])
+    print("ended " + event["word"])
+"""
+
+
+def lines_of(faasd, name, request):
+    return [line["message"] for line in map(json.loads, faasd.cli("logs", name, "--id", request, "--json").out.splitlines())]
+
+
+def test_what_a_process_for_one_request_says_is_its_requests_however_short_it_is(faasd, tmp_path):
+    (tmp_path / "app.py").write_text(TALKER)
+    faasd.deploy("talker", tmp_path, "--runtime", "python", "--isolation", "fork")
+    for number in range(20):
+        reply = faasd.invoke("talker", json.dumps({"word": str(number), "seconds": 0}).encode())
+        assert reply.status == 200, reply
+        request = reply.headers["X-Request-Id"]
+        said = wait_until(lambda: (lambda lines: lines if len(lines) >= 2 else None)(lines_of(faasd, "talker", request)), "both lines")
+        assert said == [f"begun {number}", f"ended {number}"]
+
+
+def test_what_it_says_is_there_while_it_runs(faasd, tmp_path):
+    (tmp_path / "app.py").write_text(TALKER)
+    faasd.deploy("talker", tmp_path, "--runtime", "python", "--isolation", "fork", "--timeout", "30s")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        reply = pool.submit(faasd.invoke, "talker", b'{"word": "slowly", "seconds": 3}')
+        wait_until(lambda: "begun slowly" in faasd.cli("logs", "talker").out, "its first line")
+        assert not reply.done()
+        assert reply.result().status == 200
+
+
 @pytest.mark.parametrize("template", ["on", "off"])
 def test_out_of_memory_while_starting_says_so_too(faasd, tmp_path, template):
     (tmp_path / "app.py").write_text("open('/tmp/fill', 'wb').write(bytes(24 << 20))\nbytearray(200 << 20)\ndef handler(event, context):\n    return event\n")
