@@ -191,8 +191,6 @@ struct config {
 
 enum config_origin { CONFIG_FROM_DEFAULT, CONFIG_FROM_FLAG, CONFIG_FROM_ENVIRONMENT, CONFIG_FROM_FILE };
 
-enum { CONFIG_VARIABLE_MAX = 96 };
-
 /* Defaults, from the host where they depend on it (cores, RAM, NOFILE). */
 void config_init(struct config *c);
 
@@ -206,10 +204,6 @@ int config_read_files(struct config *c, const char *path, bool must_exist, struc
 /* After the files: FAASD_KEY of the environment ("FAASD_MEMORY_BUDGET=2G", "FAASD_DEFAULTS_MEMORY=64M", "FAASD_LISTEN=127.0.0.1:80,unix:/run/x"), for every key
  * that is no list, and for `listen`. -EINVAL. */
 int config_read_environment(struct config *c, char *const *environment, struct err *e);
-
-/* A FAASD_ variable that is neither a key's nor one of the command line's: very likely a slip, but it may be somebody else's name, so it is for a warning. From
- * *at on, which moves behind it. False when there is none (any more). `name`: cut. *ret_nearest: NULL when none is near; valid until the next call. */
-bool config_next_unknown_variable(char *const **at, char name[CONFIG_VARIABLE_MAX], const char **ret_nearest);
 
 /* Over all that was read: the --listen arguments replace every address. -EINVAL. */
 int config_set_listen_flags(struct config *c, const char *const *texts, unsigned count, struct err *e);

@@ -4,6 +4,7 @@
 #define FAASD_CODEC_CONFIG_KEY_H
 
 #include "codec/config.h"
+#include "codec/config_variable.h"
 #include "codec/scalar.h"
 
 #include <sys/stat.h>

@@ -5,6 +5,7 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "codec/config_runtime.h"
+#include "codec/config_variable.h"
 #include "os/caps.h"
 #include "os/landlock.h"
 #include "os/pidfd.h"

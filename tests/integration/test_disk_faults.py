@@ -3,7 +3,10 @@
 
 import contextlib
 import json
+import os
+import pathlib
 import subprocess
+import tempfile
 
 import pytest
 
@@ -107,3 +110,87 @@ def test_what_a_failing_disk_did_not_take_is_not_acknowledged(error):
         assert faasd.stop() == 0
         faasd.start()
         check_kept(faasd, kept)
+
+
+# -- files: logs and their turning over, staging, what an upload is unpacked to --
+
+@contextlib.contextmanager
+def failing_once(pid, call, error, *paths):
+    """The next `call` of the process (of one of the paths, where some are given) fails."""
+    only = [word for path in paths for word in ("-P", str(path))]
+    said = tempfile.NamedTemporaryFile("r")
+    tracer = subprocess.Popen(["strace", "-f", "-o", said.name, *only, "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when=1", "-p", str(pid)],
+                              stderr=subprocess.PIPE, text=True)
+    try:
+        assert "attached" in tracer.stderr.readline()
+        yield
+        wait_until(lambda: "INJECTED" in said.read(), f"a {call} failed")
+    finally:
+        tracer.terminate()
+        tracer.communicate()
+        said.close()
+
+
+LOUD = "#!/bin/sh\nread n\nfor i in 1 2 3 4 5 6 7 8 9 10; do printf '%s %01000d\\n' \"$n\" 0 >&2; done\n"
+
+
+@pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
+@pytest.mark.parametrize("call", ["write", "renameat"])
+def test_a_log_goes_on_after_a_write_or_a_turning_over_that_failed(call, error):
+    with Faasd(config={"logs": {"function_bytes": "64K"}}) as faasd:
+        faasd.deploy_script("loud", LOUD)
+        assert faasd.invoke("loud", b"first\n").status == 200
+        wait_until(lambda: "first 0" in faasd.cli("logs", "loud").out, "its log begins")
+        files = list((faasd.root / "state/logs/loud").iterdir()) if call == "write" else []
+        with failing_once(faasd.gateway_pid(), call, error, *files):
+            for number in range(12):
+                assert faasd.invoke("loud", f"during-{number}\n".encode()).status == 200, "nobody who calls notices"
+        for number in range(12):
+            assert faasd.invoke("loud", f"after-{number}\n".encode()).status == 200
+        wait_until(lambda: "after-11 0" in faasd.cli("logs", "loud", "-n", "3").out, "the newest lines are there")
+        kept = sum(p.stat().st_size for p in (faasd.root / "state/logs/loud").iterdir())
+        assert kept <= 80 << 10, kept
+
+
+@pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
+def test_a_deploy_whose_tree_can_not_be_named_changes_nothing(error, tmp_path):
+    script = tmp_path / "run"
+    script.write_text("#!/bin/sh\necho lost\n")
+    script.chmod(0o755)
+    with Faasd() as faasd:
+        faasd.deploy_script("kept", "#!/bin/sh\necho one\n")
+        with failing_once(faasd.pid, "renameat", error):
+            done = faasd.cli("deploy", "kept", script, "--runtime", "exec", check=False)
+        assert done.returncode == 1 and error in done.err, done.err
+        assert ("StorageFull" in done.err) == (error == "ENOSPC"), done.err
+        assert faasd.invoke("kept").body == b"one\n"
+        assert len(list((faasd.root / "state/versions").iterdir())) == 1
+        # Throwing away what was staged is a rename too, by another process: it may have met the same fault, and is the next start's then.
+        assert faasd.stop() == 0
+        faasd.start()
+        wait_until(lambda: not list((faasd.root / "state/staging").iterdir()), "nothing is left of it")
+        assert faasd.invoke("kept").body == b"one\n"
+        faasd.deploy_script("kept", "#!/bin/sh\necho two\n")
+        assert faasd.invoke("kept").body == b"two\n"
+
+
+def test_an_upload_that_fills_the_disk_is_refused_and_leaves_nothing(tmp_path):
+    root = pathlib.Path(tempfile.mkdtemp(prefix="faasd-test-"))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m,mode=755", "small", root], check=True)
+    try:
+        with Faasd(root=root) as faasd:
+            faasd.deploy_script("kept", "#!/bin/sh\necho one\n")
+            (tmp_path / "run").write_text("#!/bin/sh\necho two\n")
+            (tmp_path / "run").chmod(0o755)
+            (tmp_path / "big").write_bytes(os.urandom(30 << 20))
+            for _ in range(2):
+                done = faasd.cli("deploy", "kept", tmp_path, "--runtime", "exec", "--handler", "run", check=False)
+                assert done.returncode == 1 and "StorageFull" in done.err, done.err
+                assert faasd.invoke("kept").body == b"one\n"
+                wait_until(lambda: not list((root / "state/staging").iterdir()) and not list((root / "state/trash").iterdir()), "nothing is left of it")
+            (tmp_path / "big").write_bytes(os.urandom(1 << 20))
+            faasd.cli("deploy", "kept", tmp_path, "--runtime", "exec", "--handler", "run")
+            assert faasd.invoke("kept").body == b"two\n"
+    finally:
+        subprocess.run(["umount", root], check=True)
+        root.rmdir()

@@ -7,6 +7,7 @@ FAASD_PRESSURE_SECONDS says for how long each.
 
 import collections
 import os
+import pathlib
 import random
 import re
 import signal
@@ -48,8 +49,17 @@ def descriptors(pid):
     return kinds
 
 
+def control_connections(faasd):
+    # The gateway's ends: the kernel names them after the socket that they came by (proc_net_unix(5)).
+    rows = [line.split() for line in pathlib.Path("/proc/net/unix").read_text().splitlines()]
+    return sum(1 for row in rows if len(row) == 8 and row[7].endswith(f"{faasd.root}/run/control.sock") and row[5] == "03")
+
+
 def look(faasd, group):
-    return {"processes": len(descendants(faasd.pid)), "cgroups": len(beneath(group)), "memory": faasd.system()["counts"]["memory_bytes"],
+    memory = faasd.system()["counts"]["memory_bytes"]
+    # the asker's own connection, too: the gateway sees its end a moment after the answer
+    wait_until(lambda: control_connections(faasd) == 0, "nobody is connected")
+    return {"processes": len(descendants(faasd.pid)), "cgroups": len(beneath(group)), "memory": memory,
             "supervisor": descriptors(faasd.pid), "gateway": descriptors(faasd.gateway_pid())}
 
 
