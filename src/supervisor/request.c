@@ -114,7 +114,7 @@ static bool layers_are_well_formed(const struct message_spawn *m)
 static bool secrets_are_well_formed(const struct message_spawn *m)
 {
     uint64_t total = 0;
-    if (m->secret_count > SETTINGS_SECRETS_MAX)
+    if (m->secret_count > MESSAGE_SECRETS_MAX)
         return false;
     for (uint32_t i = 0; i < m->secret_count; i++) {
         const struct message_secret *at = &m->secrets[i];
@@ -127,7 +127,7 @@ static bool secrets_are_well_formed(const struct message_spawn *m)
                 return false;
         total += at->sealed_bytes;
     }
-    return total <= SECRET_TOTAL_MAX + SETTINGS_SECRETS_MAX * SECRET_OVERHEAD;
+    return total <= SECRET_TOTAL_MAX + MESSAGE_SECRETS_MAX * SECRET_OVERHEAD;
 }
 
 static bool names_are_well_formed(const struct message_spawn *m)
