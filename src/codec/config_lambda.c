@@ -8,7 +8,10 @@
 #include <string.h>
 
 static const char *const NETWORK_NAMES[] = {[CONFIG_NETWORK_NONE] = "none", [CONFIG_NETWORK_HOST] = "host"};
-enum { NETWORK_COUNT = sizeof(NETWORK_NAMES) / sizeof(NETWORK_NAMES[0]), ENTRY_MAX = CONFIG_ROLE_MAX + CONFIG_PATH_MAX };
+enum {
+    NETWORK_COUNT = sizeof(NETWORK_NAMES) / sizeof(NETWORK_NAMES[0]),
+    ENTRY_MAX = CONFIG_ROLE_MAX + CONFIG_PATH_MAX
+};
 
 const struct config_bucket *config_find_bucket(const struct config *c, const char *name)
 {

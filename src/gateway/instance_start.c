@@ -129,9 +129,9 @@ static void init(struct instance *i, struct gateway *g, const struct instance_op
     i->on_trial = o->on_trial;
     i->trial_owner = o->trial_owner;
     i->driver = driver_of(&o->version->settings);
-    i->secrets_stamp =
-        o->parent ? o->parent->instance->secrets_stamp
-                  : secrets_stamp_with(g->secrets, &o->version->settings, role_secret(g->config, o->version));
+    i->secrets_stamp = o->parent
+                           ? o->parent->instance->secrets_stamp
+                           : secrets_stamp_with(g->secrets, &o->version->settings, role_secret(g->config, o->version));
     i->state = INSTANCE_SPAWNING;
     lambda_context_print_arn(g->config, i->function, &i->version->settings, i->arn);
     i->spawned_ns = i->started_ns = clock_mono_ns();

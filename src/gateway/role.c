@@ -47,8 +47,9 @@ static const char *find_key(const struct config *c, const struct version *v)
     if (!v->role || is_given(v))
         return "the setting 'network' opens it (faasd config NAME --network host)";
     const struct config_role *r = find(c, v);
-    return r && r->has_network ? "'network' of its role in lambda.roles of the configuration opens it"
-                               : "lambda.network in the configuration opens it, or 'network' of its role in lambda.roles";
+    return r && r->has_network
+               ? "'network' of its role in lambda.roles of the configuration opens it"
+               : "lambda.network in the configuration opens it, or 'network' of its role in lambda.roles";
 }
 
 /* What runtimes and SDKs say when there is no way out, or nobody to ask for an address. */

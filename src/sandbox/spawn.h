@@ -51,7 +51,7 @@ struct sandbox_spec {
     /* FUNCTION, SHELL: at most one, shown at /opt; UNPACK: at /layers/0 and on. Borrowed; -1: only its place is described */
     unsigned layer_count;
     int layer_dirfds[SANDBOX_LAYERS_MAX];
-    uint32_t host_uid;    /* the instance's own uid and gid on the host; UNPACK and DELETE: the code owner's */
+    uint32_t host_uid; /* the instance's own uid and gid on the host; UNPACK and DELETE: the code owner's */
     uint64_t tmp_bytes;
     bool tmp_exec;
     bool network_host;

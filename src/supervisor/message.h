@@ -19,9 +19,9 @@ enum {
     MESSAGE_SLOTS_MAX = 16,
     MESSAGE_LAYERS_MAX = 5,
     MESSAGE_SECRETS_MAX = SETTINGS_SECRETS_MAX + 1, /* a function's own, and its role's */
-    MESSAGE_KEY_MAX = 1025,                /* an object's key and a NUL */
-    MESSAGE_STATUS_UNKNOWN = -1,           /* in place of a wait status */
-    MESSAGE_HELPER_MEMORY_MAX = 256 << 20, /* of an unpacker or deleter, which memory_budget does not count */
+    MESSAGE_KEY_MAX = 1025,                         /* an object's key and a NUL */
+    MESSAGE_STATUS_UNKNOWN = -1,                    /* in place of a wait status */
+    MESSAGE_HELPER_MEMORY_MAX = 256 << 20,          /* of an unpacker or deleter, which memory_budget does not count */
 };
 
 /* The digest of no code: /var/task is an empty directory. No tree has it: it would be a SHA-256 of zeros. */
