@@ -35,7 +35,7 @@ enum settings_network role_network(const struct config *c, const struct version 
     if (!v->role || is_given(v) || v->settings.runtime == SETTINGS_RUNTIME_PROVIDED)
         return v->settings.network;
     const struct config_role *r = find(c, v);
-    enum config_network network = r && r->has_network ? r->network : c->lambda_network;
+    enum config_network network = r && r->has_network ? r->network : c->lambda.network;
     return network == CONFIG_NETWORK_HOST ? SETTINGS_NETWORK_HOST : SETTINGS_NETWORK_NONE;
 }
 
