@@ -25,9 +25,7 @@ enum {
     CONFIG_FILES_NAMED_MAX = 16, /* of conf.d: what comes from one beyond is said to come from the last */
     CONFIG_MAGIC = 0x66616137,   /* "faa7": raise the digit when the struct changes meaning */
     CONFIG_ACCESS_LOG_MAX = 64,
-    CONFIG_URL_DOMAIN_MAX = 201, /* with a URL's id before it still a DNS name */
-    CONFIG_LAMBDA_REGION_MAX = 26,
-    CONFIG_LAMBDA_ACCOUNT_MAX = 13, /* 12 digits and a NUL */
+    CONFIG_VARIABLE_MAX = 96,
 };
 
 /* grants.mounts: ["/data", "/srv/www:rw"]: a function may mount this path or one beneath it. */
@@ -136,8 +134,7 @@ struct config {
     char url_domain[CONFIG_URL_DOMAIN_MAX];         /* Function URLs also answer as ID.DOMAIN; "" = by path alone */
     char lambda_region[CONFIG_LAMBDA_REGION_MAX];   /* of requests whose signature names none: us-east-1 */
     char lambda_account[CONFIG_LAMBDA_ACCOUNT_MAX]; /* in every ARN: 000000000000 */
-
-    struct config_lambda lambda; /* more of it */
+    struct config_lambda lambda;                    /* more of it */
 
     /* sandbox */
     uint32_t uid_base;  /* first host id: gateway (without a user faasd), +1 code owner, instances from +2 */
@@ -167,18 +164,13 @@ struct config {
 
 enum config_origin { CONFIG_FROM_DEFAULT, CONFIG_FROM_FLAG, CONFIG_FROM_ENVIRONMENT, CONFIG_FROM_FILE };
 
-enum { CONFIG_VARIABLE_MAX = 96 };
-
 /* Defaults, from the host where they depend on it (cores, RAM, NOFILE). */
 void config_init(struct config *c);
-
 /* One file's text over `c`; `path` for messages ("config.json:12: unknown key 'memroy', did you mean 'memory'?"). -EINVAL. */
 int config_read_json(struct config *c, struct str json, const char *path, struct err *e);
-
 /* config.json at `path` (absent is fine unless must_exist) and conf.d/ files named *.json beside it in name order; refuses a file or directory that
  * others than root (or the caller's uid) may write. */
 int config_read_files(struct config *c, const char *path, bool must_exist, struct err *e);
-
 /* After the files: FAASD_KEY of the environment ("FAASD_MEMORY_BUDGET=2G", "FAASD_DEFAULTS_MEMORY=64M", "FAASD_LISTEN=127.0.0.1:80,unix:/run/x"), for every key
  * that is no list, and for `listen`. -EINVAL. */
 int config_read_environment(struct config *c, char *const *environment, struct err *e);
@@ -193,7 +185,6 @@ int config_set_flag(struct config *c, const char *key, const char *text, struct 
 
 /* Bounds, terminators and enum values of a struct that came through a pipe. -EINVAL. */
 int config_check(const struct config *c, struct err *e);
-
 /* A --listen argument: "8080" -> two entries. Replaces the defaults on first use (listen_count = 0 by the caller). */
 int config_add_listen(struct config *c, const char *text, struct err *e);
 

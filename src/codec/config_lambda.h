@@ -6,6 +6,9 @@
 #include "codec/settings.h"
 
 enum {
+    CONFIG_URL_DOMAIN_MAX = 201, /* with a URL's id before it still a DNS name */
+    CONFIG_LAMBDA_REGION_MAX = 26,
+    CONFIG_LAMBDA_ACCOUNT_MAX = 13, /* 12 digits and a NUL */
     CONFIG_BUCKETS_MAX = 16,
     CONFIG_BUCKET_MAX = 64, /* a bucket's name and a NUL */
     CONFIG_BUCKET_PATH_MAX = 256,
