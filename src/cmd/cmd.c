@@ -47,8 +47,12 @@ static const struct command COMMANDS[] = {
 
 /* In no help text: other spellings, and what faasd starts itself, inside the unpacker's and the deleter's sandboxes. */
 static const struct command OTHERS[] = {
-    {"--version", cmd_version},         {"--help", cmd_help}, {"-h", cmd_help}, {"unpack", cmd_unpack},
-    {"delete-trees", cmd_delete_trees}, {"merge-trees", cmd_merge_trees},
+    {"--version", cmd_version},
+    {"--help", cmd_help},
+    {"-h", cmd_help},
+    {"unpack", cmd_unpack},
+    {"delete-trees", cmd_delete_trees},
+    {"merge-trees", cmd_merge_trees},
 };
 
 enum { COMMAND_COUNT = sizeof(COMMANDS) / sizeof(COMMANDS[0]), OTHER_COUNT = sizeof(OTHERS) / sizeof(OTHERS[0]) };

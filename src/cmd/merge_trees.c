@@ -178,9 +178,10 @@ static int report(const struct merge *m, int result)
     json_put_bool(&w, "ok", result == 0);
     if (result < 0) {
         bool full = m->error->code == ENOSPC || m->error->code == EDQUOT;
-        json_put_text(&w, "type", full                           ? "StorageFull"
-                                  : m->error->code == EMSGSIZE ? "RequestTooLarge"
-                                                               : "InternalError");
+        json_put_text(&w, "type",
+                      full                         ? "StorageFull"
+                      : m->error->code == EMSGSIZE ? "RequestTooLarge"
+                                                   : "InternalError");
         json_put_text(&w, "error", m->error->text);
     } else {
         json_put_u64(&w, "bytes", m->bytes);

@@ -252,11 +252,11 @@ const struct config_row config_rows[] = {
      LATER},
     {{.name = "lambda.network",
       .kind = SCALAR_ENUM,
-      .offset = offsetof(struct config, lambda_network),
+      .offset = offsetof(struct config, lambda.network),
       .choices = NETWORKS},
      CONFIG_SCALAR,
      LATER},
-    COUNT_ROW("lambda.layers", lambda_layers_max, 0, 100000),
+    COUNT_ROW("lambda.layers", lambda.layers_max, 0, 100000),
     LIST_ROW("lambda.roles", CONFIG_ROLES, LATER),
     LIST_ROW("code_buckets", CONFIG_BUCKETS, LATER),
 
@@ -375,7 +375,7 @@ void config_init(struct config *c)
     init_async(c);
     memcpy(c->lambda_region, "us-east-1", sizeof("us-east-1"));
     memcpy(c->lambda_account, "000000000000", sizeof("000000000000"));
-    c->lambda_layers_max = 1000;
+    c->lambda.layers_max = 1000;
     c->archive_bytes_max = 256 * MIB;
     c->code_bytes_max = 512 * MIB;
     c->code_entries_max = 65536;
@@ -425,7 +425,7 @@ static int check_together(const struct config *c, struct err *e)
     if (c->listen_count > CONFIG_LISTEN_MAX || c->etc_count > CONFIG_ETC_MAX ||
         c->grant_mount_count > CONFIG_GRANTS_MAX || c->grant_device_count > CONFIG_GRANTS_MAX ||
         c->host_count > CONFIG_HOSTS_MAX || c->proxy_count > CONFIG_PROXIES_MAX ||
-        c->bucket_count > CONFIG_BUCKETS_MAX || c->role_count > CONFIG_ROLES_MAX)
+        c->lambda.bucket_count > CONFIG_BUCKETS_MAX || c->lambda.role_count > CONFIG_ROLES_MAX)
         return err_say(e, EINVAL, "a list is too long");
     if (c->uid_base > UINT32_MAX - 1 - c->uid_count)
         return err_say(e, EINVAL, "uid_base + uid_count is beyond the last id");

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "codec/address.h"
+#include "codec/config_lambda.h"
 #include "codec/settings.h"
 
 enum {
@@ -24,13 +25,7 @@ enum {
     CONFIG_FILES_NAMED_MAX = 16, /* of conf.d: what comes from one beyond is said to come from the last */
     CONFIG_MAGIC = 0x66616137,   /* "faa7": raise the digit when the struct changes meaning */
     CONFIG_ACCESS_LOG_MAX = 64,
-    CONFIG_URL_DOMAIN_MAX = 201, /* with a URL's id before it still a DNS name */
-    CONFIG_LAMBDA_REGION_MAX = 26,
-    CONFIG_LAMBDA_ACCOUNT_MAX = 13, /* 12 digits and a NUL */
-    CONFIG_BUCKETS_MAX = 16,
-    CONFIG_BUCKET_MAX = 64, /* a bucket's name and a NUL */
-    CONFIG_ROLES_MAX = 32,
-    CONFIG_ROLE_MAX = 256, /* a role's ARN and a NUL */
+    CONFIG_VARIABLE_MAX = 96,
 };
 
 /* grants.mounts: ["/data", "/srv/www:rw"]: a function may mount this path or one beneath it. */
@@ -45,22 +40,6 @@ struct config_runtime {
     char path[CONFIG_PATH_MAX];      /* "/opt/py312/bin/python3" */
     char prefix[CONFIG_PATH_MAX];    /* "/opt/py312", mounted read-only at the same path; "" = it lies under /usr */
     bool found;                      /* by faasd itself, no entry of the configuration */
-};
-
-/* code_buckets: {"zips": "/srv/zips"}: what Lambda's API reads as S3Bucket and S3Key. */
-struct config_bucket {
-    char name[CONFIG_BUCKET_MAX];
-    char path[CONFIG_PATH_MAX];
-};
-
-enum config_network { CONFIG_NETWORK_NONE, CONFIG_NETWORK_HOST };
-
-/* lambda.roles: {"arn:aws:iam::000000000000:role/reader": {"secret": "reader-keys", "network": "host"}} */
-struct config_role {
-    char arn[CONFIG_ROLE_MAX];
-    char secret[SETTINGS_NAME_MAX]; /* "" = none */
-    bool has_network;               /* else lambda.network */
-    enum config_network network;
 };
 
 enum config_errors { CONFIG_ERRORS_AUTO, CONFIG_ERRORS_FULL, CONFIG_ERRORS_BRIEF };
@@ -155,13 +134,7 @@ struct config {
     char url_domain[CONFIG_URL_DOMAIN_MAX];         /* Function URLs also answer as ID.DOMAIN; "" = by path alone */
     char lambda_region[CONFIG_LAMBDA_REGION_MAX];   /* of requests whose signature names none: us-east-1 */
     char lambda_account[CONFIG_LAMBDA_ACCOUNT_MAX]; /* in every ARN: 000000000000 */
-
-    enum config_network lambda_network; /* of its functions, where neither settings nor the role say: none */
-    uint32_t lambda_layers_max;         /* versions of layers, of all names: 1000 */
-    uint32_t role_count;
-    struct config_role roles[CONFIG_ROLES_MAX];
-    uint32_t bucket_count;
-    struct config_bucket buckets[CONFIG_BUCKETS_MAX];
+    struct config_lambda lambda;                    /* more of it */
 
     /* sandbox */
     uint32_t uid_base;  /* first host id: gateway (without a user faasd), +1 code owner, instances from +2 */
@@ -193,14 +166,11 @@ enum config_origin { CONFIG_FROM_DEFAULT, CONFIG_FROM_FLAG, CONFIG_FROM_ENVIRONM
 
 /* Defaults, from the host where they depend on it (cores, RAM, NOFILE). */
 void config_init(struct config *c);
-
 /* One file's text over `c`; `path` for messages ("config.json:12: unknown key 'memroy', did you mean 'memory'?"). -EINVAL. */
 int config_read_json(struct config *c, struct str json, const char *path, struct err *e);
-
 /* config.json at `path` (absent is fine unless must_exist) and conf.d/ files named *.json beside it in name order; refuses a file or directory that
  * others than root (or the caller's uid) may write. */
 int config_read_files(struct config *c, const char *path, bool must_exist, struct err *e);
-
 /* After the files: FAASD_KEY of the environment ("FAASD_MEMORY_BUDGET=2G", "FAASD_DEFAULTS_MEMORY=64M", "FAASD_LISTEN=127.0.0.1:80,unix:/run/x"), for every key
  * that is no list, and for `listen`. -EINVAL. */
 int config_read_environment(struct config *c, char *const *environment, struct err *e);
@@ -211,15 +181,10 @@ int config_set_flag(struct config *c, const char *key, const char *text, struct 
 
 /* Bounds, terminators and enum values of a struct that came through a pipe. -EINVAL. */
 int config_check(const struct config *c, struct err *e);
-
 /* A --listen argument: "8080" -> two entries. Replaces the defaults on first use (listen_count = 0 by the caller). */
 int config_add_listen(struct config *c, const char *text, struct err *e);
 
 int config_check_flag(const char *key, const char *text, struct err *e); /* what config_set_flag() would say */
-
-/* Entries by their name; NULL: there is none. */
-const struct config_bucket *config_find_bucket(const struct config *c, const char *name);
-const struct config_role *config_find_role(const struct config *c, const char *arn);
 
 /* Names of the keys whose change needs a restart, comma separated, that differ between the two; 0 when none. */
 size_t config_restart_keys(const struct config *before, const struct config *after, char *out, size_t cap);

@@ -3,26 +3,31 @@
 #include "codec/config_key.h"
 #include "codec/json.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+static_assert((int)CONFIG_BUCKET_PATH_MAX == (int)CONFIG_PATH_MAX, "a path is a path");
 static const char *const NETWORK_NAMES[] = {[CONFIG_NETWORK_NONE] = "none", [CONFIG_NETWORK_HOST] = "host"};
-enum { NETWORK_COUNT = sizeof(NETWORK_NAMES) / sizeof(NETWORK_NAMES[0]), ENTRY_MAX = CONFIG_ROLE_MAX + CONFIG_PATH_MAX };
+enum {
+    NETWORK_COUNT = sizeof(NETWORK_NAMES) / sizeof(NETWORK_NAMES[0]),
+    ENTRY_MAX = CONFIG_ROLE_MAX + CONFIG_PATH_MAX
+};
 
 const struct config_bucket *config_find_bucket(const struct config *c, const char *name)
 {
-    for (uint32_t i = 0; i < c->bucket_count; i++)
-        if (strcmp(c->buckets[i].name, name) == 0)
-            return &c->buckets[i];
+    for (uint32_t i = 0; i < c->lambda.bucket_count; i++)
+        if (strcmp(c->lambda.buckets[i].name, name) == 0)
+            return &c->lambda.buckets[i];
     return NULL;
 }
 
 const struct config_role *config_find_role(const struct config *c, const char *arn)
 {
-    for (uint32_t i = 0; i < c->role_count; i++)
-        if (strcmp(c->roles[i].arn, arn) == 0)
-            return &c->roles[i];
+    for (uint32_t i = 0; i < c->lambda.role_count; i++)
+        if (strcmp(c->lambda.roles[i].arn, arn) == 0)
+            return &c->lambda.roles[i];
     return NULL;
 }
 
@@ -58,9 +63,9 @@ int config_add_bucket(struct config *c, const char *text, struct err *e)
         return err_say(e, EINVAL, "a path of more than %zu bytes", sizeof(entry.path) - 1);
     str_copy(name, entry.name, sizeof(entry.name));
     struct config_bucket *there = (struct config_bucket *)config_find_bucket(c, entry.name);
-    if (!there && c->bucket_count == CONFIG_BUCKETS_MAX)
+    if (!there && c->lambda.bucket_count == CONFIG_BUCKETS_MAX)
         return err_say(e, EINVAL, "more than %d entries", (int)CONFIG_BUCKETS_MAX);
-    *(there ? there : &c->buckets[c->bucket_count++]) = entry;
+    *(there ? there : &c->lambda.buckets[c->lambda.bucket_count++]) = entry;
     return 0;
 }
 
@@ -110,9 +115,9 @@ int config_add_role(struct config *c, const char *text, struct err *e)
     str_copy((struct str){text, (size_t)(equals - text)}, entry.arn, sizeof(entry.arn));
     str_copy(secret, entry.secret, sizeof(entry.secret));
     struct config_role *there = (struct config_role *)config_find_role(c, entry.arn);
-    if (!there && c->role_count == CONFIG_ROLES_MAX)
+    if (!there && c->lambda.role_count == CONFIG_ROLES_MAX)
         return err_say(e, EINVAL, "more than %d entries", (int)CONFIG_ROLES_MAX);
-    *(there ? there : &c->roles[c->role_count++]) = entry;
+    *(there ? there : &c->lambda.roles[c->lambda.role_count++]) = entry;
     return 0;
 }
 
@@ -120,12 +125,12 @@ int config_add_role(struct config *c, const char *text, struct err *e)
 int config_named_entry(const struct config *c, enum config_shape shape, uint32_t i, struct buf *out)
 {
     if (shape == CONFIG_BUCKETS) {
-        const struct config_bucket *b = &c->buckets[i];
+        const struct config_bucket *b = &c->lambda.buckets[i];
         if (!memchr(b->name, '\0', sizeof(b->name)) || !memchr(b->path, '\0', sizeof(b->path)))
             return -EINVAL;
         return buf_addf(out, "%s=%s", b->name, b->path);
     }
-    const struct config_role *r = &c->roles[i];
+    const struct config_role *r = &c->lambda.roles[i];
     unsigned char given;
     uint32_t network;
     memcpy(&given, &r->has_network, 1);
@@ -201,9 +206,9 @@ void config_put_named(const struct config *c, enum config_shape shape, const cha
     json_put_object(w, key);
     for (uint32_t i = 0; i < config_list_count(c, shape); i++) {
         if (shape == CONFIG_BUCKETS)
-            json_put_text(w, c->buckets[i].name, c->buckets[i].path);
+            json_put_text(w, c->lambda.buckets[i].name, c->lambda.buckets[i].path);
         else
-            put_role(&c->roles[i], w);
+            put_role(&c->lambda.roles[i], w);
     }
     json_put_object_end(w);
 }

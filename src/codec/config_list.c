@@ -176,9 +176,9 @@ uint32_t config_list_count(const struct config *c, enum config_shape shape)
     case CONFIG_PROXIES:
         return c->proxy_count;
     case CONFIG_BUCKETS:
-        return c->bucket_count;
+        return c->lambda.bucket_count;
     case CONFIG_ROLES:
-        return c->role_count;
+        return c->lambda.role_count;
     default:
         return 0;
     }

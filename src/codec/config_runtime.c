@@ -22,9 +22,10 @@ static bool is_beneath(const char *path, const char *top)
 /* The prefix is mounted at its own path: it must not hide what a sandbox consists of. */
 static int check_prefix(const char *prefix, struct err *e)
 {
-    static const char *const own[] = {
-        "/usr", "/bin", "/sbin", "/lib",      "/lib32",       "/lib64",   "/libx32",  "/etc",     "/proc",  "/sys",
-        "/dev", "/tmp", "/run",  "/var/task", "/var/runtime", "/var/tmp", "/var/run", "/staging", "/layers", "/trash", "/faasd"};
+    static const char *const own[] = {"/usr",    "/bin",      "/sbin",        "/lib",     "/lib32",   "/lib64",
+                                      "/libx32", "/etc",      "/proc",        "/sys",     "/dev",     "/tmp",
+                                      "/run",    "/var/task", "/var/runtime", "/var/tmp", "/var/run", "/staging",
+                                      "/layers", "/trash",    "/faasd"};
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
         if (is_beneath(prefix, own[i]) || is_beneath(own[i], prefix))
             return err_say(

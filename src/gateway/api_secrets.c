@@ -17,6 +17,7 @@
 #include "gateway/deploy.h"
 #include "gateway/instance.h"
 #include "gateway/pool.h"
+#include "gateway/role.h"
 #include "gateway/secrets.h"
 #include "gateway/store.h"
 #include "gateway/store_secrets.h"
@@ -67,7 +68,8 @@ static void add_user(struct function *f, void *context)
     struct str name = str_from(c->name);
     if (!f->current || c->out_of_memory)
         return;
-    if (!secrets_are_named(&f->current->settings, name) && !version_pool_names_secret(f, name))
+    if (!secrets_are_named(&f->current->settings, name) && !role_names_secret(c->gateway->config, f->current, name) &&
+        !version_pool_names_secret(f, name))
         return;
     if (c->user_count == c->user_cap) {
         unsigned cap = c->user_cap ? 2 * c->user_cap : 8;

@@ -25,6 +25,7 @@ struct bucket_object_events {
 struct bucket_object *bucket_object_open(struct gateway *g, const char *bucket, const char *key,
                                          const struct bucket_object_events *on, void *owner);
 void bucket_object_read(struct bucket_object *o); /* in RESTING alone */
-void bucket_object_close(struct bucket_object *o); /* at any time, also from inside a callback; NULL is fine. Nothing is called any more */
+void bucket_object_close(
+    struct bucket_object *o); /* at any time, also from inside a callback; NULL is fine. Nothing is called any more */
 
 #endif

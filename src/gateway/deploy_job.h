@@ -107,7 +107,7 @@ int deploy_find_entry(struct deploy *d, bool has_bootstrap);
 /* d->version of d->code with what stays of the version before, or is wished otherwise; NULL when memory is out. */
 void deploy_make_version(struct deploy *d, uint64_t code_bytes);
 const char *deploy_opt(const struct deploy *d); /* the tree that will be at /opt; "" = none */
-bool deploy_uses_code(const char *code); /* does one in flight need this tree, whose row is not there yet? */
+bool deploy_uses_code(const char *code);        /* does one in flight need this tree, whose row is not there yet? */
 
 /* deploy_upload.c: RECEIVING to the unpacker's answer, then deploy_digest() */
 void deploy_upload_start(struct deploy *d);

@@ -5,6 +5,7 @@
 #include "base/id.h"
 #include "gateway/event.h"
 #include "gateway/exec_channel.h"
+#include "gateway/role.h"
 #include "gateway/runtime.h"
 #include "gateway/trace.h"
 
@@ -170,6 +171,7 @@ static bool is_platform_name(struct str name)
         "FAASD_TEMPLATE",
         "FAASD_IMPORTS",
         "FAASD_VENV",
+        "FAASD_ROLE_CREDENTIALS",
     };
     for (size_t i = 0; i < sizeof(exact) / sizeof(exact[0]); i++)
         if (str_is(name, exact[i]))
@@ -253,6 +255,15 @@ int environment_add_managed(const struct function *f, const struct version *v, c
     if (r == 0)
         r = add_platform(f, v, entry);
     return r < 0 ? r : add_own_entries(&v->settings, is_platform_name);
+}
+
+int environment_add_role(const struct config *c, const struct version *v)
+{
+    if (!*role_secret(c, v))
+        return 0;
+    if (v->settings.runtime == SETTINGS_RUNTIME_PROVIDED)
+        return add_unless_given(&v->settings, "AWS_CONFIG_FILE", ROLE_CONFIG);
+    return exec_command_add_environment("FAASD_ROLE_CREDENTIALS", STR_LITERAL(ROLE_PATH));
 }
 
 /* ---- the request ---- */

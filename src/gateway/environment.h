@@ -17,6 +17,8 @@ int environment_add_common(const struct function *f, const struct version *v);
  * `entry`: the interpreter's name in the configuration, or NULL.
  */
 int environment_add_managed(const struct function *f, const struct version *v, const char *entry);
+/* Of python, node and provided: by what they find their role's credentials (gateway/role.h). */
+int environment_add_role(const struct config *c, const struct version *v);
 /* The path of a version's handler as an argument of the command at hand. */
 int environment_add_handler(const struct version *v);
 /* Begins the command at hand for a version's handler: its path as argument 0, then the common environment. 0 or -E2BIG. */

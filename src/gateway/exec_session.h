@@ -24,8 +24,8 @@ struct exec_once_options {
     uint64_t staging;             /* UNPACK */
     unsigned layer_count;         /* UNPACK: trees shown to it at /layers/0 and on */
     const char (*layers)[MESSAGE_DIGEST_MAX];
-    const char *const *argv;      /* NULL-terminated, copied */
-    int stdin_fd;                 /* taken over; -1 = /dev/null */
+    const char *const *argv; /* NULL-terminated, copied */
+    int stdin_fd;            /* taken over; -1 = /dev/null */
     uint64_t memory_bytes;
     uint64_t timeout_ms;
     size_t out_max;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How an instance comes to be: SPAWN or PREPARE, and what the supervisor answers. */
 #include "gateway/instance_internal.h"
+#include "gateway/role.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -128,8 +129,9 @@ static void init(struct instance *i, struct gateway *g, const struct instance_op
     i->on_trial = o->on_trial;
     i->trial_owner = o->trial_owner;
     i->driver = driver_of(&o->version->settings);
-    i->secrets_stamp =
-        o->parent ? o->parent->instance->secrets_stamp : secrets_stamp(g->secrets, &o->version->settings);
+    i->secrets_stamp = o->parent
+                           ? o->parent->instance->secrets_stamp
+                           : secrets_stamp_with(g->secrets, &o->version->settings, role_secret(g->config, o->version));
     i->state = INSTANCE_SPAWNING;
     lambda_context_print_arn(g->config, i->function, &i->version->settings, i->arn);
     i->spawned_ns = i->started_ns = clock_mono_ns();

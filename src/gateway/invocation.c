@@ -7,6 +7,7 @@
 #include "gateway/payload.h"
 #include "gateway/records.h"
 #include "gateway/reply_stream.h"
+#include "gateway/role.h"
 #include "gateway/store.h"
 #include "gateway/trace.h"
 #include "gateway/verdict.h"
@@ -234,6 +235,7 @@ static void cut_stream(struct invocation *inv, const struct invocation_failure *
 
 void invocation_end_failure(struct invocation *inv, const struct invocation_failure *f)
 {
+    role_explain_network(inv, f);
     if (inv->stream && inv->stream->passes) {
         cut_stream(inv, f);
         return;

@@ -3,6 +3,7 @@
 #include "gateway/pool_internal.h"
 
 #include "gateway/event.h"
+#include "gateway/role.h"
 #include "gateway/runtime.h"
 #include "gateway/secrets.h"
 #include "gateway/version_pool.h"
@@ -14,7 +15,8 @@
 /* It was started before one of its function's secrets changed. */
 static bool has_former_secret(const struct instance *i)
 {
-    return i->secrets_stamp < secrets_stamp(i->gateway->secrets, &i->version->settings);
+    return i->secrets_stamp <
+           secrets_stamp_with(i->gateway->secrets, &i->version->settings, role_secret(i->gateway->config, i->version));
 }
 
 /* An instance of the version that has just become current. */

@@ -26,6 +26,7 @@ struct version {
     struct settings settings; /* owned */
     char *imports; /* owned; python: what its workers were seen to import, comma separated; NULL = nothing yet */
     unsigned references;
+    bool network_explained;                 /* why a connection failed was said in its log */
     bool opt_bootstrap;                     /* provided: /opt/bootstrap is started, its own files have none */
     char runtime_used[VERSION_RUNTIME_MAX]; /* what a worker said it runs on: "CPython 3.11.2"; "" = none has yet */
     char no_template

@@ -110,6 +110,8 @@ int runtime_begin_worker(const struct config *c, const struct function *f, const
     if (r == 0)
         r = managed ? environment_add_managed(f, v, interpreter ? interpreter->name : NULL)
                     : environment_add_common(f, v);
+    if (r == 0 && managed)
+        r = environment_add_role(c, v);
     if (r == -E2BIG)
         err_say(e, E2BIG, "the environment of '%s' is too long for a program's (160K)", f->name);
     else if (r < 0 && !e->code)

@@ -103,36 +103,55 @@ uint64_t secrets_stamp(const struct secrets *s, const struct settings *settings)
     return newest;
 }
 
+uint64_t secrets_stamp_with(const struct secrets *s, const struct settings *settings, const char *more)
+{
+    uint64_t newest = secrets_stamp(s, settings);
+    const struct secret *secret = *more ? secrets_find(s, str_from(more)) : NULL;
+    return secret && secret->stamp > newest ? secret->stamp : newest;
+}
+
 /* ---- SPAWN ---- */
 
-static int write_all(int fd, const struct secrets *s, const struct settings *settings)
+static int write_all(int fd, const struct secrets *s, const struct message_spawn *m)
 {
-    struct settings_secret named;
     int r = 0;
-    for (size_t at = 0; r == 0 && settings_secret_next(settings, &at, &named);) {
-        const struct secret *secret = secrets_find(s, named.name);
+    for (uint32_t i = 0; r == 0 && i < m->secret_count; i++) {
+        const struct secret *secret = secrets_find(s, str_from(m->secrets[i].name));
         r = secret ? fd_write_full(fd, secret->sealed, secret->sealed_bytes) : 0;
     }
     return r;
 }
 
-int secrets_fill(const struct secrets *s, const struct settings *settings, struct message_spawn *m)
+static void add(const struct secrets *s, struct str name, struct str file, struct message_spawn *m)
+{
+    struct message_secret *to = &m->secrets[m->secret_count++];
+    const struct secret *secret = secrets_find(s, name);
+    str_copy(name, to->name, sizeof(to->name));
+    str_copy(file, to->file, sizeof(to->file));
+    to->sealed_bytes = secret ? (uint32_t)secret->sealed_bytes : 0;
+}
+
+int secrets_fill_with(const struct secrets *s, const struct settings *settings, const struct secrets_more *more,
+                      struct message_spawn *m)
 {
     struct settings_secret named;
-    for (size_t at = 0; settings_secret_next(settings, &at, &named); m->secret_count++) {
-        struct message_secret *to = &m->secrets[m->secret_count];
-        const struct secret *secret = secrets_find(s, named.name);
-        str_copy(named.name, to->name, sizeof(to->name));
-        str_copy(named.file, to->file, sizeof(to->file));
-        to->sealed_bytes = secret ? (uint32_t)secret->sealed_bytes : 0;
-    }
+    for (size_t at = 0; settings_secret_next(settings, &at, &named);)
+        if (!*more->name || !str_is(named.file, more->file)) /* a file of the same name gives way */
+            add(s, named.name, named.file, m);
+    if (*more->name)
+        add(s, str_from(more->name), str_from(more->file), m);
     if (m->secret_count == 0)
         return -1;
     scoped_fd fd = memfd_create("secrets", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0 || write_all(fd, s, settings) < 0 ||
+    if (fd < 0 || write_all(fd, s, m) < 0 ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
         return -1;
     return fd_take(&fd);
+}
+
+int secrets_fill(const struct secrets *s, const struct settings *settings, struct message_spawn *m)
+{
+    return secrets_fill_with(s, settings, &(struct secrets_more){"", ""}, m);
 }
 
 /* ---- changes ---- */

@@ -44,10 +44,18 @@ int secrets_check(const struct secrets *s, const struct settings *settings, stru
 bool secrets_are_named(const struct settings *settings, struct str name);
 /* The newest change of those that these settings name; 0 without any. */
 uint64_t secrets_stamp(const struct secrets *s, const struct settings *settings);
+/* And of one more; "" = none. */
+uint64_t secrets_stamp_with(const struct secrets *s, const struct settings *settings, const char *more);
 
 /* The message's part about secrets, and the memory file that goes with it, the caller's; -1 when there is none to send. One that is not there, or a host without a
  * descriptor for it, is answered by the supervisor with SPAWN_FAILED. */
 int secrets_fill(const struct secrets *s, const struct settings *settings, struct message_spawn *m);
+/* And with one more, under a name for its file; "" = none. */
+struct secrets_more {
+    const char *name, *file;
+};
+int secrets_fill_with(const struct secrets *s, const struct settings *settings, const struct secrets_more *more,
+                      struct message_spawn *m);
 
 /* ---- changes ---- */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/spawn_message.h"
 
+#include "gateway/role.h"
 #include "gateway/runtime.h"
 #include "gateway/secrets.h"
 
@@ -43,7 +44,7 @@ void spawn_message_fill(struct message_spawn *m, const struct config *c, const s
     m->pids = s->pids;
     m->cpus_milli = s->cpus_milli;
     m->cpu_weight = s->cpu_weight;
-    m->network = (uint32_t)s->network;
+    m->network = (uint32_t)role_network(c, v);
     m->tmp_exec = s->tmp_exec;
     m->mount_count = s->mount_count;
     m->device_count = s->device_count;
@@ -54,6 +55,7 @@ void spawn_message_fill(struct message_spawn *m, const struct config *c, const s
 
 void spawn_message_send(struct gateway *g, struct link_waiter *w, struct message_spawn *m, const struct version *v)
 {
-    int fd = secrets_fill(g->secrets, &v->settings, m);
+    const struct secrets_more role = {role_secret(g->config, v), ROLE_FILE};
+    int fd = secrets_fill_with(g->secrets, &v->settings, &role, m);
     link_send_with(g->link, w, &m->header, sizeof(*m), fd);
 }

@@ -74,8 +74,8 @@ int store_layers_insert(struct store_db *db, const struct store_layer *row, uint
                        (unsigned long)count);
     }
     bound = bound && store_db_bind_text(s, 1, str_from(row->name)) && store_db_bind_text(s, 2, str_from(row->code)) &&
-                 store_db_bind_number(s, 3, row->code_bytes) && store_db_bind_number(s, 4, row->created_ms) &&
-                 store_db_bind_text(s, 5, str_from(row->attributes));
+            store_db_bind_number(s, 3, row->code_bytes) && store_db_bind_number(s, 4, row->created_ms) &&
+            store_db_bind_text(s, 5, str_from(row->attributes));
     if (bound && store_db_next(s, &failed)) {
         *ret_number = store_db_number(s, 0);
         while (store_db_next(s, &failed))
@@ -91,8 +91,7 @@ int store_layers_read(struct store_db *db, const char *name, uint64_t number, st
                       struct err *e)
 {
     struct sqlite3_stmt *s;
-    int r =
-        prepare(db, "SELECT " COLUMNS " FROM layers WHERE name = ?1 AND number = ?2 AND removed = 0", &s, e);
+    int r = prepare(db, "SELECT " COLUMNS " FROM layers WHERE name = ?1 AND number = ?2 AND removed = 0", &s, e);
     if (r == 0 && (!store_db_bind_text(s, 1, str_from(name)) || !store_db_bind_number(s, 2, number)))
         r = store_db_fail(db, e, "read the layer");
     if (r == 0)
@@ -111,16 +110,17 @@ int store_layers_read(struct store_db *db, const char *name, uint64_t number, st
 int store_layers_list(struct store_db *db, const struct store_layers_query *q, store_on_layer *on_layer, void *context,
                       struct err *e)
 {
-    static const char versions[] = "SELECT " COLUMNS " FROM layers WHERE name = ?1 AND (?4 = 0 OR number <= ?4) AND"
-                                   MATCHING " ORDER BY number DESC LIMIT ?5";
+    static const char versions[] =
+        "SELECT " COLUMNS " FROM layers WHERE name = ?1 AND (?4 = 0 OR number <= ?4) AND" MATCHING
+        " ORDER BY number DESC LIMIT ?5";
     static const char newest[] = "SELECT " COLUMNS " FROM layers AS l WHERE name >= ?1 AND ?4 >= 0 AND number = (SELECT"
                                  " max(number) FROM layers WHERE name = l.name AND" MATCHING ") ORDER BY name LIMIT ?5";
     struct sqlite3_stmt *s;
     int r = prepare(db, q->name ? versions : newest, &s, e);
-    if (r == 0 && (!store_db_bind_text(s, 1, str_from(q->name ? q->name : q->from_name)) ||
-                   !store_db_bind_text(s, 2, str_from(q->runtime)) ||
-                   !store_db_bind_text(s, 3, str_from(q->architecture)) ||
-                   !store_db_bind_number(s, 4, q->from_number) || !store_db_bind_number(s, 5, q->most)))
+    if (r == 0 &&
+        (!store_db_bind_text(s, 1, str_from(q->name ? q->name : q->from_name)) ||
+         !store_db_bind_text(s, 2, str_from(q->runtime)) || !store_db_bind_text(s, 3, str_from(q->architecture)) ||
+         !store_db_bind_number(s, 4, q->from_number) || !store_db_bind_number(s, 5, q->most)))
         r = store_db_fail(db, e, "read the layers");
     if (r == 0)
         r = tell_rows(db, s, on_layer, context, e);

@@ -28,7 +28,8 @@ int store_options_put(struct store_db *db, const struct store_option *o, struct 
 {
     struct sqlite3_stmt *s;
     int r = prepare(
-        db, "INSERT OR REPLACE INTO function_options (function, kind, qualifier, value) VALUES (?1, ?2, ?3, ?4)", &s, e);
+        db, "INSERT OR REPLACE INTO function_options (function, kind, qualifier, value) VALUES (?1, ?2, ?3, ?4)", &s,
+        e);
     return r < 0 ? r : finish(db, s, bind_option(s, o) && store_db_bind_text(s, 4, value), e);
 }
 
@@ -54,8 +55,8 @@ int store_options_get(struct store_db *db, const struct store_option *o, struct 
 int store_event_sources_put(struct store_db *db, const struct store_event_source *row, struct err *e)
 {
     struct sqlite3_stmt *s;
-    int r = prepare(db, "INSERT OR REPLACE INTO event_sources (id, function, modified_ms, value) VALUES (?1, ?2, ?3, ?4)",
-                    &s, e);
+    int r = prepare(
+        db, "INSERT OR REPLACE INTO event_sources (id, function, modified_ms, value) VALUES (?1, ?2, ?3, ?4)", &s, e);
     return r < 0 ? r
                  : finish(db, s,
                           store_db_bind_text(s, 1, str_from(row->id)) &&

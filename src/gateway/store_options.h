@@ -11,7 +11,8 @@ struct store_option {
     const char *function, *kind, *qualifier;
 };
 int store_options_put(struct store_db *db, const struct store_option *o, struct str value, struct err *e);
-int store_options_get(struct store_db *db, const struct store_option *o, struct buf *out, struct err *e); /* nothing: none */
+int store_options_get(struct store_db *db, const struct store_option *o, struct buf *out,
+                      struct err *e); /* nothing: none */
 
 /* Strings are borrowed for the call. */
 struct store_event_source {

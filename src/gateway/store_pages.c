@@ -9,7 +9,8 @@
 
 /* ---- reading ---- */
 
-#define COLUMNS "function, number, revision, code, handler, created_ms, code_bytes, settings, attributes, publication, opt, role"
+#define COLUMNS                                                                                                        \
+    "function, number, revision, code, handler, created_ms, code_bytes, settings, attributes, publication, opt, role"
 
 /* The first needs no sorting: the index of current revisions is in name order. */
 static const char *const LATEST_TEXT[] = {"SELECT " COLUMNS ", 0 FROM revisions WHERE current = 1 AND function >= ?1"

@@ -213,8 +213,7 @@ static bool insert(struct store_sql *q, const struct store_revision *r)
 
 static bool clear(struct store_sql *q, const char *function)
 {
-    static const enum statement all[] = {DELETE_FUNCTION, DELETE_ALIASES, DELETE_URLS, DELETE_POLICIES,
-                                         DELETE_OPTIONS};
+    static const enum statement all[] = {DELETE_FUNCTION, DELETE_ALIASES, DELETE_URLS, DELETE_POLICIES, DELETE_OPTIONS};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         if (!run_on_function(q, all[i], function))
             return false;

@@ -261,8 +261,7 @@ static void on_unpacked(void *owner, const struct exec_result *r)
     close_pipe(t);
     ev_timer_stop(t->gateway->loop, &t->timer);
     bool answered = t->state != CANCELLING && !r->error.code && !r->timed_out && WIFEXITED(r->status) &&
-                    json_parse(r->out, JSON_STRICT, &doc, &ignored) == 0 &&
-                    json_get_bool(json_root(doc), "ok", &ok);
+                    json_parse(r->out, JSON_STRICT, &doc, &ignored) == 0 && json_get_bool(json_root(doc), "ok", &ok);
     if (!answered)
         note_end(t, r);
     else if (!ok)

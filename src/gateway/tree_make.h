@@ -38,7 +38,7 @@ struct tree_make_options {
     uint64_t bytes_max;
     unsigned layer_count; /* 0: of an archive, which is written; else merged of these */
     const char (*layers)[MESSAGE_DIGEST_MAX];
-    void (*on_room)(void *owner); /* after a short tree_make_write() */
+    void (*on_room)(void *owner);                              /* after a short tree_make_write() */
     void (*on_done)(void *owner, const struct tree_result *r); /* once, never from inside a call */
     void *owner;
 };

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "gateway/pool_internal.h"
 #include "gateway/revision.h"
+#include "gateway/role.h"
 #include "gateway/secrets.h"
 #include "gateway/store_versions.h"
 #include "gateway/version_collect.h"
@@ -138,7 +139,8 @@ bool version_pool_names_secret(const struct function *f, struct str name)
 {
     LIST_EACH (&f->pool->numbered, link) {
         const struct pool *p = LIST_ENTRY(link, struct pool, numbered_link);
-        if (p->version && secrets_are_named(&p->version->settings, name))
+        if (p->version && (secrets_are_named(&p->version->settings, name) ||
+                           role_names_secret(p->pools->gateway->config, p->version, name)))
             return true;
     }
     return false;

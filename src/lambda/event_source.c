@@ -23,10 +23,14 @@ enum { PAGE = 100, SOURCE_MAX = 1024, TARGET_MAX = SETTINGS_NAME_MAX + VERSIONS_
 
 static const char *const POSITIONS[] = {"TRIM_HORIZON", "LATEST", "AT_TIMESTAMP", NULL};
 static const char *const RESPONSES[] = {"ReportBatchItemFailures", NULL};
-static const char *const ACCESSES[] = {"BASIC_AUTH",          "VPC_SUBNET",
-                                       "VPC_SECURITY_GROUP",  "SASL_SCRAM_512_AUTH",
-                                       "SASL_SCRAM_256_AUTH", "VIRTUAL_HOST",
-                                       "CLIENT_CERTIFICATE_TLS_AUTH", "SERVER_ROOT_CA_CERTIFICATE",
+static const char *const ACCESSES[] = {"BASIC_AUTH",
+                                       "VPC_SUBNET",
+                                       "VPC_SECURITY_GROUP",
+                                       "SASL_SCRAM_512_AUTH",
+                                       "SASL_SCRAM_256_AUTH",
+                                       "VIRTUAL_HOST",
+                                       "CLIENT_CERTIFICATE_TLS_AUTH",
+                                       "SERVER_ROOT_CA_CERTIFICATE",
                                        NULL};
 static const struct lambda_member FILTER_PARTS[] = {{.name = "Pattern", .bounded = true, .max = 4096}, {0}};
 static const struct lambda_member FILTER[] = {{.type = LAMBDA_STRUCTURE, .members = FILTER_PARTS}, {0}};
@@ -37,16 +41,22 @@ static const struct lambda_member DESTINATIONS[] = {
     {.name = "OnFailure", .type = LAMBDA_STRUCTURE, .members = DESTINATION},
     {0}};
 static const struct lambda_member TOPIC[] = {
-    {.bounded = true, .min = 1, .max = 249, .pattern = "^[^.]([a-zA-Z0-9\\-_.]+)", .ere = "[^.]([a-zA-Z0-9_.-]+)"}, {0}};
-static const struct lambda_member QUEUE[] = {{.bounded = true, .min = 1, .max = 1000}, {0}};
-static const struct lambda_member ACCESS_PARTS[] = {
-    {.name = "Type", .choices = ACCESSES},
-    {.name = "URI", .bounded = true, .min = 1, .max = 200, .pattern = "[a-zA-Z0-9-\\/*:_+=.@-]*", .ere = "[a-zA-Z0-9/*:_+=.@-]*"},
+    {.bounded = true, .min = 1, .max = 249, .pattern = "^[^.]([a-zA-Z0-9\\-_.]+)", .ere = "[^.]([a-zA-Z0-9_.-]+)"},
     {0}};
+static const struct lambda_member QUEUE[] = {{.bounded = true, .min = 1, .max = 1000}, {0}};
+static const struct lambda_member ACCESS_PARTS[] = {{.name = "Type", .choices = ACCESSES},
+                                                    {.name = "URI",
+                                                     .bounded = true,
+                                                     .min = 1,
+                                                     .max = 200,
+                                                     .pattern = "[a-zA-Z0-9-\\/*:_+=.@-]*",
+                                                     .ere = "[a-zA-Z0-9/*:_+=.@-]*"},
+                                                    {0}};
 static const struct lambda_member ACCESS[] = {{.type = LAMBDA_STRUCTURE, .members = ACCESS_PARTS}, {0}};
 static const struct lambda_member RESPONSE[] = {{.choices = RESPONSES}, {0}};
 static const struct lambda_member SELF_MANAGED[] = {{0}};
-static const struct lambda_member CONSUMER[] = {{.name = "ConsumerGroupId", .bounded = true, .min = 1, .max = 200}, {0}};
+static const struct lambda_member CONSUMER[] = {{.name = "ConsumerGroupId", .bounded = true, .min = 1, .max = 200},
+                                                {0}};
 
 #define BODY_NAME                                                                                                      \
     .name = "FunctionName", .bounded = true, .min = 1, .max = 140, .pattern = lambda_name_pattern,                     \
@@ -127,11 +137,11 @@ struct job {
     struct exchange *x;     /* to be ended */
     enum kind kind;
     char region[LAMBDA_REGION_MAX], account[LAMBDA_ACCOUNT_MAX];
-    char id[ID_UUID_MAX];      /* of one; of a list where it begins */
-    char target[TARGET_MAX];   /* NAME or NAME:QUALIFIER; "" = none was named */
-    char source[SOURCE_MAX];   /* its ARN; "" = none */
-    char other[ID_UUID_MAX];   /* of a conflict */
-    struct json_doc *doc;      /* owned: what is asked for */
+    char id[ID_UUID_MAX];    /* of one; of a list where it begins */
+    char target[TARGET_MAX]; /* NAME or NAME:QUALIFIER; "" = none was named */
+    char source[SOURCE_MAX]; /* its ARN; "" = none */
+    char other[ID_UUID_MAX]; /* of a conflict */
+    struct json_doc *doc;    /* owned: what is asked for */
     enum outcome outcome;
     unsigned most, count;
     struct buf value, json;
@@ -157,7 +167,8 @@ static void put_mapping(struct job *j, const struct store_event_source *row)
     json_put_milli(w, "LastModified", row->modified_ms);
     json_put_text(w, "LastProcessingResult", "No records processed");
     json_put_text(w, "State", j->kind == KIND_DELETE ? "Deleting" : "Disabled");
-    json_put_text(w, "StateTransitionReason", "Nothing on this host polls event sources: the mapping is kept, and never active");
+    json_put_text(w, "StateTransitionReason",
+                  "Nothing on this host polls event sources: the mapping is kept, and never active");
     json_free(doc);
 }
 
@@ -234,8 +245,7 @@ static void store_it(struct job *j, struct store_db *db)
 
 static void create_it(struct job *j, struct store_db *db)
 {
-    const struct store_event_sources_query twins = {
-        .from = "", .function = j->target, .source = j->source, .most = 1};
+    const struct store_event_sources_query twins = {.from = "", .function = j->target, .source = j->source, .most = 1};
     uint64_t count = 0;
     if (j->source[0] && store_event_sources_list(db, &twins, on_twin, j, &j->task.error) < 0)
         return;

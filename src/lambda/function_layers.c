@@ -40,7 +40,8 @@ static void on_merged(void *owner, const struct tree_result *r)
     else if (r->error.code == ENOSPC || r->error.code == EDQUOT)
         fail(l, LAMBDA_CODE_STORAGE_EXCEEDED, r->error.text);
     else if (r->error.code)
-        fail(l, r->error.code == EAGAIN || r->error.code == ENOMEM ? LAMBDA_UNAVAILABLE : LAMBDA_SERVICE, r->error.text);
+        fail(l, r->error.code == EAGAIN || r->error.code == ENOMEM ? LAMBDA_UNAVAILABLE : LAMBDA_SERVICE,
+             r->error.text);
     else
         memcpy(l->opt, r->digest, sizeof(l->opt));
     conclude(l);
@@ -54,7 +55,7 @@ static void merge(struct function_layers *l)
         memcpy(layers[i], l->at[i].code, sizeof(layers[i]));
     const struct tree_make_options o = {.bytes_max = CODE_SOURCE_UNZIPPED_MAX,
                                         .layer_count = l->count,
-                                        .layers = (const char (*)[MESSAGE_DIGEST_MAX])layers,
+                                        .layers = (const char(*)[MESSAGE_DIGEST_MAX])layers,
                                         .on_room = on_room,
                                         .on_done = on_merged,
                                         .owner = l};
@@ -131,8 +132,7 @@ static bool take_name(struct function_layers *l, const struct function_layers_qu
 {
     char text[FUNCTION_LAYERS_FAULT_MAX];
     struct layer_name *name = &l->at[l->count].name;
-    bool known = layer_name_parse(str_from(arn), name) && name->number &&
-                 strcmp(name->region, q->region) == 0 &&
+    bool known = layer_name_parse(str_from(arn), name) && name->number && strcmp(name->region, q->region) == 0 &&
                  strcmp(name->account, q->gateway->config->lambda_account) == 0;
     if (!known) {
         snprintf(text, sizeof(text), "Layer version %.200s does not exist.", arn);

@@ -8,8 +8,7 @@
 
 #include "lambda/operation.h"
 
-extern const struct lambda_operation lambda_put_runtime_management, lambda_get_runtime_management,
-    lambda_put_recursion, lambda_get_recursion, lambda_put_code_signing, lambda_get_code_signing,
-    lambda_delete_code_signing;
+extern const struct lambda_operation lambda_put_runtime_management, lambda_get_runtime_management, lambda_put_recursion,
+    lambda_get_recursion, lambda_put_code_signing, lambda_get_code_signing, lambda_delete_code_signing;
 
 #endif

@@ -12,13 +12,12 @@ enum { TIMEOUT_S = 3, MEMORY_MIB = 128, STORAGE_MIB = 512, MIB = 1 << 20, NUMBER
 
 /* As the service lists them. Those that faasd's families don't cover are known, and not on this host. */
 const char *const function_runtimes[] = {
-    "nodejs24.x", "nodejs22.x", "nodejs20.x", "nodejs18.x",    "nodejs16.x",   "nodejs14.x",
-    "nodejs12.x", "nodejs10.x", "python3.14", "python3.13",    "python3.12",   "python3.11",
-    "python3.10", "python3.9",  "python3.8",  "python3.7",     "python3.6",    "python2.7",
-    "java25",     "java21",     "java17",     "java11",        "java8.al2",    "java8",
-    "dotnet10",   "dotnet8",    "dotnet6",    "dotnetcore3.1", "ruby3.4",      "ruby3.3",
-    "ruby3.2",    "ruby2.7",    "go1.x",      "provided",      "provided.al2", "provided.al2023",
-    NULL};
+    "nodejs24.x",      "nodejs22.x", "nodejs20.x", "nodejs18.x", "nodejs16.x", "nodejs14.x", "nodejs12.x",
+    "nodejs10.x",      "python3.14", "python3.13", "python3.12", "python3.11", "python3.10", "python3.9",
+    "python3.8",       "python3.7",  "python3.6",  "python2.7",  "java25",     "java21",     "java17",
+    "java11",          "java8.al2",  "java8",      "dotnet10",   "dotnet8",    "dotnet6",    "dotnetcore3.1",
+    "ruby3.4",         "ruby3.3",    "ruby3.2",    "ruby2.7",    "go1.x",      "provided",   "provided.al2",
+    "provided.al2023", NULL};
 enum { RUNTIMES_COUNT = sizeof(function_runtimes) / sizeof(function_runtimes[0]) - 1 };
 
 static bool is_given(const struct json *v)

@@ -37,8 +37,7 @@ bool layer_name_parse(struct str text, struct layer_name *ret)
     if (n == 8 && (!str_to_u64(parts[7], &ret->number) || ret->number == 0 || ret->number > INT64_MAX))
         return false;
     return str_copy(parts[3], ret->region, sizeof(ret->region)) &&
-           str_copy(parts[4], ret->account, sizeof(ret->account)) &&
-           str_copy(parts[6], ret->name, sizeof(ret->name));
+           str_copy(parts[4], ret->account, sizeof(ret->account)) && str_copy(parts[6], ret->name, sizeof(ret->name));
 }
 
 const char *layer_name_print(const char *region, const char *account, const char *name, uint64_t number,

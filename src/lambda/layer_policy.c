@@ -12,18 +12,26 @@
 #include <string.h>
 
 enum { SID_MAX = 101 };
-enum outcome { OUTCOME_FINE, OUTCOME_NO_LAYER, OUTCOME_NO_POLICY, OUTCOME_NO_STATEMENT, OUTCOME_CONFLICT, OUTCOME_STALE, OUTCOME_TOO_LONG };
+enum outcome {
+    OUTCOME_FINE,
+    OUTCOME_NO_LAYER,
+    OUTCOME_NO_POLICY,
+    OUTCOME_NO_STATEMENT,
+    OUTCOME_CONFLICT,
+    OUTCOME_STALE,
+    OUTCOME_TOO_LONG
+};
 
 struct change {
     struct store_task task; /* first */
     struct exchange *x;     /* to be ended */
     struct layer_name name;
-    bool reads;           /* nothing is changed */
-    char sid[SID_MAX];    /* of the statement that is added or removed */
-    struct buf statement; /* what is added; empty: it is removed */
+    bool reads;                 /* nothing is changed */
+    char sid[SID_MAX];          /* of the statement that is added or removed */
+    struct buf statement;       /* what is added; empty: it is removed */
     char expected[ID_UUID_MAX]; /* the revision that it must have; "" = any */
     enum outcome outcome;
-    struct buf before, after; /* JSON arrays */
+    struct buf before, after;   /* JSON arrays */
     char revision[ID_UUID_MAX]; /* that it has, in the end */
     char fresh[ID_UUID_MAX];
 };
@@ -219,8 +227,8 @@ static int print_statement(struct change *c, const struct lambda_call *call)
     const char *principal = json_get_text(call->body, "Principal");
     const char *organization = json_get_text(call->body, "OrganizationId");
     layer_place_of(call, &place);
-    snprintf(root, sizeof(root), strncmp(principal, "arn:", 4) == 0 || *principal == '*' ? "%s" : "arn:aws:iam::%s:root",
-             principal);
+    snprintf(root, sizeof(root),
+             strncmp(principal, "arn:", 4) == 0 || *principal == '*' ? "%s" : "arn:aws:iam::%s:root", principal);
     json_writer_init(&w, &c->statement);
     json_put_object(&w, NULL);
     json_put_text(&w, "Sid", c->sid);

@@ -133,7 +133,7 @@ static void on_tree(void *owner, const struct tree_result *r)
                                   .code_bytes = p->result.bytes,
                                   .created_ms = clock_real_ms(),
                                   .attributes = p->attributes.data,
-                                  .most = p->x->gateway->config->lambda_layers_max};
+                                  .most = p->x->gateway->config->lambda.layers_max};
     p->task.run = run_insert;
     p->task.done = on_stored;
     store_submit(p->x->gateway->store, &p->task);

@@ -91,6 +91,14 @@ static void add_text(struct plan *p, const char *path, const unsigned char *byte
     s->number = n;
 }
 
+/* By which AWS's SDKs read a role's credentials in functions of runtime provided: gateway/role.h. */
+static void add_aws_config(struct plan *p)
+{
+    static const unsigned char text[] =
+        "[default]\ncredential_process = /usr/bin/cat /run/secrets/aws-role-credentials\n";
+    add_text(p, "/var/runtime/aws-config", text, sizeof(text) - 1, "how SDKs find a role's credentials");
+}
+
 static void add_synthetic_etc(struct plan *p)
 {
     add_text(p, "/etc/passwd", etc_passwd, sizeof(etc_passwd), "the two ids that exist inside");
@@ -197,6 +205,7 @@ int plan_build_base(struct plan *p, const struct config *c, const char *scratch_
     add_programs(p);
     add_synthetic_etc(p);
     add_runtimes(p);
+    add_aws_config(p);
     int r = add_etc(p, c, e);
     if (r < 0) {
         plan_fini(p);

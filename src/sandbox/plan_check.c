@@ -83,7 +83,7 @@ int plan_check(const struct plan *base, const struct sandbox_spec *spec, struct 
 {
     if (spec->worker == SANDBOX_WORKER_LISTENER && spec->network_host)
         return err_say(e, EINVAL, "on the host's network its Runtime API would be open to every process of the host");
-    if (spec->secret_count > SETTINGS_SECRETS_MAX ||
+    if (spec->secret_count > SANDBOX_SECRETS_MAX ||
         (spec->secret_count > 0 && spec->kind != SANDBOX_FUNCTION && spec->kind != SANDBOX_SHELL))
         return err_say(e, EINVAL, "too many secrets, or secrets for what is no function");
     for (unsigned i = 0; i < spec->secret_count; i++)

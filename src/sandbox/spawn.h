@@ -25,6 +25,7 @@ enum {
     SANDBOX_SLOTS_MAX = 16, /* of a template: its children alive at one time */
     SANDBOX_LISTENER_PORT = 9001,
     SANDBOX_LAYERS_MAX = 5,
+    SANDBOX_SECRETS_MAX = SETTINGS_SECRETS_MAX + 1, /* a function's own, and its role's */
 };
 
 struct sandbox_mount {
@@ -50,7 +51,7 @@ struct sandbox_spec {
     /* FUNCTION, SHELL: at most one, shown at /opt; UNPACK: at /layers/0 and on. Borrowed; -1: only its place is described */
     unsigned layer_count;
     int layer_dirfds[SANDBOX_LAYERS_MAX];
-    uint32_t host_uid;    /* the instance's own uid and gid on the host; UNPACK and DELETE: the code owner's */
+    uint32_t host_uid; /* the instance's own uid and gid on the host; UNPACK and DELETE: the code owner's */
     uint64_t tmp_bytes;
     bool tmp_exec;
     bool network_host;
@@ -61,7 +62,7 @@ struct sandbox_spec {
     unsigned mount_count, device_count, secret_count;
     struct sandbox_mount mounts[SETTINGS_MOUNTS_MAX];
     const char *devices[SETTINGS_DEVICES_MAX];
-    struct sandbox_secret secrets[SETTINGS_SECRETS_MAX]; /* FUNCTION, SHELL */
+    struct sandbox_secret secrets[SANDBOX_SECRETS_MAX]; /* FUNCTION, SHELL */
     struct step_clock *clock; /* begun, in memory that a child shares (sandbox/step_clock.h); NULL = none */
 };
 

@@ -57,8 +57,7 @@ int bucket_open(const struct config *c, const char *bucket, const char *key, str
 
 void bucket_answer(struct channel *to, const struct config *c, const struct message_object *m)
 {
-    struct message_failed answer = {
-        .header = {.type = MESSAGE_DONE, .size = sizeof(answer), .id = m->header.id}};
+    struct message_failed answer = {.header = {.type = MESSAGE_DONE, .size = sizeof(answer), .id = m->header.id}};
     int fd = bucket_open(c, m->bucket, m->key, &answer.error);
     if (fd >= 0)
         answer.error = (struct err){0};

@@ -18,9 +18,10 @@ enum {
     MESSAGE_FDS_MAX = 8,
     MESSAGE_SLOTS_MAX = 16,
     MESSAGE_LAYERS_MAX = 5,
-    MESSAGE_KEY_MAX = 1025,                /* an object's key and a NUL */
-    MESSAGE_STATUS_UNKNOWN = -1,           /* in place of a wait status */
-    MESSAGE_HELPER_MEMORY_MAX = 256 << 20, /* of an unpacker or deleter, which memory_budget does not count */
+    MESSAGE_SECRETS_MAX = SETTINGS_SECRETS_MAX + 1, /* a function's own, and its role's */
+    MESSAGE_KEY_MAX = 1025,                         /* an object's key and a NUL */
+    MESSAGE_STATUS_UNKNOWN = -1,                    /* in place of a wait status */
+    MESSAGE_HELPER_MEMORY_MAX = 256 << 20,          /* of an unpacker or deleter, which memory_budget does not count */
 };
 
 /* The digest of no code: /var/task is an empty directory. No tree has it: it would be a SHA-256 of zeros. */
@@ -106,7 +107,7 @@ struct message_spawn {
     struct settings_mount mounts[SETTINGS_MOUNTS_MAX];
     char devices[SETTINGS_DEVICES_MAX][64];
     uint32_t secret_count;
-    struct message_secret secrets[SETTINGS_SECRETS_MAX];
+    struct message_secret secrets[MESSAGE_SECRETS_MAX];
 };
 
 /* fds, in this order: control (to init, SOCK_SEQPACKET, sandbox/init_protocol.h), log (read end of the pipe that is stdout and stderr of

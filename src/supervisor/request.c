@@ -100,8 +100,10 @@ static bool lists_are_well_formed(const struct message_spawn *m)
 /* Digests of trees, as many as that kind of sandbox shows. */
 static bool layers_are_well_formed(const struct message_spawn *m)
 {
-    static const uint32_t most[] = {
-        [MESSAGE_SPAWN_FUNCTION] = 1, [MESSAGE_SPAWN_SHELL] = 1, [MESSAGE_SPAWN_UNPACK] = MESSAGE_LAYERS_MAX, [MESSAGE_SPAWN_DELETE] = 0};
+    static const uint32_t most[] = {[MESSAGE_SPAWN_FUNCTION] = 1,
+                                    [MESSAGE_SPAWN_SHELL] = 1,
+                                    [MESSAGE_SPAWN_UNPACK] = MESSAGE_LAYERS_MAX,
+                                    [MESSAGE_SPAWN_DELETE] = 0};
     if (m->layer_count > most[m->kind])
         return false;
     for (uint32_t i = 0; i < m->layer_count; i++)
@@ -114,7 +116,7 @@ static bool layers_are_well_formed(const struct message_spawn *m)
 static bool secrets_are_well_formed(const struct message_spawn *m)
 {
     uint64_t total = 0;
-    if (m->secret_count > SETTINGS_SECRETS_MAX)
+    if (m->secret_count > MESSAGE_SECRETS_MAX)
         return false;
     for (uint32_t i = 0; i < m->secret_count; i++) {
         const struct message_secret *at = &m->secrets[i];
@@ -127,7 +129,7 @@ static bool secrets_are_well_formed(const struct message_spawn *m)
                 return false;
         total += at->sealed_bytes;
     }
-    return total <= SECRET_TOTAL_MAX + SETTINGS_SECRETS_MAX * SECRET_OVERHEAD;
+    return total <= SECRET_TOTAL_MAX + MESSAGE_SECRETS_MAX * SECRET_OVERHEAD;
 }
 
 static bool names_are_well_formed(const struct message_spawn *m)
@@ -195,9 +197,10 @@ static enum request_verdict check_runtime(const struct message_spawn *m, const s
     }
     const struct config_runtime *runtime = *m->runtime_name ? request_find_runtime(c, m->runtime_name) : NULL;
     if (m->layer_count && runtime && is_within(runtime->prefix, "/opt")) {
-        err_say(e, EPERM,
-                "layers are shown at /opt, which hides the interpreter of runtime '%s' in '%s': install it outside /opt",
-                runtime->name, runtime->prefix);
+        err_say(
+            e, EPERM,
+            "layers are shown at /opt, which hides the interpreter of runtime '%s' in '%s': install it outside /opt",
+            runtime->name, runtime->prefix);
         return REQUEST_REFUSED;
     }
     return REQUEST_OK;
@@ -231,8 +234,8 @@ static enum request_verdict check_spawn(const struct message_spawn *m, const str
     if (m->kind > MESSAGE_SPAWN_DELETE || m->runtime >= SETTINGS_RUNTIMES || m->network > SETTINGS_NETWORK_HOST ||
         m->tmp_exec > 1 || m->slots > MESSAGE_SLOTS_MAX || (m->slots > 0 && m->kind != MESSAGE_SPAWN_FUNCTION))
         return bad(e, "SPAWN with a value out of range");
-    if (!lists_are_well_formed(m) || !secrets_are_well_formed(m) ||
-        !layers_are_well_formed(m) || !names_are_well_formed(m))
+    if (!lists_are_well_formed(m) || !secrets_are_well_formed(m) || !layers_are_well_formed(m) ||
+        !names_are_well_formed(m))
         return bad(e, "SPAWN with a malformed name, path or list");
     if (m->memory_bytes == 0 || m->memory_bytes > INT64_MAX || m->tmp_bytes > INT64_MAX || m->pids == 0 ||
         m->cpu_weight > 10000 || m->cpus_milli > REQUEST_CPUS_MILLI_MAX)

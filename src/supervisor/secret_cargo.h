@@ -11,8 +11,8 @@
 struct secret_cargo {
     uint8_t *area; /* owned; NULL: there are no secrets */
     size_t area_bytes;
-    uint8_t *values[SETTINGS_SECRETS_MAX]; /* in the area, in the message's order */
-    size_t sizes[SETTINGS_SECRETS_MAX];
+    uint8_t *values[MESSAGE_SECRETS_MAX]; /* in the area, in the message's order */
+    size_t sizes[MESSAGE_SECRETS_MAX];
 };
 
 /* `m` was checked; fd is borrowed, -1 = none came. After a failure there is nothing to wipe: -ENOENT a secret is missing, -EBADMSG or -EPERM

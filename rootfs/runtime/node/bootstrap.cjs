@@ -7,6 +7,7 @@
 //   handler.cjs    from "index.handler" to something that can be called
 //   context.cjs    the second argument of a handler
 //   failure.cjs    what a caller and the log are told when something failed
+//   role.cjs       the credentials of the function's role, where it has some
 //   log.cjs        console, in Lambda's format
 //   streaming.cjs  awslambda.streamifyResponse
 //
@@ -43,6 +44,8 @@ async function main() {
   worker.install();
   try {
     checkVersion(process.env.FAASD_RUNTIME_NAME, process.env.FAASD_RUNTIME_ENTRY);
+    if (process.env.FAASD_ROLE_CREDENTIALS)
+      require('./role.cjs').take(process.env.FAASD_ROLE_CREDENTIALS);
     worker.serve(await require('./handler.cjs').load(process.env._HANDLER, process.env.LAMBDA_TASK_ROOT || '/var/task'));
   } catch (error) {
     worker.failInit(error);

@@ -8,6 +8,7 @@
     handler.py     from "module.function" to something that can be called
     context.py     the second argument of a handler
     values.py      events and replies: JSON
+    role.py        the credentials of the function's role, where it has some
     logs.py        the format of logging's records
     errors.py      what a caller and the log are told when something failed; advice.py: what to do about an import that failed
     template.py    the process that others are forked from; child.py: what a fork does before its first line of user code; clean.py: its /tmp

@@ -24,6 +24,11 @@ class Worker:
         check_version()
         from _faasd import handler, paths
 
+        credentials = os.environ.pop("FAASD_ROLE_CREDENTIALS", None)
+        if credentials:
+            from _faasd import role
+
+            role.take(credentials)
         self.finder = finder = paths.set_up(here)
         set_up_logging()
         self.ahead = paths.import_ahead(os.environ.get("FAASD_IMPORTS", ""))

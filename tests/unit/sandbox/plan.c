@@ -307,7 +307,7 @@ static void a_secret_of_an_unpacker_or_outside_of_its_directory_is_refused(void 
     f->spec.kind = SANDBOX_UNPACK;
     assert_int_equal(plan_build_sandbox(&p, &in, &e), -EINVAL);
     f->spec.kind = SANDBOX_FUNCTION;
-    f->spec.secret_count = SETTINGS_SECRETS_MAX + 1;
+    f->spec.secret_count = SANDBOX_SECRETS_MAX + 1;
     assert_int_equal(plan_build_sandbox(&p, &in, &e), -EINVAL);
 }
 

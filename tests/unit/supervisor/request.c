@@ -61,7 +61,7 @@ static union request with_secrets(uint32_t count)
 {
     union request r = spawn();
     r.spawn.secret_count = count;
-    for (uint32_t i = 0; i < count && i < SETTINGS_SECRETS_MAX; i++) {
+    for (uint32_t i = 0; i < count && i < MESSAGE_SECRETS_MAX; i++) {
         strcpy(r.spawn.secrets[i].name, "db");
         r.spawn.secrets[i].file[0] = (char)('a' + i);
         r.spawn.secrets[i].sealed_bytes = SECRET_OVERHEAD + 1;
@@ -72,7 +72,7 @@ static union request with_secrets(uint32_t count)
 static void secrets_of_good_form_are_accepted(void **state)
 {
     (void)state;
-    union request r = with_secrets(SETTINGS_SECRETS_MAX);
+    union request r = with_secrets(MESSAGE_SECRETS_MAX);
     assert_int_equal(judge(&r), REQUEST_OK);
     r.spawn.secrets[1].sealed_bytes = 0; /* there is none of that name: said when the sandbox is made */
     assert_int_equal(judge(&r), REQUEST_OK);
@@ -86,7 +86,7 @@ static void secrets_of_good_form_are_accepted(void **state)
 static void a_wrong_field_of_a_secret_is_bad(void **state)
 {
     (void)state;
-    union request r = with_secrets(SETTINGS_SECRETS_MAX + 1);
+    union request r = with_secrets(MESSAGE_SECRETS_MAX + 1);
     assert_int_equal(judge(&r), REQUEST_BAD);
     static const char *const files[] = {"", ".", "..", "a/b", "/a", ".x", "a\n", "../db"};
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
