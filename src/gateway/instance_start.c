@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "gateway/secrets.h"
 #include "gateway/spawn_message.h"
+#include "gateway/version_warm.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -130,6 +131,8 @@ static void init(struct instance *i, struct gateway *g, const struct instance_op
     i->driver = driver_of(&o->version->settings);
     i->secrets_stamp =
         o->parent ? o->parent->instance->secrets_stamp : secrets_stamp(g->secrets, &o->version->settings);
+    i->told_provisioned =
+        o->parent ? o->parent->instance->told_provisioned : version_warm_is_told(o->function, o->version);
     i->state = INSTANCE_SPAWNING;
     lambda_context_print_arn(g->config, i->function, &i->version->settings, i->arn);
     i->spawned_ns = i->started_ns = clock_mono_ns();
