@@ -183,6 +183,9 @@ static void print_function(const struct json *f)
     print_list("aliases", json_get(f, "aliases"));
     print_note("runs on", json_get_text(f, "runtimeUsed"));
     print_note("not forked", json_get_text(f, "noTemplate"));
+    if (json_get_u64(f, "reservedConcurrency", &number))
+        printf("  %-*s%lu  (reserved by Lambda's API, in place of max_concurrency and reserved)\n", LABEL_WIDTH,
+               "concurrency", (unsigned long)number);
     print_settings(json_get(f, "settings"));
     print_numbers("now", json_get(f, "counts"));
     print_numbers("since the gateway started", json_get(f, "counters"));

@@ -189,6 +189,7 @@ const struct settings_row settings_rows[SETTINGS_KEY_COUNT] = {
         TEXT_ROW(on_success, check_destination, "function that is told of asynchronous calls that succeeded"),
     [SETTINGS_KEY_ON_FAILURE] =
         TEXT_ROW(on_failure, check_destination, "function that is told of those that failed for good"),
+    [SETTINGS_KEY_DEAD_LETTER] = TEXT_ROW(dead_letter, check_destination, "function that gets their events"),
     [SETTINGS_KEY_NETWORK] = ENUM_ROW(network, NETWORKS, "none (default), or host, which needs a grant"),
     [SETTINGS_KEY_MOUNT] =
         SHAPE_ROW(mount, SETTINGS_MOUNTS, "SRC:DST[:rw]: a host directory or file; repeatable; needs a grant"),

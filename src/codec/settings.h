@@ -77,6 +77,7 @@ enum settings_key {
     SETTINGS_KEY_ASYNC_CONCURRENCY,
     SETTINGS_KEY_ON_SUCCESS,
     SETTINGS_KEY_ON_FAILURE,
+    SETTINGS_KEY_DEAD_LETTER,
     SETTINGS_KEY_NETWORK,
     SETTINGS_KEY_MOUNT,
     SETTINGS_KEY_DEVICE,
@@ -130,7 +131,7 @@ struct settings {
     uint32_t async_concurrency; /* asynchronous calls at once; 0 = max_concurrency */
     char on_success
         [SETTINGS_TARGET_MAX]; /* "NAME" or "NAME:QUALIFIER": the function that is told of an asynchronous call's end; "" = none */
-    char on_failure[SETTINGS_TARGET_MAX];
+    char on_failure[SETTINGS_TARGET_MAX], dead_letter[SETTINGS_TARGET_MAX];
     bool tmp_exec;
     bool stream; /* /function/NAME passes the reply on as it comes */
     uint32_t mount_count;

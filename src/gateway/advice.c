@@ -170,9 +170,29 @@ static void failed(struct json_writer *w, const struct advice_facts *f)
     json_put_array_end(w);
 }
 
+static void throttled_by_limit(struct json_writer *w, const struct advice_facts *f)
+{
+    if (f->limit == 0)
+        say(w, "reason", "the function is stopped: its reserved concurrency is 0");
+    else
+        say(w, "reason",
+            "all instances that its reserved concurrency (%u) allows were busy, and it found the queue (%u) full or "
+            "waited for longer than queue_timeout",
+            f->limit, f->settings ? f->settings->queue : 0);
+    json_put_array(w, "change");
+    say(w, NULL, "aws lambda put-function-concurrency --function-name %s --reserved-concurrent-executions %u",
+        f->function, f->limit ? f->limit * 2 : 1);
+    say(w, NULL, "aws lambda delete-function-concurrency --function-name %s", f->function);
+    json_put_array_end(w);
+}
+
 static void throttled(struct json_writer *w, const struct advice_facts *f)
 {
     const struct settings *s = f->settings;
+    if (f->limited) {
+        throttled_by_limit(w, f);
+        return;
+    }
     say(w, "reason",
         "all instances that max_concurrency (%u) allows were busy, and it found the queue (%u) full or waited for "
         "longer than queue_timeout",

@@ -15,6 +15,8 @@ struct advice_facts {
     struct invocation_cause cause;
     bool delivered;
     uint64_t run_us, cpu_us; /* 0 = unknown */
+    bool limited;            /* by Lambda's reserved concurrency, in place of max_concurrency: `limit` */
+    uint32_t limit;
 };
 
 /* Member "why": {"reason", "change": [...]}; an entry of `change` is a sentence or a command line. */

@@ -218,6 +218,8 @@ void api_functions_describe(struct exchange *x, struct str name)
     print_numbers(&w, &f->versions);
     api_print_aliases(&w, &f->versions);
     api_print_runtime(&w, x->gateway->config, f->current);
+    if (f->limited)
+        json_put_u64(&w, "reservedConcurrency", f->limit);
     int r = print_settings(&w, &f->current->settings, show_env);
     api_print_counts(&w, &counts);
     api_print_counters(&w, &f->counters);

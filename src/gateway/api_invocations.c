@@ -134,6 +134,8 @@ static void print_reason(struct json_writer *w, const struct gateway *g, const s
         .outcome = (enum invocation_outcome)r->outcome,
         .type = r->type,
         .delivered = r->delivered,
+        .limited = f && f->limited,
+        .limit = f ? f->limit : 0,
     };
     advice_print(w, &facts);
 }

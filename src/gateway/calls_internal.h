@@ -74,6 +74,15 @@ void calls_lane_note(struct calls_lane *l, uint64_t due_ms); /* a call of it is 
 void calls_lane_pump(struct calls_lane *l);         /* starts what may be started; the lane may be gone afterwards */
 void calls_lane_call_over(struct calls_call *call); /* it is neither running nor waiting any more: frees it */
 
+/* calls_terms.c: what holds for a call now, by its qualifier and by its function's settings. Borrowed: not past the next turn of the loop. */
+struct calls_terms {
+    const struct function *function; /* NULL: there is none such */
+    uint32_t retries;
+    uint64_t backoff_ms, max_age_ms;
+    const char *on_success, *on_failure, *dead_letter; /* "" = nobody */
+};
+void calls_find_terms(struct calls_call *call, struct calls_terms *ret);
+
 /* calls_run.c */
 void calls_run(struct calls_call *call);
 void calls_settle_again(struct calls *c); /* what the disk did not take */

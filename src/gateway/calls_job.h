@@ -6,16 +6,17 @@
 #include "base/list.h"
 #include "codec/settings.h"
 #include "gateway/calls_db_read.h"
+#include "gateway/lambda_context.h"
 
 /* A call out of the database, from its fetch to the commit of what came of it. One block of memory. */
 struct calls_call {
-    struct calls_row row;     /* head and body stand behind */
-    struct list link;         /* calls_job.fetch.calls, then struct calls.running */
-    struct calls_lane *lane;  /* the loop's; NULL on the thread */
-    size_t bytes;             /* of all of it, against the window */
-    struct calls_job *settle; /* owned: made before it is run, so that its end finds memory */
-    uint64_t version;         /* that runs it */
-    bool cancelled;           /* somebody asked for it while it ran */
+    struct calls_row row;               /* head and body stand behind */
+    struct list link;                   /* calls_job.fetch.calls, then struct calls.running */
+    struct calls_lane *lane;            /* the loop's; NULL on the thread */
+    size_t bytes;                       /* of all of it, against the window */
+    struct calls_job *settle;           /* owned: made before it is run, so that its end finds memory */
+    char qualifier[VERSIONS_ALIAS_MAX]; /* of what is called; the loop's, from calls_find_terms() on. "" = none */
+    bool cancelled;                     /* somebody asked for it while it ran */
     char memory[];
 };
 
@@ -36,12 +37,27 @@ enum calls_job_kind {
     CALLS_JOB_OPEN,
 };
 
-/* Of the function that is to be told how a call ended: what the record is made of beside the call and its result. */
+struct calls_lane;
+
+/* A function that is to be told how a call ended, by a call of its own. */
 struct calls_destination {
-    char target[SETTINGS_TARGET_MAX]; /* "" = none */
-    char function[SETTINGS_NAME_MAX]; /* whose call it was */
-    char version
-        [SETTINGS_NAME_MAX]; /* the qualifier that the call has, else the number that was current; "" = unknown */
+    uint8_t id[CALLS_ID_BYTES];       /* of that call */
+    char target[SETTINGS_TARGET_MAX]; /* NAME or NAME:QUALIFIER */
+    bool gets_event;                  /* a dead letter: the event as it was, in place of a record */
+    struct calls_lane *lane;          /* held: the loop's */
+};
+
+enum {
+    CALLS_TOLD_MAX = 2, /* on_failure and dead_letter */
+    CALLS_VERSION_MAX = 24,
+};
+
+/* What the record is made of beside the call and its result. */
+struct calls_told {
+    struct calls_destination to[CALLS_TOLD_MAX];
+    unsigned count;
+    char arn[LAMBDA_CONTEXT_INVOKED_MAX]; /* of what was called, as it was called */
+    char version[CALLS_VERSION_MAX];      /* that ran: a number, or "$LATEST" where that was called */
 };
 
 /* A call as lists tell of it, with its texts. */
@@ -77,7 +93,7 @@ struct calls_job {
         struct {
             struct calls_result result;
             struct calls_call *call; /* borrowed */
-            struct calls_destination destination;
+            struct calls_told told;
             char error[64];
             char message[CALLS_MESSAGE_MAX];
         } settle;

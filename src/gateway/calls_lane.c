@@ -97,15 +97,15 @@ static unsigned find_room(const struct calls_lane *l)
 {
     const struct function *f = registry_find(l->calls->gateway->registry, str_from(l->name));
     struct pool_counts counts;
-    if (!f)
+    if (!f || function_is_stopped(f)) /* they are told so at once */
         return l->running < CALLS_UNKNOWN_CONCURRENCY ? CALLS_UNKNOWN_CONCURRENCY - l->running : 0;
     const struct settings *s = &f->current->settings;
-    unsigned most = s->async_concurrency ? s->async_concurrency : s->max_concurrency;
+    unsigned most = s->async_concurrency ? s->async_concurrency : function_concurrency(f, s);
     if (l->running >= most)
         return 0;
     pool_count(f->pool, &counts);
     unsigned taken = counts.busy + counts.queued;
-    unsigned room = taken < s->max_concurrency ? s->max_concurrency - taken : 0;
+    unsigned all = function_concurrency(f, s), room = taken < all ? all - taken : 0;
     if (room == 0 && counts.queued_background == 0)
         room = 1;
     return room < most - l->running ? room : most - l->running;

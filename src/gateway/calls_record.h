@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a destination (on_success, on_failure) is called with: Lambda's record of an asynchronous invocation. */
+/* What a destination is called with: Lambda's record of an asynchronous invocation (on_success, on_failure), or its event (dead_letter). */
 #ifndef FAASD_GATEWAY_CALLS_RECORD_H
 #define FAASD_GATEWAY_CALLS_RECORD_H
 
@@ -8,15 +8,17 @@
 /* How many destinations may follow one another: a function that is its own destination comes to an end. */
 enum { CALLS_HOPS_MAX = 16 };
 
-/* Prints the record of a call that ended into *out: a whole stored request, head and body, for calls_entry. Payloads that are no JSON become strings; without a result
- * the response's parts are null. -ENOMEM. */
 struct calls_record {
+    const struct calls_told *told;
     const struct calls_destination *to;
     const struct calls_call *call;
     const struct calls_result *result;
     const char *id; /* the call's, as text */
     uint64_t real_ms;
 };
+
+/* Prints a whole stored request for calls_entry. Of a record, payloads that are no JSON become strings, and where the function was not run the response's parts are null. An event goes on
+ * as it is; what AWS tells in a message's attributes (RequestID, ErrorCode, ErrorMessage) stands in the client context, as `custom`. -ENOMEM. */
 int calls_record_print(const struct calls_record *r, struct buf *ret_head, struct buf *ret_body);
 
 #endif

@@ -66,7 +66,7 @@ static void on_settled(struct calls_job *j)
 {
     struct calls_call *call = j->settle.call;
     struct calls *c = call->lane->calls;
-    struct calls_lane *told = j->owner;
+    const struct calls_told told = j->settle.told;
     const struct calls_result *r = &j->settle.result;
     if (j->error.code) {
         if (!c->unsettled)
@@ -79,14 +79,14 @@ static void on_settled(struct calls_job *j)
     calls_note_totals(c, j);
     if (r->status == CALLS_QUEUED)
         calls_lane_note(call->lane, r->due_ms);
-    if (told)
-        calls_lane_note(told, calls_now(c));
+    for (unsigned i = 0; i < told.count; i++)
+        calls_lane_note(told.to[i].lane, calls_now(c));
     if (r->status == CALLS_QUEUED && call->cancelled)
         calls_cancel_quietly(c, call->row.id); /* it was asked for while the disk was busy with this */
     calls_job_free(j);
     calls_lane_call_over(call);
-    if (told)
-        calls_lane_release(told);
+    for (unsigned i = 0; i < told.count; i++)
+        calls_lane_release(told.to[i].lane);
 }
 
 static void submit(struct calls_call *call)
@@ -96,33 +96,34 @@ static void submit(struct calls_call *call)
     calls_store_submit(call->lane->calls->store, j);
 }
 
-/* "POST /function/NAME:QUALIFIER/path HTTP/1.1": as it was accepted. */
-static void name_version(const struct calls_call *call, char out[SETTINGS_NAME_MAX])
+/* ---- who is told ---- */
+
+static bool is_number(const char *text)
 {
-    struct str rest, qualifier;
-    bool qualified;
-    str_cut(call->row.head, ' ', &rest, NULL);
-    struct str target = str_skip(str_cut(rest, ' ', &rest, NULL), sizeof("/function/") - 1);
-    target = str_cut(str_cut(target, '?', &rest, NULL), '/', &rest, NULL);
-    str_cut(target, ':', &qualifier, &qualified);
-    if (qualified && str_copy(qualifier, out, SETTINGS_NAME_MAX))
-        return;
-    if (call->version)
-        snprintf(out, SETTINGS_NAME_MAX, "%llu", (unsigned long long)call->version);
+    return *text && text[strspn(text, "0123456789")] == '\0';
 }
 
-/* Who is told of this end; the lane is made now, while a failure can still be mended. */
-static void choose_destination(struct calls_call *call, const struct settings *s)
+/* Which version of what was called ran. An alias may be divided, or have moved since: the reply says it. */
+static void name_version(const struct calls_call *call, const struct reply *r, char out[CALLS_VERSION_MAX])
 {
-    struct calls_job *j = call->settle;
-    enum calls_status status = j->settle.result.status;
+    static const char field[] = "X-Faasd-Version: ";
+    const char *at = r ? memmem(r->fields.p, r->fields.n, field, sizeof(field) - 1) : NULL;
+    struct str rest;
+    strcpy(out, "$LATEST");
+    if (is_number(call->qualifier))
+        str_copy(str_from(call->qualifier), out, CALLS_VERSION_MAX);
+    else if (call->qualifier[0] && strcmp(call->qualifier, "$LATEST") != 0 && at)
+        str_copy(str_cut(str_skip(r->fields, (size_t)(at - r->fields.p) + sizeof(field) - 1), '\r', &rest, NULL), out,
+                 CALLS_VERSION_MAX);
+}
+
+/* The lane is made now, while a failure can still be mended. */
+static void add_told(struct calls_call *call, const char *target, bool gets_event)
+{
+    struct calls_told *told = &call->settle->settle.told;
     struct calls_lane *l = call->lane;
-    const char *target = "";
+    struct calls_destination *to = &told->to[told->count];
     struct str qualifier;
-    if (s && status == CALLS_SUCCEEDED)
-        target = s->on_success;
-    else if (s && (status == CALLS_FAILED || status == CALLS_EXPIRED))
-        target = s->on_failure;
     if (!*target)
         return;
     if (call->row.hops >= CALLS_HOPS_MAX) {
@@ -130,23 +131,39 @@ static void choose_destination(struct calls_call *call, const struct settings *s
                  l->name);
         return;
     }
-    j->owner = calls_lane_hold(l->calls, str_cut(str_from(target), ':', &qualifier, NULL));
-    if (!j->owner) {
+    *to = (struct calls_destination){.gets_event = gets_event};
+    to->lane = calls_lane_hold(l->calls, str_cut(str_from(target), ':', &qualifier, NULL));
+    if (!to->lane) {
         log_error("out of memory: '%s' is not told of a call fn=%s", target, l->name);
         return;
     }
-    str_copy(str_from(target), j->settle.destination.target, sizeof(j->settle.destination.target));
-    memcpy(j->settle.destination.function, l->name, sizeof(l->name));
-    name_version(call, j->settle.destination.version);
-    id_random(j->id, sizeof(j->id));
-    j->id[6] = (uint8_t)((j->id[6] & 0x0f) | 0x40); /* as id_uuid(): version 4 */
-    j->id[8] = (uint8_t)((j->id[8] & 0x3f) | 0x80);
+    str_copy(str_from(target), to->target, sizeof(to->target));
+    id_random(to->id, sizeof(to->id));
+    to->id[6] = (uint8_t)((to->id[6] & 0x0f) | 0x40); /* as id_uuid(): version 4 */
+    to->id[8] = (uint8_t)((to->id[8] & 0x3f) | 0x80);
+    told->count++;
 }
 
-static const struct settings *find_settings(const struct calls_lane *l)
+/* Who is told of this end. `r`: the last attempt's reply; NULL: there was none now. */
+static void choose_destinations(struct calls_call *call, const struct calls_terms *t, const struct reply *r)
 {
-    const struct function *f = registry_find(l->calls->gateway->registry, str_from(l->name));
-    return f ? &f->current->settings : NULL;
+    struct calls_told *told = &call->settle->settle.told;
+    enum calls_status status = call->settle->settle.result.status;
+    char arn[LAMBDA_CONTEXT_ARN_MAX];
+    told->count = 0;
+    if (!t->function)
+        return;
+    if (status == CALLS_SUCCEEDED)
+        add_told(call, t->on_success, false);
+    if (status == CALLS_FAILED || status == CALLS_EXPIRED) {
+        add_told(call, t->on_failure, false);
+        add_told(call, t->dead_letter, true);
+    }
+    if (!told->count)
+        return;
+    lambda_context_print_arn(call->lane->calls->gateway->config, t->function, &t->function->current->settings, arn);
+    snprintf(told->arn, sizeof(told->arn), "%s:%s", arn, call->qualifier[0] ? call->qualifier : "$LATEST");
+    name_version(call, r, told->version);
 }
 
 /* The reply into the job's own memory; what is too long, or finds no memory, is left out and said. */
@@ -193,22 +210,30 @@ static void keep_error(struct calls_job *j, const struct reply *r)
     j->settle.result.message = str_from(j->settle.message);
 }
 
-static struct calls_try look_at(const struct calls_call *call, const struct reply *r, const struct settings *s)
+/* Of a stopped function (gateway/pool_limit.h) nothing is run, and nothing is waited for. */
+static enum calls_outcome judge_reply(const struct calls_terms *t, const struct reply *r)
+{
+    enum calls_outcome outcome = calls_outcome_of(r->status, r->error_type);
+    bool stopped = t->function && function_is_stopped(t->function) && r->status == 429;
+    return outcome == CALLS_OUTCOME_DELAYED && stopped ? CALLS_OUTCOME_HOPELESS : outcome;
+}
+
+static struct calls_try look_at(const struct calls_call *call, const struct reply *r, const struct calls_terms *t)
 {
     const struct config *config = call->lane->calls->gateway->config;
-    const struct settings_defaults *d = &config->defaults;
-    enum calls_outcome outcome = calls_outcome_of(r->status, r->error_type);
+    enum calls_outcome outcome = judge_reply(t, r);
     bool delayed = outcome == CALLS_OUTCOME_DELAYED;
+    bool refused = calls_outcome_of(r->status, r->error_type) == CALLS_OUTCOME_DELAYED;
     uint64_t now = calls_now(call->lane->calls);
     return (struct calls_try){
         .outcome = outcome,
-        .attempts = call->row.attempts + !delayed,
+        .attempts = call->row.attempts + !refused,
         .delays = delayed ? call->row.delays + 1 : 0,
         .age_ms = now > call->row.accepted_ms ? now - call->row.accepted_ms : 0,
         .cancelled = call->cancelled,
-        .retries = s ? s->async_retries : d->async_retries,
-        .backoff_ms = s ? s->async_backoff_ms : d->async_backoff_ms,
-        .max_age_ms = s ? s->async_max_age_ms : d->async_max_age_ms,
+        .retries = t->retries,
+        .backoff_ms = t->backoff_ms,
+        .max_age_ms = t->max_age_ms,
         .retry_min_ms = config->async_retry_min_ms,
         .retry_max_ms = config->async_retry_max_ms,
     };
@@ -229,8 +254,9 @@ static void on_reply(struct exchange *x, const struct reply *r)
         calls_lane_call_over(call);
         return;
     }
-    const struct settings *s = find_settings(call->lane);
-    struct calls_try try = look_at(call, r, s);
+    struct calls_terms terms;
+    calls_find_terms(call, &terms);
+    struct calls_try try = look_at(call, r, &terms);
     struct calls_verdict verdict = calls_judge(&try);
     struct calls_job *j = call->settle;
     j->settle.result = (struct calls_result){
@@ -244,23 +270,23 @@ static void on_reply(struct exchange *x, const struct reply *r)
     keep_error(j, r);
     if (verdict.status != CALLS_QUEUED)
         keep_reply(j, r, c->gateway->config->async_result_max);
-    choose_destination(call, s);
+    choose_destinations(call, &terms, r);
     submit(call);
 }
 
 /* ---- starting ---- */
 
-static void expire(struct calls_call *call, const struct settings *s)
+static void expire(struct calls_call *call, const struct calls_terms *t)
 {
     struct calls_job *j = call->settle;
     j->settle.result =
         (struct calls_result){.seq = call->row.seq, .status = CALLS_EXPIRED, .attempts = call->row.attempts};
-    choose_destination(call, s);
+    choose_destinations(call, t, NULL);
     submit(call);
 }
 
 /* It can't become a request, now or later: a dead letter, which whoever looks at it can drive again after an upgrade. */
-static void give_up(struct calls_call *call, const struct settings *s, struct str error, struct str message)
+static void give_up(struct calls_call *call, const struct calls_terms *t, struct str error, struct str message)
 {
     struct calls_job *j = call->settle;
     j->settle.result = (struct calls_result){.seq = call->row.seq,
@@ -269,23 +295,20 @@ static void give_up(struct calls_call *call, const struct settings *s, struct st
                                              .error = error,
                                              .message = message};
     log_error("a call is given up: %.*s fn=%s", (int)message.n, message.p, call->lane->name);
-    choose_destination(call, s);
+    choose_destinations(call, t, NULL);
     submit(call);
 }
 
-static bool is_too_old(const struct calls_call *call, const struct settings *s)
+static bool is_too_old(const struct calls_call *call, const struct calls_terms *t)
 {
-    const struct calls *c = call->lane->calls;
-    uint64_t most = s ? s->async_max_age_ms : c->gateway->config->defaults.async_max_age_ms;
-    uint64_t now = calls_now(c);
-    return now > call->row.accepted_ms && now - call->row.accepted_ms >= most;
+    uint64_t now = calls_now(call->lane->calls);
+    return now > call->row.accepted_ms && now - call->row.accepted_ms >= t->max_age_ms;
 }
 
 void calls_run(struct calls_call *call)
 {
     struct calls *c = call->lane->calls;
-    const struct function *f = registry_find(c->gateway->registry, str_from(call->lane->name));
-    const struct settings *s = f ? &f->current->settings : NULL;
+    struct calls_terms terms;
     char id[ID_UUID_MAX];
     if (!call->settle)
         call->settle = calls_job_new(CALLS_JOB_SETTLE, on_settled, NULL);
@@ -294,13 +317,14 @@ void calls_run(struct calls_call *call)
         return;
     }
     call->settle->settle.call = call;
+    calls_find_terms(call, &terms);
     if (call->row.damaged) {
         /* what would run is not what was asked for */
-        give_up(call, s, STR_LITERAL(CALLS_EVENT_DAMAGED), STR_LITERAL(CALLS_EVENT_DAMAGED_TEXT));
+        give_up(call, &terms, STR_LITERAL(CALLS_EVENT_DAMAGED), STR_LITERAL(CALLS_EVENT_DAMAGED_TEXT));
         return;
     }
-    if (is_too_old(call, s)) {
-        expire(call, s);
+    if (is_too_old(call, &terms)) {
+        expire(call, &terms);
         return;
     }
     id_uuid_print(call->row.id, id);
@@ -318,9 +342,8 @@ void calls_run(struct calls_call *call)
         return;
     }
     if (!x) {
-        give_up(call, s, STR_LITERAL(CALLS_EVENT_UNREADABLE), STR_LITERAL(CALLS_EVENT_UNREADABLE_TEXT));
+        give_up(call, &terms, STR_LITERAL(CALLS_EVENT_UNREADABLE), STR_LITERAL(CALLS_EVENT_UNREADABLE_TEXT));
         return;
     }
-    call->version = f ? f->current->number : 0;
     route_run_function(x);
 }

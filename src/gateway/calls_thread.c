@@ -43,29 +43,31 @@ static int put(struct calls_store *s, struct calls_job *j, const struct calls_mo
     return r;
 }
 
-/* The record of a call that ended, as a call of its own in the same transaction: it is told exactly if the end is. */
-static int put_record(struct calls_store *s, struct calls_job *j, const struct calls_moment *now)
+/* What a destination gets, as a call of its own in the same transaction: it is told exactly if the end is. */
+static int put_told(struct calls_store *s, struct calls_job *j, const struct calls_destination *to,
+                    const struct calls_moment *now)
 {
     struct buf head, body;
     char text[ID_UUID_MAX], function[SETTINGS_NAME_MAX];
     enum calls_answer answer;
-    const struct calls_record record = {.to = &j->settle.destination,
+    const struct calls_record record = {.told = &j->settle.told,
+                                        .to = to,
                                         .call = j->settle.call,
                                         .result = &j->settle.result,
                                         .id = text,
                                         .real_ms = now->real_ms};
     /* without bounds: one row goes for this one to come */
     struct calls_entry entry = {.function = function, .hops = j->settle.call->row.hops + 1, .real_ms = now->real_ms};
-    struct str target = str_from(j->settle.destination.target), rest;
+    struct str target = str_from(to->target), rest;
     str_copy(str_cut(target, ':', &rest, NULL), function, sizeof(function));
-    memcpy(entry.id, j->id, sizeof(entry.id));
+    memcpy(entry.id, to->id, sizeof(entry.id));
     id_uuid_print(j->settle.call->row.id, text);
     buf_init(&head, 0);
     buf_init(&body, 0);
     int r = calls_record_print(&record, &head, &body);
     entry.head = buf_str(&head);
     entry.body = buf_str(&body);
-    r = r < 0 ? err_set(&j->error, -r, "print the record for '%s'", target.p)
+    r = r < 0 ? err_set(&j->error, -r, "print what '%s' is told", target.p)
               : calls_db_put(s->db, &entry, now->queue_ms, &answer, &j->error);
     buf_fini(&head);
     buf_fini(&body);
@@ -75,8 +77,8 @@ static int put_record(struct calls_store *s, struct calls_job *j, const struct c
 static int settle(struct calls_store *s, struct calls_job *j, const struct calls_moment *now)
 {
     int r = calls_db_settle(s->db, &j->settle.result, now, &j->error);
-    if (r == 0 && j->settle.destination.target[0])
-        r = put_record(s, j, now);
+    for (unsigned i = 0; r == 0 && i < j->settle.told.count; i++)
+        r = put_told(s, j, &j->settle.told.to[i], now);
     return r;
 }
 

@@ -8,6 +8,7 @@
 #include "gateway/role.h"
 #include "gateway/runtime.h"
 #include "gateway/trace.h"
+#include "gateway/version_warm.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -208,7 +209,7 @@ static int add_platform(const struct function *f, const struct version *v, const
         {"AWS_LAMBDA_FUNCTION_NAME", f->name},
         {"AWS_LAMBDA_FUNCTION_VERSION", n.version},
         {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", n.memory_mib},
-        {"AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"},
+        {"AWS_LAMBDA_INITIALIZATION_TYPE", version_warm_is_told(f, v) ? "provisioned-concurrency" : "on-demand"},
         {"AWS_LAMBDA_LOG_GROUP_NAME", group},
         {"AWS_LAMBDA_LOG_STREAM_NAME", stream},
         {"AWS_LAMBDA_RUNTIME_API", provided ? "127.0.0.1:9001" : NULL},

@@ -116,6 +116,7 @@ struct instance {
     uint64_t started_ns;           /* monotonic: when its present process was asked for */
     uint64_t existing_ns;          /* monotonic: when its sandbox, or its groups, were there */
     uint64_t idle_since_ms;        /* boottime */
+    bool told_provisioned;         /* its environment says so (gateway/version_warm.h) */
     uint64_t secrets_stamp;        /* of the secrets it was started with (gateway/secrets.h) */
     uint64_t requests;
     struct usage usage;

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "gateway/secrets.h"
 #include "gateway/spawn_message.h"
+#include "gateway/version_warm.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -132,6 +133,8 @@ static void init(struct instance *i, struct gateway *g, const struct instance_op
     i->secrets_stamp = o->parent
                            ? o->parent->instance->secrets_stamp
                            : secrets_stamp_with(g->secrets, &o->version->settings, role_secret(g->config, o->version));
+    i->told_provisioned =
+        o->parent ? o->parent->instance->told_provisioned : version_warm_is_told(o->function, o->version);
     i->state = INSTANCE_SPAWNING;
     lambda_context_print_arn(g->config, i->function, &i->version->settings, i->arn);
     i->spawned_ns = i->started_ns = clock_mono_ns();

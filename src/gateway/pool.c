@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "gateway/event.h"
+#include "gateway/pool_limit.h"
 #include "gateway/runtime.h"
 #include "gateway/version_pool.h"
 #include "gateway/version_warm.h"
@@ -294,7 +295,7 @@ static void end_overdue(struct pool *p)
         else
             invocation_fail(inv, INVOCATION_THROTTLED, 429, "TooManyRequests",
                             "no instance was free within queue_timeout (%s): max_concurrency is %u", limit,
-                            p->version ? p->version->settings.max_concurrency : 0);
+                            p->version ? function_concurrency(p->function, &p->version->settings) : 0);
     }
 }
 
@@ -320,7 +321,8 @@ static void on_wake(struct ev_loop *loop, ev_timer *w, int events)
 static void look_after_delivery(struct pool *p)
 {
     const struct settings *s = &p->version->settings;
-    if (instance_settings_single_use(s) || (list_is_empty(&p->idle) && pool_total(p) < s->max_concurrency))
+    if (instance_settings_single_use(s) ||
+        (list_is_empty(&p->idle) && pool_total(p) < function_concurrency(p->function, s)))
         pools_note_change(p);
 }
 
@@ -357,7 +359,7 @@ void pool_submit(struct pool *p, struct invocation *inv)
     if (!policy_may_queue(&v)) {
         invocation_fail(inv, INVOCATION_THROTTLED, 429, "TooManyRequests",
                         "the queue is full: %u requests wait (limit 'queue'), max_concurrency is %u", v.queued,
-                        p->version->settings.max_concurrency);
+                        function_concurrency(p->function, &p->version->settings));
         return;
     }
     pool_enqueue(p, inv);
@@ -403,6 +405,10 @@ void pool_on_instance_ready(struct pool *p, struct instance *i)
         p->used_ms = i->idle_since_ms;
     else
         pool_note_start(p, i);
+    if (p->home->sheds && pool_sheds(p)) {
+        instance_stop(i, INSTANCE_RETIRED, "the function may have fewer instances now");
+        return;
+    }
     if (pool_must_yield(p)) {
         instance_stop(i, INSTANCE_RETIRED, "another version of the function waits for its place");
         return;

@@ -21,7 +21,7 @@ static uint32_t warm_for(const struct pool *p)
         return 0;
     uint64_t wanted = versions_warm(&p->function->versions, v->number);
     uint32_t least = p->number ? 0 : v->settings.min_warm;
-    uint32_t most = v->settings.max_concurrency;
+    uint32_t most = function_concurrency(p->function, &v->settings);
     return wanted <= least ? least : wanted > most ? most : (uint32_t)wanted;
 }
 

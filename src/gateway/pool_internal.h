@@ -11,6 +11,7 @@
  *   pool_start.c   what is started: an instance of its own, a template, a child of one; trials
  *   pool_report.c  counts and lists for people
  *   pool_idle.c    what min_warm costs
+ *   pool_limit.c   Lambda's reserved concurrency
  */
 #ifndef FAASD_GATEWAY_POOL_INTERNAL_H
 #define FAASD_GATEWAY_POOL_INTERNAL_H
@@ -53,6 +54,7 @@ struct pool {
     bool loading;             /* numbered: the store reads its version; requests wait in the queue */
     bool closed;              /* numbered: takes no more requests, goes with its last instance */
     bool ended;               /* numbered: among struct pools.over */
+    bool sheds;               /* home: more instances work than the function may have now; what gets free goes */
     struct list idle;         /* struct instance.link, counted ones, most recently used first; unused ones last */
     struct list trials;       /* IDLE, of versions that are not current yet */
     struct list others;       /* every other state, and older versions */
@@ -106,6 +108,7 @@ void pools_give_memory(struct pool *p, struct instance *i); /* once, then nothin
 void pools_settle_reserve(struct pool *p);
 /* Could `v` reserve what it asks for? 0, or -EINVAL with a sentence for the deployer. */
 int pools_check_reserve(const struct pool *p, const struct version *v, struct err *e);
+int pools_check_kept(const struct pool *p, uint32_t instances, uint64_t each_bytes, struct err *e); /* the same */
 /* The host's budget kept it from starting what a request waits for, or does no more. */
 void pools_set_hungry(struct pool *p, bool hungry);
 void pools_wake_hungry(struct pools *p); /* something was given back, or can be given up */

@@ -5,6 +5,9 @@
  */
 #include "gateway/pool_internal.h"
 
+#include "gateway/pool_limit.h"
+#include "gateway/version_pool.h"
+
 /* How long requests of a version without an instance wait before the function's other versions, busy all the time, make place for one. Shorter, and two versions in heavy
  * use would start and stop instances all the time; longer is latency that the callers of the rarer one see. */
 enum { YIELD_AFTER_MS = 100 };
@@ -43,7 +46,7 @@ struct pool *pool_new_numbered(struct pool *home, uint64_t number)
 static uint32_t limit_of(const struct pool *p)
 {
     const struct version *v = p->home->version ? p->home->version : p->version;
-    return v->settings.max_concurrency;
+    return function_concurrency(p->function, &v->settings);
 }
 
 /* When the oldest request that waits in it came, monotonic; UINT64_MAX: none waits. */
@@ -120,6 +123,45 @@ bool pool_make_place(struct pool *p, bool ahead)
         instance_stop(i, INSTANCE_RETIRED, "idle, and another version of the function needs its place");
     }
     return true;
+}
+
+bool pool_sheds(struct pool *p)
+{
+    if (p->home->sheds && total_of_all(p) <= limit_of(p))
+        p->home->sheds = false;
+    return p->home->sheds;
+}
+
+/* Whatever became idle first goes, kept ready or not. */
+static struct instance *find_oldest(const struct pool *p)
+{
+    struct instance *oldest = NULL;
+    EACH_POOL(p, at)
+    {
+        const struct list *last = list_last(&at->idle);
+        struct instance *i = last ? LIST_ENTRY(last, struct instance, link) : NULL;
+        if (i && (!oldest || i->idle_since_ms < oldest->idle_since_ms))
+            oldest = i;
+    }
+    return oldest;
+}
+
+void pool_shed(struct pool *home)
+{
+    struct instance *i;
+    home->sheds = true;
+    while (pool_sheds(home) && (i = find_oldest(home)))
+        instance_stop(i, INSTANCE_RETIRED, "idle, and the function may have fewer instances now");
+}
+
+void pool_refuse_waiting(struct pool *home)
+{
+    struct invocation *inv;
+    EACH_POOL(home, at)
+    {
+        while ((inv = pool_dequeue(at)))
+            version_pool_refuse_stopped(inv);
+    }
 }
 
 bool pool_must_yield(const struct pool *p)

@@ -19,6 +19,12 @@ static bool has_former_secret(const struct instance *i)
            secrets_stamp_with(i->gateway->secrets, &i->version->settings, role_secret(i->gateway->config, i->version));
 }
 
+/* Its environment tells of provisioned concurrency, and there is none, or the other way round. */
+static bool is_told_otherwise(const struct instance *i)
+{
+    return i->told_provisioned != version_warm_is_told(i->function, i->version);
+}
+
 /* An instance of the version that has just become current. */
 static void adopt(struct pool *p, struct instance *i)
 {
@@ -48,11 +54,21 @@ static void sort_out(struct pool *p, struct list *instances)
         struct instance *i = LIST_ENTRY(link, struct instance, link);
         if (i->state == INSTANCE_GONE || i->state == INSTANCE_STOPPING)
             continue;
-        if (i->version != p->version || has_former_secret(i))
+        if (i->version != p->version || has_former_secret(i) || is_told_otherwise(i))
             disown(p, i);
         else if (!i->counted)
             adopt(p, i);
     }
+}
+
+static bool any_is_told_otherwise(struct list *instances)
+{
+    LIST_EACH (instances, link) {
+        const struct instance *i = LIST_ENTRY(link, struct instance, link);
+        if (i->counted && i->state != INSTANCE_STOPPING && i->state != INSTANCE_GONE && is_told_otherwise(i))
+            return true;
+    }
+    return false;
 }
 
 static bool any_has_former_secret(struct list *instances)
@@ -150,6 +166,19 @@ void pool_serve(struct pool *p, struct version *v)
     pool_evaluate(p);
     version_put(before);
     function_put(f);
+}
+
+static void renew_told(struct pool *p)
+{
+    if (p->version && !p->closed && (any_is_told_otherwise(&p->idle) || any_is_told_otherwise(&p->others)))
+        pool_serve(p, p->version);
+}
+
+void pool_renew_told(struct pool *home)
+{
+    renew_told(home);
+    LIST_EACH (&home->numbered, link)
+        renew_told(LIST_ENTRY(link, struct pool, numbered_link));
 }
 
 void pool_close(struct pool *p)

@@ -142,32 +142,37 @@ void pools_take_back(struct pools *p, uint64_t bytes)
     pools_wake_hungry(p);
 }
 
-static uint64_t reserve_of(const struct version *v)
+static uint64_t reserve_of(const struct pool *p, const struct version *v)
 {
-    return v ? v->settings.reserved * v->settings.memory_bytes : 0;
+    return v ? function_reserved(p->function, &v->settings) * v->settings.memory_bytes : 0;
 }
 
 void pools_settle_reserve(struct pool *p)
 {
-    uint64_t promised = reserve_of(p->version);
+    uint64_t promised = reserve_of(p, p->version);
     p->pools->promised_bytes += promised - p->promised_bytes;
     p->promised_bytes = promised;
     settle_kept(p);
 }
 
-int pools_check_reserve(const struct pool *p, const struct version *v, struct err *e)
+int pools_check_kept(const struct pool *p, uint32_t instances, uint64_t each_bytes, struct err *e)
 {
     uint64_t budget = p->pools->gateway->config->memory_budget_bytes;
-    uint64_t others = p->pools->promised_bytes - p->promised_bytes;
+    uint64_t others = p->pools->promised_bytes - p->promised_bytes, own = instances * each_bytes;
     char wanted[UNITS_TEXT_MAX], left[UNITS_TEXT_MAX];
-    if (v->settings.reserved == 0 || others + reserve_of(v) <= budget)
+    if (own == 0 || others + own <= budget)
         return 0;
-    units_format_size(reserve_of(v), wanted);
+    units_format_size(own, wanted);
     units_format_size(budget > others ? budget - others : 0, left);
     return err_say(e, EINVAL,
                    "reserved: %u instances are %s, and what other functions have reserved leaves %s of the host's "
                    "memory_budget: reserve less, or raise memory_budget",
-                   v->settings.reserved, wanted, left);
+                   instances, wanted, left);
+}
+
+int pools_check_reserve(const struct pool *p, const struct version *v, struct err *e)
+{
+    return pools_check_kept(p, function_reserved(p->function, &v->settings), v->settings.memory_bytes, e);
 }
 
 /* ---- who makes room ---- */

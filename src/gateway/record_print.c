@@ -177,6 +177,8 @@ void record_print_failure(struct json_writer *w, const struct invocation *inv, c
         .delivered = inv->delivered_ns != 0,
         .run_us = inv->delivered_ns ? (end->now_ns - inv->delivered_ns) / 1000 : 0,
         .cpu_us = inv->cpu_ns / 1000,
+        .limited = inv->function->limited,
+        .limit = inv->function->limit,
     };
     advice_print(w, &facts);
 }

@@ -49,8 +49,27 @@ struct function {
     struct account *account; /* counted, gateway/account.h; NULL until its first instance or request */
     unsigned references;     /* a removed function lives until its last invocation and instance are gone */
     bool removed;
+    bool limited;   /* Lambda's reserved concurrency: `limit` stands in place of max_concurrency and of reserved */
+    uint32_t limit; /* 0: it is not run (gateway/pool_limit.h) */
     struct function *next; /* hash chain of the registry */
 };
+
+/* Instances at most, of all its versions together; `s` is the current version's. */
+static inline uint32_t function_concurrency(const struct function *f, const struct settings *s)
+{
+    return f->limited ? f->limit : s->max_concurrency;
+}
+
+/* Instances whose memory is kept for it. */
+static inline uint32_t function_reserved(const struct function *f, const struct settings *s)
+{
+    return f->limited ? f->limit : s->reserved;
+}
+
+static inline bool function_is_stopped(const struct function *f)
+{
+    return f->limited && f->limit == 0;
+}
 
 struct registry *registry_new(struct gateway *g);
 void registry_free(struct registry *r);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/store_pages.h"
 
+#include "gateway/store_controls.h"
 #include "gateway/store_work.h"
 
 #include <assert.h>
@@ -93,6 +94,8 @@ static void run_page(struct store_task *t, struct store_db *db)
         store_db_reset(s);
     }
     store_work_end(&w);
+    if (p->with_tags && p->count && t->error.code == 0)
+        store_tags_read(db, p->function, &p->tags, &t->error);
     find_texts(p, lengths);
 }
 
@@ -100,11 +103,13 @@ void store_page_init(struct store_page *p)
 {
     *p = (struct store_page){.task.run = run_page, .most = STORE_PAGE_ROWS_MAX};
     buf_init(&p->text, 0);
+    buf_init(&p->tags, 0);
 }
 
 void store_page_fini(struct store_page *p)
 {
     buf_fini(&p->text);
+    buf_fini(&p->tags);
 }
 
 /* ---- one version ---- */

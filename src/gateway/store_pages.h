@@ -21,10 +21,12 @@ struct store_page {
     char from[SETTINGS_NAME_MAX];     /* the first one, by name */
     uint64_t from_number;             /* and number */
     bool latest_only;
-    unsigned most; /* rows, at most STORE_PAGE_ROWS_MAX */
+    bool with_tags; /* of `function` */
+    unsigned most;  /* rows, at most STORE_PAGE_ROWS_MAX */
     struct store_page_row rows[STORE_PAGE_ROWS_MAX];
     unsigned count;
     struct buf text;
+    struct buf tags; /* a JSON object, or empty */
 };
 void store_page_init(struct store_page *p); /* all rows of all functions: the caller narrows that */
 void store_page_fini(struct store_page *p);

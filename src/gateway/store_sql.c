@@ -102,6 +102,39 @@ static const char *const STEPS[] = {
     " modified_ms INTEGER NOT NULL,"
     " value TEXT NOT NULL"
     ") STRICT, WITHOUT ROWID;",
+    /* What is said of a number or an alias goes with it, whoever deletes that; a version that becomes a draft (1) or is removed (3) has no number any more. A replaced row is not deleted.
+     * async_configs: retries and max_age_s are 1 more, 0 = not said. tags: a JSON object. */
+    "CREATE TABLE concurrency (function TEXT NOT NULL PRIMARY KEY, reserved INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE provisioned ("
+    " function TEXT NOT NULL,"
+    " qualifier TEXT NOT NULL,"
+    " count INTEGER NOT NULL CHECK (count > 0),"
+    " modified_ms INTEGER NOT NULL,"
+    " PRIMARY KEY (function, qualifier)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE async_configs ("
+    " function TEXT NOT NULL,"
+    " qualifier TEXT NOT NULL,"
+    " on_success TEXT NOT NULL,"
+    " on_failure TEXT NOT NULL,"
+    " retries INTEGER NOT NULL,"
+    " max_age_s INTEGER NOT NULL,"
+    " modified_ms INTEGER NOT NULL,"
+    " PRIMARY KEY (function, qualifier)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE TABLE tags (function TEXT NOT NULL PRIMARY KEY, tags TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TRIGGER alias_gone AFTER DELETE ON aliases BEGIN"
+    " DELETE FROM provisioned WHERE function = OLD.function AND qualifier = OLD.name;"
+    " DELETE FROM async_configs WHERE function = OLD.function AND qualifier = OLD.name;"
+    " END;"
+    "CREATE TRIGGER version_gone AFTER DELETE ON revisions BEGIN"
+    " DELETE FROM provisioned WHERE function = OLD.function AND qualifier = CAST(OLD.number AS TEXT);"
+    " DELETE FROM async_configs WHERE function = OLD.function AND qualifier = CAST(OLD.number AS TEXT);"
+    " END;"
+    "CREATE TRIGGER version_removed AFTER UPDATE OF publication ON revisions WHEN NEW.publication IN (1, 3) BEGIN"
+    " DELETE FROM provisioned WHERE function = OLD.function AND qualifier = CAST(OLD.number AS TEXT);"
+    " DELETE FROM async_configs WHERE function = OLD.function AND qualifier = CAST(OLD.number AS TEXT);"
+    " END;",
 };
 
 /* The cache is small because rows are read once, at start. */
@@ -123,6 +156,10 @@ enum statement {
     DELETE_URLS,
     DELETE_POLICIES,
     DELETE_OPTIONS,
+    DELETE_CONCURRENCY,
+    DELETE_PROVISIONED,
+    DELETE_ASYNC_CONFIGS,
+    DELETE_TAGS,
     HAS_CODE,
     HAS_FUNCTION,
     LOAD,
@@ -148,6 +185,10 @@ static const char *const STATEMENT_TEXT[STATEMENTS] = {
     [DELETE_URLS] = "DELETE FROM urls WHERE function = ?1",
     [DELETE_POLICIES] = "DELETE FROM policies WHERE function = ?1",
     [DELETE_OPTIONS] = "DELETE FROM function_options WHERE function = ?1",
+    [DELETE_CONCURRENCY] = "DELETE FROM concurrency WHERE function = ?1",
+    [DELETE_PROVISIONED] = "DELETE FROM provisioned WHERE function = ?1",
+    [DELETE_ASYNC_CONFIGS] = "DELETE FROM async_configs WHERE function = ?1",
+    [DELETE_TAGS] = "DELETE FROM tags WHERE function = ?1",
     [HAS_CODE] = "SELECT 1 FROM revisions WHERE code = ?1 UNION ALL SELECT 1 FROM revisions WHERE opt = ?1"
                  " UNION ALL SELECT 1 FROM layers WHERE code = ?1 LIMIT 1",
     [HAS_FUNCTION] = "SELECT 1 FROM revisions WHERE function = ?1 LIMIT 1",
@@ -213,7 +254,9 @@ static bool insert(struct store_sql *q, const struct store_revision *r)
 
 static bool clear(struct store_sql *q, const char *function)
 {
-    static const enum statement all[] = {DELETE_FUNCTION, DELETE_ALIASES, DELETE_URLS, DELETE_POLICIES, DELETE_OPTIONS};
+    static const enum statement all[] = {DELETE_FUNCTION, DELETE_ALIASES,     DELETE_URLS,        DELETE_POLICIES,
+                                         DELETE_OPTIONS,  DELETE_CONCURRENCY, DELETE_PROVISIONED, DELETE_ASYNC_CONFIGS,
+                                         DELETE_TAGS,     DELETE_OPTIONS};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         if (!run_on_function(q, all[i], function))
             return false;

@@ -100,11 +100,24 @@ struct pool *version_pool_open(struct function *f, struct versions_known *k)
 
 /* ---- requests ---- */
 
+void version_pool_refuse_stopped(struct invocation *inv)
+{
+    invocation_fail(
+        inv, INVOCATION_THROTTLED, 429, "TooManyRequests",
+        "the function '%s' is not run: its reserved concurrency is 0 (Lambda's API: PutFunctionConcurrency, "
+        "DeleteFunctionConcurrency)",
+        inv->function->name);
+}
+
 void version_pool_submit(struct invocation *inv)
 {
     struct function *f = inv->function;
     if (!f->current) {
         invocation_fail(inv, INVOCATION_REFUSED, 404, "ResourceNotFound", "the function '%s' was removed", f->name);
+        return;
+    }
+    if (function_is_stopped(f)) {
+        version_pool_refuse_stopped(inv);
         return;
     }
     if (inv->wanted == VERSIONS_LATEST_NUMBER || inv->wanted == f->current->number) {

@@ -15,8 +15,10 @@
 
 #include "gateway/invocation.h"
 
-/* Takes the invocation over (pool_submit), or ends it: 404 when what it wants has gone, 503 when memory is out. */
+/* Takes the invocation over (pool_submit), or ends it: 404 when what it wants has gone, 429 when the function is stopped, 503 when memory is out. */
 void version_pool_submit(struct invocation *inv);
+/* Ends it: its function is not run (gateway/pool_limit.h). */
+void version_pool_refuse_stopped(struct invocation *inv);
 
 /* Has the version read and its pool serve, for who keeps instances of it ready: it is neither the current one nor has it an open pool. NULL: out of memory. */
 struct pool *version_pool_open(struct function *f, struct versions_known *k);

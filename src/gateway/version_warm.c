@@ -41,14 +41,26 @@ static int check(struct function *f, struct str qualifier, uint32_t count, struc
                        qualifier.p, choices);
     versions_set_warm(&f->versions, qualifier, count);
     uint64_t all = wanted_by_all(f);
-    if (count > before && all > f->current->settings.max_concurrency) {
+    uint32_t most = function_concurrency(f, &f->current->settings);
+    if (count > before && all > most) {
         versions_set_warm(&f->versions, qualifier, before);
         return err_say(e, EINVAL,
                        "%lu instances of function '%s' would be kept ready, and max_concurrency is %u: keep fewer, or "
                        "raise max_concurrency",
-                       (unsigned long)all, f->name, f->current->settings.max_concurrency);
+                       (unsigned long)all, f->name, most);
     }
     return 0;
+}
+
+int version_warm_check(struct function *f, struct str qualifier, uint32_t count, struct err *e)
+{
+    uint64_t number;
+    uint32_t before = 0;
+    versions_read_warm(&f->versions, qualifier, &number, &before);
+    int r = check(f, qualifier, count, e);
+    if (r == 0)
+        versions_set_warm(&f->versions, qualifier, before);
+    return r;
 }
 
 int version_warm_set(struct function *f, struct str qualifier, uint32_t count, struct err *e)
@@ -59,6 +71,15 @@ int version_warm_set(struct function *f, struct str qualifier, uint32_t count, s
     return r;
 }
 
+static enum version_warm_trouble trouble_of(const struct pool *p)
+{
+    if (!p || (!p->version && !p->loading))
+        return VERSION_WARM_GONE;
+    if (p->failures > POLICY_FREE_FAILURES) /* nothing was served since */
+        return VERSION_WARM_LOST;
+    return p->version && p->short_of_memory ? VERSION_WARM_NO_MEMORY : VERSION_WARM_FINE;
+}
+
 bool version_warm_read(const struct function *f, struct str qualifier, struct version_warm *ret_warm)
 {
     struct version_warm w = {0};
@@ -66,12 +87,14 @@ bool version_warm_read(const struct function *f, struct str qualifier, struct ve
     if (!versions_read_warm(&f->versions, qualifier, &number, &w.wanted))
         return false;
     const struct pool *p = pool_of(f, number);
+    w.wanted_by_all = (uint32_t)versions_warm(&f->versions, number);
     if (p && p->version) {
         uint32_t ready = p->counts[INSTANCE_IDLE] + p->counts[INSTANCE_BUSY];
         w.ready = ready < w.wanted ? ready : w.wanted;
-        w.failing = p->backoff_until_ms > pool_now_ms(p);
     }
-    w.failing = w.failing || (!p && w.wanted);
+    if (w.wanted > w.ready)
+        w.trouble = trouble_of(p);
+    w.failing = w.trouble != VERSION_WARM_FINE;
     *ret_warm = w;
     return true;
 }
@@ -100,4 +123,5 @@ void version_warm_settle(struct function *f)
             open_warm(f, k);
     }
     pools_settle_warm(f->pool);
+    pool_renew_told(f->pool);
 }

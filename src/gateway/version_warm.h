@@ -19,16 +19,38 @@
  * than max_concurrency allows beside what others want. Both with a sentence, and nothing is changed. */
 int version_warm_set(struct function *f, struct str qualifier, uint32_t count, struct err *e);
 
+/* Would that be taken? Nothing is changed. */
+int version_warm_check(struct function *f, struct str qualifier, uint32_t count, struct err *e);
+
+/* Does this version's environment say so (AWS_LAMBDA_INITIALIZATION_TYPE)? Instances that were told otherwise are replaced when it changes. */
+static inline bool version_warm_is_told(const struct function *f, const struct version *v)
+{
+    enum settings_runtime r = v->settings.runtime;
+    bool has_it = r == SETTINGS_RUNTIME_PYTHON || r == SETTINGS_RUNTIME_NODE || r == SETTINGS_RUNTIME_PROVIDED;
+    return has_it && f->versions.warm_total && versions_warm(&f->versions, v->number) > 0;
+}
+
+enum version_warm_trouble {
+    VERSION_WARM_FINE,
+    VERSION_WARM_GONE, /* an alias that names $LATEST by now, or the version can't be read */
+    VERSION_WARM_LOST, /* its instances were lost in a row, and none has served since: started again with the pauses of crash_backoff */
+    VERSION_WARM_NO_MEMORY, /* the host's memory_budget or `instances` has no room */
+};
+
 struct version_warm {
     uint32_t wanted; /* by this qualifier */
     uint32_t ready;  /* of them: instances that serve or could. Others of the same version may count the same ones */
-    bool failing;    /* the version can't be read, or its instances were lost in a row, and there is a pause now */
+    uint32_t wanted_by_all; /* of that version, by this one and others */
+    bool failing;           /* trouble is not VERSION_WARM_FINE, and some are lacking */
+    enum version_warm_trouble trouble;
 };
 /* False: no such qualifier. */
 bool version_warm_read(const struct function *f, struct str qualifier, struct version_warm *ret_warm);
 
 /* What qualifiers name has changed, or which version is current: pools are made, filled and let go as it says now. */
 void version_warm_settle(struct function *f);
+/* Of a function's home pool: instances that were told otherwise than version_warm_is_told() says now are replaced. */
+void pool_renew_told(struct pool *home);
 /* A version could not be read: settles again after crash_backoff. */
 void version_warm_try_later(struct function *f);
 

@@ -2,6 +2,7 @@
 #include "gateway/versions.h"
 
 #include "base/id.h"
+#include "gateway/async_config.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -15,6 +16,7 @@ void versions_fini(struct versions *v)
         free(v->aliases[i]);
     free(v->aliases);
     free(v->known);
+    async_config_clear(v);
     *v = (struct versions){0};
 }
 
@@ -72,6 +74,7 @@ void versions_forget(struct versions *v, uint64_t number)
     if (at == v->count || v->known[at].number != number)
         return;
     v->warm_total -= v->known[at].warm;
+    async_config_forget_number(v, number);
     versions_note_last(v, number);
     v->count--;
     memmove(v->known + at, v->known + at + 1, (v->count - at) * sizeof(*v->known));
@@ -168,8 +171,10 @@ int versions_set_alias(struct versions *v, const struct versions_alias *a)
     if (!to)
         return -ENOMEM;
     uint32_t warm = found ? to->warm : 0;
+    uint64_t warm_ms = found ? to->warm_ms : 0;
     *to = *a;
     to->warm = warm;
+    to->warm_ms = warm_ms;
     return 0;
 }
 
@@ -180,6 +185,7 @@ void versions_remove_alias(struct versions *v, struct str name)
     if (!found)
         return;
     v->warm_total -= v->aliases[at]->warm;
+    async_config_remove(v, name);
     free(v->aliases[at]);
     v->alias_count--;
     memmove(v->aliases + at, v->aliases + at + 1, (v->alias_count - at) * sizeof(struct versions_alias *));
@@ -227,19 +233,24 @@ enum versions_found versions_resolve(const struct versions *v, struct str qualif
 
 /* ---- instances wanted ready ---- */
 
-/* Where the count of a number or an alias stands; NULL: there is none such. */
-static uint32_t *warm_of(const struct versions *v, struct str qualifier, uint64_t *ret_number)
+struct wanted {
+    uint32_t *count;
+    uint64_t *ms;
+};
+
+/* Where what a number or an alias wants stands; NULLs: there is none such. */
+static struct wanted wanted_of(const struct versions *v, struct str qualifier, uint64_t *ret_number)
 {
     bool found = false;
     if (is_number(qualifier)) {
         struct versions_known *k = str_to_u64(qualifier, ret_number) ? versions_find(v, *ret_number) : NULL;
-        return k ? &k->warm : NULL;
+        return k ? (struct wanted){&k->warm, &k->warm_ms} : (struct wanted){0};
     }
     size_t at = versions_alias_is_valid(qualifier) ? alias_place(v, qualifier, &found) : 0;
     if (!found)
-        return NULL;
+        return (struct wanted){0};
     *ret_number = v->aliases[at]->number;
-    return &v->aliases[at]->warm;
+    return (struct wanted){&v->aliases[at]->warm, &v->aliases[at]->warm_ms};
 }
 
 uint64_t versions_warm(const struct versions *v, uint64_t number)
@@ -254,7 +265,7 @@ uint64_t versions_warm(const struct versions *v, uint64_t number)
 bool versions_read_warm(const struct versions *v, struct str qualifier, uint64_t *ret_number, uint32_t *ret_count)
 {
     uint64_t number = VERSIONS_LATEST_NUMBER;
-    const uint32_t *warm = warm_of(v, qualifier, &number);
+    const uint32_t *warm = wanted_of(v, qualifier, &number).count;
     if (!warm)
         return false;
     *ret_number = number;
@@ -265,12 +276,27 @@ bool versions_read_warm(const struct versions *v, struct str qualifier, uint64_t
 bool versions_set_warm(struct versions *v, struct str qualifier, uint32_t count)
 {
     uint64_t number;
-    uint32_t *warm = warm_of(v, qualifier, &number);
+    uint32_t *warm = wanted_of(v, qualifier, &number).count;
     if (!warm)
         return false;
     v->warm_total += (uint64_t)count - *warm;
     *warm = count;
     return true;
+}
+
+uint64_t versions_warm_ms(const struct versions *v, struct str qualifier)
+{
+    uint64_t number;
+    const struct wanted w = wanted_of(v, qualifier, &number);
+    return w.ms ? *w.ms : 0;
+}
+
+void versions_note_warm(struct versions *v, struct str qualifier, uint64_t real_ms)
+{
+    uint64_t number;
+    struct wanted w = wanted_of(v, qualifier, &number);
+    if (w.ms)
+        *w.ms = real_ms;
 }
 
 enum { CHOICES_NUMBERS = 10, CHOICES_ALIASES_BYTES = 400 };

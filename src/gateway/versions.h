@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct async_config;
 struct pool;
 
 enum {
@@ -29,6 +30,7 @@ struct versions_known {
     uint64_t used_ms;  /* real time of the last request that is known of; 0 = none */
     struct pool *pool; /* borrowed: of this number alone, while it is called or kept warm; NULL = none */
     uint32_t warm;     /* instances wanted ready by its number (gateway/version_warm.h) */
+    uint64_t warm_ms;  /* real time: when that was said */
 };
 
 /* Where a name points. A request goes to `second` with a probability of `weight` millionths, otherwise to `number`. */
@@ -37,7 +39,8 @@ struct versions_alias {
     uint64_t number; /* or VERSIONS_LATEST_NUMBER, without a second */
     uint64_t second; /* 0 = none */
     uint32_t weight;
-    uint32_t warm; /* instances of `number` wanted ready by this name */
+    uint32_t warm;    /* instances of `number` wanted ready by this name */
+    uint64_t warm_ms; /* real time: when that was said */
     char description[VERSIONS_DESCRIPTION_MAX];
 };
 
@@ -48,6 +51,8 @@ struct versions {
     struct versions_alias **aliases; /* owned, by name */
     size_t alias_count;
     uint64_t warm_total; /* all that are wanted ready, by numbers and by aliases */
+    struct async_config *
+        async; /* owned list: what holds for asynchronous calls by a qualifier (gateway/async_config.h); gone with it */
 };
 
 void versions_fini(struct versions *v); /* all zero before, and again afterwards */
@@ -63,7 +68,7 @@ uint64_t versions_next(const struct versions *v); /* of the next deploy: numbers
 bool versions_alias_is_valid(struct str name);
 const struct versions_alias *versions_find_alias(const struct versions *v, struct str name);
 int versions_set_alias(struct versions *v,
-                       const struct versions_alias *a); /* copied; its `warm` stays as it was; -ENOMEM */
+                       const struct versions_alias *a); /* copied; `warm` and `warm_ms` stay as they were; -ENOMEM */
 void versions_remove_alias(struct versions *v, struct str name);
 
 enum versions_found {
@@ -79,6 +84,9 @@ uint64_t versions_warm(const struct versions *v, uint64_t number);
 /* What a number or an alias (decoded) wants ready, and of which version: VERSIONS_LATEST_NUMBER where an alias names that. False: there is none such, or it is $LATEST. */
 bool versions_read_warm(const struct versions *v, struct str qualifier, uint64_t *ret_number, uint32_t *ret_count);
 bool versions_set_warm(struct versions *v, struct str qualifier, uint32_t count);
+/* When it was said last; 0: never, or there is none such. */
+uint64_t versions_warm_ms(const struct versions *v, struct str qualifier);
+void versions_note_warm(struct versions *v, struct str qualifier, uint64_t real_ms);
 
 /* For an error: "$LATEST, 3, 4 and 5; aliases: blue, prod". The newest, where there are too many. */
 void versions_print_choices(const struct versions *v, char out[VERSIONS_CHOICES_MAX]);

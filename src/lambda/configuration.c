@@ -5,6 +5,7 @@
 #include "codec/config_runtime.h"
 #include "gateway/revision.h"
 #include "gateway/runtime.h"
+#include "lambda/destination.h"
 #include "lambda/reply.h"
 
 #include <assert.h>
@@ -15,8 +16,8 @@
 
 enum { MIB = 1 << 20, STORAGE_LEAST = 512, ID_TEXT_MAX = 512 };
 
-const char *const configuration_kept[] = {"DeadLetterConfig", "FileSystemConfigs", "KMSKeyArn", "LoggingConfig",
-                                          "SnapStart",        "TracingConfig",     "VpcConfig", NULL};
+const char *const configuration_kept[] = {
+    "FileSystemConfigs", "KMSKeyArn", "LoggingConfig", "SnapStart", "TracingConfig", "VpcConfig", NULL};
 
 int configuration_open(struct configuration *c, const struct config *config, const char *region,
                        const struct store_page_row *row)
@@ -178,6 +179,13 @@ static void put_settings(const struct configuration *c, struct json_writer *w)
     json_put_u64(w, "Size", configuration_storage_mib(c));
     json_put_object_end(w);
     put_environment(c, w);
+    if (s->dead_letter[0]) {
+        const struct destination_context d = {.config = c->config, .region = c->region};
+        char arn[DESTINATION_ARN_MAX];
+        json_put_object(w, "DeadLetterConfig");
+        json_put_text(w, "TargetArn", destination_print(&d, s->dead_letter, arn));
+        json_put_object_end(w);
+    }
 }
 
 static void put_code(const struct configuration *c, struct json_writer *w)

@@ -164,8 +164,8 @@ static const char *choose_reason(const struct invocation *inv)
     pool_count_states(inv->function->pool, counts);
     for (unsigned i = 0; i < POOL_STATES; i++)
         all += i == POOL_STOPPING || i == POOL_TEMPLATE ? 0 : counts[i];
-    return all >= s->max_concurrency ? "ReservedFunctionConcurrentInvocationLimitExceeded"
-                                     : "ConcurrentInvocationLimitExceeded";
+    return all >= function_concurrency(inv->function, s) ? "ReservedFunctionConcurrentInvocationLimitExceeded"
+                                                         : "ConcurrentInvocationLimitExceeded";
 }
 
 void lambda_fault_refuse(const struct invocation *inv, const struct invocation_failure *f)

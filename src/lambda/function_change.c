@@ -76,6 +76,8 @@ static struct function_sources sources(const struct change *c)
     return (struct function_sources){.asked = c->doc ? json_root(c->doc) : NULL,
                                      .before = c->has_before ? &c->before : NULL,
                                      .config = c->x->gateway->config,
+                                     .registry = c->x->gateway->registry,
+                                     .region = c->region,
                                      .layers = c->has_layers ? buf_str(&c->layers_json) : (struct str){0},
                                      .code_bytes = c->source.bytes};
 }

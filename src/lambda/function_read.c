@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lambda/function_read.h"
 
+#include "lambda/concurrency.h"
 #include "lambda/configuration.h"
 #include "lambda/function_members.h"
 
@@ -32,17 +33,23 @@ void lambda_fail_store(struct exchange *x, const struct err *e)
 
 /* ---- one ---- */
 
-static void answer_function(const struct configuration *c, struct json_writer *w)
+static void answer_function(const struct read *r, const struct configuration *c, struct json_writer *w)
 {
-    const struct json *tags = json_get(c->attributes, "Tags");
+    const struct function *f = registry_find(r->x->gateway->registry, str_from(r->page.function));
+    struct str tags = buf_str(&r->page.tags);
     json_put_object(w, "Configuration");
     configuration_put(c, CONFIGURATION_SETTLED, w);
     json_put_object_end(w);
     json_put_object(w, "Code");
     json_put_text(w, "RepositoryType", "S3");
     json_put_object_end(w);
-    if (json_first(tags))
-        json_put_value(w, "Tags", tags);
+    if (tags.n > sizeof("{}") - 1)
+        json_put_raw(w, "Tags", tags);
+    if (f && f->limited) {
+        json_put_object(w, "Concurrency");
+        concurrency_put(f, w);
+        json_put_object_end(w);
+    }
 }
 
 static void answer_one(struct read *r)
@@ -63,7 +70,7 @@ static void answer_one(struct read *r)
         struct json_writer *w = lambda_reply_begin();
         c.hides_variables = !access_has(x, ACCESS_DEPLOY);
         if (r->kind == READ_FUNCTION)
-            answer_function(&c, w);
+            answer_function(r, &c, w);
         else
             configuration_put(&c, CONFIGURATION_SETTLED, w);
         lambda_reply_json(x, 200);
@@ -142,6 +149,7 @@ static void get_one(struct lambda_call *c, enum read_kind kind)
     memcpy(r->page.from, f->name, sizeof(r->page.from));
     r->page.from_number = number;
     r->page.most = 1;
+    r->page.with_tags = kind == READ_FUNCTION;
     store_submit(c->x->gateway->store, &r->page.task);
 }
 

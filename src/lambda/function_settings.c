@@ -2,8 +2,11 @@
 #include "lambda/function_settings.h"
 
 #include "codec/settings.h"
+#include "lambda/destination.h"
 #include "lambda/function_layers.h"
+#include "lambda/tag.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -167,6 +170,16 @@ static bool check_architecture(const struct json *asked, char fault[FUNCTION_FAU
     return false;
 }
 
+/* The target as faasd names it: "" takes it away. False: `fault` says what is wrong with it. */
+static bool read_dead_letter(const struct function_sources *s, char target[SETTINGS_TARGET_MAX],
+                             char fault[FUNCTION_FAULT_MAX])
+{
+    static_assert((int)DESTINATION_FAULT_MAX <= (int)FUNCTION_FAULT_MAX, "a fault fits");
+    const struct destination_context d = {.registry = s->registry, .config = s->config, .region = s->region};
+    const char *arn = json_get_text(json_get(s->asked, "DeadLetterConfig"), "TargetArn");
+    return destination_parse(&d, str_from(arn ? arn : ""), target, fault);
+}
+
 bool function_settings_check(const struct function_sources *s, char fault[FUNCTION_FAULT_MAX])
 {
     const char *package = json_get_text(s->asked, "PackageType");
@@ -179,6 +192,9 @@ bool function_settings_check(const struct function_sources *s, char fault[FUNCTI
                  "Runtime and Handler are mandatory parameters for functions created with deployment packages.");
         return false;
     }
+    char target[SETTINGS_TARGET_MAX];
+    if (!read_dead_letter(s, target, fault) || !tags_check(json_get(s->asked, "Tags"), fault))
+        return false;
     return check_runtime(s, fault) && check_environment(s->asked, fault) && check_layers(s->asked, fault) &&
            check_architecture(s->asked, fault);
 }
@@ -240,6 +256,13 @@ static bool description_fits(const char *text)
     return strlen(text) < SETTINGS_TEXT_MAX;
 }
 
+static void put_dead_letter(const struct function_sources *s, struct json_writer *w)
+{
+    char target[SETTINGS_TARGET_MAX], fault[FUNCTION_FAULT_MAX];
+    if (json_is_object(json_get(s->asked, "DeadLetterConfig")) && read_dead_letter(s, target, fault))
+        json_put_text(w, "dead_letter", *target ? target : NULL);
+}
+
 int function_settings_print(const struct function_sources *s, struct buf *out)
 {
     struct json_writer w;
@@ -257,6 +280,7 @@ int function_settings_print(const struct function_sources *s, struct buf *out)
         json_put_bool(&w, "tmp_exec", true);
     if (description)
         json_put_text(&w, "description", description_fits(description) ? description : NULL);
+    put_dead_letter(s, &w);
     put_environment(s, &w);
     json_put_object_end(&w);
     return json_writer_end(&w);

@@ -9,7 +9,9 @@ struct function_sources {
     const struct json *asked;           /* the request's object */
     const struct configuration *before; /* NULL: the function is made */
     const struct config *config;
-    struct str layers;  /* a JSON array (lambda/function_layers.h); p NULL: they stay */
+    struct str layers; /* a JSON array (lambda/function_layers.h); p NULL: they stay */
+    struct registry *registry;
+    const char *region; /* of the request */
     const char *sha256; /* of new code; NULL: it stays */
     uint64_t code_bytes;
 };

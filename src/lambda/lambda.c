@@ -2,6 +2,7 @@
 #include "lambda/lambda.h"
 
 #include "gateway/store.h"
+#include "lambda/control.h"
 #include "lambda/error.h"
 #include "lambda/invoke.h"
 #include "lambda/logs.h"
@@ -41,7 +42,9 @@ static int load(struct gateway *g, struct err *e)
 {
     struct store_db *db = store_database(g->store);
     int r = url_load(db, is_served, g, e);
-    return r < 0 ? r : policy_load(db, is_served, g, e);
+    if (r == 0)
+        r = policy_load(db, is_served, g, e);
+    return r < 0 ? r : control_load(g, e);
 }
 
 static void forget(const struct function *f)

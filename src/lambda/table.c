@@ -2,6 +2,8 @@
 /* Every operation of the API that faasd has. The handlers stand in the modules that their headers name; their tables of members beside them. */
 #include "lambda/account.h"
 #include "lambda/alias.h"
+#include "lambda/concurrency.h"
+#include "lambda/event_invoke.h"
 #include "lambda/event_source.h"
 #include "lambda/function_change.h"
 #include "lambda/function_option.h"
@@ -10,7 +12,9 @@
 #include "lambda/layer.h"
 #include "lambda/operation.h"
 #include "lambda/permission.h"
+#include "lambda/provisioned.h"
 #include "lambda/stream.h"
+#include "lambda/tag.h"
 #include "lambda/url_config.h"
 #include "lambda/version.h"
 
@@ -62,5 +66,20 @@ const struct lambda_operation *const lambda_operations[] = {
     &lambda_put_code_signing,
     &lambda_get_code_signing,
     &lambda_delete_code_signing,
+    &lambda_put_concurrency,
+    &lambda_get_concurrency,
+    &lambda_delete_concurrency,
+    &lambda_put_provisioned,
+    &lambda_get_provisioned,
+    &lambda_delete_provisioned,
+    &lambda_list_provisioned,
+    &lambda_put_event_invoke,
+    &lambda_update_event_invoke,
+    &lambda_get_event_invoke,
+    &lambda_delete_event_invoke,
+    &lambda_list_event_invokes,
+    &lambda_tag_resource,
+    &lambda_untag_resource,
+    &lambda_list_tags,
 };
 const size_t lambda_operation_count = sizeof(lambda_operations) / sizeof(lambda_operations[0]);

@@ -263,8 +263,9 @@ class Faasd:
 def make_first_format(db):
     """Makes the database of a stopped daemon one of the first format: one table, without what came later."""
     columns = {"function", "number", "revision", "code", "handler", "created_ms", "code_bytes", "settings", "current"}
-    for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'revisions' AND name NOT LIKE 'sqlite%'").fetchall():
-        db.execute(f"DROP TABLE {name}")
+    for kind, name in db.execute("SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'trigger') AND name <> 'revisions' AND name NOT LIKE 'sqlite%' "
+                                 "ORDER BY type DESC").fetchall():
+        db.execute(f"DROP {kind} {name}")
     for row in db.execute("PRAGMA table_info(revisions)").fetchall():
         if row[1] not in columns:
             db.execute(f"ALTER TABLE revisions DROP COLUMN {row[1]}")

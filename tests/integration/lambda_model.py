@@ -435,6 +435,149 @@ for _name in ("PutFunctionCodeSigningConfig", "DeleteFunctionCodeSigningConfig")
     NEVER_OF[_name].update({"ResourceConflictException": "nothing is changed", "CodeSigningConfigNotFoundException": "without one there is nothing to remove"})
 
 
+# ---- concurrency ----
+
+def _reserved(method, count=1, **arguments):
+    """A call about a function that has reserved concurrency."""
+    def call(w):
+        name = _made(w)
+        w.aws.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=count)
+        return getattr(w.aws, method)(FunctionName=name, **arguments)
+    return call
+
+
+def _provisioned(method, **arguments):
+    """A call about a function whose version 1 has one provisioned instance."""
+    def call(w):
+        name = _made(w, Publish=True)
+        w.aws.put_provisioned_concurrency_config(FunctionName=name, Qualifier="1", ProvisionedConcurrentExecutions=1)
+        try:
+            return getattr(w.aws, method)(FunctionName=name, **arguments)
+        finally:
+            w.aws.delete_function(FunctionName=name)
+    return call
+
+
+PROVISIONED = {"RequestedProvisionedConcurrentExecutions", "AvailableProvisionedConcurrentExecutions", "AllocatedProvisionedConcurrentExecutions", "Status",
+               "LastModified"}
+CONCURRENCY = ("PutFunctionConcurrency", "GetFunctionConcurrency", "DeleteFunctionConcurrency")
+PROVISIONING = ("PutProvisionedConcurrencyConfig", "GetProvisionedConcurrencyConfig", "DeleteProvisionedConcurrencyConfig", "ListProvisionedConcurrencyConfigs")
+ANSWERS.update({
+    "PutFunctionConcurrency": ([_of("put_function_concurrency", ReservedConcurrentExecutions=1), _of("put_function_concurrency", ReservedConcurrentExecutions=0)],
+                               {"ReservedConcurrentExecutions"}),
+    "GetFunctionConcurrency": ([_reserved("get_function_concurrency")], {"ReservedConcurrentExecutions"}),
+    "DeleteFunctionConcurrency": ([_reserved("delete_function_concurrency"), _of("delete_function_concurrency")], set()),
+    "PutProvisionedConcurrencyConfig": ([_provisioned("put_provisioned_concurrency_config", Qualifier="1", ProvisionedConcurrentExecutions=2)], PROVISIONED),
+    "GetProvisionedConcurrencyConfig": ([_provisioned("get_provisioned_concurrency_config", Qualifier="1")], PROVISIONED),
+    "DeleteProvisionedConcurrencyConfig": ([_provisioned("delete_provisioned_concurrency_config", Qualifier="1")], set()),
+    "ListProvisionedConcurrencyConfigs": ([_provisioned("list_provisioned_concurrency_configs"), _of("list_provisioned_concurrency_configs")],
+                                          {"ProvisionedConcurrencyConfigs"}),
+})
+NO_VERSION = {"Qualifier": "7"}
+ERRORS.update({
+    "PutFunctionConcurrency": {
+        "ResourceNotFoundException": _of_nobody("put_function_concurrency", ReservedConcurrentExecutions=1),
+        "InvalidParameterValueException": _of("put_function_concurrency", ReservedConcurrentExecutions=1000000),
+    },
+    "GetFunctionConcurrency": {"ResourceNotFoundException": _of_nobody("get_function_concurrency"), "InvalidParameterValueException":
+                               lambda w: w.aws.get_function_concurrency(FunctionName="json:1")},
+    "DeleteFunctionConcurrency": {"ResourceNotFoundException": _of_nobody("delete_function_concurrency"), "InvalidParameterValueException":
+                                  lambda w: w.aws.delete_function_concurrency(FunctionName="json:1")},
+    "PutProvisionedConcurrencyConfig": {
+        "ResourceNotFoundException": _of("put_provisioned_concurrency_config", ProvisionedConcurrentExecutions=1, **NO_VERSION),
+        "InvalidParameterValueException": _of("put_provisioned_concurrency_config", ProvisionedConcurrentExecutions=1, Qualifier="$LATEST"),
+    },
+    "GetProvisionedConcurrencyConfig": {
+        "ResourceNotFoundException": _of("get_provisioned_concurrency_config", **NO_VERSION),
+        "ProvisionedConcurrencyConfigNotFoundException": _of("get_provisioned_concurrency_config", Qualifier="1"),
+        "InvalidParameterValueException": _at_odds("get_provisioned_concurrency_config"),
+    },
+    "DeleteProvisionedConcurrencyConfig": {
+        "ResourceNotFoundException": _of("delete_provisioned_concurrency_config", **NO_VERSION),
+        "InvalidParameterValueException": _at_odds("delete_provisioned_concurrency_config"),
+    },
+    "ListProvisionedConcurrencyConfigs": {"ResourceNotFoundException": _of_nobody("list_provisioned_concurrency_configs"),
+                                          "InvalidParameterValueException": _of("list_provisioned_concurrency_configs", Marker="?")},
+})
+for _name in CONCURRENCY + PROVISIONING:
+    NEVER_OF[_name] = {MANAGEMENT_IS_NOT_THROTTLED: "see there", "ResourceConflictException": "changes of one function wait for each other"}
+for _name in ("GetFunctionConcurrency", "GetProvisionedConcurrencyConfig", "ListProvisionedConcurrencyConfigs"):
+    del NEVER_OF[_name]["ResourceConflictException"]
+
+
+# ---- what holds for asynchronous calls ----
+
+def _configured(method, **arguments):
+    """A call about a function that has an event invoke configuration."""
+    def call(w):
+        name = _made(w)
+        w.aws.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=1)
+        return getattr(w.aws, method)(FunctionName=name, **arguments)
+    return call
+
+
+QUEUE = {"DestinationConfig": {"OnFailure": {"Destination": "arn:aws:sqs:eu-central-1:000000000000:queue"}}}
+EVENT_INVOKE = {"LastModified", "FunctionArn", "DestinationConfig.OnSuccess", "DestinationConfig.OnFailure"}
+EVENT_INVOKES = ("PutFunctionEventInvokeConfig", "UpdateFunctionEventInvokeConfig", "GetFunctionEventInvokeConfig", "DeleteFunctionEventInvokeConfig",
+                 "ListFunctionEventInvokeConfigs")
+ANSWERS.update({
+    "PutFunctionEventInvokeConfig": ([_of("put_function_event_invoke_config", MaximumRetryAttempts=0, MaximumEventAgeInSeconds=60),
+                                      _of("put_function_event_invoke_config", Qualifier="1", DestinationConfig={
+                                          "OnSuccess": {"Destination": "arn:aws:lambda:eu-central-1:000000000000:function:json"}})], EVENT_INVOKE),
+    "UpdateFunctionEventInvokeConfig": ([_configured("update_function_event_invoke_config", MaximumEventAgeInSeconds=99)],
+                                        EVENT_INVOKE | {"MaximumRetryAttempts", "MaximumEventAgeInSeconds"}),
+    "GetFunctionEventInvokeConfig": ([_configured("get_function_event_invoke_config")], EVENT_INVOKE | {"MaximumRetryAttempts"}),
+    "DeleteFunctionEventInvokeConfig": ([_configured("delete_function_event_invoke_config")], set()),
+    "ListFunctionEventInvokeConfigs": ([_configured("list_function_event_invoke_configs"), _of("list_function_event_invoke_configs")],
+                                       {"FunctionEventInvokeConfigs"}),
+})
+ERRORS.update({
+    "PutFunctionEventInvokeConfig": {"ResourceNotFoundException": _of_nobody("put_function_event_invoke_config", MaximumRetryAttempts=0),
+                                     "InvalidParameterValueException": _of("put_function_event_invoke_config", **QUEUE)},
+    "UpdateFunctionEventInvokeConfig": {"ResourceNotFoundException": _of("update_function_event_invoke_config", MaximumRetryAttempts=0),
+                                        "InvalidParameterValueException": _configured("update_function_event_invoke_config", **QUEUE)},
+    "GetFunctionEventInvokeConfig": {"ResourceNotFoundException": _of("get_function_event_invoke_config"),
+                                     "InvalidParameterValueException": _at_odds("get_function_event_invoke_config")},
+    "DeleteFunctionEventInvokeConfig": {"ResourceNotFoundException": _of("delete_function_event_invoke_config"),
+                                        "InvalidParameterValueException": _at_odds("delete_function_event_invoke_config")},
+    "ListFunctionEventInvokeConfigs": {"ResourceNotFoundException": _of_nobody("list_function_event_invoke_configs"),
+                                       "InvalidParameterValueException": _of("list_function_event_invoke_configs", Marker="?")},
+})
+for _name in EVENT_INVOKES:
+    NEVER_OF[_name] = {MANAGEMENT_IS_NOT_THROTTLED: "see there"}
+for _name in EVENT_INVOKES[:2] + ("DeleteFunctionEventInvokeConfig",):
+    NEVER_OF[_name]["ResourceConflictException"] = "changes of one function wait for each other"
+
+
+# ---- tags ----
+
+def _tagged(method, **arguments):
+    """A call about the ARN of a function with one tag."""
+    return lambda w: getattr(w.aws, method)(Resource=_create(w, Tags={"team": "blue"})["FunctionArn"], **arguments)
+
+
+def _arn_of(name, method, **arguments):
+    return lambda w: getattr(w.aws, method)(Resource=f"arn:aws:lambda:eu-central-1:000000000000:function:{name}", **arguments)
+
+
+ANSWERS.update({
+    "TagResource": ([_tagged("tag_resource", Tags={"stage": "prod"})], set()),
+    "UntagResource": ([_tagged("untag_resource", TagKeys=["team", "other"])], set()),
+    "ListTags": ([_tagged("list_tags"), _arn_of("json", "list_tags")], {"Tags"}),
+})
+ERRORS.update({
+    "TagResource": {"ResourceNotFoundException": _arn_of("nobody", "tag_resource", Tags={"a": "b"}),
+                    "InvalidParameterValueException": _tagged("tag_resource", Tags={"aws:x": "b"})},
+    "UntagResource": {"ResourceNotFoundException": _arn_of("nobody", "untag_resource", TagKeys=["a"]),
+                      "InvalidParameterValueException": _arn_of("json:1", "untag_resource", TagKeys=["a"])},
+    "ListTags": {"ResourceNotFoundException": _arn_of("nobody", "list_tags"), "InvalidParameterValueException": _arn_of("json:1", "list_tags")},
+})
+for _name in ("TagResource", "UntagResource", "ListTags"):
+    NEVER_OF[_name] = {MANAGEMENT_IS_NOT_THROTTLED: "see there"}
+for _name in ("TagResource", "UntagResource"):
+    NEVER_OF[_name]["ResourceConflictException"] = "tags may change while a function does"
+
+
 # ---- one answer ----
 
 def _faults(shape, value, at):

@@ -230,7 +230,8 @@ def test_destinations_are_called_with_lambdas_record(faasd):
     assert ok["requestContext"] == {"requestId": good, "functionArn": "arn:aws:lambda:us-east-1:000000000000:function:works:$LATEST",
                                     "condition": "Success", "approximateInvokeCount": 1}
     assert ok["requestPayload"] == {"n": 1} and ok["responsePayload"] == {"done": True}
-    assert ok["responseContext"]["executedVersion"] == "1" and records[old]["responseContext"]["executedVersion"] == "1"
+    assert ok["responseContext"]["executedVersion"] == "$LATEST" and records[old]["responseContext"]["executedVersion"] == "1"
+    assert records[old]["requestContext"]["functionArn"] == "arn:aws:lambda:us-east-1:000000000000:function:works:1"
     assert ok["responseContext"]["statusCode"] == 200 and "functionError" not in ok["responseContext"]
     assert ko["requestContext"]["condition"] == "RetriesExhausted" and ko["requestContext"]["approximateInvokeCount"] == 3
     assert ko["requestPayload"] == "no json \ufffd" and ko["responseContext"]["functionError"] == "Unhandled"

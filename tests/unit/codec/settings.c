@@ -98,7 +98,8 @@ static void every_key_is_read_and_printed_in_its_canonical_form(void **state)
               "\"imports\":\"json,xml.etree\",\"venv\":\".venv\",\"min_warm\":1,\"max_concurrency\":9,\"reserved\":2,"
               "\"keep_warm\":\"1m30s\",\"queue\":0,\"async_retries\":5,\"async_backoff\":\"20ms\",\"async_max_age\":"
               "\"2h\",\"async_concurrency\":3,"
-              "\"on_success\":\"done:$LATEST\",\"on_failure\":\"failed\",\"network\":\"host\",\"mount\":[\"/data:/mnt/"
+              "\"on_success\":\"done:$LATEST\",\"on_failure\":\"failed\",\"dead_letter\":\"dead:7\",\"network\":"
+              "\"host\",\"mount\":[\"/data:/mnt/"
               "d:rw\",\"/x:/"
               "y\"],\"device\":[\"/dev/"
               "ttyS0\"],\"secret\":[\"db\",\"tls=server.key\"],\"auth\":\"token\",\"cors\":\"https://"
@@ -114,7 +115,8 @@ static void every_key_is_read_and_printed_in_its_canonical_form(void **state)
         "\"imports\":\"json,xml.etree\",\"venv\":\".venv\",\"min_warm\":1,\"max_concurrency\":9,\"reserved\":2,"
         "\"keep_warm\":\"1m30s\",\"queue\":0,\"async_retries\":5,\"async_backoff\":\"20ms\",\"async_max_age\":\"2h\","
         "\"async_concurrency\":3,"
-        "\"on_success\":\"done:$LATEST\",\"on_failure\":\"failed\",\"network\":\"host\",\"mount\":[\"/data:/mnt/"
+        "\"on_success\":\"done:$LATEST\",\"on_failure\":\"failed\",\"dead_letter\":\"dead:7\",\"network\":\"host\","
+        "\"mount\":[\"/data:/mnt/"
         "d:rw\",\"/x:/"
         "y\"],\"device\":[\"/dev/"
         "ttyS0\"],\"secret\":[\"db\",\"tls=server.key\"],\"auth\":\"token\",\"cors\":\"https://"
@@ -123,6 +125,7 @@ static void every_key_is_read_and_printed_in_its_canonical_form(void **state)
     assert_int_equal(s.keep_warm_ms, 90000);
     assert_int_equal(s.async_backoff_ms, 20);
     assert_string_equal(s.on_success, "done:$LATEST");
+    assert_string_equal(s.dead_letter, "dead:7");
     assert_true(s.mounts[0].writable && !s.mounts[1].writable);
     assert_int_equal(s.runtime, SETTINGS_RUNTIME_PYTHON);
     assert_string_equal(s.runtime_name, "python3.11");
@@ -462,6 +465,7 @@ static void keys_that_do_not_go_together_are_refused_with_both_names(void **stat
     refuse("{\"async_retries\":1001}", "async_retries: 1001 is too large: the most is 1000");
     refuse("{\"on_success\":\"a b\"}", "on_success: 'a b' is not a function's NAME or NAME:QUALIFIER");
     refuse("{\"on_failure\":\"a:\"}", "on_failure: 'a:' is not a function's NAME or NAME:QUALIFIER");
+    refuse("{\"dead_letter\":\"a.b\"}", "dead_letter: 'a.b' is not a function's NAME or NAME:QUALIFIER");
     refuse("{\"on_failure\":\"a:$OLDEST\"}", "on_failure: 'a:$OLDEST' is not a function's NAME or NAME:QUALIFIER");
     refuse("{\"reserved\":1001}", "reserved: 1001 is too large: the most is 1000");
 

@@ -210,9 +210,9 @@ static int settle(struct calls_call *c, struct calls_result r, const char *targe
     j->settle.result = r;
     j->settle.result.seq = c->row.seq;
     j->settle.call = c;
-    strcpy(j->settle.destination.target, target);
-    strcpy(j->settle.destination.function, "f");
-    id_random(j->id, sizeof(j->id));
+    j->settle.told.count = *target ? 1 : 0;
+    strcpy(j->settle.told.to[0].target, target);
+    id_random(j->settle.told.to[0].id, sizeof(j->id));
     run(j, &done);
     int error = j->error.code;
     calls_job_free(j);

@@ -310,7 +310,7 @@ static void the_lately_used_stay_up_to_a_number_and_those_in_use(void **state)
 
 /* ---- a database of the faasd before ---- */
 
-/* What the first format had: one table, without the columns that came later. */
+/* What the first format had: one table, without the columns and triggers that came later. */
 static void make_first_format(void)
 {
     char path[128], drop[4096] = "";
@@ -318,17 +318,20 @@ static void make_first_format(void)
     sqlite3_stmt *s;
     snprintf(path, sizeof(path), "%s/faasd.db", db_dir);
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(db,
-                                        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'revisions' "
-                                        "AND name NOT LIKE 'sqlite%'",
-                                        -1, &s, NULL),
-                     SQLITE_OK);
+    assert_int_equal(
+        sqlite3_prepare_v2(db,
+                           "SELECT type || ' ' || name FROM sqlite_schema WHERE type IN ('table', 'trigger')"
+                           " AND name <> 'revisions' AND name NOT LIKE 'sqlite%' ORDER BY type DESC",
+                           -1, &s, NULL),
+        SQLITE_OK);
     while (sqlite3_step(s) == SQLITE_ROW)
-        sprintf(drop + strlen(drop), "DROP TABLE %s; ", (const char *)sqlite3_column_text(s, 0));
+        sprintf(drop + strlen(drop), "DROP %s; ", (const char *)sqlite3_column_text(s, 0));
     sqlite3_finalize(s);
-    strcat(drop, "ALTER TABLE revisions DROP COLUMN used_ms; ALTER TABLE revisions DROP COLUMN replaced; "
-                 "ALTER TABLE revisions DROP COLUMN publication; ALTER TABLE revisions DROP COLUMN attributes; "
-                 "PRAGMA user_version = 1");
+    strcat(drop,
+           "ALTER TABLE revisions DROP COLUMN used_ms; ALTER TABLE revisions DROP COLUMN replaced; "
+           "ALTER TABLE revisions DROP COLUMN publication; ALTER TABLE revisions DROP COLUMN attributes; "
+           "DROP INDEX revisions_opt; ALTER TABLE revisions DROP COLUMN opt; ALTER TABLE revisions DROP COLUMN role; "
+           "PRAGMA user_version = 1");
     assert_int_equal(sqlite3_exec(db, drop, NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
 }
