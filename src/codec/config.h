@@ -25,7 +25,6 @@ enum {
     CONFIG_FILES_NAMED_MAX = 16, /* of conf.d: what comes from one beyond is said to come from the last */
     CONFIG_MAGIC = 0x66616137,   /* "faa7": raise the digit when the struct changes meaning */
     CONFIG_ACCESS_LOG_MAX = 64,
-    CONFIG_VARIABLE_MAX = 96,
 };
 
 /* grants.mounts: ["/data", "/srv/www:rw"]: a function may mount this path or one beneath it. */
