@@ -377,6 +377,10 @@ void boxes_usage(struct boxes *b, uint64_t id)
 
 void boxes_tell_steps(struct boxes *b, const struct message_steps *m)
 {
+    /* whoever asks has heard of its end, or its reply, before this loop looked */
+    struct box *x = boxes_find(b, start_clocks_sandbox(&b->clocks, m->instance));
+    if (x && x->clock)
+        box_look_at_setup(x);
     struct message_steps_are answer = {
         .header = {.type = MESSAGE_STEPS_ARE, .size = sizeof(answer), .id = m->header.id}};
     start_clocks_tell(&b->clocks, m->instance, &answer);

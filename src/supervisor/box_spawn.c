@@ -175,7 +175,6 @@ static void on_complete(struct box *x)
     if (x->state != BOX_SETTING_UP)
         return;
     struct box_trial *t = x->trial;
-    step_clock_mark_exec(x->clock);
     if (t) {
         struct err e;
         if (sandbox_verify(s->base, &t->spec, &x->sandbox, &e) < 0) {
@@ -207,8 +206,12 @@ void box_read_setup(struct box *x)
         return;
     ev_io_stop(x->supervisor->loop, &x->on_setup);
     fd_close(&x->sandbox.error_fd);
-    if (n == 0)
+    if (n == 0) {
+        step_clock_mark_exec(x->clock);
+        if (!x->trial || x->state != BOX_SETTING_UP) /* nobody writes to it any more */
+            start_clocks_leave(&x->supervisor->boxes.clocks, &x->clock);
         return;
+    }
     /* the child has not run any code but ours yet, but its answer goes on to people: terminated, and an error in any case */
     if (n != sizeof(e) || e.code <= 0)
         err_say(&e, EPROTO, "the sandbox's set-up answered with %zd bytes", n);

@@ -31,6 +31,9 @@ void start_clocks_leave(struct start_clocks *c, struct step_clock **ret);
 /* A child is forked in the sandbox of `template`: asked for the child, the template's steps are told. */
 void start_clocks_note_child(struct start_clocks *c, uint64_t template, uint64_t child);
 
+/* The instance that the steps of this one are kept under: itself, or its template. */
+uint64_t start_clocks_sandbox(const struct start_clocks *c, uint64_t instance);
+
 /* Fills in the steps; none when they are not kept, or its start is not over. */
 void start_clocks_tell(const struct start_clocks *c, uint64_t instance, struct message_steps_are *m);
 void start_clocks_forget(struct start_clocks *c); /* the gateway that counted these instances is gone */
