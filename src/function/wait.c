@@ -33,10 +33,11 @@ static int64_t wanted_ns(void)
 static void decide(struct wait *w)
 {
     cpu_set_t cpus;
-    w->decided = true;
+    w->decided_for = WAIT_DECIDED_FOR;
     w->short_ns = wanted_ns();
     if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) == 1)
         w->short_ns = 0;
+    w->eager = w->eager && w->short_ns > 0;
 }
 
 /* Not in read(2): who sleeps there on a stream socket is woken as well when the other side takes what was sent to it (unix_write_space in the kernel wakes
@@ -54,8 +55,9 @@ ssize_t faasd_wait_receive(struct wait *w, int fd, void *to, size_t room)
         w->plain++;
         return sleep_and_read(fd, to, room);
     }
-    if (!w->decided)
+    if (w->decided_for == 0)
         decide(w);
+    w->decided_for--;
     if (w->short_ns == 0)
         return sleep_and_read(fd, to, room);
     int64_t began = now_ns();

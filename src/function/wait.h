@@ -20,13 +20,16 @@ enum { WAIT_SHORT_NS = 200000 };
  * takes to find out about the machine comes after them. */
 enum { WAIT_PLAIN = 2 };
 
+/* So many waits later the machine is asked again: which processors a group has, whoever runs the host may change at any time. */
+enum { WAIT_DECIDED_FOR = 1024 };
+
 /* All zero to begin with. */
 struct wait {
     int64_t
         short_ns; /* WAIT_SHORT_NS, or FAASD_EAGER_US of the environment; 0 = never look: where there is one processor only, looking keeps it from the others */
-    unsigned plain; /* so many of the first waits are over */
-    bool decided;   /* short_ns is */
-    bool eager;     /* the last wait was short */
+    unsigned plain;       /* so many of the first waits are over */
+    unsigned decided_for; /* so many more waits is short_ns taken as it is */
+    bool eager;           /* the last wait was short */
 };
 
 /* As read(2) on a blocking stream socket. */

@@ -50,7 +50,7 @@ static void *write_one(void *unused)
 static void test_a_short_wait_makes_the_next_one_look(void **state)
 {
     (void)state;
-    struct wait w = {.plain = WAIT_PLAIN, .decided = true, .short_ns = INT64_MAX};
+    struct wait w = {.plain = WAIT_PLAIN, .decided_for = 10, .short_ns = INT64_MAX};
     write_one(NULL);
     expect_byte(&w);
     assert_true(w.eager);
@@ -62,7 +62,7 @@ static void test_a_short_wait_makes_the_next_one_look(void **state)
 static void test_a_long_wait_ends_the_looking(void **state)
 {
     (void)state;
-    struct wait w = {.plain = WAIT_PLAIN, .decided = true, .short_ns = 1, .eager = true};
+    struct wait w = {.plain = WAIT_PLAIN, .decided_for = 10, .short_ns = 1, .eager = true};
     pthread_t writer;
     /* Nothing is there at the first look, and everything takes longer than a nanosecond. */
     char c;
@@ -79,7 +79,7 @@ static void test_a_long_wait_ends_the_looking(void **state)
 static void test_the_end_of_the_stream_is_seen_while_looking(void **state)
 {
     (void)state;
-    struct wait w = {.plain = WAIT_PLAIN, .decided = true, .short_ns = INT64_MAX, .eager = true};
+    struct wait w = {.plain = WAIT_PLAIN, .decided_for = 10, .short_ns = INT64_MAX, .eager = true};
     shutdown(ends[1], SHUT_WR);
     char c;
     assert_int_equal(faasd_wait_receive(&w, ends[0], &c, 1), 0);
@@ -93,13 +93,34 @@ static void test_the_environment_turns_it_off(void **state)
     for (int i = 0; i < WAIT_PLAIN; i++) {
         write_one(NULL);
         expect_byte(&w);
-        assert_false(w.decided); /* a process that was made for one request pays for none of this */
+        assert_int_equal(w.decided_for, 0); /* a process that was made for one request pays for none of this */
     }
     write_one(NULL);
     expect_byte(&w);
-    assert_true(w.decided);
+    assert_int_not_equal(w.decided_for, 0);
     assert_int_equal(w.short_ns, 0);
     assert_false(w.eager);
+}
+
+/* With one processor looking keeps it from whoever would write. */
+static void test_processors_that_come_and_go_are_seen(void **state)
+{
+    (void)state;
+    struct wait w = {.plain = WAIT_PLAIN};
+    cpu_set_t all, one;
+    assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+    CPU_ZERO(&one);
+    CPU_SET((size_t)sched_getcpu(), &one);
+    assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+    write_one(NULL);
+    expect_byte(&w);
+    assert_int_equal(w.short_ns, 0);
+    assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+    for (int i = 0; i < WAIT_DECIDED_FOR; i++) {
+        write_one(NULL);
+        expect_byte(&w);
+    }
+    assert_int_equal(w.short_ns, CPU_COUNT(&all) > 1 ? WAIT_SHORT_NS : 0);
 }
 
 static void test_what_is_no_number_changes_nothing(void **state)
@@ -179,6 +200,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_long_wait_ends_the_looking, open_pair, close_pair),
         cmocka_unit_test_setup_teardown(test_the_end_of_the_stream_is_seen_while_looking, open_pair, close_pair),
         cmocka_unit_test_setup_teardown(test_the_environment_turns_it_off, open_pair, close_pair),
+        cmocka_unit_test_setup_teardown(test_processors_that_come_and_go_are_seen, open_pair, close_pair),
         cmocka_unit_test_setup_teardown(test_what_is_no_number_changes_nothing, open_pair, close_pair),
         cmocka_unit_test_setup_teardown(test_who_waits_is_not_woken_when_its_words_are_taken, open_pair, close_pair),
     };
