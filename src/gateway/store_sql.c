@@ -189,8 +189,8 @@ static const char *const STATEMENT_TEXT[STATEMENTS] = {
     [DELETE_PROVISIONED] = "DELETE FROM provisioned WHERE function = ?1",
     [DELETE_ASYNC_CONFIGS] = "DELETE FROM async_configs WHERE function = ?1",
     [DELETE_TAGS] = "DELETE FROM tags WHERE function = ?1",
-    [HAS_CODE] = "SELECT 1 FROM revisions WHERE code = ?1 UNION ALL SELECT 1 FROM revisions WHERE opt = ?1"
-                 " UNION ALL SELECT 1 FROM layers WHERE code = ?1 LIMIT 1",
+    [HAS_CODE] = ("SELECT 1 FROM revisions WHERE code = ?1 UNION ALL SELECT 1 FROM revisions WHERE opt = ?1"
+                  " UNION ALL SELECT 1 FROM layers WHERE code = ?1 LIMIT 1"),
     [HAS_FUNCTION] = "SELECT 1 FROM revisions WHERE function = ?1 LIMIT 1",
     [LOAD] =
         ("SELECT function, number, revision, code, handler, created_ms, code_bytes, settings, current, opt, role FROM"

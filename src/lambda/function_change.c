@@ -28,26 +28,26 @@ enum change_kind { CHANGE_CREATE, CHANGE_CODE, CHANGE_CONFIGURATION, CHANGE_DELE
 struct change {
     struct store_page page; /* first: the row before, then the row that was made */
     struct deploy_wish wish;
-    enum change_kind kind;
     struct exchange *x;     /* to be ended */
     struct exchange *inner; /* borrowed: the deploy's, until it replies */
+    struct json_doc *doc;   /* owned: what is asked for */
+    struct configuration before;
     char region[LAMBDA_REGION_MAX];
     char name[SETTINGS_NAME_MAX];
-    struct json_doc *doc; /* owned: what is asked for */
-    struct configuration before;
-    bool has_before;
-    bool publish, dry_run;
 
     struct str zip;            /* as the request has it, in x->body */
     struct code_source source; /* the archive on its way */
-    bool complete;             /* all of it was sent */
     const char *fault;         /* why the upload was broken off; NULL: it was not */
     enum lambda_error fault_type;
+    enum change_kind kind;
     struct function_layers layers; /* that it will have, where some are asked for */
-    bool has_layers;
     struct buf layers_json;
     struct buf settings, attributes;
 
+    bool publish, dry_run;
+    bool has_before;
+    bool has_layers;
+    bool complete; /* all of the archive was sent */
     bool starting; /* the deploy's handler has not returned: a reply is only noted */
     bool over;     /* answered: to be freed */
 };
