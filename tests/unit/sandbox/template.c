@@ -416,7 +416,7 @@ static void what_is_in_the_base_tree_can_be_read_and_not_written(void **state)
                                    "        assert attempt(open, os.path.join(d, f), 'r+') in ('EACCES', 'EROFS'), f\n"
                                    "print(found > 0, sorted(os.listdir('/var/runtime')), os.listdir('/opt'))\n"
                                    "print(os.path.isfile('/var/runtime/python/bootstrap.py'))\n"),
-                        "True ['node', 'python'] []\nTrue\n");
+                        "True ['aws-config', 'node', 'python'] []\nTrue\n");
 }
 
 int main(void)
