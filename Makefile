@@ -125,7 +125,7 @@ $(BUILD)/programs/%: tests/integration/programs/%.c $(BUILD)/libfaasd.a Makefile
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu17 -D_GNU_SOURCE -O1 $(WARN) -fPIE -pie -Iinclude -o $@ $< $(BUILD)/libfaasd.a -lpthread $(PROGRAM_LIBS)
 
-.PHONY: check check-build check-unit check-integration check-escape check-guest check-power check-asan check-ric check-sdk lint fuzz bench
+.PHONY: check check-build build-asan check-unit check-integration check-escape check-guest check-power check-asan check-ric check-sdk lint fuzz bench
 check: ## installs what tests need, builds and runs every test
 	$(Q)scripts/setup test && $(MAKE) --no-print-directory all && scripts/check
 
@@ -151,9 +151,13 @@ check-power: all ## cuts a machine's power RESETS times (default 50) while it ac
 # Functions and the library they link are not built with sanitizers: what children of templates can't do is tested without. Nor are tests that drive
 # interpreters and programs of others, hardly a line of faasd's.
 NOT_SANITIZED := python_bootstrap node_bootstrap init install proxy
+# Whole files to each of two lanes: a module has one daemon.
+build-asan: ## what check-asan runs, without running it
+	$(Q)$(MAKE) --no-print-directory BUILD=build/asan SANITIZE=address,undefined check-build
+
 check-asan: ## unit, integration and escape tests under ASan and UBSan
 	$(Q)$(MAKE) --no-print-directory BUILD=build/asan SANITIZE=address,undefined check-unit check-integration check-escape \
-	    INTEGRATION_OPTIONS='$(NOT_SANITIZED:%=--ignore=tests/integration/test_%.py)' ESCAPE_OPTIONS=--ignore=tests/escape/test_template_children.py
+	    INTEGRATION_OPTIONS='-n 2 --dist loadfile $(NOT_SANITIZED:%=--ignore=tests/integration/test_%.py)' ESCAPE_OPTIONS=--ignore=tests/escape/test_template_children.py
 
 check-ric: all ## Node's official runtime client against the Runtime API: RIC=DIR, where `npm install aws-lambda-ric` was run
 	$(Q)FAASD_BUILD=$(abspath $(BUILD)) FAASD_RIC='$(RIC)' $(PYTEST) -rs tests/integration/test_ric.py
