@@ -28,6 +28,7 @@ PROGRAMS = BUILD / "programs"
 EXAMPLES = REPO / "examples"
 # How many times slower than a machine of its own an emulated one is: bounds of time, and nothing else, are multiplied by it.
 SLOW = float(os.environ.get("FAASD_TEST_SLOW", "1"))
+OURS = ("FAASD_BUILD", "FAASD_TEST_SLOW", "FAASD_RIC", "FAASD_SDK")  # of tests: the daemon would warn that it knows none of them
 DEADLINE = 30.0 * SLOW
 # What depends on the kernel: Landlock's scopes keep children of one template apart, below ABI 6 each has one at a time (landlock_create_ruleset(2)).
 SEPARABLE = ctypes.CDLL(None).syscall(444, None, 0, 1) >= 6
@@ -91,7 +92,7 @@ class Faasd:
         self.root = pathlib.Path(root or tempfile.mkdtemp(prefix="faasd-test-"))
         os.chmod(self.root, 0o755)
         self.args = list(args)
-        self.env = {**os.environ, **(env or {})}
+        self.env = {name: value for name, value in {**os.environ, **(env or {})}.items() if name not in OURS}
         # An emulated interpreter alone may need most of the default; a test about this limit sets it itself.
         if SLOW > 1 and "init_timeout" not in json.dumps(config or {}):
             self.env.setdefault("FAASD_INIT_TIMEOUT", "30s")
@@ -263,9 +264,9 @@ class Faasd:
 def make_first_format(db):
     """Makes the database of a stopped daemon one of the first format: one table, without what came later."""
     columns = {"function", "number", "revision", "code", "handler", "created_ms", "code_bytes", "settings", "current"}
-    for kind, name in db.execute("SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'trigger') AND name <> 'revisions' AND name NOT LIKE 'sqlite%' "
+    for kind, name in db.execute("SELECT type, name FROM sqlite_schema WHERE name <> 'revisions' AND name NOT LIKE 'sqlite%' "
                                  "ORDER BY type DESC").fetchall():
-        db.execute(f"DROP {kind} {name}")
+        db.execute(f"DROP {kind} IF EXISTS {name}")  # a table takes its indexes along
     for row in db.execute("PRAGMA table_info(revisions)").fetchall():
         if row[1] not in columns:
             db.execute(f"ALTER TABLE revisions DROP COLUMN {row[1]}")

@@ -91,14 +91,17 @@ def test_a_watchdog_that_is_meant_for_another_process_is_left_alone(manager):
 # ---- sockets ----
 
 STARTER = """
-import os, sys
-for number, fd in enumerate(map(int, sys.argv[1].split(","))):
-    os.dup2(fd, 100 + number)
-count = len(sys.argv[1].split(","))
-for number in range(count):
-    os.dup2(100 + number, 3 + number)
-    os.close(100 + number)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(count), LISTEN_FDNAMES=sys.argv[2])
+import fcntl, os, sys
+given = [int(fd) for fd in sys.argv[1].split(",")]
+first = max(given) + len(given) + 3
+above = [fcntl.fcntl(fd, fcntl.F_DUPFD, first) for fd in given]  # clear of both: what is given may have any number
+for number, fd in enumerate(above):
+    os.dup2(fd, 3 + number)
+    os.close(fd)
+for fd in given:
+    if fd >= 3 + len(given):
+        os.close(fd)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(given)), LISTEN_FDNAMES=sys.argv[2])
 os.execv(sys.argv[3], sys.argv[3:])
 """
 
