@@ -73,18 +73,23 @@ static void collect_files(struct init_done *done, struct pipes pipes)
     files_remove();
 }
 
-static void clean_up(const struct command *c, struct init_done *done, struct pipes pipes, bool has_shm)
+/* What is left of a program: its processes, its reply, how much memory its files are. */
+static void take_stock(const struct command *c, struct init_done *done, struct pipes pipes, bool has_shm)
 {
     payload_kill_rest(done);
     struct tmp_state tmp = tmp_look("/tmp");
     if (tmp.full)
         done->flags |= INIT_DONE_TMP_FULL;
-    if (c->flags & INIT_COMMAND_FILES) {
+    done->tmp_bytes = tmp.used_bytes;
+    if (has_shm)
+        done->tmp_bytes += tmp_look("/dev/shm").used_bytes;
+    if (c->flags & INIT_COMMAND_FILES)
         collect_files(done, pipes);
-        tmp = tmp_look("/tmp");
-    }
-    if (c->flags & (INIT_COMMAND_KEEP_TMP | INIT_COMMAND_AGAIN))
-        return;
+}
+
+static void clean_up(bool has_shm)
+{
+    struct tmp_state tmp = tmp_look("/tmp");
     if (tmp.exists && !tmp.empty)
         empty_directory("/tmp");
     if (has_shm && !tmp_look("/dev/shm").empty)
@@ -160,7 +165,7 @@ static _Noreturn void serve_worker(int socket_fd)
         socket_fd = -1;
         struct init_done done = run_program(&c, none);
         if (c.flags & INIT_COMMAND_AGAIN)
-            clean_up(&c, &done, none, false);
+            take_stock(&c, &done, none, false);
         done.head.type = INIT_WORKER_EXITED;
         done.head.request = 0;
         say(&done, sizeof(done), NULL);
@@ -181,9 +186,17 @@ static _Noreturn void serve_programs(bool has_pty)
             ((c.flags & INIT_COMMAND_PTY) && !has_pty))
             sys_exit(EXIT_PROTOCOL);
         struct init_done done = run_program(&c, pipes);
-        clean_up(&c, &done, pipes, has_shm);
+        take_stock(&c, &done, pipes, has_shm);
         done.head.type = INIT_DONE;
-        say(&done, sizeof(done), NULL);
+        /* One that failed may have run out of memory, and v1 kills one task only: its files are told before they go. Whoever asks the kernel meanwhile may see few of
+         * them, and then kills this process before it could tell. */
+        bool has_failed = done.status != 0 || done.flags & (INIT_DONE_EXEC_FAILED | INIT_DONE_NO_EVENT);
+        if (has_failed)
+            say(&done, sizeof(done), NULL);
+        if (!(c.flags & INIT_COMMAND_KEEP_TMP))
+            clean_up(has_shm);
+        if (!has_failed)
+            say(&done, sizeof(done), NULL);
     }
 }
 

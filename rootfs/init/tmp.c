@@ -30,6 +30,7 @@ struct tmp_state tmp_look(const char *path)
         .exists = true,
         .empty = s.f_files > 0 && s.f_files - s.f_ffree <= 1,
         .full = (s.f_blocks > 0 && s.f_bavail == 0) || (s.f_files > 0 && s.f_ffree == 0),
+        .used_bytes = ((uint64_t)s.f_blocks - (uint64_t)s.f_bfree) * (uint64_t)s.f_bsize,
     };
 }
 

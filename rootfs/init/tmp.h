@@ -4,11 +4,13 @@
 #define FAASD_INIT_TMP_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct tmp_state {
     bool exists;
     bool empty; /* known to be; false also when the filesystem does not count its inodes */
     bool full;  /* no free block or no free inode */
+    uint64_t used_bytes;
 };
 
 /* One statfs(2). */

@@ -50,7 +50,7 @@ struct exec_channel {
     uint64_t request;       /* number of the program at hand */
     bool unread;            /* on_lost: what was sent last had not been read when init ended */
     bool worker_runs;       /* START was sent and its WORKER_EXITED has not come */
-    struct init_done done;  /* valid in FINISHING */
+    struct init_done done;  /* of the last program that ended; its `request` says which */
 };
 
 /* `log` is initialised by the owner before (line_reader_init): whose lines they are is its knowledge. */

@@ -34,6 +34,15 @@ static int wait_status_of(const struct instance *i, const struct message_exited 
     return instance_is_child(i) && tells_status(m) ? m->status : -1;
 }
 
+/* The supervisor reads them of a group whose /tmp an exec function's init may be emptying: that one has told before what there was. */
+static uint64_t shmem_of(const struct instance *i, const struct message_exited *m)
+{
+    const struct init_done *done = &i->channel.done;
+    bool is_told = i->driver == &driver_exec && m->oom_kills && done->head.type == INIT_DONE &&
+                   done->head.request == i->channel.request;
+    return is_told && done->tmp_bytes > m->shmem_bytes ? done->tmp_bytes : m->shmem_bytes;
+}
+
 static struct verdict_facts collect_facts(struct instance *i, const struct message_exited *m, char *tail)
 {
     return (struct verdict_facts){
@@ -41,7 +50,7 @@ static struct verdict_facts collect_facts(struct instance *i, const struct messa
         .oom_kills = since(m->oom_kills, i->oom_seen),
         .pids_denied = since(m->pids_denied, i->pids_seen),
         .memory_peak_bytes = m->memory_peak_bytes,
-        .shmem_bytes = m->shmem_bytes,
+        .shmem_bytes = shmem_of(i, m),
         .wait_status = wait_status_of(i, m),
         .tmp_full = i->failed.flags & INIT_DONE_TMP_FULL,
         .tail = line_reader_tail(i->driver == &driver_exec ? &i->channel.log : &i->log, tail),

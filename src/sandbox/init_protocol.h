@@ -4,7 +4,7 @@
  * neither side ever sees half of one. Descriptors travel by SCM_RIGHTS. Included by the freestanding init: fixed-width types only.
  *
  * exec:   init -> READY (stdout, stderr of the next request); gateway -> EXEC (stdin); init -> DONE, when every process of the request is dead and
- *         /tmp is empty again; init -> READY ...
+ *         /tmp is empty again (of a program that failed: before, as what /tmp held may be why); init -> READY, when it is empty ...
  * worker: gateway -> START; the worker itself says READY on its own socket; init -> WORKER_EXITED once, and init exits.
  *         With INIT_COMMAND_AGAIN: the worker's processes are killed when it has ended, /tmp stays, init waits for another START; INIT_STOP
  *         kills what runs, WORKER_EXITED follows. With INIT_COMMAND_TEMPLATE: init stays while children of the worker live.
@@ -87,6 +87,7 @@ struct init_done {
     uint64_t user_us;
     uint64_t system_us;
     uint64_t maxrss_kib;
+    uint64_t tmp_bytes; /* what /tmp and /dev/shm held when the last process was dead */
 };
 
 #endif

@@ -59,7 +59,7 @@ struct box {
     bool told;                /* SPAWNED was sent */
     bool killed;              /* a KILL came */
     uint64_t oom_shmem_bytes; /* of /tmp and shared memory when the limit was met: gone with the last process */
-    int tmp_fd;  /* v2, a function with a sandbox of its own: its /tmp, while the end may have to be told from it; -1 */
+    int tmp_fd;  /* a function with a sandbox of its own: its /tmp, while the end may have to be told from it; -1 */
     bool counts; /* against instances_max and memory_budget: the present gateway's */
     bool is_child;
     unsigned slot;  /* a child's */

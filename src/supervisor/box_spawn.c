@@ -157,11 +157,11 @@ static void send_spawned(struct box *x)
     channel_send(&x->supervisor->channel, &m.header, fds, m.fd_count);
 }
 
-/* v2's kernel kills the whole group at its limit, and with the last process goes the tmpfs: before anybody has read how much of the memory it was, unless it is
- * held. v1 tells of the limit before it kills one task. */
+/* With the last process goes the tmpfs: before anybody has read how much of the memory it was, unless it is held. v2's kernel kills the whole group at its limit.
+ * v1's tells of the limit and then kills one task, which may be init or end it: all of them can be dead before this process is on a processor. */
 static void hold_tmp(struct box *x)
 {
-    if (x->kind != MESSAGE_SPAWN_FUNCTION || !cgroup_tree_is_v2(x->supervisor->groups))
+    if (x->kind != MESSAGE_SPAWN_FUNCTION)
         return;
     char path[48];
     fmt_to(path, sizeof(path), "/proc/%d/root/tmp", x->sandbox.pid);
@@ -191,9 +191,9 @@ static void on_complete(struct box *x)
     start_clocks_leave(&s->boxes.clocks, &x->clock);
     box_set_state(x, BOX_RUNNING);
     ev_timer_stop(s->loop, &x->timer);
+    hold_tmp(x); /* before SPAWNED: what the function does is begun by who gets that */
     if (!x->told && x->known)
         send_spawned(x);
-    hold_tmp(x);
 }
 
 void box_read_setup(struct box *x)

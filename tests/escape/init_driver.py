@@ -19,14 +19,14 @@ EXEC_FAILED, TMP_FULL = 1, 2
 CLONE_NEWNS, CLONE_NEWPID = 0x00020000, 0x20000000
 UID = 65533
 HEAD = struct.Struct("=IIQ")
-DONE_RECORD = struct.Struct("=IIQiiIIQQQ")
+DONE_RECORD = struct.Struct("=IIQiiIIQQQQ")
 libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Done:
     def __init__(self, record):
         (self.type, self.size, self.request, self.status, self.error, self.flags, self.killed, self.user_us, self.system_us,
-         self.maxrss_kib) = DONE_RECORD.unpack(record)
+         self.maxrss_kib, self.tmp_bytes) = DONE_RECORD.unpack(record)
 
 
 def checked(result, what):

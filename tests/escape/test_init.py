@@ -135,6 +135,15 @@ def test_keep_tmp_keeps_it(init):
     assert init.sh("ls /tmp")[1] == b""
 
 
+def test_what_tmp_and_shm_held_is_told_and_of_a_program_that_failed_before_it_goes():
+    with Init(tmp_options="size=64m,nr_inodes=40000,mode=1777") as init:
+        fill = "head -c 300000 /dev/zero > /tmp/fill; head -c 20000 /dev/zero > /dev/shm/fill; "
+        assert 320000 <= init.sh(fill)[0].tmp_bytes < 400000
+        assert init.sh("true")[0].tmp_bytes == 0
+        assert 320000 <= init.sh(fill + "exit 3")[0].tmp_bytes < 400000
+        assert init.sh("ls /tmp /dev/shm")[1] == b"/dev/shm:\n\n/tmp:\n"  # before it serves the next one, in any case
+
+
 def test_a_full_tmp_is_told(init):
     assert init.sh("head -c 4000000 /dev/zero > /tmp/fill")[0].flags & TMP_FULL
     assert init.sh("cd /tmp; i=0; while true 2>/dev/null >f$i; do i=$((i+1)); done")[0].flags & TMP_FULL

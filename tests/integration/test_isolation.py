@@ -4,8 +4,11 @@
 import concurrent.futures
 import itertools
 import json
+import os
+import pathlib
 import re
 import shutil
+import signal
 import threading
 
 import pytest
@@ -238,6 +241,32 @@ def test_out_of_memory_says_how_much_of_it_was_tmp(faasd, tmp_path, runtime, opt
     said = re.search(r"the limit 'memory' is 64M, the peak was ([0-9.]+)M, of which ([0-9.]+)M in /tmp and shared memory", reply.json()["errorMessage"])
     assert said and 23 <= float(said.group(2)) <= 30, reply
     assert faasd.invoke(name, b"{}").status == 502
+
+
+@pytest.mark.parametrize("runtime", ["python", "exec"])
+def test_out_of_memory_says_so_however_late_the_supervisor_looks(faasd, tmp_path, runtime):
+    """The sandbox of the one has ended by then, with its /tmp; init of the other has emptied it for the next program."""
+    name = f"hoarder-{next(number)}"
+    memory = ("--memory", "64M")
+    if runtime == "exec":
+        faasd.deploy_script(name, "#!/bin/sh\n[ $(wc -c) -gt 2 ] || exit 0\n" + HOARDING_SCRIPT.replace("exec", "sleep 1; exec"), *memory)
+    else:
+        (tmp_path / "app.py").write_text("import time\n" + HOARDER.replace(":\n", ":\n    if not event: return 0\n", 1)
+                                         .replace("    return", "    time.sleep(1)\n    return"))
+        faasd.deploy(name, tmp_path, "--runtime", "python", "--template", "off", *memory)
+    assert faasd.invoke(name, b"{}").status == 200  # one is warm: the supervisor is not needed to begin
+    init = next(i["pid"] for i in faasd.instances(name) if i["state"] == "idle")
+    fill = pathlib.Path(f"/proc/{init}/root/tmp/fill")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        os.kill(faasd.process.pid, signal.SIGSTOP)
+        try:
+            reply = pool.submit(faasd.invoke, name, b'{"hoard": true}')
+            wait_until(fill.exists, "it fills its /tmp")
+            wait_until(lambda: not fill.exists(), "out of memory, it is gone")
+        finally:
+            os.kill(faasd.process.pid, signal.SIGCONT)
+        said = re.search(r"of which ([0-9.]+)M in /tmp and shared memory", reply.result().json()["errorMessage"])
+    assert reply.result().error == "OutOfMemory" and said and 23 <= float(said.group(1)) <= 30, reply.result()
 
 
 TALKER = """import time
