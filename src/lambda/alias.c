@@ -337,7 +337,7 @@ static void begin(struct queued_change *t)
 
 static void change(struct lambda_call *call, enum change_kind kind)
 {
-    struct function *f = lambda_find_function(call);
+    struct function *f = lambda_find_whole(call, "An alias is of a function and says itself which version it means");
     struct change *c = f ? calloc(1, sizeof(*c)) : NULL;
     if (!f)
         return;

@@ -108,7 +108,12 @@ enum code_source_next code_source_open(struct code_source *s, struct gateway *g,
     s->zip = zip;
     s->bytes = zip_member_size(zip);
     crypto_hash_init(&s->hash);
-    if (json_get_text(code, "S3Bucket") || json_get_text(code, "S3Key"))
+    bool is_object = json_get_text(code, "S3Bucket") || json_get_text(code, "S3Key");
+    /* which of two a client means can't be known, and the wrong one would run */
+    if (json_get_text(code, "ZipFile") && (is_object || json_get_text(code, "S3ObjectVersion")))
+        return fail(s, LAMBDA_INVALID_PARAMETER_VALUE,
+                    "Please do not provide other FunctionCode parameters when providing a ZipFile.");
+    if (is_object)
         return open_object(s, code);
     if (json_get_text(code, "ZipFile"))
         return open_zip(s);

@@ -47,13 +47,7 @@ void concurrency_put(const struct function *f, struct json_writer *w)
 /* It holds for the function as a whole. NULL: the exchange was ended. */
 static struct function *find_whole(struct lambda_call *c)
 {
-    struct function *f = lambda_find_function(c);
-    if (!f || !c->function.qualifier.n || str_is(c->function.qualifier, "$LATEST"))
-        return f;
-    lambda_fail(c->x, LAMBDA_INVALID_PARAMETER_VALUE,
-                "Reserved concurrency is of a function and all its versions together: name it without ':%.*s'",
-                (int)c->function.qualifier.n, c->function.qualifier.p);
-    return NULL;
+    return lambda_find_whole(c, "Reserved concurrency is of a function and all its versions together");
 }
 
 static void get(struct lambda_call *c)

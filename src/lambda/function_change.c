@@ -497,6 +497,20 @@ static bool take_name(struct lambda_call *c, struct lambda_name *name)
                     (int)name->region.n, name->region.p, c->region);
         return false;
     }
+    const char *account = c->x->gateway->config->lambda_account;
+    if (name->account.n && !str_is(name->account, account)) {
+        lambda_fail(c->x, LAMBDA_INVALID_PARAMETER_VALUE,
+                    "A function is made in the account of this host, %s, not in %.*s: leave the account out, or set "
+                    "lambda.account in the configuration",
+                    account, (int)name->account.n, name->account.p);
+        return false;
+    }
+    if (name->qualifier.n && !str_is(name->qualifier, "$LATEST")) {
+        lambda_fail(c->x, LAMBDA_INVALID_PARAMETER_VALUE,
+                    "A function is made without versions and aliases: name it without ':%.*s'", (int)name->qualifier.n,
+                    name->qualifier.p);
+        return false;
+    }
     if (settings_name_is_valid(name->name))
         return true;
     lambda_fail(c->x, LAMBDA_VALIDATION,
@@ -527,7 +541,8 @@ static void create_function(struct lambda_call *call)
 
 static void update(struct lambda_call *call, enum change_kind kind)
 {
-    struct function *f = lambda_find_function(call);
+    struct function *f =
+        lambda_find_whole(call, "Published versions don't change, and an update is of the function's $LATEST");
     struct change *c = f && call->body ? change_new(call, kind, str_from(f->name)) : NULL;
     if (!f)
         return;

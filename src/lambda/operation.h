@@ -91,6 +91,9 @@ struct str lambda_query(struct lambda_call *c, const char *name);
 
 /* The function that {FunctionName} names; NULL: the exchange was ended with ResourceNotFoundException. */
 struct function *lambda_find_function(struct lambda_call *c);
+/* The same, for what concerns $LATEST or all versions together: another qualifier is refused with `what`, "Reserved concurrency is of a function and all its versions together", as it would do
+ * nothing. */
+struct function *lambda_find_whole(struct lambda_call *c, const char *what);
 /* What its qualifier names ($LATEST without one). False: the exchange was ended. */
 bool lambda_find_number(struct lambda_call *c, const struct function *f, uint64_t *ret_number);
 

@@ -422,6 +422,16 @@ struct function *lambda_find_function(struct lambda_call *c)
     return found;
 }
 
+struct function *lambda_find_whole(struct lambda_call *c, const char *what)
+{
+    struct function *f = lambda_find_function(c);
+    if (!f || !c->function.qualifier.n || str_is(c->function.qualifier, "$LATEST"))
+        return f;
+    lambda_fail(c->x, LAMBDA_INVALID_PARAMETER_VALUE, "%s: name it without ':%.*s'", what, (int)c->function.qualifier.n,
+                c->function.qualifier.p);
+    return NULL;
+}
+
 bool lambda_find_number(struct lambda_call *c, const struct function *f, uint64_t *ret_number)
 {
     *ret_number = VERSIONS_LATEST_NUMBER;

@@ -202,7 +202,7 @@ static struct publish *publish_new(struct lambda_call *c, struct function *f)
 
 static void publish_version(struct lambda_call *c)
 {
-    struct function *f = lambda_find_function(c);
+    struct function *f = lambda_find_whole(c, "What is published is the function's $LATEST");
     struct publish *p = f ? publish_new(c, f) : NULL;
     if (p)
         read_row(p, VERSIONS_LATEST_NUMBER, on_latest);

@@ -96,6 +96,20 @@ def test_what_an_object_has_to_be(daemon):
     assert [f for f in daemon.system()["functions"] if f["name"] == "none"] == []
 
 
+def test_two_sources_are_none(daemon):
+    """Which of the two was meant can't be known."""
+    (daemon.zips / "both.zip").write_bytes(python_zip("from a file"))
+    words = "Please do not provide other FunctionCode parameters when providing a ZipFile."
+    for more in ({"S3Bucket": "zips", "S3Key": "both.zip"}, {"S3Key": "both.zip"}, {"S3ObjectVersion": "null"}):
+        assert refused(create, "InvalidParameterValueException", 400, daemon=daemon, name="both", ZipFile=python_zip("sent"), **more) == words
+    create(daemon, "both", ZipFile=python_zip("sent"))
+    assert refused(daemon.aws.update_function_code, "InvalidParameterValueException", 400, FunctionName="both", ZipFile=python_zip("other"), S3Bucket="zips",
+                   S3Key="both.zip") == words
+    assert said(daemon, "both") == "sent"
+    assert refused(daemon.aws.publish_layer_version, "InvalidParameterValueException", 400, LayerName="both",
+                   Content={"ZipFile": python_zip("x"), "S3Bucket": "zips", "S3Key": "both.zip"}) == words
+
+
 def test_a_reload_brings_a_bucket(daemon, place):
     (place / "more").mkdir()
     (place / "more" / "c.zip").write_bytes(python_zip("reloaded"))

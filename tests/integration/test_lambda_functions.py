@@ -447,3 +447,32 @@ def test_the_command_line_client(daemon, tmp_path):
     aws(daemon, token, "lambda", "delete-function", "--function-name", "by-cli")
     failed = aws(daemon, token, "lambda", "get-function", "--function-name", "by-cli", check=False)
     assert failed.returncode != 0 and b"ResourceNotFoundException" in failed.stderr
+
+
+def test_what_is_of_the_whole_function_takes_no_qualifier(daemon, function):
+    """A qualifier that would be passed over looks as if the version or alias behind it had been changed."""
+    daemon.aws.publish_version(FunctionName=function)
+    before = daemon.aws.get_function_configuration(FunctionName=function)["RevisionId"]
+    for qualifier in ("1", "nothing"):
+        name = function + ":" + qualifier
+        for call, more in ((daemon.aws.update_function_code, {"ZipFile": python_zip("two")}), (daemon.aws.update_function_configuration, {"Timeout": 9}),
+                           (daemon.aws.publish_version, {}), (daemon.aws.create_alias, {"Name": "other", "FunctionVersion": "1"}),
+                           (daemon.aws.update_alias, {"Name": "other", "FunctionVersion": "1"}), (daemon.aws.delete_alias, {"Name": "other"}),
+                           (daemon.aws.get_function_concurrency, {}), (daemon.aws.put_function_concurrency, {"ReservedConcurrentExecutions": 1})):
+            assert refused(call, "InvalidParameterValueException", 400, FunctionName=name, **more).endswith(f": name it without ':{qualifier}'")
+    assert said(daemon, function) == "one"
+    assert daemon.aws.get_function_configuration(FunctionName=function)["RevisionId"] == before
+    assert daemon.aws.list_aliases(FunctionName=function)["Aliases"] == []
+    daemon.aws.update_function_code(FunctionName=function + ":$LATEST", ZipFile=python_zip("two"))
+    assert said(daemon, function) == "two"
+
+
+def test_a_function_is_made_in_this_account_and_without_a_qualifier(daemon):
+    rest = dict(Runtime=RUNTIME, Role=ROLE, Handler="app.handler", Code={"ZipFile": python_zip("x")})
+    words = refused(daemon.aws.create_function, "InvalidParameterValueException", 400, FunctionName=arn("abroad", account="111111111111"), **rest)
+    assert "111111111111" in words and "lambda.account" in words
+    words = refused(daemon.aws.create_function, "InvalidParameterValueException", 400, FunctionName=arn("abroad") + ":1", **rest)
+    assert "name it without ':1'" in words
+    refused(daemon.aws.get_function, "ResourceNotFoundException", 404, FunctionName="abroad")
+    assert daemon.aws.create_function(FunctionName=arn("abroad"), **rest)["FunctionName"] == "abroad"
+    daemon.aws.delete_function(FunctionName="abroad")

@@ -518,6 +518,125 @@ static void tree_messages_need_the_names_they_use(void **state)
     assert_int_equal(judge(&r), REQUEST_BAD);
 }
 
+/* A spawn of `kind` with the names that it needs and `count` layers of good form. */
+static union request with_layers(uint32_t kind, uint32_t count)
+{
+    union request r = spawn();
+    r.spawn.kind = kind;
+    if (kind == MESSAGE_SPAWN_UNPACK || kind == MESSAGE_SPAWN_DELETE) {
+        memset(r.spawn.function, 0, sizeof(r.spawn.function));
+        memset(r.spawn.digest, 0, sizeof(r.spawn.digest));
+        memset(r.spawn.revision, 0, sizeof(r.spawn.revision));
+        r.spawn.staging = 3;
+    }
+    r.spawn.layer_count = count;
+    for (uint32_t i = 0; i < count && i < MESSAGE_LAYERS_MAX; i++)
+        strcpy(r.spawn.layers[i], DIGEST);
+    return r;
+}
+
+static void each_kind_has_as_many_layers_as_it_shows(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t kind;
+        uint32_t most;
+    } rows[] = {{MESSAGE_SPAWN_FUNCTION, 1},
+                {MESSAGE_SPAWN_SHELL, 1},
+                {MESSAGE_SPAWN_UNPACK, MESSAGE_LAYERS_MAX},
+                {MESSAGE_SPAWN_DELETE, 0}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        union request r = with_layers(rows[i].kind, rows[i].most);
+        assert_int_equal(judge(&r), REQUEST_OK);
+        r = with_layers(rows[i].kind, rows[i].most + 1);
+        assert_int_equal(judge(&r), REQUEST_BAD);
+        r.spawn.layer_count = UINT32_MAX;
+        assert_int_equal(judge(&r), REQUEST_BAD);
+    }
+}
+
+static void a_layer_that_is_no_digest_is_bad(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"", "..", "../" DIGEST, "/etc", "0123456789abcdef"};
+    union request r;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        r = with_layers(MESSAGE_SPAWN_FUNCTION, 1);
+        memset(r.spawn.layers[0], 0, sizeof(r.spawn.layers[0]));
+        memcpy(r.spawn.layers[0], names[i], strnlen(names[i], sizeof(r.spawn.layers[0]) - 1));
+        assert_int_equal(judge(&r), REQUEST_BAD);
+    }
+    for (uint32_t i = 0; i < MESSAGE_LAYERS_MAX; i++) {
+        r = with_layers(MESSAGE_SPAWN_UNPACK, MESSAGE_LAYERS_MAX);
+        r.spawn.layers[i][10] = 'G';
+        assert_int_equal(judge(&r), REQUEST_BAD);
+        r = with_layers(MESSAGE_SPAWN_UNPACK, MESSAGE_LAYERS_MAX);
+        memset(r.spawn.layers[i], 'a', sizeof(r.spawn.layers[i])); /* no end */
+        assert_int_equal(judge(&r), REQUEST_BAD);
+    }
+}
+
+/* /opt is then the layers' own: what lies there of the host would be hidden, or would hide them. */
+static void layers_and_something_else_in_opt_are_refused(void **state)
+{
+    (void)state;
+    struct config c = granting();
+    struct err e;
+    static const char *const targets[] = {"/opt", "/opt/data"};
+    for (size_t i = 0; i < 2; i++) {
+        union request r = with_mount("/data", targets[i], false);
+        assert_int_equal(judge(&r), REQUEST_OK);
+        r.spawn.layer_count = 1;
+        strcpy(r.spawn.layers[0], DIGEST);
+        assert_int_equal(request_check(&r, r.header.size, &c, &e), REQUEST_REFUSED);
+        assert_non_null(strstr(e.text, targets[i]));
+    }
+    c.runtime_count = 1;
+    strcpy(c.runtimes[0].name, "python3.12");
+    strcpy(c.runtimes[0].prefix, "/opt/python");
+    union request r = with_layers(MESSAGE_SPAWN_FUNCTION, 1);
+    r.spawn.runtime = SETTINGS_RUNTIME_PYTHON;
+    strcpy(r.spawn.runtime_name, "python3.12");
+    assert_int_equal(request_check(&r, r.header.size, &c, &e), REQUEST_REFUSED);
+    assert_non_null(strstr(e.text, "/opt/python"));
+    strcpy(c.runtimes[0].prefix, "/optional");
+    assert_int_equal(request_check(&r, r.header.size, &c, &e), REQUEST_OK);
+}
+
+static union request object(const char *bucket, const char *key)
+{
+    union request r = {
+        .object = {.header = {.type = MESSAGE_OPEN_OBJECT, .size = sizeof(struct message_object), .id = 9}}};
+    strcpy(r.object.bucket, bucket);
+    strcpy(r.object.key, key);
+    return r;
+}
+
+static void an_object_has_a_bucket_and_a_key(void **state)
+{
+    (void)state;
+    union request r = object("zips", "deep/a.zip");
+    assert_int_equal(judge(&r), REQUEST_OK);
+    memset(r.object.bucket, 'a', sizeof(r.object.bucket) - 1);
+    memset(r.object.key, 'a', sizeof(r.object.key) - 1); /* the longest that there are */
+    assert_int_equal(judge(&r), REQUEST_OK);
+    r.object.key[sizeof(r.object.key) - 1] = 'a';
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r = object("zips", "a.zip");
+    memset(r.object.bucket, 'a', sizeof(r.object.bucket));
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r = object("", "a.zip");
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r = object("zips", "");
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r = object("zips", "a.zip");
+    r.header.id = 0;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r = object("zips", "a.zip");
+    r.header.size--;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -545,6 +664,10 @@ int main(void)
         cmocka_unit_test(the_runtime_api_is_never_on_the_hosts_network),
         cmocka_unit_test(a_child_needs_a_template_and_a_process),
         cmocka_unit_test(tree_messages_need_the_names_they_use),
+        cmocka_unit_test(each_kind_has_as_many_layers_as_it_shows),
+        cmocka_unit_test(a_layer_that_is_no_digest_is_bad),
+        cmocka_unit_test(layers_and_something_else_in_opt_are_refused),
+        cmocka_unit_test(an_object_has_a_bucket_and_a_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
