@@ -434,9 +434,15 @@ static int start_again(struct instance *i)
     return send_start(i, theirs);
 }
 
+static bool stop_worker(struct instance *i)
+{
+    return exec_channel_stop_worker(&i->channel) == 0;
+}
+
+/* The supervisor counts when it gets to it, and init kills at once: the question has to be answered first, or taking the process down is counted too. */
 static bool end_worker(struct instance *i)
 {
-    return is_repeatable(i) && exec_channel_stop_worker(&i->channel) == 0;
+    return is_repeatable(i) && (i->usage.is_before_end || stop_worker(i));
 }
 
 /* ---- requests ---- */
@@ -539,5 +545,6 @@ const struct driver driver_native = {
     .deliver = deliver,
     .fini = fini,
     .end_worker = end_worker,
+    .on_counted = stop_worker,
     .start_again = start_again,
 };

@@ -65,7 +65,7 @@ struct instance;
 /*
  * How a runtime is driven; one table per runtime (driver_exec.c, driver_native.c, driver_provided.c).
  *
- * The last three are optional. A driver whose process can be started again in the same sandbox (INIT_COMMAND_AGAIN) has end_worker and start_again: they are used instead
+ * The last four are optional. A driver whose process can be started again in the same sandbox (INIT_COMMAND_AGAIN) has end_worker and start_again: they are used instead
  * of stopping the instance after a timeout, a crash, a bad reply, and after each request with isolation=fork. The order is always
  *   end_worker (not when the process has ended by itself) -> instance_worker_ended, called by the driver -> the request is answered -> start_again.
  * After OutOfMemory, too many failures in a row, or when one of them fails, the whole sandbox is replaced.
@@ -78,6 +78,8 @@ struct driver {
     void (*fini)(struct instance *i);
     /* ENDING: kills every process of the worker (INIT_STOP), instance_worker_ended follows. False: this one can't be, the instance is stopped instead. */
     bool (*end_worker)(struct instance *i);
+    /* ENDING: what usage_before_end asked for has come, and end_worker may have waited for it. False: as end_worker's. */
+    bool (*on_counted)(struct instance *i);
     /* STARTING: no process of the last worker lives, /tmp is as it left it. instance_ready follows as after `start`. -errno dooms the instance. */
     int (*start_again)(struct instance *i);
     /* STARTING: init_timeout has passed. True: the driver deals with it (it may say instance_ready and start the process under the next request's timeout); false or

@@ -144,6 +144,9 @@ void instance_on_usage(struct instance *i, const struct message_exited *m)
     /* Answers come in the order of the questions: one that was asked before the request failed says nothing about that. */
     if (i->usage.asked || i->state != INSTANCE_JUDGING) {
         usage_settle(i, m);
+        bool is_counted = i->state == INSTANCE_ENDING && i->usage.told_before_end;
+        if (is_counted && i->driver->on_counted && !i->driver->on_counted(i))
+            instance_stop(i, INSTANCE_CRASHED, "init can't be asked to end its process");
         return;
     }
     char tail[LINE_READER_TAIL];

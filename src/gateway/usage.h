@@ -40,7 +40,9 @@ struct usage {
     bool told_before_end; /* and it has come */
     uint64_t clock_ns;    /* when it was last read */
     uint64_t unread_ns;   /* wall time of short requests since then */
-    uint64_t base_ns;     /* the group's count when the last process had ended; exec: of finished programs */
+    uint64_t init_ns;     /* init's own clock when it was last read */
+    uint64_t
+        base_ns; /* the group's count when the last process had ended, and what init did since; exec: of finished programs */
     uint64_t counted_ns;  /* of the group's count: what is somebody's already */
     uint64_t open_record; /* number of the newest record whose usage is open; 0 = none. They are linked by `previous` */
     uint64_t open_us;     /* their run times together */
