@@ -197,7 +197,8 @@ static const struct help HELPS[] = {
      false, true},
     {"logs", "what a function wrote to stdout and stderr", "logs NAME [-f] [options]",
      "Prints time, request and message: of the lines that the options choose, the\n"
-     "newest 4 MiB. Control characters are shown, never passed on.\n"
+     "newest 4 MiB. Control characters are shown, never passed on. A line is on disk\n"
+     "about 10 ms after it came; a gateway that is killed before takes it along.\n"
      "\n"
      "  -f, --follow      go on with new lines\n"
      "  -n, --lines N     the newest N lines\n"

@@ -2,6 +2,7 @@
 """Asynchronous calls while daemons are killed and disks fill up: no accepted call is lost, each runs under one id, none runs again that did not run when it was cut off."""
 
 import collections
+import datetime
 import http.client
 import json
 import os
@@ -17,14 +18,17 @@ import time
 import uuid
 
 import pytest
+from botocore.exceptions import BotoCoreError, ClientError
 
-from harness import FAASD, Faasd, wait_until
+from harness import FAASD, Faasd, wait_until, within
+from lambda_client import admin
 
 ECHO = "#!/bin/sh\ncat\n"
 BAD = "#!/bin/sh\nexit 3\n"
 # What ran is written where no daemon's end can take it: one line, one write.
-MARK = "#!/bin/sh\nset -e\necho $FAASD_REQUEST_ID >>/out/ran\nsleep 0.0$(cat)\n"
+MARK = "#!/bin/sh\nset -e\necho $FAASD_REQUEST_ID >>/out/ran\nsleep 0.0$(cat)\necho ran >&2\n"
 CONCURRENCY = 3
+CLIENTS = 4
 
 
 @pytest.fixture
@@ -69,22 +73,46 @@ def is_idle(faasd):
         return False
 
 
+def post(faasd):
+    """As POST /async-function/mark; None: it was not accepted."""
+    def send(_, body):
+        reply = faasd.request("POST", "/async-function/mark", body)
+        assert reply.status in (202, 404, 503, 507), reply  # 404: the function is loaded before anything is served
+        return reply.json()["id"] if reply.status == 202 else None
+    return send
+
+
+def lambda_event(faasd):
+    """As an Event of Lambda's API, each thread with a client of its own, none of which tries again."""
+    clients = [admin(faasd) for _ in range(CLIENTS)]
+
+    def send(number, body):
+        try:
+            reply = clients[number].invoke(FunctionName="mark", InvocationType="Event", Payload=body)
+        except BotoCoreError:
+            return None
+        except ClientError as e:
+            assert e.response["ResponseMetadata"]["HTTPStatusCode"] in (404, 503, 507), e
+            return None
+        assert reply["StatusCode"] == 202
+        return reply["ResponseMetadata"]["RequestId"]
+    return send
+
+
 class Callers:
     """Clients that queue calls until told to stop, and remember every id that a 202 told them."""
 
-    def __init__(self, faasd, clients=4):
-        self.faasd, self.accepted, self.stopped = faasd, [], threading.Event()
-        self.threads = [threading.Thread(target=self._run, args=(n,)) for n in range(clients)]
+    def __init__(self, faasd, way=post):
+        self.send, self.accepted, self.stopped = way(faasd), [], threading.Event()
+        self.threads = [threading.Thread(target=self._run, args=(n,)) for n in range(CLIENTS)]
 
     def _run(self, number):
         rng = random.Random(number)
         while not self.stopped.is_set():
             try:
-                reply = self.faasd.request("POST", "/async-function/mark", str(rng.randrange(1, 4)).encode())
-                if reply.status == 202:
-                    self.accepted.append(reply.json()["id"])
-                else:
-                    assert reply.status in (404, 503, 507), reply  # 404: the function is loaded before anything is served
+                call = self.send(number, str(rng.randrange(1, 4)).encode())
+                if call:
+                    self.accepted.append(call)
             except (OSError, http.client.HTTPException):
                 pass
             time.sleep(0.02)
@@ -109,25 +137,40 @@ def check_history(faasd, out, accepted, kills):
     for call in random.Random(1).sample(accepted, min(len(accepted), 150)):
         shown = faasd.control("GET", f"/v1/calls/{call}").json()
         assert (shown["status"], shown["attempts"]) == ("succeeded", 1), shown
+        assert faasd.control("GET", f"/v1/invocations/{call}").json()["status"] == "succeeded"
     repeated = sum(n - 1 for n in ran.values())
     print(f"\n{len(accepted)} accepted, {len(ran)} ran, {repeated} repeated after {kills} kills")
     assert repeated <= kills * CONCURRENCY
     assert len(accepted) > 50 and repeated > 0  # or the test has shown nothing
 
 
-def test_a_gateway_killed_at_random_moments_loses_no_accepted_call(out):
-    rng, kills = random.Random(5), 8
+def check_log(faasd, accepted, deaths):
+    """A line waits for company in the gateway before it is written: what ran without one had ended just before a death."""
+    logged = {json.loads(line)["request"] for line in faasd.cli("logs", "mark", "--json").out.splitlines()}
+    silent = set(accepted) - logged
+    for call in silent:
+        shown = faasd.control("GET", f"/v1/calls/{call}").json()
+        ended = datetime.datetime.fromisoformat(shown["ended"].replace("Z", "+00:00")).timestamp()
+        assert min(abs(at - ended) for at in deaths) < within(0.25), shown
+    print(f"{len(silent)} ran without a line in the log")
+
+
+@pytest.mark.parametrize("way", [post, lambda_event])
+def test_a_gateway_killed_at_random_moments_loses_no_accepted_call(out, way):
+    rng, kills, deaths = random.Random(5), 8, []
     with Faasd(config=config_for(out)) as faasd:
         deploy_mark(faasd, out)
-        with Callers(faasd) as callers:
+        with Callers(faasd, way) as callers:
             for _ in range(kills):
                 time.sleep(1.05 + rng.random() * 0.3)  # one that dies within its first second is started again later
                 gateway = faasd.gateway_pid()
                 if gateway:
+                    deaths.append(time.time())
                     os.kill(gateway, signal.SIGKILL)
                 wait_until(lambda: faasd.gateway_pid() not in (None, gateway), "there is a new gateway")
         wait_until(lambda: is_idle(faasd), "all calls have ended", 60)
         check_history(faasd, out, callers.accepted, kills)
+        check_log(faasd, callers.accepted, deaths)
 
 
 def test_a_killed_supervisor_loses_no_accepted_call(out):
