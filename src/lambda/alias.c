@@ -8,6 +8,7 @@
 #include "lambda/configuration.h"
 #include "lambda/function_members.h"
 #include "lambda/function_read.h"
+#include "lambda/invoke.h"
 #include "lambda/version.h"
 
 #include <errno.h>
@@ -56,14 +57,6 @@ struct view {
     const char *function;
 };
 
-static void print_number(uint64_t number, char out[24])
-{
-    if (number == VERSIONS_LATEST_NUMBER)
-        strcpy(out, "$LATEST");
-    else
-        snprintf(out, 24, "%lu", (unsigned long)number);
-}
-
 static void revision_id(const struct view *v, const struct versions_alias *a, char out[ID_UUID_MAX])
 {
     char text[ID_TEXT_MAX];
@@ -74,16 +67,16 @@ static void revision_id(const struct view *v, const struct versions_alias *a, ch
 
 static void put_alias(struct json_writer *w, const struct view *v, const struct versions_alias *a)
 {
-    char arn[LAMBDA_ARN_MAX], number[24], id[ID_UUID_MAX];
+    char arn[LAMBDA_ARN_MAX], number[LAMBDA_VERSION_MAX], id[ID_UUID_MAX];
     snprintf(arn, sizeof(arn), "arn:aws:lambda:%s:%s:function:%s:%s", v->region, v->config->lambda_account, v->function,
              a->name);
     json_put_text(w, "AliasArn", arn);
     json_put_text(w, "Name", a->name);
-    print_number(a->number, number);
+    lambda_print_version(a->number, number);
     json_put_text(w, "FunctionVersion", number);
     json_put_text(w, "Description", a->description);
     if (a->second) {
-        print_number(a->second, number);
+        lambda_print_version(a->second, number);
         json_put_object(w, "RoutingConfig");
         json_put_object(w, "AdditionalVersionWeights");
         json_put_double(w, number, (double)a->weight / VERSIONS_WEIGHT_ONE);
@@ -139,9 +132,9 @@ static void list(struct lambda_call *c)
     struct json_writer *w = lambda_reply_begin();
     json_put_array(w, "Aliases");
     for (size_t i = 0; i < f->versions.alias_count && !next; i++) {
-        char number[24];
+        char number[LAMBDA_VERSION_MAX];
         const struct versions_alias *a = f->versions.aliases[i];
-        print_number(a->number, number);
+        lambda_print_version(a->number, number);
         if ((marker.n && strcmp(a->name, marker.p) < 0) || (version.n && !str_is(version, number)))
             continue;
         if (count++ == most) {

@@ -148,9 +148,9 @@ size_t lambda_print_invoked(const struct exchange *x, const struct function *f, 
 
 /* ---- its answer ---- */
 
-size_t lambda_print_version(const struct invocation *inv, char out[LAMBDA_VERSION_MAX])
+size_t lambda_print_version(uint64_t number, char out[LAMBDA_VERSION_MAX])
 {
-    char *to = inv->wanted == VERSIONS_LATEST_NUMBER ? PUT_LITERAL(out, "$LATEST") : put_number(out, inv->wanted);
+    char *to = number == VERSIONS_LATEST_NUMBER ? PUT_LITERAL(out, "$LATEST") : put_number(out, number);
     *to = '\0';
     return (size_t)(to - out);
 }
@@ -158,7 +158,7 @@ size_t lambda_print_version(const struct invocation *inv, char out[LAMBDA_VERSIO
 static size_t print_fields(const struct invocation *inv, bool failed, char out[FIELDS_MAX])
 {
     char version[LAMBDA_VERSION_MAX];
-    size_t version_n = lambda_print_version(inv, version);
+    size_t version_n = lambda_print_version(inv->wanted, version);
     char *to = trace_put_lines(inv, out);
     to = PUT_LITERAL(to, "X-Amz-Executed-Version: ");
     to = put_bytes(to, version, version_n);

@@ -18,8 +18,8 @@ bool lambda_check_context(struct exchange *x);
 struct function *lambda_find_invoked(struct lambda_call *c, uint64_t *ret_number);
 
 enum { LAMBDA_VERSION_MAX = 24 };
-/* Which version it ran, as X-Amz-Executed-Version has it: "$LATEST" where that was asked for, whatever its number; its length. */
-size_t lambda_print_version(const struct invocation *inv, char out[LAMBDA_VERSION_MAX]);
+/* A version as Lambda names it: "$LATEST" for VERSIONS_LATEST_NUMBER. Its length. */
+size_t lambda_print_version(uint64_t number, char out[LAMBDA_VERSION_MAX]);
 
 /* struct face.answer_invocation and .print_arn. */
 void lambda_answer_invocation(struct invocation *inv, const struct invocation_end *e, const struct invocation_reply *r);

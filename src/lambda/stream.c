@@ -59,7 +59,7 @@ static void invoke(struct lambda_call *c)
 static void start(const struct invocation *inv)
 {
     char fields[FIELDS_MAX], version[LAMBDA_VERSION_MAX];
-    size_t version_n = lambda_print_version(inv, version);
+    size_t version_n = lambda_print_version(inv->wanted, version);
     char *to = trace_put_lines(inv, fields);
     to = PUT_LITERAL(to, "X-Amz-Executed-Version: ");
     to = put_bytes(to, version, version_n);

@@ -60,7 +60,7 @@ static void on_settled(struct records_waiter *settled)
 static void fill_report(struct lambda_tail_waiter *w, const struct invocation *inv, const struct invocation_end *e)
 {
     struct lambda_report *r = &w->report;
-    lambda_print_version(inv, w->version);
+    lambda_print_version(inv->wanted, w->version);
     *r = (struct lambda_report){.id = w->x->id, .version = w->version, .init_us = inv->init_ns / 1000};
     r->peak_bytes = inv->peak_bytes;
     if (inv->delivered_ns)
