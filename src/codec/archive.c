@@ -1,111 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libarchive's only user. It reads and writes the formats; what may become a file, and where, is decided in archive_tree.c. */
+/* Reads what was uploaded; what may become a file, and where, is decided in archive_tree.c. */
 #include "codec/archive.h"
 
 #include "base/fdio.h"
-#include "codec/archive_ignore.h"
+#include "codec/archive_library.h"
 #include "codec/archive_tree.h"
 
-#include <archive.h>
-#include <archive_entry.h>
-#include <dirent.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <locale.h>
 #include <string.h>
 #include <sys/stat.h>
 
 enum { BLOCK = 65536, SHOWN = 80, TAR_BLOCK = 512 };
-
-/* Loaded rather than linked: its own dependencies (libxml2, ICU, ...) would cost both daemons megabytes for what a short-lived process does. */
-#define LIBRARY "libarchive.so.13"
-#define FUNCTIONS(X)                                                                                                   \
-    X(archive_error_string)                                                                                            \
-    X(archive_errno)                                                                                                   \
-    X(archive_read_new)                                                                                                \
-    X(archive_read_free)                                                                                               \
-    X(archive_read_support_filter_gzip)                                                                                \
-    X(archive_read_support_format_tar)                                                                                 \
-    X(archive_read_support_format_zip_seekable)                                                                        \
-    X(archive_read_open_fd)                                                                                            \
-    X(archive_read_next_header)                                                                                        \
-    X(archive_read_data_block)                                                                                         \
-    X(archive_write_new)                                                                                               \
-    X(archive_write_free)                                                                                              \
-    X(archive_write_set_format_pax_restricted)                                                                         \
-    X(archive_write_add_filter_none)                                                                                   \
-    X(archive_write_open_fd)                                                                                           \
-    X(archive_write_header)                                                                                            \
-    X(archive_write_data)                                                                                              \
-    X(archive_write_close)                                                                                             \
-    X(archive_entry_new)                                                                                               \
-    X(archive_entry_free)                                                                                              \
-    X(archive_entry_filetype)                                                                                          \
-    X(archive_entry_perm)                                                                                              \
-    X(archive_entry_pathname)                                                                                          \
-    X(archive_entry_symlink)                                                                                           \
-    X(archive_entry_hardlink)                                                                                          \
-    X(archive_entry_size)                                                                                              \
-    X(archive_entry_size_is_set)                                                                                       \
-    X(archive_entry_set_pathname)                                                                                      \
-    X(archive_entry_set_symlink)                                                                                       \
-    X(archive_entry_set_filetype)                                                                                      \
-    X(archive_entry_set_perm)                                                                                          \
-    X(archive_entry_set_size)                                                                                          \
-    X(archive_entry_set_mtime)
-
-static struct {
-    void *handle;
-#define MEMBER(f) __typeof__(f) *f;
-    FUNCTIONS(MEMBER)
-#undef MEMBER
-} lib;
-
-static int load(struct err *e)
-{
-    static const struct {
-        const char *name;
-        void *place;
-    } wanted[] = {
-#define PLACE(f) {#f, &lib.f},
-        FUNCTIONS(PLACE)
-#undef PLACE
-    };
-    if (lib.handle)
-        return 0;
-    void *handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-    if (!handle)
-        return err_say(e, ENOENT, "%s is missing: install libarchive13", LIBRARY);
-    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
-        void *symbol = dlsym(handle, wanted[i].name);
-        if (!symbol) {
-            dlclose(handle);
-            return err_say(e, ENOENT, "%s has no %s", LIBRARY, wanted[i].name);
-        }
-        /* through memcpy: ISO C has no conversion from an object's pointer to a function's */
-        memcpy(wanted[i].place, &symbol, sizeof(symbol));
-    }
-    lib.handle = handle;
-    return 0;
-}
-
-/* libarchive converts names by the locale's character set; the C locale would refuse all but ASCII. "C.UTF-8" is built into glibc since 2.35. */
-static locale_t enter_utf8(locale_t *ret_before)
-{
-    locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-    *ret_before = utf8 ? uselocale(utf8) : (locale_t)0;
-    return utf8;
-}
-
-static void leave_utf8(locale_t utf8, locale_t before)
-{
-    if (utf8) {
-        uselocale(before);
-        freelocale(utf8);
-    }
-}
 
 /* A tar header's checksum (pax(1), "ustar Interchange Format"): the sum of its bytes with the checksum's own taken as spaces. */
 static bool is_tar_header(const unsigned char *b)
@@ -162,8 +69,8 @@ struct unpack {
 
 static int say_damaged(struct unpack *u)
 {
-    const char *why = lib.archive_error_string(u->archive);
-    if (lib.archive_errno(u->archive) == ENOMEM)
+    const char *why = archive_lib.archive_error_string(u->archive);
+    if (archive_lib.archive_errno(u->archive) == ENOMEM)
         return err_set(u->e, ENOMEM, "read the archive");
     return err_say(u->e, EINVAL, "the archive is damaged or of an unknown kind: %s", why ? why : "no reason known");
 }
@@ -197,13 +104,13 @@ static int write_content(struct unpack *u, struct archive_entry *entry, int fd, 
     const void *block;
     size_t n;
     la_int64_t at, end = 0;
-    if (lib.archive_entry_size_is_set(entry))
-        end = lib.archive_entry_size(entry);
+    if (archive_lib.archive_entry_size_is_set(entry))
+        end = archive_lib.archive_entry_size(entry);
     if (end < 0)
         return err_say(u->e, EINVAL, "'%.*s' has a negative size", SHOWN, name);
     int r = archive_tree_count_bytes(&u->tree, (uint64_t)end, name, u->e);
     while (r == 0) {
-        int status = lib.archive_read_data_block(u->archive, &block, &n, &at);
+        int status = archive_lib.archive_read_data_block(u->archive, &block, &n, &at);
         if (status == ARCHIVE_EOF)
             break;
         if (status != ARCHIVE_OK)
@@ -226,8 +133,8 @@ static int write_content(struct unpack *u, struct archive_entry *entry, int fd, 
 
 static int describe(struct unpack *u, struct archive_entry *entry, struct archive_item *ret_item)
 {
-    const char *name = lib.archive_entry_pathname(entry), *hard = lib.archive_entry_hardlink(entry);
-    *ret_item = (struct archive_item){.name = name, .executable = (lib.archive_entry_perm(entry) & 0111) != 0};
+    const char *name = archive_lib.archive_entry_pathname(entry), *hard = archive_lib.archive_entry_hardlink(entry);
+    *ret_item = (struct archive_item){.name = name, .executable = (archive_lib.archive_entry_perm(entry) & 0111) != 0};
     if (!name)
         return err_say(u->e, EINVAL, "a name in the archive is not UTF-8");
     if (hard) {
@@ -236,9 +143,10 @@ static int describe(struct unpack *u, struct archive_entry *entry, struct archiv
         return 0;
     }
     /* Dropping them in silence would change what the program does; it has no user to become inside anyway. On directories they only say who owns new files. */
-    if (lib.archive_entry_filetype(entry) == AE_IFREG && lib.archive_entry_perm(entry) & (S_ISUID | S_ISGID))
+    if (archive_lib.archive_entry_filetype(entry) == AE_IFREG &&
+        archive_lib.archive_entry_perm(entry) & (S_ISUID | S_ISGID))
         return err_say(u->e, EINVAL, "'%.*s' is set-user-id or set-group-id: chmod ug-s it", SHOWN, name);
-    switch (lib.archive_entry_filetype(entry)) {
+    switch (archive_lib.archive_entry_filetype(entry)) {
     case AE_IFREG:
         ret_item->kind = ARCHIVE_ITEM_FILE;
         return 0;
@@ -247,7 +155,7 @@ static int describe(struct unpack *u, struct archive_entry *entry, struct archiv
         return 0;
     case AE_IFLNK:
         ret_item->kind = ARCHIVE_ITEM_LINK;
-        ret_item->target = lib.archive_entry_symlink(entry);
+        ret_item->target = archive_lib.archive_entry_symlink(entry);
         return ret_item->target ? 0 : err_say(u->e, EINVAL, "'%.*s' is a link without a usable target", SHOWN, name);
     case AE_IFIFO:
         return err_say(u->e, EINVAL, "'%.*s' is a fifo: only files, directories and links are allowed", SHOWN, name);
@@ -280,7 +188,7 @@ static int read_entries(struct unpack *u)
     struct archive_entry *entry;
     /* directories that stand there twice are counted here and nowhere else */
     for (uint64_t headers = 0;; headers++) {
-        int status = lib.archive_read_next_header(u->archive, &entry);
+        int status = archive_lib.archive_read_next_header(u->archive, &entry);
         if (status == ARCHIVE_EOF)
             return 0;
         if (status != ARCHIVE_OK)
@@ -307,12 +215,12 @@ static int check_end_mark(int fd, uint64_t bytes, struct err *e)
 static int open_reader(struct unpack *u, int fd, enum archive_kind kind)
 {
     struct archive *a = u->archive;
-    int status =
-        kind == ARCHIVE_ZIP ? lib.archive_read_support_format_zip_seekable(a) : lib.archive_read_support_format_tar(a);
+    int status = kind == ARCHIVE_ZIP ? archive_lib.archive_read_support_format_zip_seekable(a)
+                                     : archive_lib.archive_read_support_format_tar(a);
     if (status == ARCHIVE_OK && kind == ARCHIVE_TAR_GZ)
-        status = lib.archive_read_support_filter_gzip(a);
+        status = archive_lib.archive_read_support_filter_gzip(a);
     if (status == ARCHIVE_OK)
-        status = lib.archive_read_open_fd(a, fd, BLOCK);
+        status = archive_lib.archive_read_open_fd(a, fd, BLOCK);
     return status == ARCHIVE_OK ? 0 : say_damaged(u);
 }
 
@@ -358,20 +266,20 @@ static int store_program(struct unpack *u, int fd, const char *name)
 
 static int read_archive(struct unpack *u, int fd, enum archive_kind kind)
 {
-    int r = load(u->e);
+    int r = archive_library_load(u->e);
     if (r == 0 && kind == ARCHIVE_TAR)
         r = check_end_mark(fd, u->packed_bytes, u->e);
     if (r < 0)
         return r;
-    u->archive = lib.archive_read_new();
+    u->archive = archive_lib.archive_read_new();
     if (!u->archive)
         return err_set(u->e, ENOMEM, "read the archive");
-    locale_t before, utf8 = enter_utf8(&before);
+    locale_t before, utf8 = archive_enter_utf8(&before);
     r = open_reader(u, fd, kind);
     if (r == 0)
         r = read_entries(u);
-    lib.archive_read_free(u->archive);
-    leave_utf8(utf8, before);
+    archive_lib.archive_read_free(u->archive);
+    archive_leave_utf8(utf8, before);
     return r;
 }
 
@@ -393,166 +301,5 @@ int archive_unpack(int fd, int into, const struct archive_options *o, struct arc
     if (r == 0)
         r = archive_tree_finish(&u.tree, e);
     archive_tree_fini(&u.tree);
-    return r;
-}
-
-struct pack {
-    struct archive *archive;
-    struct archive_ignore ignore;
-    struct buf *left_out; /* borrowed */
-    char path[ARCHIVE_PATH_MAX];
-    struct err *e;
-};
-
-static int say_unwritten(struct pack *p)
-{
-    int error = lib.archive_errno(p->archive);
-    return err_set(p->e, error > 0 ? error : EIO, "write '%.*s' to the archive", SHOWN, p->path);
-}
-
-static int pack_header(struct pack *p, const struct stat *st, const char *target)
-{
-    struct archive_entry *entry = lib.archive_entry_new();
-    if (!entry)
-        return err_set(p->e, ENOMEM, "write the archive");
-    lib.archive_entry_set_pathname(entry, p->path);
-    lib.archive_entry_set_filetype(entry, st->st_mode & S_IFMT);
-    lib.archive_entry_set_perm(entry, S_ISREG(st->st_mode) && !(st->st_mode & 0111) ? 0644 : 0755);
-    lib.archive_entry_set_size(entry, S_ISREG(st->st_mode) ? st->st_size : 0);
-    lib.archive_entry_set_mtime(entry, 0, 0);
-    if (target)
-        lib.archive_entry_set_symlink(entry, target);
-    int status = lib.archive_write_header(p->archive, entry);
-    lib.archive_entry_free(entry);
-    return status == ARCHIVE_OK ? 0 : say_unwritten(p);
-}
-
-static int pack_file(struct pack *p, int fd, const struct stat *st)
-{
-    char block[BLOCK];
-    int r = pack_header(p, st, NULL);
-    for (off_t left = st->st_size; r == 0 && left > 0;) {
-        ssize_t n = fd_read_full(fd, block, left < BLOCK ? (size_t)left : BLOCK);
-        if (n < 0)
-            return err_set(p->e, (int)-n, "read '%.*s'", SHOWN, p->path);
-        if (n == 0)
-            return err_say(p->e, EAGAIN, "'%.*s' became shorter while it was read", SHOWN, p->path);
-        if (lib.archive_write_data(p->archive, block, (size_t)n) != n)
-            return say_unwritten(p);
-        left -= n;
-    }
-    return r;
-}
-
-static int pack_link(struct pack *p, int dirfd, const char *name, const struct stat *st)
-{
-    char target[ARCHIVE_PATH_MAX];
-    ssize_t n = readlinkat(dirfd, name, target, sizeof(target));
-    if (n < 0 || n == sizeof(target))
-        return err_set(p->e, n < 0 ? errno : ENAMETOOLONG, "read link '%.*s'", SHOWN, p->path);
-    target[n] = '\0';
-    return pack_header(p, st, target);
-}
-
-static int pack_directory(struct pack *p, int fd);
-
-/* p->path is the entry's, relative to the packed directory. */
-static int pack_entry(struct pack *p, int dirfd, const char *name)
-{
-    struct stat st;
-    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return err_set(p->e, errno, "stat '%.*s'", SHOWN, p->path);
-    bool is_directory = S_ISDIR(st.st_mode);
-    if (archive_ignore_matches(&p->ignore, p->path, is_directory))
-        return buf_addf(p->left_out, "%s%s\n", p->path, is_directory ? "/" : "") < 0
-                   ? err_set(p->e, ENOMEM, "list what is left out")
-                   : 0;
-    if (S_ISLNK(st.st_mode))
-        return pack_link(p, dirfd, name, &st);
-    if (!S_ISREG(st.st_mode) && !is_directory)
-        return err_say(p->e, EINVAL, "'%.*s' is neither a file, a directory nor a link: name it in .faasdignore", SHOWN,
-                       p->path);
-    scoped_fd fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return err_set(p->e, errno, "open '%.*s'", SHOWN, p->path);
-    if (!is_directory)
-        return pack_file(p, fd, &st);
-    int r = pack_header(p, &st, NULL);
-    return r < 0 ? r : pack_directory(p, fd);
-}
-
-static int by_bytes(const struct dirent **a, const struct dirent **b)
-{
-    return strcmp((*a)->d_name, (*b)->d_name);
-}
-
-static int is_real(const struct dirent *d)
-{
-    return strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0;
-}
-
-/* Depth is bounded by the length of p->path. */
-static int pack_directory(struct pack *p, int fd)
-{
-    struct dirent **names = NULL;
-    size_t length = strlen(p->path);
-    int r = 0, n = scandirat(fd, ".", &names, is_real, by_bytes);
-    if (n < 0)
-        return err_set(p->e, errno, "read directory '%.*s'", SHOWN, *p->path ? p->path : ".");
-    for (int i = 0; i < n; i++) {
-        size_t start = length ? length + 1 : 0, name_length = strlen(names[i]->d_name);
-        if (r == 0 && start + name_length >= sizeof(p->path))
-            r = err_say(p->e, EINVAL, "'%.*s...' has a path of more than %d bytes", SHOWN, p->path,
-                        ARCHIVE_PATH_MAX - 1);
-        if (r == 0) {
-            if (length)
-                p->path[length] = '/';
-            memcpy(p->path + start, names[i]->d_name, name_length + 1);
-            r = pack_entry(p, fd, names[i]->d_name);
-        }
-        free(names[i]);
-    }
-    p->path[length] = '\0';
-    free(names);
-    return r;
-}
-
-static int write_tar(struct pack *p, int dir, int out_fd)
-{
-    struct archive *a = p->archive;
-    int status = lib.archive_write_set_format_pax_restricted(a);
-    if (status == ARCHIVE_OK)
-        status = lib.archive_write_add_filter_none(a);
-    if (status == ARCHIVE_OK)
-        status = lib.archive_write_open_fd(a, out_fd);
-    if (status != ARCHIVE_OK)
-        return say_unwritten(p);
-    int r = pack_directory(p, dir);
-    if (r == 0 && lib.archive_write_close(a) != ARCHIVE_OK)
-        r = say_unwritten(p);
-    return r;
-}
-
-int archive_pack(const char *path, int out_fd, struct buf *left_out, struct err *e)
-{
-    struct pack p = {.left_out = left_out, .e = e};
-    scoped_fd dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0)
-        return err_set(e, errno, "open '%s'", path);
-    int r = load(e);
-    if (r == 0)
-        r = archive_ignore_load(&p.ignore, dir, e);
-    if (r < 0)
-        return r;
-    p.archive = lib.archive_write_new();
-    if (p.archive) {
-        locale_t before, utf8 = enter_utf8(&before);
-        r = write_tar(&p, dir, out_fd);
-        lib.archive_write_free(p.archive);
-        leave_utf8(utf8, before);
-    } else {
-        r = err_set(e, ENOMEM, "write the archive");
-    }
-    archive_ignore_fini(&p.ignore);
     return r;
 }
