@@ -125,7 +125,7 @@ $(BUILD)/programs/%: tests/integration/programs/%.c $(BUILD)/libfaasd.a Makefile
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu17 -D_GNU_SOURCE -O1 $(WARN) -fPIE -pie -Iinclude -o $@ $< $(BUILD)/libfaasd.a -lpthread $(PROGRAM_LIBS)
 
-.PHONY: check check-build build-asan check-unit check-integration check-escape check-guest check-power check-asan check-ric check-sdk lint fuzz bench
+.PHONY: check check-build build-asan check-unit check-integration check-escape check-guest check-power check-asan check-ric check-sdk lint fuzz soak bench
 check: ## installs what tests need, builds and runs every test
 	$(Q)scripts/setup test && $(MAKE) --no-print-directory all && scripts/check
 
@@ -174,6 +174,9 @@ lint: ## format, clang-tidy, cppcheck, layers and owners
 
 fuzz: ## libFuzzer over the codecs: FUZZ_SECONDS each (default 600)
 	$(Q)scripts/fuzz $(or $(FUZZ_SECONDS),600)
+
+soak: all $(BUILD)/probe ## calls of every kind, good and bad, SOAK (default --invocations 10000000; or --seconds S): nothing may be left, nothing may grow
+	$(Q)FAASD_BUILD=$(abspath $(BUILD)) scripts/soak $(SOAK)
 
 bench: all ## measured numbers beside the floors
 	$(Q)scripts/bench

@@ -17,7 +17,7 @@ import time
 import pytest
 
 from harness import HELLO, PROGRAMS, Faasd, has_stock, wait_until
-from test_soak import Client, beneath, descendants, names_of
+from leftovers import KeptConnection, beneath, descendants, names_of
 
 SECONDS = float(os.environ.get("FAASD_PRESSURE_SECONDS", "6"))
 CLIENTS = 16
@@ -95,7 +95,7 @@ def run(faasd, names, kills):
     def client(number):
         rng = random.Random(number)
         try:
-            connection = Client(faasd)
+            connection = KeptConnection(faasd)
             while time.monotonic() < end:
                 name = rng.choice(names)
                 status, error, body = connection.call(name, b"{}")

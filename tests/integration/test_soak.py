@@ -6,13 +6,12 @@ FAASD_SOAK_REQUESTS says how many; the promise is about 100,000.
 
 import collections
 import os
-import pathlib
 import random
-import re
 import threading
 import time
 
-from harness import HELLO, PROBE, Faasd, cgroup_directories, has_stock, is_sanitized, wait_until
+from harness import HELLO, PROBE, Faasd, has_stock, is_sanitized, wait_until
+from leftovers import KeptConnection, beneath, look, names_of, resident
 
 REQUESTS = int(os.environ.get("FAASD_SOAK_REQUESTS", "12000"))
 CLIENTS = 24
@@ -52,32 +51,6 @@ BAD = {
 }
 
 
-class Client:
-    """One keep-alive connection; http.client costs more than faasd does."""
-
-    def __init__(self, faasd):
-        self.socket = faasd.connect(timeout=60)
-        self.buffer = b""
-
-    def call(self, name, event):
-        self.socket.sendall(b"POST /function/%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (name.encode(), len(event)) + event)
-        while (end := self.buffer.find(b"\r\n\r\n")) < 0:
-            self._more()
-        head = self.buffer[:end]
-        length = int(re.search(rb"\r\nContent-Length: (\d+)", head, re.I).group(1))
-        while len(self.buffer) < end + 4 + length:
-            self._more()
-        body = self.buffer[end + 4:end + 4 + length]
-        self.buffer = self.buffer[end + 4 + length:]
-        error = re.search(rb"\r\nX-Faasd-Error: (\w+)", head)
-        return int(head[9:12]), error and error.group(1).decode(), body
-
-    def _more(self):
-        piece = self.socket.recv(65536)
-        assert piece, "faasd closed the connection"
-        self.buffer += piece
-
-
 def run(faasd, count, seed):
     """`count` requests from CLIENTS connections; every answer that was not the expected one."""
     surprises, tally = [], collections.Counter()
@@ -85,7 +58,7 @@ def run(faasd, count, seed):
 
     def client(number):
         rng = random.Random(seed * 1000 + number)
-        connection = Client(faasd)
+        connection = KeptConnection(faasd)
         good, weights, bad = list(GOOD), list(GOOD.values()), list(BAD)
         mine = collections.Counter()
         for _ in range(count // CLIENTS):
@@ -114,60 +87,6 @@ def run(faasd, count, seed):
         thread.join()
     assert not failed, failed
     return surprises, tally
-
-
-def status_kb(pid, key):
-    return int(re.search(rf"^{key}:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M).group(1))
-
-
-def descendants(pid):
-    """Every process below it, zombies included."""
-    parents = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                fields = pathlib.Path(f"/proc/{entry}/stat").read_text().rsplit(")", 1)[1].split()
-                parents.setdefault(int(fields[1]), []).append(int(entry))
-            except OSError:
-                pass
-    found, todo = [], [pid]
-    while todo:
-        children = parents.get(todo.pop(), [])
-        found += children
-        todo += children
-    return found
-
-
-def names_of(faasd):
-    """The daemon's own group in each hierarchy: its sandboxes' groups lie beneath."""
-    own = set()
-    for line in pathlib.Path(f"/proc/{faasd.sandbox_pids()[0]}/cgroup").read_text().splitlines():
-        own.update(re.findall(r"faasd-[0-9a-f]{6,}", line))
-    assert len(own) == 1, own
-    return own.pop()
-
-
-def beneath(group):
-    return sorted(d for d in cgroup_directories("") if f"/{group}/" in d)
-
-
-def look(faasd, group):
-    supervisor, gateway = faasd.pid, faasd.gateway_pid()
-    return {
-        "gateway": gateway,
-        "processes": len(descendants(supervisor)),
-        "cgroups": len(beneath(group)),
-        "mounts": len(pathlib.Path(f"/proc/{supervisor}/mountinfo").read_text().splitlines()),
-        "mounts of the host": pathlib.Path("/proc/self/mountinfo").read_text().count(str(faasd.root)),
-        "supervisor's descriptors": len(os.listdir(f"/proc/{supervisor}/fd")),
-        "gateway's descriptors": len(os.listdir(f"/proc/{gateway}/fd")),
-        "files": {kind: len(os.listdir(faasd.root / "state" / kind)) for kind in ("staging", "trash", "versions")},
-    }
-
-
-def resident(faasd):
-    return {f"{who} {what}": status_kb(pid, what) for who, pid in (("supervisor", faasd.pid), ("gateway", faasd.gateway_pid()))
-            for what in ("VmRSS", "RssAnon")}
 
 
 def come_to_rest(faasd):
