@@ -51,7 +51,7 @@ $(BUILD)/gen/version.h: VERSION
 	$(Q)mkdir -p $(@D) && printf '#define FAASD_VERSION "%s"\n' '$(VERSION)' > $@
 
 # init is freestanding: no libc, a few KiB, so that 2,000 sandboxes share one page-cache copy of it
-INIT_FLAGS := -std=gnu17 -Os $(WARN) -ffreestanding -fno-stack-protector -fno-builtin -fno-asynchronous-unwind-tables -fcf-protection=none -static -nostdlib -fno-pie -no-pie -Wl,-z,noexecstack,-z,noseparate-code,--build-id=none -Isrc
+INIT_FLAGS := -std=gnu17 -Os $(WARN) -ffreestanding -fno-stack-protector -fno-builtin -fno-asynchronous-unwind-tables -fcf-protection=none -static -nostdlib -fno-pie -Wl,-z,noexecstack,-z,noseparate-code,--build-id=none -Isrc
 $(BUILD)/init: $(wildcard rootfs/init/*.c rootfs/init/*.h) src/sandbox/init_protocol.h Makefile
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(INIT_FLAGS) -o $@ $(filter %.c,$^) && strip -s $@
@@ -125,7 +125,7 @@ $(BUILD)/programs/%: tests/integration/programs/%.c $(BUILD)/libfaasd.a Makefile
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu17 -D_GNU_SOURCE -O1 $(WARN) -fPIE -pie -Iinclude -o $@ $< $(BUILD)/libfaasd.a -lpthread $(PROGRAM_LIBS)
 
-.PHONY: check check-build build-asan check-unit check-integration check-escape check-guest check-power check-asan check-ric check-sdk lint fuzz soak bench
+.PHONY: check check-build build-asan check-unit check-integration check-escape check-guest check-power check-asan check-ric check-sdk lint fuzz coverage soak bench
 check: ## installs what tests need, builds and runs every test
 	$(Q)scripts/setup test && $(MAKE) --no-print-directory all && scripts/check
 
@@ -174,6 +174,9 @@ lint: ## format, clang-tidy, cppcheck, layers and owners
 
 fuzz: ## libFuzzer over the codecs: FUZZ_SECONDS each (default 600)
 	$(Q)scripts/fuzz $(or $(FUZZ_SECONDS),600)
+
+coverage: ## which lines and branches the tests run: a table, and HTML in build/coverage/html
+	$(Q)scripts/setup test && scripts/coverage
 
 soak: all $(BUILD)/probe ## calls of every kind, good and bad, SOAK (default --invocations 10000000; or --seconds S): nothing may be left, nothing may grow
 	$(Q)FAASD_BUILD=$(abspath $(BUILD)) scripts/soak $(SOAK)

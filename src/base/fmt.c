@@ -95,7 +95,7 @@ size_t fmt_v(char *out, size_t cap, const char *format, va_list ap)
             put(&s, "%", 1);
             break;
         default:
-            assert(!"a conversion that fmt does not know");
+            assert(false && "a conversion that fmt does not know");
         }
     }
     out[s.len] = '\0';

@@ -28,7 +28,7 @@ static size_t escape(char *out, size_t cap, const char *text)
     return n;
 }
 
-static void log_line(const char *severity, const char *format, va_list ap)
+__attribute__((format(printf, 2, 0))) static void log_line(const char *severity, const char *format, va_list ap)
 {
     char text[LOG_LINE_MAX - 96];
     fmt_v(text, sizeof(text), format, ap);

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char prefix[] = "/async-";
+#define PREFIX "/async-"
 
 /* Of the connection that brought it, not of the request. */
 static bool is_kept(struct str name)
@@ -153,7 +153,7 @@ static bool fill(struct exchange *x, struct calls_job *j, struct str function, s
 
 void calls_accept(struct exchange *x, struct str function)
 {
-    calls_accept_as(x, function, str_skip(x->request->path, sizeof(prefix) - 1));
+    calls_accept_as(x, function, str_skip(x->request->path, strlen(PREFIX)));
 }
 
 void calls_accept_as(struct exchange *x, struct str function, struct str path)

@@ -54,7 +54,7 @@ static void set_call(struct user_regs_struct *r, const long a[7])
 static int registers(int request, pid_t pid, struct user_regs_struct *r)
 {
     struct iovec all = {r, sizeof(*r)};
-    return (int)ptrace(request, pid, (void *)NT_PRSTATUS, &all);
+    return (int)ptrace((enum __ptrace_request)request, pid, (void *)NT_PRSTATUS, &all);
 }
 
 /* PTRACE_POKEDATA writes past read-only mappings, as a debugger's breakpoints do. */

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static struct finding found(bool open, const char *format, va_list ap)
+__attribute__((format(printf, 2, 0))) static struct finding found(bool open, const char *format, va_list ap)
 {
     struct finding f = {.open = open};
     vsnprintf(f.detail, sizeof(f.detail), format, ap);

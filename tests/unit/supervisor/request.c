@@ -558,7 +558,7 @@ static void each_kind_has_as_many_layers_as_it_shows(void **state)
 static void a_layer_that_is_no_digest_is_bad(void **state)
 {
     (void)state;
-    static const char *const names[] = {"", "..", "../" DIGEST, "/etc", "0123456789abcdef"};
+    static const char *const names[] = {"", "..", ("../" DIGEST), "/etc", "0123456789abcdef"};
     union request r;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         r = with_layers(MESSAGE_SPAWN_FUNCTION, 1);
