@@ -106,7 +106,8 @@ static void add_limits(struct text *t, const struct advice_facts *f)
 {
     char size[UNITS_TEXT_MAX];
     if (f->cause.pids_denied)
-        add(t, "; before that %u forks or threads were refused at the limit 'pids' (%u)", f->cause.pids_denied,
+        add(t, "; before that %u %s refused at the limit 'pids' (%u)", f->cause.pids_denied,
+            f->cause.pids_denied == 1 ? "fork or thread was" : "forks or threads were",
             f->settings ? f->settings->pids : 0);
     if (f->cause.tmp_full && f->settings) {
         units_format_size(f->settings->tmp_bytes, size);
@@ -120,6 +121,15 @@ static void suggest_limits(struct json_writer *w, const struct advice_facts *f)
         say(w, NULL, "faasd config %s --pids %u", f->function, f->settings->pids * 2);
     if (f->cause.tmp_full && f->settings)
         suggest_size(w, f, "tmp", f->settings->tmp_bytes);
+}
+
+static void cut_off(struct json_writer *w, const struct advice_facts *f)
+{
+    say(w, "reason", "faasd was told to stop, and this request ran for longer than it waited ('drain')");
+    json_put_array(w, "change");
+    say(w, NULL, "faasd invocation replay %s", f->id);
+    say(w, NULL, "drain in the configuration, where requests need longer");
+    json_put_array_end(w);
 }
 
 static void killed(struct json_writer *w, const struct advice_facts *f)
@@ -228,6 +238,8 @@ void advice_print(struct json_writer *w, const struct advice_facts *f)
     json_put_object(w, "why");
     if (f->outcome == INVOCATION_OUT_OF_MEMORY)
         out_of_memory(w, f);
+    else if (f->outcome == INVOCATION_TIMED_OUT && strcmp(f->type, "NoCapacity") == 0)
+        cut_off(w, f);
     else if (f->outcome == INVOCATION_TIMED_OUT)
         timed_out(w, f);
     else if (f->outcome == INVOCATION_THROTTLED)

@@ -46,7 +46,8 @@ static void add_limits(struct text *t, const struct verdict_facts *facts, bool t
     const struct settings *s = &facts->version->settings;
     char size[UNITS_TEXT_MAX];
     if (facts->pids_denied)
-        add(t, "; %u forks or threads were refused at the limit 'pids' (%u)", facts->pids_denied, s->pids);
+        add(t, "; %u %s refused at the limit 'pids' (%u)", facts->pids_denied,
+            facts->pids_denied == 1 ? "fork or thread was" : "forks or threads were", s->pids);
     if (tmp_full) {
         units_format_size(s->tmp_bytes, size);
         add(t, "; /tmp is full: the limit 'tmp' is %s", size);
@@ -118,6 +119,17 @@ void verdict_out_of_memory(struct invocation *inv, const struct verdict_facts *f
     add_memory(&t, "out of memory", facts);
     invocation_log(inv, "OutOfMemory", (struct str){t.bytes, t.len});
     end_with(inv, &(struct answer){INVOCATION_OUT_OF_MEMORY, 502, "OutOfMemory"}, facts, &t);
+}
+
+void verdict_cut_off(struct invocation *inv)
+{
+    struct text t = {.len = 0};
+    char limit[UNITS_TEXT_MAX];
+    units_format_time(inv->exchange->gateway->config->drain_ms, limit);
+    add(&t, "cut off: faasd is shutting down, and the limit 'drain' is %s", limit);
+    invocation_log(inv, "NoCapacity", (struct str){t.bytes, t.len});
+    /* timed out rather than refused: its function ran, so its record is kept, and its event for who wants it replayed */
+    invocation_fail(inv, INVOCATION_TIMED_OUT, 503, "NoCapacity", "%s", t.bytes);
 }
 
 void verdict_timeout(struct invocation *inv, const struct verdict_facts *facts)
