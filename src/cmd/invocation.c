@@ -97,6 +97,8 @@ static int print_list(struct str reply)
         buf_fini(&t.cells);
         fputs("no such invocations\n", stderr);
     }
+    JSON_EACH(json_get(json_root(doc), "missing"), why)
+    fprintf(stderr, "faasd invocation ls: not all is here: %s\n", json_text(why) ? json_text(why) : "");
     json_free(doc);
     return CMD_OK;
 }

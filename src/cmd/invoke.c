@@ -94,6 +94,9 @@ static int show_on_terminal(struct client *c, const struct http1_response *reply
         r = err_set(e, ENOMEM, "look through the reply");
     if (r == 0 && safe.len == body.len) {
         fwrite(body.data, 1, body.len, stdout);
+        if (body.len && body.data[body.len - 1] != '\n')
+            fputc('\n', stdout); /* so that what follows (a trace, the prompt) has a line of its own, and comes behind it */
+        fflush(stdout);
     } else if (r == 0) {
         const struct http1_field *type = http1_find_field(reply->fields, reply->field_count, "Content-Type");
         char size[OUTPUT_AGE_MAX];

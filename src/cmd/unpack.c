@@ -4,7 +4,7 @@
  * object on stdout says what came of it:
  *   {"ok":true,"handler":"bin/run","bytes":123,"entries":4,"manifest":"..."}    manifest: faasd.json's text, where there is one
  *       and, where there are any, "bootstrap":true (runtime provided: the tree has one), "warnings":["what will probably not work", ...]
- *   {"ok":false,"type":"BadRequest","error":"..."}       or RequestTooLarge, StorageFull, Runtime.InvalidEntrypoint, Runtime.ImportModuleError
+ *   {"ok":false,"type":"BadRequest","error":"..."}       or RequestTooLarge, StorageFull, InternalError (the disk failed), Runtime.InvalidEntrypoint, Runtime.ImportModuleError
  * Exit status 0 in both cases; anything else is a fault of the host, told on stderr.
  */
 #include "base/fdio.h"
@@ -126,7 +126,7 @@ static int unpack(struct unpack_job *job, struct err *e)
     return r;
 }
 
-/* NULL: the host's fault, not the upload's. */
+/* NULL: a fault of the host that has no name here. */
 static const char *error_type(int code)
 {
     switch (code) {
@@ -137,6 +137,9 @@ static const char *error_type(int code)
     case ENOSPC:
     case EDQUOT:
         return "StorageFull";
+    case EIO:
+    case EROFS:
+        return "InternalError";
     default:
         return NULL;
     }
@@ -232,6 +235,8 @@ int cmd_unpack(int argc, char **argv)
     buf_init(&job.manifest, UNPACK_MANIFEST_MAX);
     buf_init(&job.warnings, UNPACK_WARNINGS_MAX);
     int r = unpack(&job, &e);
+    if (r == -EIO || r == -EROFS)
+        err_wrap(&e, "the host's disk failed, see its kernel log");
     if (r == 0) {
         status = report(&job, NULL);
     } else if (job.type || error_type(e.code)) {

@@ -231,8 +231,10 @@ static int check(int tree, const char *handler, bool bare_python, struct err *e)
     else
         r = err_say(e, EINVAL, "'%.*s' is no program: it starts with neither '#!' nor an ELF header%s", SHOWN, handler,
                     advise_source(handler));
-    if (r == 0 && (fchmod(fd, 0755) < 0 || fsync(fd) < 0))
+    if (r == 0 && fchmod(fd, 0755) < 0)
         r = err_set(e, errno, "set the mode of '%.*s'", SHOWN, handler);
+    if (r == 0 && fsync(fd) < 0)
+        r = err_set(e, errno, "write '%.*s' to the disk", SHOWN, handler);
     return r;
 }
 

@@ -108,5 +108,7 @@ const char *http1_reason(int status); /* "OK"; "" for unknown ones */
 bool http1_percent_decode(struct str in, char *out, size_t cap, size_t *ret_len);
 /* The value of one query parameter, still encoded; false when absent. */
 bool http1_query_find(struct str query, const char *key, struct str *ret_value);
+/* Writes '*' over the values of all parameters of that name. */
+void http1_query_blank(char *query, size_t n, const char *key);
 
 #endif

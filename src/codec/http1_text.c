@@ -126,3 +126,14 @@ bool http1_query_find(struct str query, const char *key, struct str *ret_value)
     }
     return false;
 }
+
+void http1_query_blank(char *query, size_t n, const char *key)
+{
+    struct str rest = {query, n};
+    for (bool more = n > 0; more;) {
+        struct str value;
+        struct str pair = str_cut(rest, '&', &rest, &more);
+        if (str_is(str_cut(pair, '=', &value, NULL), key) && value.n)
+            memset(query + (value.p - query), '*', value.n);
+    }
+}

@@ -3,6 +3,7 @@
  * GET /v1/invocations (docs/RECORDS.md). What waits or runs comes first; behind it, by the time at which it ended, what the memory has, failures that are on the disk alone, and
  * asynchronous calls. A call is one entry, whatever attempts it took: as the calls' database tells it, with the measures of its last attempt where the memory has that.
  */
+#include "base/fmt.h"
 #include "gateway/api_invocations.h"
 
 #include <stdlib.h>
@@ -236,6 +237,24 @@ static bool tell_next(struct asking *a, const struct rows *rows, struct merge *m
     return true;
 }
 
+/* A database that can't be read hides what is in it, and nothing else. */
+static void tell_missing(struct asking *a)
+{
+    char text[ERR_TEXT_MAX + 64];
+    if (!a->calls.error.code && !a->query.task.error.code)
+        return;
+    json_put_array(&a->w, "missing");
+    if (a->calls.error.code) {
+        fmt_to(text, sizeof(text), "the calls cannot be read: %s", a->calls.error.text);
+        json_put_text(&a->w, NULL, text);
+    }
+    if (a->query.task.error.code) {
+        fmt_to(text, sizeof(text), "records on disk cannot be read: %s", a->query.task.error.text);
+        json_put_text(&a->w, NULL, text);
+    }
+    json_put_array_end(&a->w);
+}
+
 static void finish_list(struct asking *a)
 {
     struct records *all = a->x->gateway->records;
@@ -260,6 +279,7 @@ static void finish_list(struct asking *a)
     while (a->told < a->limit && tell_next(a, &rows, &m)) {
     }
     json_put_array_end(&a->w);
+    tell_missing(a);
     json_put_object_end(&a->w);
     api_reply_json(a->x, &a->body, json_writer_end(&a->w));
     free(rows.at);
@@ -272,9 +292,8 @@ static void on_list(struct store_task *t)
 {
     struct asking *a = (struct asking *)(void *)t;
     if (t->error.code)
-        asking_reply_error(a);
-    else
-        finish_list(a);
+        a->query.out.len = 0;
+    finish_list(a);
 }
 
 static unsigned count_in_memory(const struct asking *a, const struct records *all)
@@ -293,11 +312,8 @@ static void on_calls(struct calls_listing *l)
 {
     struct asking *a = LIST_ENTRY(l, struct asking, calls);
     const struct records *all = a->x->gateway->records;
-    if (l->error.code) {
-        exchange_error(a->x, 503, "StorageFailed", "the calls cannot be read: %s", l->error.text);
-        asking_free(a);
-        return;
-    }
+    if (l->error.code)
+        l->rows.len = 0;
     if ((a->status != STATUS_ANY && a->status != RECORD_FAILED) || count_in_memory(a, all) == a->limit) {
         finish_list(a);
         return;

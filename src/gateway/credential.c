@@ -118,6 +118,19 @@ static bool is_bearer(struct str value, struct str *ret_token)
     return true;
 }
 
+/* Good for the same request until it expires: not for the eyes of the function, nor of those who read records. */
+static void hide_presigned(struct exchange *x)
+{
+    struct str query = x->request->query, value, rest;
+    char scope[SIGV4_CREDENTIAL_MAX];
+    size_t n;
+    if (!query.n || !http1_query_find(query, "X-Amz-Signature", &value) ||
+        !http1_query_find(query, "X-Amz-Credential", &value) || !http1_percent_decode(value, scope, sizeof(scope), &n))
+        return;
+    if (tokens_find_access_key(x->gateway->tokens, str_cut((struct str){scope, n}, '/', &rest, NULL)))
+        http1_query_blank((char *)query.p, query.n, "X-Amz-Signature"); /* the connection's own bytes */
+}
+
 void credential_hide(struct exchange *x)
 {
     struct http1_request *r = (struct http1_request *)x->request; /* the exchange's own; const for handlers */
@@ -143,6 +156,7 @@ void credential_hide(struct exchange *x)
         kept++;
     }
     r->field_count = kept;
+    hide_presigned(x);
 }
 
 /* ---- the bearer ---- */

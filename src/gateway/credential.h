@@ -41,7 +41,8 @@ const char *credential_finish(struct exchange *x);
 /* Before the exchange's memory goes; whatever became of it. */
 void credential_release(struct exchange *x);
 
-/* What is ours is no function's: removes the Authorization field when it holds a token of faasd's form or names one of its access keys. */
+/* What is ours is no function's: removes the Authorization field when it holds a token of faasd's form or names one of its access keys, and overwrites the
+ * signature in the query when it is by one of these. */
 void credential_hide(struct exchange *x);
 
 /* 401 with how to authenticate. Nothing is counted. */

@@ -104,10 +104,16 @@ static void fail_trial(struct deploy *d, const struct err *e, const struct insta
     buf_fini(&text);
 }
 
+/* What the function itself did is ECHILD, and what it asks for in vain (a grant, a secret, a path) has the errno of that. */
+static bool is_hosts_fault(int code)
+{
+    return code == ENOSPC || code == EDQUOT || code == EAGAIN || code == ENOMEM || code == EIO || code == EROFS;
+}
+
 static void on_tried(void *owner, const struct err *e, const struct instance_fault *said)
 {
     struct deploy *d = owner;
-    if (e->code == ENOSPC || e->code == EDQUOT || e->code == EAGAIN || e->code == ENOMEM)
+    if (is_hosts_fault(e->code))
         deploy_fail_host(d, e, "start the function");
     else if (e->code)
         fail_trial(d, e, said);

@@ -303,5 +303,9 @@ void records_close(struct records *r)
     /* The store's thread takes up what is handed over before it ends; its answers do not come any more. */
     r->closing = true;
     r->under_way = 0;
+    store_records_write_last();
+    bool failed_before = r->failed != NULL;
     records_flush(r);
+    if (failed_before) /* that was this one alone: what came since is in none */
+        records_flush(r);
 }

@@ -258,7 +258,7 @@ static bool has_bytes(const char *path)
 
 int store_db_salvage(const char *dir, const struct store_db_format *format, const struct err *damage, struct err *e)
 {
-    char path[CONFIG_PATH_MAX + 32], fresh[sizeof(path) + 16], aside[sizeof(path) + 32], ignored[sizeof(fresh)];
+    char path[CONFIG_PATH_MAX + 32], fresh[sizeof(path) + 16], aside[sizeof(path) + 32];
     uint64_t rows = 0;
     struct err unused;
     fmt_to(path, sizeof(path), "%s/%s", dir, format->name);
@@ -268,7 +268,7 @@ int store_db_salvage(const char *dir, const struct store_db_format *format, cons
     if (r == 0)
         r = store_salvage_replace(path, aside, sizeof(aside), e);
     if (r < 0) {
-        store_salvage_begin(path, ignored, sizeof(ignored), &unused); /* leaves nothing behind */
+        store_salvage_sweep(path, &unused);
         return err_wrap(e, "it is damaged (%.200s)", damage->text);
     }
     log_error("the database '%s' is damaged (%s): %lu rows of it could be read and are used; it is kept as '%s'%s%s",
@@ -303,6 +303,7 @@ static int bear(const char *dir, const char *path, const struct store_db_format 
 int store_db_open(struct store_db **ret_db, const char *dir, const struct store_db_format *format, struct err *e)
 {
     char path[CONFIG_PATH_MAX + 32];
+    struct err ignored;
     struct store_db *db = calloc(1, sizeof(*db));
     if (!db)
         return err_set(e, ENOMEM, "open the database");
@@ -319,6 +320,9 @@ int store_db_open(struct store_db **ret_db, const char *dir, const struct store_
         if (r == 0)
             r = open_at(db, dir, path, format, e);
     }
+    if (r == 0)
+        store_salvage_sweep(path,
+                            &ignored); /* what can't be removed is in nobody's way: each attempt begins with this */
     db->salvaged = store_salvage_is_due(path);
     if (db->salvaged)
         atomic_fetch_or(&standing_aside, bit_of(format->name));

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/store_records.h"
 
+#include "base/log.h"
 #include "gateway/store_db.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 
 static const char *const STEPS[] = {
     "CREATE TABLE failures ("
@@ -139,6 +141,13 @@ static int write_batch(const struct record_batch *b, struct err *e)
     return r;
 }
 
+static atomic_bool is_last;
+
+void store_records_write_last(void)
+{
+    atomic_store(&is_last, true);
+}
+
 void store_records_write(struct store_task *t, struct store_db *db)
 {
     struct record_batch *b = (struct record_batch *)(void *)t;
@@ -147,6 +156,8 @@ void store_records_write(struct store_task *t, struct store_db *db)
         t->error = (struct err){.code = 0};
         write_batch(b, &t->error);
     }
+    if (t->error.code && atomic_load(&is_last))
+        log_error("the last records and bills could not be written and are lost: %s", t->error.text);
 }
 
 /* ---- reading ---- */

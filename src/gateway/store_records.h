@@ -26,6 +26,8 @@ struct record_batch {
     uint64_t expired_ms;  /* failures that ended before this go; 0 = none */
 };
 void store_records_write(struct store_task *t, struct store_db *db);
+/* faasd ends: nobody hears of a batch any more, so one that fails is lost, and the log is told by who writes it. */
+void store_records_write_last(void);
 
 /* Reads. `out` is the caller's to free. */
 enum store_records_want { STORE_RECORDS_ONE, STORE_RECORDS_EVENT, STORE_RECORDS_LIST, STORE_RECORDS_BILL };

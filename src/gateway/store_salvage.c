@@ -86,7 +86,7 @@ static int take_name(const char *path, struct err *e)
     return rename(fresh, path) < 0 ? err_set(e, errno, "rename '%s'", fresh) : 0;
 }
 
-int store_salvage_begin(const char *path, char *ret_fresh, uint64_t cap, struct err *e)
+int store_salvage_sweep(const char *path, struct err *e)
 {
     char fresh[PATH_MAX_HERE], file[PATH_MAX_HERE];
     print_fresh(path, fresh);
@@ -95,6 +95,16 @@ int store_salvage_begin(const char *path, char *ret_fresh, uint64_t cap, struct 
         if (unlink(file) < 0 && errno != ENOENT)
             return err_set(e, errno, "remove '%s'", file);
     }
+    return 0;
+}
+
+int store_salvage_begin(const char *path, char *ret_fresh, uint64_t cap, struct err *e)
+{
+    char fresh[PATH_MAX_HERE];
+    print_fresh(path, fresh);
+    int r = store_salvage_sweep(path, e);
+    if (r < 0)
+        return r;
     if (count_aside(path) == STORE_SALVAGE_ASIDE_MAX)
         return err_say(e, EEXIST, "%d damaged ones stand beside '%s' already", STORE_SALVAGE_ASIDE_MAX, path);
     fmt_to(ret_fresh, cap, "%s", fresh);

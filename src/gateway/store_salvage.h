@@ -19,6 +19,9 @@ enum { STORE_SALVAGE_ASIDE_MAX = 9 }; /* damaged ones kept beside: more is a bro
 /* PRAGMA quick_check. -EUCLEAN with what it says; another -errno when it could not be asked. */
 int store_salvage_check(struct sqlite3 *db, struct err *e);
 
+/* Removes what an attempt that was cut off has left. Not before PATH is whole, or known not to be: it may be what belongs there. */
+int store_salvage_sweep(const char *path, struct err *e);
+
 /* Where the rows go meanwhile. Files that an earlier attempt left under that name are removed. */
 int store_salvage_begin(const char *path, char *ret_fresh, uint64_t cap, struct err *e);
 

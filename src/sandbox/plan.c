@@ -351,7 +351,8 @@ static void add_limits(struct plan *p)
         unsigned value;
         const char *reason;
     } limits[] = {
-        {RLIMIT_CORE, 0, "no core dump, and no host helper started for one"},
+        /* 0 says nothing to a core_pattern that is a pipe; 1 is what the kernel's own helpers have, and none is started for one that has it (do_coredump). */
+        {RLIMIT_CORE, 1, "no core dump, and no host helper started for one"},
         {RLIMIT_NOFILE, 1024, "open files are the kernel's memory"},
         {RLIMIT_MEMLOCK, 65536, "locked memory"},
         {RLIMIT_MSGQUEUE, 0, "POSIX message queues"},

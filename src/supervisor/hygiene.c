@@ -69,7 +69,9 @@ int hygiene_apply(const struct hygiene_fds *keep, struct err *e)
     if (r == 0)
         r = reset_signals(e);
     if (r == 0)
-        r = rlimit_set(RLIMIT_CORE, 0, e);
+        r = rlimit_set(
+            RLIMIT_CORE, 1,
+            e); /* what sandboxes get (plan.c): the hard limit goes down only. Our own core is refused below. */
     if (r < 0)
         return r;
     umask(077);

@@ -98,3 +98,28 @@ def test_of_a_service_that_was_killed_only_empty_groups_are_left(service):
     for path, _, _ in os.walk(service, topdown=False):
         if path != str(service):
             os.rmdir(path)
+
+
+def test_no_helper_of_the_host_gets_a_functions_memory(tmp_path):
+    """core_pattern with a pipe, as systemd-coredump and apport set it: RLIMIT_CORE 0 does not keep the kernel from starting that."""
+    pattern = pathlib.Path("/proc/sys/kernel/core_pattern")
+    before, seen = pattern.read_text(), tmp_path / "seen"
+    seen.mkdir()
+    helper = tmp_path / "helper"
+    helper.write_text(f"#!/bin/sh\ncat >/dev/null\ntouch {seen}/$1\n")
+    helper.chmod(0o755)
+    pattern.write_text(f"|{helper} %P-%e")
+    try:
+        for limit in ("0", "unlimited"):
+            subprocess.run(["sh", "-c", f"ulimit -c {limit}; kill -SEGV $$"])
+        wait_until(lambda: len(list(seen.iterdir())) == 2, "crashes outside are told to the helper, the limit of 0 says nothing to it")
+        with Faasd() as daemon:
+            for isolation in ("reuse", "sandbox"):
+                daemon.deploy_script(f"crash-{isolation}", "#!/bin/sh\nkill -SEGV $$\n", "--isolation", isolation)
+                reply = daemon.invoke(f"crash-{isolation}")
+                assert reply.status in (500, 502) and "SIGSEGV" in reply.json()["errorMessage"], reply
+        subprocess.run(["sh", "-c", "kill -SEGV $$"])
+        wait_until(lambda: len(list(seen.iterdir())) == 3, "a crash outside, after the functions'")
+        assert len(list(seen.iterdir())) == 3
+    finally:
+        pattern.write_text(before)

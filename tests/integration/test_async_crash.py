@@ -378,6 +378,11 @@ def test_a_database_that_cannot_be_used_is_named_and_requests_are_served(harm, w
         assert faasd.invoke("echo", b"now").body == b"now"
         refused = faasd.request("POST", "/async-function/echo", b"{}")
         assert (refused.status, refused.error) == (503, "StorageFailed") and words in refused.body.decode()
+        listed = faasd.control("GET", "/v1/invocations")
+        assert listed.status == 200 and "the calls cannot be read" in listed.json()["missing"][0] and words in listed.json()["missing"][0]
+        assert [r["function"] for r in listed.json()["invocations"]] == ["echo"], "what else there is is told"
+        done = faasd.cli("invocation", "ls")
+        assert "echo" in done.out and "not all is here" in done.err and words in done.err
         os.replace(path.with_suffix(".aside"), path)
         os.chmod(path, 0o600)
         shutil.chown(path, *(lambda s: (s.st_uid, s.st_gid))(os.stat(path.parent)))

@@ -323,7 +323,12 @@ def test_binary_is_not_written_to_a_terminal(faasd):
     output, status = on_terminal(["invoke", "cat", "-d", "a\x1b[31mred", "--root", faasd.root])
     assert status == 0 and b"\x1b[31mred" not in output and b"-o FILE" in output
     output, status = on_terminal(["invoke", "cat", "-d", "text", "--root", faasd.root])
-    assert status == 0 and output == b"text"
+    assert status == 0 and output == b"text\r\n"
+    output, status = on_terminal(["invoke", "cat", "-d", "line\n", "--trace", "--root", faasd.root])
+    lines = output.split(b"\r\n")
+    assert status == 0 and lines[0] == b"line" and b"succeeded" in lines[1], "the reply comes before what is said of it"
+    output, status = on_terminal(["invoke", "cat", "-d", "", "--root", faasd.root])
+    assert status == 0 and output == b""
 
 
 # -- reading --

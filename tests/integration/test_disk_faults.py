@@ -115,11 +115,11 @@ def test_what_a_failing_disk_did_not_take_is_not_acknowledged(error):
 # -- files: logs and their turning over, staging, what an upload is unpacked to --
 
 @contextlib.contextmanager
-def failing_once(pid, call, error, *paths):
-    """The next `call` of the process (of one of the paths, where some are given) fails."""
+def failing_once(pid, call, error, *paths, when=1):
+    """The `when`th `call` of the process, or of one that it makes, fails (of one of the paths, where some are given)."""
     only = [word for path in paths for word in ("-P", str(path))]
     said = tempfile.NamedTemporaryFile("r")
-    tracer = subprocess.Popen(["strace", "-f", "-o", said.name, *only, "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when=1", "-p", str(pid)],
+    tracer = subprocess.Popen(["strace", "-f", "-o", said.name, *only, "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when={when}", "-p", str(pid)],
                               stderr=subprocess.PIPE, text=True)
     try:
         assert "attached" in tracer.stderr.readline()
@@ -194,3 +194,48 @@ def test_an_upload_that_fills_the_disk_is_refused_and_leaves_nothing(tmp_path):
     finally:
         subprocess.run(["umount", root], check=True)
         root.rmdir()
+
+
+def upload(path):
+    """A tree whose archive is stored with more writes than the supervisor makes for a deploy."""
+    (path / "run").write_text("#!/bin/sh\necho two\n")
+    (path / "run").chmod(0o755)
+    (path / "data").write_bytes(os.urandom(3 << 20))
+    (path / "sub").mkdir()
+    (path / "sub/more").write_text("more")
+    return path
+
+
+# The archive as it comes, then of what it holds: bytes and names, and flushes of a file, of directories, of the program.
+UNPACKING = [("write", 40), ("pwrite64", 2), ("pwrite64", 20), ("ftruncate", 1), ("symlinkat", 1), *(("fsync", n) for n in (1, 3, 5, 6))]
+
+
+@pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
+def test_an_upload_whose_unpacking_meets_a_fault_of_the_disk_is_refused_and_leaves_nothing(error, tmp_path):
+    upload(tmp_path)
+    (tmp_path / "link").symlink_to("data")
+    with Faasd() as faasd:
+        faasd.deploy_script("kept", "#!/bin/sh\necho one\n")
+        for call, number in UNPACKING:
+            with failing_once(faasd.pid, call, error, when=number):
+                done = faasd.cli("deploy", "kept", tmp_path, "--runtime", "exec", "--handler", "run", check=False)
+            assert done.returncode == 1, (call, number, done.out)
+            assert error in done.err and ("StorageFull" if error == "ENOSPC" else "InternalError") in done.err, (call, number, done.err)
+            assert error == "ENOSPC" or "disk failed" in done.err, (call, number, done.err)
+            assert faasd.invoke("kept").body == b"one\n"
+            wait_until(lambda: not list((faasd.root / "state/staging").iterdir()) and not list((faasd.root / "state/trash").iterdir()), "nothing is left of it")
+            assert len(list((faasd.root / "state/versions").iterdir())) == 1
+        faasd.cli("deploy", "kept", tmp_path, "--runtime", "exec", "--handler", "run")
+        assert faasd.invoke("kept").body == b"two\n"
+
+
+def test_a_trial_that_the_host_fails_is_no_fault_of_the_upload(tmp_path):
+    script = tmp_path / "run"
+    script.write_text("#!/bin/sh\necho two\n")
+    script.chmod(0o755)
+    with Faasd() as faasd:
+        faasd.deploy_script("kept", "#!/bin/sh\necho one\n")
+        with failing_once(faasd.pid, "fchown", "EIO", when=3):  # the staging directory's, the unpacker's log, the instance's log
+            done = faasd.cli("deploy", "kept", script, "--runtime", "exec", check=False)
+        assert done.returncode == 1 and "start the function: hand the log pipe over: EIO (InternalError)" in done.err, done.err
+        assert faasd.invoke("kept").body == b"one\n"

@@ -551,6 +551,54 @@ def test_a_damaged_database_harms_nobody_and_is_said():
         assert list(path.parent.glob("records.db.damaged*"))
 
 
+def set_format(faasd, number):
+    with sqlite3.connect(faasd.root / "state" / "db" / "records.db") as db:
+        before = db.execute("PRAGMA user_version").fetchone()[0]
+        db.execute(f"PRAGMA user_version = {number}")
+    db.close()
+    return before
+
+
+@pytest.fixture
+def newer_records():
+    """A daemon whose records.db a newer faasd has left, and that one's format."""
+    with Faasd() as faasd:
+        faasd.deploy_script("bad", "#!/bin/sh\nexit 3\n")
+        faasd.invoke("bad")
+        assert faasd.stop() == 0
+        own = set_format(faasd, 99)
+        faasd.start()
+        yield faasd, own
+
+
+def test_what_an_orderly_stop_could_not_write_is_said_to_be_lost(newer_records):
+    faasd, own = newer_records
+    first = faasd.invoke("bad")
+    assert [r["id"] for r in records(faasd)] == [first.headers["X-Request-Id"]], "what is in memory is told"
+    listed = faasd.control("GET", "/v1/invocations").json()
+    assert "records on disk cannot be read" in listed["missing"][0] and "newer faasd" in listed["missing"][0]
+    assert faasd.control("GET", "/v1/bill").status == 500
+    faasd.invoke("bad")
+    assert faasd.stop() == 0
+    assert re.search(r"error: the last records and bills could not be written and are lost: .*newer faasd", faasd.log_text()), faasd.log_text()
+    set_format(faasd, own)
+    faasd.start()
+    assert len(records(faasd)) == 1 and "missing" not in faasd.control("GET", "/v1/invocations").json()
+
+
+def test_an_orderly_stop_writes_what_failed_before_and_what_came_since(newer_records):
+    faasd, own = newer_records
+    before = faasd.invoke("bad").headers["X-Request-Id"]
+    assert faasd.control("GET", "/v1/bill").status == 500
+    wait_until(lambda: "records and bills cannot be written" in faasd.log_text(), "a batch has failed")
+    since = faasd.invoke("bad").headers["X-Request-Id"]
+    set_format(faasd, own)
+    assert faasd.stop() == 0
+    assert "are lost" not in faasd.log_text()
+    faasd.start()
+    assert {before, since} <= {r["id"] for r in records(faasd)} and bill(faasd)["total"]["requests"] == 3
+
+
 def test_nothing_is_made_on_the_disk_before_it_is_needed():
     with Faasd() as faasd:
         faasd.deploy("hello", HELLO)

@@ -132,6 +132,42 @@ def test_a_presigned_url_ends(signed):
     assert ask(signed, "loopback", "GET", target).status == 401
 
 
+def test_what_was_presigned_is_told_to_nobody_else():
+    """A signature in the query is good until it expires: not for the function, a record, a stored call or a log."""
+    with Faasd({"access_log": "access.log"}) as daemon:
+        daemon.deploy_script("tell", "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n%s' \"$QUERY_STRING\"\n[ \"$REQUEST_METHOD\" != PUT ]\n", "--contract", "cgi", "--auth", "token")
+        token = create_token(daemon, "admin")
+        signatures = []
+
+        def ask_presigned(method, path, **keys):
+            target, headers = sign(keys.pop("by", token), method, f"http://{address_of(daemon, 'loopback')}{path}", query=True, **keys)
+            signatures.append(target.rsplit("X-Amz-Signature=", 1)[1])
+            return ask(daemon, "loopback", method, target)
+
+        told = ask_presigned("GET", "/function/tell?a=1")
+        assert told.status == 200 and b"a=1&" in told.body and b"X-Amz-Signature=****" in told.body, told
+        failed = ask_presigned("PUT", "/function/tell?a=1")
+        assert failed.status == 500, failed
+        event = daemon.control("GET", f"/v1/invocations/{failed.headers['X-Request-Id']}/event")
+        assert event.status == 200 and "a=1&" in event.headers["X-Faasd-Event-Target"], event
+        assert ask_presigned("POST", "/async-function/tell?a=1").status == 202
+        assert ask_presigned("GET", "/v1/functions").status == 200
+        kept = str(event.headers) + told.body.decode()
+        # One that is not by a key of faasd's is the function's own affair; the log is not told it either.
+        foreign = "1234567890abcdef" * 4
+        daemon.cli("config", "tell", "--auth", "anonymous")
+        own = daemon.request("GET", f"/function/tell?X-Amz-Credential=AKIA%2Fx&X-Amz-Signature={foreign}")
+        assert foreign in own.body.decode(), own
+        log = daemon.root / "state/logs/access.log"
+        wait_until(lambda: "AKIA" in log.read_text(), "the access log has its last line")
+        wait_until(lambda: log.read_text().count("/function/tell?a=1") == 3, "the asynchronous call ran")
+        # a line for each, one for the asynchronous call when it ran
+        assert log.read_text().count("X-Amz-Signature=****") == len(signatures) + 2 and foreign not in log.read_text()
+        assert daemon.stop() == 0
+        files = b"".join(p.read_bytes() for p in daemon.root.rglob("*") if p.is_file())
+        assert all(len(s) == 64 and s not in kept and s.encode() not in files for s in signatures)
+
+
 @pytest.mark.parametrize("path", ["/function/count/a%20b", "/function/count/a:b", "/function/count:$LATEST/x", "/function/count/%C3%A9/~._-", "/function/count/"])
 def test_paths_with_characters_that_are_encoded(signed, path):
     assert ask_signed(signed, "loopback", signed.invoker, "POST", path, b"x").status == 200

@@ -391,6 +391,16 @@ static void a_query_parameter_is_found_by_its_whole_name(void **state)
     assert_false(http1_query_find(str_from(""), "", &value));
 }
 
+static void values_of_a_query_are_blanked_by_name(void **state)
+{
+    (void)state;
+    char query[] = "a=12&ba=3&a&a==&%61=4&A=5&a=6";
+    http1_query_blank(query, sizeof(query) - 1, "a");
+    assert_string_equal(query, "a=**&ba=3&a&a=*&%61=4&A=5&a=*");
+    http1_query_blank(query, 0, "a");
+    assert_string_equal(query, "a=**&ba=3&a&a=*&%61=4&A=5&a=*");
+}
+
 static void reasons_are_those_of_the_registry(void **state)
 {
     (void)state;
@@ -413,6 +423,7 @@ int main(void)
         cmocka_unit_test(framing_headers_are_known_in_any_case),
         cmocka_unit_test(escapes_are_decoded_or_refused),
         cmocka_unit_test(a_query_parameter_is_found_by_its_whole_name),
+        cmocka_unit_test(values_of_a_query_are_blanked_by_name),
         cmocka_unit_test(reasons_are_those_of_the_registry),
     };
     return cmocka_run_group_tests(tests, map_guard_page, NULL);

@@ -308,6 +308,12 @@ static void a_salvage_that_is_cut_off_is_finished(void **state)
     assert_int_equal(load(&s, &t), 0);
     assert_true(s.good > CALLS / 2);
     assert_int_equal(access(fresh, F_OK), -1);
+    /* beside one that is whole it is of no use to anybody */
+    command_in_dir(
+        "rm -f calls.db* && cp whole calls.db && for e in '' -wal -shm; do echo half > calls.db.salvage$e; done");
+    assert_int_equal(load(&s, &t), 0);
+    assert_int_equal(s.good, CALLS);
+    command_in_dir("test -z \"$(ls | grep salvage)\"");
 }
 
 static void when_the_damaged_ones_are_too_many_nothing_is_changed(void **state)
