@@ -236,7 +236,10 @@ def test_what_is_refused(daemon):
     for absent in (layer_arn("good", 2), layer_arn("nobody", 1), layer_arn("good", 1, region="us-west-2"), layer_arn("good", 1, account="111111111111")):
         assert bad([absent]) == f"Layer version {absent} does not exist."
     publish(daemon, "good", {"a": "b"})
-    assert "Two different versions of the same layer" in bad([arn, layer_arn("good", 2)])
+    second = layer_arn("good", 2)
+    assert bad([arn, second]) == "Two different versions of the same layer are not allowed to be referenced in the same function. " \
+        f"{arn} and {second} are versions of the same layer."
+    assert bad([second, second]) == f"The layer version {second} is referenced twice: name it once."
     raw = daemon.raw.publish_layer_version
     assert "at 'layerName' failed" in refused(raw, "ValidationException", 400, LayerName="a b", Content={"ZipFile": b"x"})
     assert "at 'compatibleRuntimes" in refused(raw, "ValidationException", 400, LayerName="x", Content={"ZipFile": b"x"}, CompatibleRuntimes=["cobol"])
