@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import shutil
 import stat
 import subprocess
@@ -227,6 +228,22 @@ def test_what_was_removed_goes_on_serving(daemon):
     daemon.aws.delete_function(FunctionName="keeps")
     daemon.aws.delete_function(FunctionName="keeps-one")
     wait_until(lambda: len(before - trees(daemon)) >= 2, "the trees of layers that nobody uses any more are collected")
+
+
+def test_a_rollback_says_what_becomes_of_layers(daemon):
+    one, two = publish(daemon, "back-one", {"one": "1"}), publish(daemon, "back-two", {"two": "2"})
+    create(daemon, "back", [one], Publish=True)
+    daemon.aws.update_function_configuration(FunctionName="back", Layers=[two])
+    daemon.aws.publish_version(FunctionName="back")
+    daemon.aws.update_function_configuration(FunctionName="back", Layers=[], Role=ROLE + "-other")
+    daemon.aws.publish_version(FunctionName="back")
+    assert ask(daemon, "back") == []
+    lines = lambda text: [line.strip() for line in text.splitlines()]
+    back = lines(daemon.cli("rollback", "back").stdout.decode())
+    assert any(re.fullmatch(r"layers none -> [0-9a-f]{12}", line) for line in back) and f"role {ROLE}-other -> {ROLE}" in back, back
+    assert ask(daemon, "back") == ["two"]
+    assert any(re.fullmatch(r"layers ([0-9a-f]{12}) -> (?!\1)[0-9a-f]{12}", line) for line in lines(daemon.cli("rollback", "back", "1").stdout.decode()))
+    assert ask(daemon, "back") == ["one"]
 
 
 def test_what_is_refused(daemon):
