@@ -32,7 +32,7 @@ const char *settings_env_entry(const struct settings *s, size_t at, size_t *ret_
     return s->env + at;
 }
 
-static int check_env_name(struct str name, struct err *e)
+int settings_env_check_name(struct str name, struct err *e)
 {
     /* They would run foreign code in every process of the function, where a setting looks harmless. */
     static const char *const refused[] = {"LD_PRELOAD", "LD_AUDIT"};
@@ -70,7 +70,7 @@ static size_t find_env(const struct settings *s, struct str name, size_t *ret_le
 
 int settings_env_change(struct settings *s, struct str name, struct str value, struct err *e)
 {
-    int r = check_env_name(name, e);
+    int r = settings_env_check_name(name, e);
     if (r < 0)
         return r;
     if (value.n && memchr(value.p, '\0', value.n))

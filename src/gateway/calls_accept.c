@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "gateway/calls_internal.h"
+#include "gateway/calls_record.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,10 +12,12 @@
 
 #define PREFIX "/async-"
 
-/* Of the connection that brought it, not of the request. */
+enum { FIELDS_OURS = 3 }; /* Host, Content-Length, CALLS_REGION_FIELD */
+
+/* Of the connection that brought it, not of the request; or ours to say. */
 static bool is_kept(struct str name)
 {
-    return !http1_field_is_framing(name) && !str_is_nocase(name, "Expect");
+    return !http1_field_is_framing(name) && !str_is_nocase(name, "Expect") && !str_is_nocase(name, CALLS_REGION_FIELD);
 }
 
 /* The request as it would have come to /function/NAME, its body's length known. -EMSGSIZE: too many fields. */
@@ -38,8 +41,10 @@ static int print_head(struct buf *out, const struct exchange *x, struct str path
         r = r < 0 ? r : buf_add_str(out, f->value);
         r = r < 0 ? r : buf_add_text(out, "\r\n");
     }
-    if (r == 0 && kept > HTTP1_FIELDS_MAX - 2)
+    if (r == 0 && kept > HTTP1_FIELDS_MAX - FIELDS_OURS)
         return -EMSGSIZE;
+    if (x->region.n)
+        r = r < 0 ? r : buf_addf(out, CALLS_REGION_FIELD ": %.*s\r\n", (int)x->region.n, x->region.p);
     return r < 0 ? r : buf_addf(out, "Content-Length: %zu\r\n\r\n", x->body.n);
 }
 
@@ -131,7 +136,8 @@ static bool fill(struct exchange *x, struct calls_job *j, struct str function, s
     int r = print_head(&j->out, x, path);
     size_t head_n = j->out.len;
     if (r == -EMSGSIZE) {
-        exchange_error(x, 431, "HeadersTooLarge", "an asynchronous call has at most %d fields", HTTP1_FIELDS_MAX - 2);
+        exchange_error(x, 431, "HeadersTooLarge", "an asynchronous call has at most %d fields",
+                       HTTP1_FIELDS_MAX - FIELDS_OURS);
         return false;
     }
     if (r < 0 || buf_add_str(&j->out, x->body) < 0) {

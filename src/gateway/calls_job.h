@@ -58,6 +58,8 @@ struct calls_told {
     unsigned count;
     char arn[LAMBDA_CONTEXT_INVOKED_MAX]; /* of what was called, as it was called */
     char version[CALLS_VERSION_MAX];      /* that ran: a number, or "$LATEST" where that was called */
+    struct str failure;  /* of a function that failed: what Lambda's caller would be told. p NULL: the result's body */
+    bool failure_is_cut; /* it was longer than a result may be */
 };
 
 /* A call as lists tell of it, with its texts. */
@@ -82,7 +84,7 @@ struct calls_job {
     enum calls_answer answer;
     struct calls_totals totals; /* after it */
     struct buf
-        out; /* owned: PUT: head and body; SETTLE: fields and body; REDRIVE: whose it was; FETCH, LOOK_UP, LIST, EVENT, OPEN: below */
+        out; /* owned: PUT: head and body; SETTLE: fields, body and told.failure; REDRIVE: whose it was; FETCH, LOOK_UP, LIST, EVENT, OPEN: below */
     uint8_t id[CALLS_ID_BYTES]; /* PUT: in and out; CANCEL, REDRIVE, LOOK_UP, EVENT: in */
     union {
         struct {

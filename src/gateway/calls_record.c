@@ -9,6 +9,15 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+struct str calls_record_region(struct str head)
+{
+    static const char field[] = "\r\n" CALLS_REGION_FIELD ": ";
+    const char *at = memmem(head.p, head.n, field, sizeof(field) - 1);
+    struct str rest;
+    return at ? str_cut(str_skip(head, (size_t)(at - head.p) + sizeof(field) - 1), '\r', &rest, NULL) : (struct str){0};
+}
 
 static void put_payload(struct json_writer *w, const char *key, struct str payload)
 {
@@ -41,10 +50,11 @@ static void put_response(struct json_writer *w, const struct calls_record *r)
     if (r->result->status != CALLS_SUCCEEDED)
         json_put_text(w, "functionError", r->result->error.n ? "Unhandled" : "Handled");
     json_put_object_end(w);
-    if (r->result->cut)
+    bool failed = r->told->failure.p;
+    if (failed ? r->told->failure_is_cut : r->result->cut)
         json_put_null(w, "responsePayload");
     else
-        put_payload(w, "responsePayload", r->result->body);
+        put_payload(w, "responsePayload", failed ? r->told->failure : r->result->body);
 }
 
 static void put_record(struct json_writer *w, const struct calls_record *r)
@@ -116,6 +126,9 @@ int calls_record_print(const struct calls_record *r, struct buf *ret_head, struc
     if (error == 0)
         error = buf_addf(ret_head, "POST /function/%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/%s\r\n",
                          r->to->target, is_json ? "json" : "octet-stream");
+    struct str region = calls_record_region(r->call->row.head);
+    if (error == 0 && region.n)
+        error = buf_addf(ret_head, CALLS_REGION_FIELD ": %.*s\r\n", (int)region.n, region.p);
     if (error == 0 && r->to->gets_event)
         error = print_context(r, ret_head);
     return error < 0 ? error : buf_addf(ret_head, "Content-Length: %zu\r\n\r\n", ret_body->len);

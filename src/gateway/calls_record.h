@@ -5,6 +5,10 @@
 
 #include "gateway/calls_job.h"
 
+/* The region that a call of Lambda's API was signed for stands in its stored head, for ARNs; the function does not see it. */
+#define CALLS_REGION_FIELD "X-Faasd-Region"
+struct str calls_record_region(struct str head); /* empty: there is none */
+
 /* How many destinations may follow one another: a function that is its own destination comes to an end. */
 enum { CALLS_HOPS_MAX = 16 };
 

@@ -161,18 +161,24 @@ static void choose_destinations(struct calls_call *call, const struct calls_term
     }
     if (!told->count)
         return;
-    lambda_context_print_arn(call->lane->calls->gateway->config, t->function, &t->function->current->settings, arn);
+    const struct config *config = call->lane->calls->gateway->config;
+    struct str region = calls_record_region(call->row.head);
+    if (region.n)
+        lambda_context_print_arn_in(config, t->function, region, arn);
+    else
+        lambda_context_print_arn(config, t->function, &t->function->current->settings, arn);
     snprintf(told->arn, sizeof(told->arn), "%s:%s", arn, call->qualifier[0] ? call->qualifier : "$LATEST");
     name_version(call, r, told->version);
 }
 
-/* The reply into the job's own memory; what is too long, or finds no memory, is left out and said. */
-static void keep_reply(struct calls_job *j, const struct reply *r, uint64_t body_max)
+/* The reply, and a failure as Lambda tells it, into the job's own memory; what is too long, or finds no memory, is left out and said. */
+static void keep_reply(struct calls_job *j, const struct reply *r, struct str failure, uint64_t body_max)
 {
     struct calls_result *to = &j->settle.result;
+    struct calls_told *told = &j->settle.told;
     struct buf *out = &j->out;
     int error = 0;
-    size_t fields;
+    size_t fields, body;
     if (r->content_type) {
         error = buf_add_text(out, "Content-Type: ");
         error = error < 0 ? error : buf_add_text(out, r->content_type);
@@ -183,12 +189,18 @@ static void keep_reply(struct calls_job *j, const struct reply *r, uint64_t body
     to->cut = r->body.n > body_max;
     if (!to->cut)
         error = error < 0 ? error : buf_add_str(out, r->body);
+    body = out->len - fields;
+    told->failure_is_cut = failure.n > body_max;
+    if (!told->failure_is_cut)
+        error = error < 0 ? error : buf_add_str(out, failure);
     if (error < 0) {
-        out->len = fields = 0;
-        to->cut = true;
+        out->len = fields = body = 0;
+        to->cut = told->failure_is_cut = true;
     }
     to->fields = (struct str){.p = out->data, .n = fields};
-    to->body = (struct str){.p = out->data + fields, .n = out->len - fields};
+    to->body = (struct str){.p = out->data + fields, .n = body};
+    told->failure =
+        failure.n ? (struct str){.p = out->data + fields + body, .n = out->len - fields - body} : (struct str){0};
 }
 
 static struct str cut_utf8(struct str text, size_t most)
@@ -269,7 +281,7 @@ static void on_reply(struct exchange *x, const struct reply *r)
     };
     keep_error(j, r);
     if (verdict.status != CALLS_QUEUED)
-        keep_reply(j, r, c->gateway->config->async_result_max);
+        keep_reply(j, r, x->failure, c->gateway->config->async_result_max);
     choose_destinations(call, &terms, r);
     submit(call);
 }
@@ -303,6 +315,20 @@ static bool is_too_old(const struct calls_call *call, const struct calls_terms *
 {
     uint64_t now = calls_now(call->lane->calls);
     return now > call->row.accepted_ms && now - call->row.accepted_ms >= t->max_age_ms;
+}
+
+/* From the head into the exchange: the function is not to see it as a field. */
+static void take_region(struct exchange *x)
+{
+    struct http1_request *q = (struct http1_request *)x->request; /* the exchange's own; const for handlers */
+    unsigned kept = 0;
+    for (unsigned i = 0; i < q->field_count; i++) {
+        if (str_is_nocase(q->fields[i].name, CALLS_REGION_FIELD))
+            x->region = q->fields[i].value;
+        else
+            q->fields[kept++] = q->fields[i];
+    }
+    q->field_count = kept;
 }
 
 void calls_run(struct calls_call *call)
@@ -345,5 +371,6 @@ void calls_run(struct calls_call *call)
         give_up(call, &terms, STR_LITERAL(CALLS_EVENT_UNREADABLE), STR_LITERAL(CALLS_EVENT_UNREADABLE_TEXT));
         return;
     }
+    take_region(x);
     route_run_function(x);
 }

@@ -142,7 +142,7 @@ struct deploy *deploy_new(struct exchange *x, struct str name)
     }
     d->gateway = x->gateway;
     d->exchange = x;
-    d->pipe_fd = -1;
+    archive_pipe_init(&d->pipe);
     d->dry_run = wants_dry_run(x);
     d->wish = x->deploy;
     access_print_caller(d->wish ? d->wish->asker : x, d->caller);

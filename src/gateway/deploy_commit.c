@@ -186,6 +186,12 @@ int deploy_describe_changes(struct deploy *d)
         return 0;
     if (strcmp(before->code, d->code) != 0)
         r = buf_addf(&d->changed, "code %.12s -> %.12s\n", before->code, d->code);
+    if (r == 0 && strcmp(before->opt, d->version->opt) != 0) /* what Lambda's API put at /opt */
+        r = buf_addf(&d->changed, "layers %.12s -> %.12s\n", before->opt[0] ? before->opt : "none",
+                     d->version->opt[0] ? d->version->opt : "none");
+    if (r == 0 && strcmp(before->role ? before->role : "none", d->version->role ? d->version->role : "none") != 0)
+        r = buf_addf(&d->changed, "role %s -> %s\n", before->role ? before->role : "none",
+                     d->version->role ? d->version->role : "none");
     if (r == 0)
         r = settings_print_changes(&before->settings, &d->version->settings, &d->changed);
     if (r == 0 && d->changed.len == 0)

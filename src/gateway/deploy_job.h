@@ -21,6 +21,7 @@
 #define FAASD_GATEWAY_DEPLOY_JOB_H
 
 #include "gateway/access.h"
+#include "gateway/archive_pipe.h"
 #include "gateway/deploy.h"
 #include "gateway/exchange.h"
 #include "gateway/exec_session.h"
@@ -65,8 +66,7 @@ struct deploy {
     /* RECEIVING, UNPACKING, CANCELLING */
     struct exec_once *unpack; /* NULL once it has called back */
     uint64_t staging;         /* 0: there is no such tree (any more) */
-    int pipe_fd;              /* owned: the unpacker's stdin */
-    ev_io pipe_watcher;
+    struct archive_pipe pipe; /* its stdin */
     bool timed_out;
 
     /* what is being made */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The first half of a PUT: the archive goes through a pipe into the unpacker, which runs in a sandbox of its own; its answer is one JSON object. */
-#include "base/fdio.h"
 #include "base/fmt.h"
 #include "base/id.h"
 #include "base/units.h"
@@ -9,19 +8,10 @@
 #include "gateway/revision.h"
 
 #include <assert.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/wait.h>
 
-/* ---- the pipe ---- */
-
-static void close_pipe(struct deploy *d)
-{
-    if (d->pipe_fd < 0)
-        return;
-    ev_io_stop(d->gateway->loop, &d->pipe_watcher);
-    fd_close(&d->pipe_fd);
-}
+/* ---- the body ---- */
 
 static void restart_timer(struct deploy *d)
 {
@@ -29,11 +19,9 @@ static void restart_timer(struct deploy *d)
     ev_timer_again(d->gateway->loop, &d->timer);
 }
 
-static void on_pipe_writable(struct ev_loop *loop, ev_io *w, int events)
+static void on_room(void *owner)
 {
-    struct deploy *d = w->data;
-    (void)events;
-    ev_io_stop(loop, &d->pipe_watcher);
+    struct deploy *d = owner;
     if (d->exchange)
         exchange_body_resume(d->exchange);
 }
@@ -41,29 +29,16 @@ static void on_pipe_writable(struct ev_loop *loop, ev_io *w, int events)
 static size_t on_body(struct exchange *x, struct str piece)
 {
     struct deploy *d = x->owner;
-    /* The unpacker has had enough: it has refused the archive, or will say why. */
-    if (d->pipe_fd < 0)
-        return piece.n;
-    ssize_t n;
-    do
-        n = write(d->pipe_fd, piece.p, piece.n);
-    while (n < 0 && errno == EINTR);
-    if (n < 0 && errno != EAGAIN) {
-        close_pipe(d);
-        return piece.n;
-    }
-    size_t taken = n < 0 ? 0 : (size_t)n;
-    if (taken && d->state == DEPLOY_RECEIVING)
+    size_t taken = archive_pipe_write(&d->pipe, piece);
+    if (taken && d->state == DEPLOY_RECEIVING && archive_pipe_is_open(&d->pipe))
         restart_timer(d);
-    if (taken < piece.n)
-        ev_io_start(d->gateway->loop, &d->pipe_watcher);
     return taken;
 }
 
 static void on_end(struct exchange *x)
 {
     struct deploy *d = x->owner;
-    close_pipe(d);
+    archive_pipe_close(&d->pipe);
     if (d->state != DEPLOY_RECEIVING)
         return;
     deploy_set_state(d, DEPLOY_UNPACKING);
@@ -74,7 +49,7 @@ static void cancel(struct deploy *d)
 {
     if (d->state != DEPLOY_RECEIVING && d->state != DEPLOY_UNPACKING)
         return;
-    close_pipe(d);
+    archive_pipe_close(&d->pipe);
     deploy_set_state(d, DEPLOY_CANCELLING);
     exec_once_cancel(d->unpack);
 }
@@ -97,7 +72,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
 
 void deploy_upload_fini(struct deploy *d)
 {
-    close_pipe(d);
+    archive_pipe_close(&d->pipe);
     ev_timer_stop(d->gateway->loop, &d->timer);
 }
 
@@ -217,7 +192,7 @@ static void on_unpacked(void *owner, const struct exec_result *r)
     struct err e;
     bool ok = false;
     d->unpack = NULL;
-    close_pipe(d);
+    archive_pipe_close(&d->pipe);
     bool answered = d->state != DEPLOY_CANCELLING && !r->error.code && !r->timed_out && WIFEXITED(r->status) &&
                     json_parse(r->out, JSON_STRICT, &doc, &e) == 0 && json_get_bool(json_root(doc), "ok", &ok);
     if (!answered)
@@ -325,25 +300,6 @@ static struct exec_once *run_unpacker(struct deploy *d, int stdin_fd)
     return run;
 }
 
-/* Only our end is non-blocking: the unpacker simply reads. */
-static int open_pipe(struct deploy *d, int *ret_stdin)
-{
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return -errno;
-    int r = fd_set_nonblock(ends[1]);
-    if (r < 0) {
-        close(ends[0]);
-        close(ends[1]);
-        return r;
-    }
-    *ret_stdin = ends[0];
-    d->pipe_fd = ends[1];
-    ev_io_init(&d->pipe_watcher, on_pipe_writable, d->pipe_fd, EV_WRITE);
-    d->pipe_watcher.data = d;
-    return 0;
-}
-
 /* Random, because an earlier gateway's trees may still be there. */
 static uint64_t choose_staging(void)
 {
@@ -359,7 +315,9 @@ void deploy_upload_start(struct deploy *d)
     /* What is wrong with the given settings is said before the archive is sent; the manifest's come later. */
     if (deploy_settle(d, &(struct revision_sources){.manifest_may_follow = true, .given = given_settings(x)}) < 0)
         return;
-    int r = open_pipe(d, &stdin_fd);
+    d->pipe.on_room = on_room;
+    d->pipe.owner = d;
+    int r = archive_pipe_open(&d->pipe, d->gateway->loop, &stdin_fd);
     d->staging = choose_staging();
     d->unpack = r == 0 ? run_unpacker(d, stdin_fd) : NULL;
     if (!d->unpack) {

@@ -89,6 +89,8 @@ struct exchange {
     /* Of a request that no connection brought (front_make_exchange): gets the reply, whose parts are borrowed for the call. `context` is its maker's. */
     void (*on_reply)(struct exchange *x, const struct reply *r);
     void *context;
+    struct str
+        failure; /* of such a request whose function failed: what Lambda's caller would be told; borrowed for the call that ends it */
     void (*on_body_room)(
         struct exchange *x); /* of such a request, whose maker feeds its sink: exchange_body_resume() */
     const struct deploy_wish

@@ -32,6 +32,8 @@ struct face {
     size_t (*print_arn)(const struct exchange *x, const struct function *f, char out[LAMBDA_CONTEXT_INVOKED_MAX]);
     /* How an invocation ended whose request is its own: ends the exchange. `r` is NULL when e->failure is set. */
     void (*answer_invocation)(struct invocation *inv, const struct invocation_end *e, const struct invocation_reply *r);
+    /* What the caller of a function would be told of such an end of it, by this face; borrowed for the call. Empty: it was not the function's. NULL: nobody asks. */
+    struct str (*print_failure)(const struct invocation *inv, const struct invocation_failure *f);
     /* A reply that is passed on as it comes, for requests whose reply_mode is EXCHANGE_REPLY_STREAMED (gateway/reply_stream.h). begin starts the exchange's stream, write is given
      * each piece, and answer_invocation ends it: without `r`, inv->stream->passes. NULL: the face has no streams. */
     void (*begin_stream)(struct invocation *inv, const struct invocation_reply *h);

@@ -252,6 +252,9 @@ void invocation_end_failure(struct invocation *inv, const struct invocation_fail
     fields[n] = '\0';
     const struct invocation_end e = {.now_ns = now, .outcome = f->outcome, .status = f->status, .failure = f};
     count(inv, &e); /* before: the event goes with the exchange */
+    const struct face *face = inv->exchange->gateway->face;
+    if (inv->exchange->on_reply && face && face->print_failure)
+        inv->exchange->failure = face->print_failure(inv, f);
     exchange_error_full(inv->exchange, f->status, f->type, f->message, f->trace, fields);
     end(inv);
 }

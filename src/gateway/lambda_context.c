@@ -8,6 +8,7 @@
 #include "gateway/face.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static bool may_be_a_field(struct str text)
 {
@@ -19,8 +20,14 @@ void lambda_context_print_arn(const struct config *c, const struct function *f, 
 {
     const char *region = environment_find(s, "AWS_REGION");
     bool clean = region && region[0] && may_be_a_field(str_from(region));
-    snprintf(out, LAMBDA_CONTEXT_ARN_MAX, "arn:aws:lambda:%.32s:%s:function:%s", clean ? region : c->lambda_region,
-             c->lambda_account, f->name);
+    lambda_context_print_arn_in(c, f, str_from(clean ? region : c->lambda_region), out);
+}
+
+void lambda_context_print_arn_in(const struct config *c, const struct function *f, struct str region,
+                                 char out[LAMBDA_CONTEXT_ARN_MAX])
+{
+    snprintf(out, LAMBDA_CONTEXT_ARN_MAX, "arn:aws:lambda:%.*s:%s:function:%s", (int)(region.n < 32 ? region.n : 32),
+             region.p, c->lambda_account, f->name);
 }
 
 /* `qualifier` is percent-encoded as it came. */
@@ -37,9 +44,17 @@ static struct str qualify(const char *arn, struct str qualifier, char out[LAMBDA
 struct str lambda_context_find_arn(const struct exchange *x, const struct function *f, const char *arn,
                                    char room[LAMBDA_CONTEXT_INVOKED_MAX])
 {
-    if (!x->face || !x->face->print_arn)
+    char own[LAMBDA_CONTEXT_ARN_MAX];
+    if (x->face && x->face->print_arn)
+        return (struct str){room, x->face->print_arn(x, f, room)};
+    if (!x->region.n)
         return qualify(arn, x->qualifier, room);
-    return (struct str){room, x->face->print_arn(x, f, room)};
+    /* of a call that waited: the face is not there any more, the region is */
+    lambda_context_print_arn_in(x->gateway->config, f, x->region, own);
+    struct str told = qualify(own, x->qualifier, room);
+    if (told.p == own)
+        memcpy(room, own, told.n + 1);
+    return (struct str){room, told.n};
 }
 
 struct str lambda_context_read_client(const struct http1_request *q, char out[LAMBDA_CONTEXT_CLIENT_MAX])

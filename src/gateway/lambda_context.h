@@ -17,6 +17,10 @@ enum {
 void lambda_context_print_arn(const struct config *c, const struct function *f, const struct settings *s,
                               char out[LAMBDA_CONTEXT_ARN_MAX]);
 
+/* The same in a region that is known. */
+void lambda_context_print_arn_in(const struct config *c, const struct function *f, struct str region,
+                                 char out[LAMBDA_CONTEXT_ARN_MAX]);
+
 /* The same as this request's caller named it: with ":QUALIFIER" where there was one; of a face's request, as that tells it. `arn`: what the above has printed. */
 struct str lambda_context_find_arn(const struct exchange *x, const struct function *f, const char *arn,
                                    char room[LAMBDA_CONTEXT_INVOKED_MAX]);

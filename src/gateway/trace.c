@@ -46,10 +46,12 @@ void trace_begin(struct invocation *inv)
     inv->has_parent = trace_parse_parent(find_field(inv, "traceparent"), &inv->trace);
     inv->has_xray = trace_parse_xray(find_field(inv, "x-amzn-trace-id"), inv->has_parent ? &other : &inv->trace);
     if (!inv->has_parent && !inv->has_xray) {
-        if (c->tracing != CONFIG_TRACING_ALWAYS)
+        bool always = c->tracing == CONFIG_TRACING_ALWAYS;
+        if (!always && !inv->exchange->face)
             return;
         make_ids(&inv->trace);
-        inv->has_parent = inv->has_xray = true;
+        inv->has_parent = always;
+        inv->has_xray = true;
     }
     set_span(inv->trace.span);
 }

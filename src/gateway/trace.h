@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The trace that a request belongs to (codec/trace_context.h), by the key `tracing`:
- *   continue  a valid header goes on with a span id of faasd's in it; without one there is no trace
+ *   continue  a valid header goes on with a span id of faasd's in it; without one there is no trace, but for requests of a face (gateway/face.h): as AWS does, they get a new one,
+ *             not sampled, as X-Amzn-Trace-Id alone
  *   always    the same, and where none came a new one is begun, not sampled
  *   off       headers pass as they came
  * Except with `off`, what came in `traceparent`, `tracestate` and `X-Amzn-Trace-Id` is taken out of the request's fields, and only what is valid goes on: the

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/tree_make.h"
 
-#include "base/fdio.h"
 #include "base/fmt.h"
 #include "base/id.h"
 #include "codec/json.h"
+#include "gateway/archive_pipe.h"
 #include "gateway/deploy_job.h"
 #include "gateway/exec_session.h"
 #include "gateway/link.h"
@@ -12,7 +12,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -55,8 +54,7 @@ struct tree_make {
     enum state state;
     struct exec_once *run; /* NULL once it has called back */
     uint64_t staging;      /* 0: there is no such tree (any more) */
-    int pipe_fd;           /* owned; -1: none */
-    ev_io pipe_watcher;
+    struct archive_pipe pipe;
     ev_timer timer;
     bool timed_out;
     bool is_known; /* versions/DIGEST was there already */
@@ -74,14 +72,6 @@ unsigned tree_make_count(void)
     return living;
 }
 
-static void close_pipe(struct tree_make *t)
-{
-    if (t->pipe_fd < 0)
-        return;
-    ev_io_stop(t->gateway->loop, &t->pipe_watcher);
-    fd_close(&t->pipe_fd);
-}
-
 static void free_tree(struct tree_make *t)
 {
     struct gateway *g = t->gateway;
@@ -94,7 +84,7 @@ static void free_tree(struct tree_make *t)
 
 static void conclude(struct tree_make *t)
 {
-    close_pipe(t);
+    archive_pipe_close(&t->pipe);
     ev_timer_stop(t->gateway->loop, &t->timer);
     if (t->staging)
         deploy_discard(t->gateway, t->staging);
@@ -127,7 +117,7 @@ void tree_make_cancel(struct tree_make *t)
 {
     if (t->state != RECEIVING && t->state != WORKING)
         return;
-    close_pipe(t);
+    archive_pipe_close(&t->pipe);
     ev_timer_stop(t->gateway->loop, &t->timer);
     t->state = CANCELLING;
     exec_once_cancel(t->run);
@@ -144,37 +134,17 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
 
 /* ---- the archive ---- */
 
-static void on_pipe_writable(struct ev_loop *loop, ev_io *w, int events)
-{
-    struct tree_make *t = w->data;
-    (void)events;
-    ev_io_stop(loop, &t->pipe_watcher);
-    t->options.on_room(t->options.owner);
-}
-
 size_t tree_make_write(struct tree_make *t, struct str piece)
 {
-    ssize_t n;
-    if (t->pipe_fd < 0)
-        return piece.n; /* the unpacker has had enough, and will say why */
-    do
-        n = write(t->pipe_fd, piece.p, piece.n);
-    while (n < 0 && errno == EINTR);
-    if (n < 0 && errno != EAGAIN) {
-        close_pipe(t);
-        return piece.n;
-    }
-    size_t taken = n < 0 ? 0 : (size_t)n;
-    if (taken && t->state == RECEIVING)
+    size_t taken = archive_pipe_write(&t->pipe, piece);
+    if (taken && t->state == RECEIVING && archive_pipe_is_open(&t->pipe))
         restart_timer(t);
-    if (taken < piece.n)
-        ev_io_start(t->gateway->loop, &t->pipe_watcher);
     return taken;
 }
 
 void tree_make_end(struct tree_make *t)
 {
-    close_pipe(t);
+    archive_pipe_close(&t->pipe);
     if (t->state != RECEIVING)
         return;
     t->state = WORKING;
@@ -258,7 +228,7 @@ static void on_unpacked(void *owner, const struct exec_result *r)
     struct err ignored;
     bool ok = false;
     t->run = NULL;
-    close_pipe(t);
+    archive_pipe_close(&t->pipe);
     ev_timer_stop(t->gateway->loop, &t->timer);
     bool answered = t->state != CANCELLING && !r->error.code && !r->timed_out && WIFEXITED(r->status) &&
                     json_parse(r->out, JSON_STRICT, &doc, &ignored) == 0 && json_get_bool(json_root(doc), "ok", &ok);
@@ -316,25 +286,6 @@ static struct exec_once *run(struct tree_make *t, int stdin_fd)
     return exec_once(t->gateway, &o);
 }
 
-/* Only our end is non-blocking: the unpacker simply reads. */
-static int open_pipe(struct tree_make *t, int *ret_stdin, struct err *e)
-{
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return err_set(e, errno, "make a pipe");
-    int r = fd_set_nonblock(ends[1]);
-    if (r < 0) {
-        close(ends[0]);
-        close(ends[1]);
-        return err_set(e, -r, "make a pipe");
-    }
-    *ret_stdin = ends[0];
-    t->pipe_fd = ends[1];
-    ev_io_init(&t->pipe_watcher, on_pipe_writable, t->pipe_fd, EV_WRITE);
-    t->pipe_watcher.data = t;
-    return 0;
-}
-
 struct tree_make *tree_make_start(struct gateway *g, const struct tree_make_options *o, struct err *e)
 {
     int stdin_fd = -1;
@@ -345,11 +296,15 @@ struct tree_make *tree_make_start(struct gateway *g, const struct tree_make_opti
     }
     t->gateway = g;
     t->options = *o;
-    t->pipe_fd = -1;
+    archive_pipe_init(&t->pipe);
+    t->pipe.on_room = o->on_room;
+    t->pipe.owner = o->owner;
     t->state = o->layer_count ? WORKING : RECEIVING;
     ev_init(&t->timer, on_timer);
     t->timer.data = t;
-    if (!o->layer_count && open_pipe(t, &stdin_fd, e) < 0) {
+    int r = o->layer_count ? 0 : archive_pipe_open(&t->pipe, g->loop, &stdin_fd);
+    if (r < 0) {
+        err_set(e, -r, "make a pipe");
         free(t);
         return NULL;
     }
@@ -359,7 +314,7 @@ struct tree_make *tree_make_start(struct gateway *g, const struct tree_make_opti
     t->options.layers = NULL; /* borrowed for the call */
     if (!t->run) {
         err_set(e, ENOMEM, "start the unpacker");
-        close_pipe(t);
+        archive_pipe_close(&t->pipe);
         free(t);
         return NULL;
     }

@@ -100,7 +100,7 @@ static void fail_absent(struct exchange *x, const struct view *v, struct str nam
 
 static void get(struct lambda_call *c)
 {
-    struct function *f = lambda_find_function(c);
+    struct function *f = lambda_find_named(c);
     if (!f)
         return;
     const struct view v = view_of(c, f);
@@ -117,7 +117,7 @@ static void get(struct lambda_call *c)
 /* The marker is the first name of the next page: "prod". */
 static void list(struct lambda_call *c)
 {
-    struct function *f = lambda_find_function(c);
+    struct function *f = lambda_find_named(c);
     uint64_t most = LIST_MOST;
     unsigned count = 0;
     if (!f)

@@ -33,6 +33,18 @@ int configuration_open(struct configuration *c, const struct config *config, con
     return 0;
 }
 
+int configuration_foresee(struct configuration *c, struct str attributes)
+{
+    struct err e;
+    json_free(c->doc);
+    c->doc = NULL;
+    c->attributes = NULL;
+    if (json_parse(attributes, JSON_STRICT, &c->doc, &e) < 0)
+        return e.code == ENOMEM ? -ENOMEM : -EINVAL;
+    c->attributes = json_root(c->doc);
+    return 0;
+}
+
 void configuration_close(struct configuration *c)
 {
     version_put(c->version);

@@ -30,6 +30,8 @@ struct configuration {
 /* -ENOMEM, or -EINVAL for a damaged row. Close it in any case. */
 int configuration_open(struct configuration *c, const struct config *config, const char *region,
                        const struct store_page_row *row);
+/* Shown with other attributes than the row's, as a change that is not made would leave it; the RevisionId is the row's. As above. */
+int configuration_foresee(struct configuration *c, struct str attributes);
 void configuration_close(struct configuration *c);
 
 enum { CONFIGURATION_SHA_MAX = 45 };

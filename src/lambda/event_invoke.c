@@ -88,9 +88,8 @@ static struct destination_context context_of(const struct exchange *x, const cha
 /* The function; its qualifier names something of it. NULL: the exchange was ended. */
 static struct function *find_owner(struct lambda_call *c)
 {
-    struct function *f = lambda_find_function(c);
-    uint64_t number;
-    if (!f || !lambda_find_number(c, f, &number))
+    struct function *f = lambda_find_named(c);
+    if (!f)
         return NULL;
     if (!c->function.qualifier.n)
         c->function.qualifier = STR_LITERAL("$LATEST");
@@ -121,7 +120,7 @@ static void get(struct lambda_call *c)
 /* By qualifier. The marker is "-" and the last one of the page before. */
 static void list(struct lambda_call *c)
 {
-    const struct function *f = lambda_find_function(c);
+    const struct function *f = lambda_find_named(c);
     uint64_t most = LIST_MOST;
     if (!f)
         return;

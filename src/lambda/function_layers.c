@@ -130,7 +130,7 @@ static_assert(offsetof(struct function_layers, task) == 0, "on_read recovers the
 
 static bool take_name(struct function_layers *l, const struct function_layers_question *q, const char *arn)
 {
-    char text[FUNCTION_LAYERS_FAULT_MAX];
+    char text[FUNCTION_LAYERS_FAULT_MAX], other_arn[LAYER_ARN_MAX];
     struct layer_name *name = &l->at[l->count].name;
     bool known = layer_name_parse(str_from(arn), name) && name->number && strcmp(name->region, q->region) == 0 &&
                  strcmp(name->account, q->gateway->config->lambda_account) == 0;
@@ -138,14 +138,19 @@ static bool take_name(struct function_layers *l, const struct function_layers_qu
         snprintf(text, sizeof(text), "Layer version %.200s does not exist.", arn);
         return fail(l, LAMBDA_INVALID_PARAMETER_VALUE, text);
     }
-    for (unsigned i = 0; i < l->count; i++)
-        if (strcmp(l->at[i].name.name, name->name) == 0) {
+    for (unsigned i = 0; i < l->count; i++) {
+        const struct layer_name *other = &l->at[i].name;
+        if (strcmp(other->name, name->name) != 0)
+            continue;
+        if (other->number == name->number)
+            snprintf(text, sizeof(text), "The layer version %.200s is referenced twice: name it once.", arn);
+        else
             snprintf(text, sizeof(text),
                      "Two different versions of the same layer are not allowed to be referenced in the same function. "
-                     "%.200s and %s:%lu",
-                     arn, name->name, (unsigned long)l->at[i].name.number);
-            return fail(l, LAMBDA_INVALID_PARAMETER_VALUE, text);
-        }
+                     "%s and %.200s are versions of the same layer.",
+                     layer_name_print(q->region, other->account, other->name, other->number, other_arn), arn);
+        return fail(l, LAMBDA_INVALID_PARAMETER_VALUE, text);
+    }
     l->count++;
     return true;
 }

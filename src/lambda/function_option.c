@@ -14,15 +14,18 @@ struct option {
     const char *kind;
     const char *const *members; /* NULL-ended */
     const char *preset;
-    bool of_arn; /* the answer names the function */
+    const char *whole; /* why there is none of a version or alias; NULL: there is */
+    bool of_arn;       /* the answer names the function */
 };
 
 static const char *const RUNTIME_MEMBERS[] = {"UpdateRuntimeOn", "RuntimeVersionArn", NULL};
 static const char *const RECURSION_MEMBERS[] = {"RecursiveLoop", NULL};
 static const struct option RUNTIME = {
     .kind = "runtime", .members = RUNTIME_MEMBERS, .preset = "{\"UpdateRuntimeOn\":\"Auto\"}", .of_arn = true};
-static const struct option RECURSION = {
-    .kind = "recursion", .members = RECURSION_MEMBERS, .preset = "{\"RecursiveLoop\":\"Terminate\"}"};
+static const struct option RECURSION = {.kind = "recursion",
+                                        .members = RECURSION_MEMBERS,
+                                        .preset = "{\"RecursiveLoop\":\"Terminate\"}",
+                                        .whole = "Recursion is watched of a function as a whole"};
 
 struct job {
     struct store_task task; /* first */
@@ -90,9 +93,8 @@ static int print_value(const struct option *o, const struct json *asked, struct 
 
 static void submit(struct lambda_call *c, const struct option *o, bool puts)
 {
-    uint64_t number;
-    const struct function *f = lambda_find_function(c);
-    if (!f || !lambda_find_number(c, f, &number))
+    const struct function *f = o->whole ? lambda_find_whole(c, o->whole) : lambda_find_named(c);
+    if (!f)
         return;
     struct job *j = calloc(1, sizeof(*j));
     if (!j) {
@@ -147,16 +149,18 @@ static void get_recursion(struct lambda_call *c)
 
 /* ---- code signing ---- */
 
+static const char SIGNED_WHOLE[] = "Code is signed for a function as a whole";
+
 static void put_code_signing(struct lambda_call *c)
 {
-    if (lambda_find_function(c))
+    if (lambda_find_whole(c, SIGNED_WHOLE))
         lambda_fail(c->x, LAMBDA_CODE_SIGNING_CONFIG_NOT_FOUND,
                     "The code signing configuration cannot be found. This host has none.");
 }
 
 static void get_code_signing(struct lambda_call *c)
 {
-    const struct function *f = lambda_find_function(c);
+    const struct function *f = lambda_find_whole(c, SIGNED_WHOLE);
     if (!f)
         return;
     struct json_writer *w = lambda_reply_begin();
@@ -167,7 +171,7 @@ static void get_code_signing(struct lambda_call *c)
 
 static void delete_code_signing(struct lambda_call *c)
 {
-    if (lambda_find_function(c))
+    if (lambda_find_whole(c, SIGNED_WHOLE))
         lambda_reply_empty(c->x, 204);
 }
 

@@ -208,7 +208,7 @@ static void list_functions(struct lambda_call *c)
 
 static void list_versions(struct lambda_call *c)
 {
-    struct function *f = lambda_find_function(c);
+    struct function *f = lambda_find_named(c);
     if (f)
         list(c, READ_VERSIONS, f);
 }

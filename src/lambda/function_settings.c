@@ -128,6 +128,21 @@ static bool check_reserved(const struct json *variables, char fault[FUNCTION_FAU
     return n == 0;
 }
 
+/* The sentence of `faasd deploy` for it, in the form that AWS has for others. */
+static bool check_names(const struct json *variables, char fault[FUNCTION_FAULT_MAX])
+{
+    struct err e;
+    JSON_EACH(variables, v)
+    {
+        if (settings_env_check_name(str_from(json_key(v)), &e) == 0)
+            continue;
+        snprintf(fault, FUNCTION_FAULT_MAX,
+                 "Lambda was unable to configure your environment variables because %s on this host", e.text);
+        return false;
+    }
+    return true;
+}
+
 static bool check_environment(const struct json *asked, char fault[FUNCTION_FAULT_MAX])
 {
     const struct json *variables = json_get(json_get(asked, "Environment"), "Variables");
@@ -149,7 +164,7 @@ static bool check_environment(const struct json *asked, char fault[FUNCTION_FAUL
         good = false;
     }
     buf_fini(&text);
-    return good && check_reserved(variables, fault);
+    return good && check_reserved(variables, fault) && check_names(variables, fault);
 }
 
 static bool check_layers(const struct json *asked, char fault[FUNCTION_FAULT_MAX])

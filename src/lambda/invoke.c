@@ -11,6 +11,7 @@
 #include "gateway/log_tail.h"
 #include "gateway/trace.h"
 #include "lambda/fault.h"
+#include "lambda/prelude.h"
 #include "lambda/tail.h"
 
 #include <assert.h>
@@ -169,16 +170,24 @@ static size_t print_fields(const struct invocation *inv, bool failed, char out[F
     return (size_t)(to - out);
 }
 
+/* What a function said for HTTP integrations is a part of its bytes for everybody else, as on AWS; whole or none of it, where memory is out. */
+static struct str add_prelude(const struct invocation_reply *r, struct buf *out)
+{
+    return lambda_prelude_print(r, out) == 0 && buf_add_str(out, r->body) == 0 ? buf_str(out) : r->body;
+}
+
 /* Of a reply only the body counts here: Lambda's functions have no status and no headers. */
 void lambda_answer_invocation(struct invocation *inv, const struct invocation_end *e, const struct invocation_reply *r)
 {
     struct exchange *x = inv->exchange;
     char fields[FIELDS_MAX];
+    struct buf whole;
     if (e->failure && !lambda_fault_is_the_functions(e->failure)) {
         lambda_fault_refuse(inv, e->failure);
         return;
     }
-    struct str body = r ? r->body : lambda_fault_print(inv, e->failure);
+    buf_init(&whole, 0);
+    struct str body = !r ? lambda_fault_print(inv, e->failure) : r->is_http ? add_prelude(r, &whole) : r->body;
     const struct reply reply = {
         .status = 200,
         .content_type = "application/json",
@@ -189,6 +198,7 @@ void lambda_answer_invocation(struct invocation *inv, const struct invocation_en
         lambda_tail_answer(inv, e, &reply);
     else
         exchange_reply(x, &reply);
+    buf_fini(&whole);
 }
 
 /* ---- rows ---- */

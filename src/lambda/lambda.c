@@ -4,6 +4,7 @@
 #include "gateway/store.h"
 #include "lambda/control.h"
 #include "lambda/error.h"
+#include "lambda/fault.h"
 #include "lambda/invoke.h"
 #include "lambda/logs.h"
 #include "lambda/operation.h"
@@ -18,6 +19,11 @@ static void answer_invocation(struct invocation *inv, const struct invocation_en
         lambda_stream_answer(inv, e, r);
     else
         lambda_answer_invocation(inv, e, r);
+}
+
+static struct str print_failure(const struct invocation *inv, const struct invocation_failure *f)
+{
+    return lambda_fault_is_the_functions(f) ? lambda_fault_print(inv, f) : (struct str){0};
 }
 
 static bool claims(const struct http1_request *q)
@@ -63,6 +69,7 @@ static const struct face FACE = {
     .answer_error = lambda_answer_error,
     .print_arn = lambda_print_invoked,
     .answer_invocation = answer_invocation,
+    .print_failure = print_failure,
     .begin_stream = lambda_stream_begin,
     .write_stream = lambda_stream_write,
 };

@@ -89,8 +89,10 @@ struct str lambda_parameter(const struct lambda_call *c, const char *name);
 /* One of the query, decoded and ended by a NUL; p is NULL when it is absent. */
 struct str lambda_query(struct lambda_call *c, const char *name);
 
-/* The function that {FunctionName} names; NULL: the exchange was ended with ResourceNotFoundException. */
+/* The function that {FunctionName} names; NULL: the exchange was ended with ResourceNotFoundException, or AccessDeniedException where it is another account's. */
 struct function *lambda_find_function(struct lambda_call *c);
+/* The same, for what is told of the function as a whole, whatever qualifier stands there: it has to be one. */
+struct function *lambda_find_named(struct lambda_call *c);
 /* The same, for what concerns $LATEST or all versions together: another qualifier is refused with `what`, "Reserved concurrency is of a function and all its versions together", as it would do
  * nothing. */
 struct function *lambda_find_whole(struct lambda_call *c, const char *what);

@@ -127,9 +127,8 @@ static int print_statement(const struct json *asked, const char *arn, struct buf
 /* The function; "" or what its qualifier is in *qualifier. NULL: the exchange was ended. */
 static struct function *find_owner(struct lambda_call *c, char qualifier[VERSIONS_ALIAS_MAX])
 {
-    struct function *f = lambda_find_function(c);
-    uint64_t number;
-    if (!f || !lambda_find_number(c, f, &number))
+    struct function *f = lambda_find_named(c);
+    if (!f)
         return NULL;
     if (!str_copy(c->function.qualifier, qualifier, VERSIONS_ALIAS_MAX))
         qualifier[0] = '\0'; /* what was found has a name that fits */

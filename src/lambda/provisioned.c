@@ -79,14 +79,6 @@ static bool is_unpublished(const struct versions *v, struct str qualifier)
     return !qualifier.n || str_is(qualifier, "$LATEST") || (a && a->number == VERSIONS_LATEST_NUMBER);
 }
 
-/* The function; its qualifier names one of its versions. NULL: the exchange was ended. */
-static struct function *find_owner(struct lambda_call *c)
-{
-    struct function *f = lambda_find_function(c);
-    uint64_t number;
-    return f && lambda_find_number(c, f, &number) ? f : NULL;
-}
-
 static uint32_t wanted_by(const struct function *f, struct str qualifier)
 {
     uint64_t number;
@@ -96,7 +88,7 @@ static uint32_t wanted_by(const struct function *f, struct str qualifier)
 
 static void get(struct lambda_call *c)
 {
-    const struct function *f = find_owner(c);
+    const struct function *f = lambda_find_named(c);
     if (!f)
         return;
     if (!wanted_by(f, c->function.qualifier)) {
@@ -131,7 +123,7 @@ static void put_row(struct listing *l, const char *qualifier)
 /* Numbers, then aliases. The marker says how many came before. */
 static void list(struct lambda_call *c)
 {
-    const struct function *f = lambda_find_function(c);
+    const struct function *f = lambda_find_named(c);
     struct listing l = {.call = c, .function = f, .most = LIST_MOST};
     char number[24];
     if (!f)
@@ -242,7 +234,7 @@ static void apply_delete(struct control_change *c)
 static void put(struct lambda_call *call)
 {
     static const struct control_kind kind = {.check = check_put, .store = store_put, .apply = apply_put};
-    struct function *f = find_owner(call);
+    struct function *f = lambda_find_named(call);
     uint64_t count = 0;
     struct control_change *c = f ? control_new(call, f, &kind) : NULL;
     if (!c)
@@ -255,7 +247,7 @@ static void put(struct lambda_call *call)
 static void delete (struct lambda_call *call)
 {
     static const struct control_kind kind = {.check = check_delete, .store = store_delete, .apply = apply_delete};
-    struct function *f = find_owner(call);
+    struct function *f = lambda_find_named(call);
     struct control_change *c = f ? control_new(call, f, &kind) : NULL;
     if (c)
         control_start(c);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From the head of a request to its operation's handler. */
 #include "codec/sigv4.h"
+#include "gateway/tokens.h"
 #include "lambda/operation.h"
 #include "lambda/zip_member.h"
 
@@ -412,14 +413,41 @@ static void refuse_unknown(const struct lambda_call *c, struct str qualifier)
     lambda_fail(c->x, LAMBDA_RESOURCE_NOT_FOUND, "Function not found: %s", arn);
 }
 
+/* Whoever has no functions here has given nobody here the right to any: in AWS's words. */
+static void refuse_account(const struct lambda_call *c)
+{
+    const char *own = c->x->gateway->config->lambda_account;
+    const struct token *t = c->x->token;
+    const struct lambda_name *f = &c->function;
+    bool invokes = c->op->invokes && strcmp(c->op->name, "InvokeAsync") != 0;
+    const char *action = invokes ? "InvokeFunction" : c->op->name;
+    lambda_fail(c->x, LAMBDA_ACCESS_DENIED,
+                "User: arn:aws:iam::%s:%s%s is not authorized to perform: lambda:%s on resource: "
+                "arn:aws:lambda:%s:%.*s:function:%.*s%s%.*s because no resource-based policy allows the lambda:%s "
+                "action",
+                own, t ? "user/" : "root", t ? (t->name[0] ? t->name : t->id) : "", action, c->region,
+                (int)f->account.n, f->account.p, (int)f->name.n, f->name.p, f->qualifier.n ? ":" : "",
+                (int)f->qualifier.n, f->qualifier.n ? f->qualifier.p : "", action);
+}
+
 struct function *lambda_find_function(struct lambda_call *c)
 {
     const struct lambda_name *f = &c->function;
-    bool ours = !f->account.n || str_is(f->account, c->x->gateway->config->lambda_account);
-    struct function *found = ours ? registry_find(c->x->gateway->registry, f->name) : NULL;
+    if (f->account.n && !str_is(f->account, c->x->gateway->config->lambda_account)) {
+        refuse_account(c);
+        return NULL;
+    }
+    struct function *found = registry_find(c->x->gateway->registry, f->name);
     if (!found)
         refuse_unknown(c, f->qualifier);
     return found;
+}
+
+struct function *lambda_find_named(struct lambda_call *c)
+{
+    uint64_t number;
+    struct function *f = lambda_find_function(c);
+    return f && lambda_find_number(c, f, &number) ? f : NULL;
 }
 
 struct function *lambda_find_whole(struct lambda_call *c, const char *what)

@@ -118,10 +118,9 @@ static void fail_absent(struct exchange *x)
 /* The function, and the alias that the request names in *ret_qualifier: "" for itself. NULL: the exchange was ended. */
 static struct function *find_owner(struct lambda_call *c, char qualifier[VERSIONS_ALIAS_MAX])
 {
-    struct function *f = lambda_find_function(c);
+    struct function *f = lambda_find_named(c);
     struct str q = c->function.qualifier;
-    uint64_t number;
-    if (!f || !lambda_find_number(c, f, &number))
+    if (!f)
         return NULL;
     if (str_is(q, "$LATEST"))
         q.n = 0;
@@ -155,7 +154,7 @@ static void get(struct lambda_call *c)
 
 static void list(struct lambda_call *c)
 {
-    const struct function *f = lambda_find_function(c);
+    const struct function *f = lambda_find_named(c);
     struct str marker = f ? lambda_query(c, "Marker") : (struct str){0};
     struct str most_text = f ? lambda_query(c, "MaxItems") : (struct str){0};
     uint64_t most = LIST_MOST;

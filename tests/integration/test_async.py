@@ -235,7 +235,7 @@ def test_destinations_are_called_with_lambdas_record(faasd):
     assert ok["responseContext"]["statusCode"] == 200 and "functionError" not in ok["responseContext"]
     assert ko["requestContext"]["condition"] == "RetriesExhausted" and ko["requestContext"]["approximateInvokeCount"] == 3
     assert ko["requestPayload"] == "no json \ufffd" and ko["responseContext"]["functionError"] == "Unhandled"
-    assert ko["responsePayload"]["errorType"] == "FunctionError"
+    assert ko["responsePayload"]["errorType"] == "Runtime.ExitError"
 
 
 def test_a_function_that_is_its_own_destination_comes_to_an_end(faasd):

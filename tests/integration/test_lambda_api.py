@@ -50,11 +50,23 @@ def test_each_form_of_a_functions_name(api, name):
     ("nobody", f"Function not found: {mine('nobody')}"),
     ("echo:77", f"Function not found: {mine('echo')}:77"),
     ("echo:blue", f"Function not found: {mine('echo')}:blue"),
-    ("999999999999:function:echo", f"Function not found: {mine('echo')}"),
     (arn("echo", "us-west-2", "123456789012"), f"Functions from 'us-west-2' are not reachable in this region ('{REGION}')"),
 ])
 def test_what_is_not_there(api, name, message):
     assert refused(api.aws.invoke, "ResourceNotFoundException", 404, FunctionName=name) == message
+
+
+def test_another_account_has_given_nobody_the_right(api):
+    """AWS's sentence, with the ARN that was meant; whoever asks is told as its token is called."""
+    for call, action, arguments in ((api.aws.invoke, "InvokeFunction", {}), (api.aws.invoke_async, "InvokeAsync", {"InvokeArgs": b"{}"}), (api.aws.get_function, "GetFunction", {}),
+                                    (api.aws.delete_function, "DeleteFunction", {}), (api.aws.list_aliases, "ListAliases", {})):
+        for name, resource in (("999999999999:function:echo", arn("echo", account="999999999999")), (arn("echo:7", account="999999999999"), arn("echo:7", account="999999999999"))):
+            message = refused(call, "AccessDeniedException", 403, FunctionName=name, **arguments)
+            assert re.sub(r"user/\S+", "user/ID", message) == f"User: arn:aws:iam::123456789012:user/ID is not authorized to perform: lambda:{action} on resource: {resource} " \
+                f"because no resource-based policy allows the lambda:{action} action"
+    reply = api.control("GET", "/2015-03-31/functions/999999999999:function:echo")
+    assert reply.status == 403 and reply.json()["Message"].startswith("User: arn:aws:iam::123456789012:root is not authorized to perform: lambda:GetFunction on")
+    assert api.aws.invoke(FunctionName="echo")["StatusCode"] == 200
 
 
 def test_a_malformed_name_is_told_with_the_models_pattern(api):

@@ -50,8 +50,11 @@ def name(daemon, request):
 
 def told(daemon, request_id):
     """What the sink was called with because of that call, all of it."""
-    rows = [json.loads(line.partition("TOLD ")[2]) for line in daemon.cli("logs", "sink").stdout.decode().splitlines() if "TOLD " in line]
-    return [r for r in rows if r["event"].get("requestContext", {}).get("requestId") == request_id or (r["custom"] or {}).get("RequestID") == request_id]
+    return [r for r in all_told(daemon) if r["event"].get("requestContext", {}).get("requestId") == request_id or (r["custom"] or {}).get("RequestID") == request_id]
+
+
+def all_told(daemon):
+    return [json.loads(line.partition("TOLD ")[2]) for line in daemon.cli("logs", "sink").stdout.decode().splitlines() if "TOLD " in line]
 
 
 def wait_told(daemon, request_id, count=1):
@@ -133,7 +136,44 @@ def test_a_destination_gets_lambdas_record(daemon, name):
     assert record["requestContext"] | {"requestId": 0} == {"requestId": 0, "functionArn": f"{arn(name)}:$LATEST", "condition": "RetriesExhausted",
                                                            "approximateInvokeCount": 1}
     assert record["responseContext"] == {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"}
-    assert record["responsePayload"]["errorMessage"].startswith("as asked for") or "as asked for" in json.dumps(record["responsePayload"])
+    trace = record["responsePayload"].pop("stackTrace")
+    assert record["responsePayload"] == {"errorMessage": "as asked for", "errorType": "ValueError", "requestId": failed} and "app.py" in trace[0]
+
+
+def test_a_failure_is_told_as_invoke_tells_it(daemon, name):
+    """A timeout, an exit, and what a runtime of one's own says: the platform's words, the runtime's bytes."""
+    make(daemon, "ends", "import os, time\ndef handler(event, context):\n    os._exit(3) if event.get('exit') else time.sleep(60)\n", Timeout=1)
+    daemon.aws.put_function_event_invoke_config(FunctionName="ends", MaximumRetryAttempts=0, DestinationConfig=to(failure=arn("sink")))
+    for event, kind, words in (({"exit": 1}, "Runtime.ExitError", "Runtime exited with error: exit status 3"), ({}, "Sandbox.Timedout", "Task timed out after 1.00 seconds")):
+        asked = queue(daemon, "ends", event)
+        assert wait_told(daemon, asked)[0]["event"]["responsePayload"] == {"errorType": kind, "errorMessage": f"RequestId: {asked} Error: {words}"}
+    daemon.aws.delete_function(FunctionName="ends")
+
+
+def test_the_region_of_the_request_is_that_of_its_records(daemon, name):
+    """It waits with the call on the disk, and goes from one destination to the next."""
+    other = client(daemon, create_token(daemon, "admin"), region="ap-southeast-2")
+    make(daemon, "relay", "def handler(event, context):\n    return {'arn': context.invoked_function_arn}\n")
+    put = daemon.aws.put_function_event_invoke_config
+    put(FunctionName=name, Qualifier="prod", DestinationConfig=to(success=arn("relay")))
+    put(FunctionName="relay", DestinationConfig=to(success=arn("sink")))
+    asked = other.invoke(FunctionName=f"{name}:prod", InvocationType="Event", Payload=b'{"n": 1}')["ResponseMetadata"]["RequestId"]
+    last = wait_until(lambda: [r for r in all_told(daemon) if r["event"].get("requestPayload", {}).get("requestContext", {}).get("requestId") == asked], "the second destination was told")[0]["event"]
+    assert last["requestPayload"]["requestContext"]["functionArn"] == arn(f"{name}:prod", region="ap-southeast-2")
+    assert last["requestContext"]["functionArn"] == arn("relay:$LATEST", region="ap-southeast-2")
+    assert last["responsePayload"] == {"arn": arn("relay", region="ap-southeast-2")}
+    daemon.aws.delete_function(FunctionName="relay")
+
+
+def test_nobody_else_says_the_region(daemon, name):
+    make(daemon, "shows", "def handler(event, context):\n    print('TOLD ' + repr([context.invoked_function_arn, dict(context.http.headers)]))\n")
+    for region in ("ap-southeast-2", "x" * 400):
+        reply = daemon.control("POST", "/async-function/shows", b"{}", {"X-Faasd-Region": region, "X-Mine": "kept"})
+        assert reply.status == 202
+    lines = wait_until(lambda: (lambda rows: rows if len(rows) == 2 else None)([row for row in daemon.cli("logs", "shows").stdout.decode().splitlines() if "TOLD " in row]), "both ran")
+    for line in lines:
+        assert arn("shows") in line and "kept" in line and "x-faasd-region" not in line.lower() and "ap-southeast-2" not in line
+    daemon.aws.delete_function(FunctionName="shows")
 
 
 def test_attempts_are_those_of_the_qualifier_that_was_called(daemon, name):

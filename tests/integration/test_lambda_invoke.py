@@ -96,6 +96,25 @@ def test_an_answer(api):
     assert json.loads(body) == {"event": {"a": 1}, "arn": arn("py"), "version": "1", "client": None, "id": reply["ResponseMetadata"]["RequestId"]}
 
 
+def test_every_answer_names_its_trace(api):
+    """As AWS's: the caller's where one came, a new one that is not sampled where none did; the function is told the same."""
+    form = re.compile(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0")
+    seen = set()
+    for event in ({"a": 1}, "raise"):
+        for _ in range(2):
+            reply, _ = invoke(api, "py", event)
+            fields = reply["ResponseMetadata"]["HTTPHeaders"]
+            assert form.fullmatch(fields["x-amzn-trace-id"]) and "traceparent" not in fields
+            seen.add(fields["x-amzn-trace-id"].split(";")[0])
+    assert len(seen) == 4
+    told = json.loads(api.cli("invocation", "show", reply["ResponseMetadata"]["RequestId"], "--json").stdout)
+    assert told["trace_id"] in fields["x-amzn-trace-id"].replace("-", "")
+    given = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
+    answer = api.control("POST", "/2015-03-31/functions/py/invocations", b"{}", {"X-Amzn-Trace-Id": given}).headers["x-amzn-trace-id"]
+    assert answer.startswith("Root=1-5759e988-bd862e3fe1be46a994272793;") and answer.endswith(";Sampled=1")
+    assert "x-amzn-trace-id" not in {name.lower() for name in api.control("POST", "/function/py", b"{}").headers.keys()}
+
+
 def test_what_returns_nothing_answers_null(api):
     assert invoke(api, "silent")[1] == b"null"
     assert invoke(api, "none")[1] == b"null"

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import shutil
 import stat
 import subprocess
@@ -229,6 +230,22 @@ def test_what_was_removed_goes_on_serving(daemon):
     wait_until(lambda: len(before - trees(daemon)) >= 2, "the trees of layers that nobody uses any more are collected")
 
 
+def test_a_rollback_says_what_becomes_of_layers(daemon):
+    one, two = publish(daemon, "back-one", {"one": "1"}), publish(daemon, "back-two", {"two": "2"})
+    create(daemon, "back", [one], Publish=True)
+    daemon.aws.update_function_configuration(FunctionName="back", Layers=[two])
+    daemon.aws.publish_version(FunctionName="back")
+    daemon.aws.update_function_configuration(FunctionName="back", Layers=[], Role=ROLE + "-other")
+    daemon.aws.publish_version(FunctionName="back")
+    assert ask(daemon, "back") == []
+    lines = lambda text: [line.strip() for line in text.splitlines()]
+    back = lines(daemon.cli("rollback", "back").stdout.decode())
+    assert any(re.fullmatch(r"layers none -> [0-9a-f]{12}", line) for line in back) and f"role {ROLE}-other -> {ROLE}" in back, back
+    assert ask(daemon, "back") == ["two"]
+    assert any(re.fullmatch(r"layers ([0-9a-f]{12}) -> (?!\1)[0-9a-f]{12}", line) for line in lines(daemon.cli("rollback", "back", "1").stdout.decode()))
+    assert ask(daemon, "back") == ["one"]
+
+
 def test_what_is_refused(daemon):
     arn = publish(daemon, "good", {"a": "a"})
     bad = lambda layers: refused(create, "InvalidParameterValueException", 400, daemon=daemon, name="bad", layers=layers)
@@ -236,7 +253,10 @@ def test_what_is_refused(daemon):
     for absent in (layer_arn("good", 2), layer_arn("nobody", 1), layer_arn("good", 1, region="us-west-2"), layer_arn("good", 1, account="111111111111")):
         assert bad([absent]) == f"Layer version {absent} does not exist."
     publish(daemon, "good", {"a": "b"})
-    assert "Two different versions of the same layer" in bad([arn, layer_arn("good", 2)])
+    second = layer_arn("good", 2)
+    assert bad([arn, second]) == "Two different versions of the same layer are not allowed to be referenced in the same function. " \
+        f"{arn} and {second} are versions of the same layer."
+    assert bad([second, second]) == f"The layer version {second} is referenced twice: name it once."
     raw = daemon.raw.publish_layer_version
     assert "at 'layerName' failed" in refused(raw, "ValidationException", 400, LayerName="a b", Content={"ZipFile": b"x"})
     assert "at 'compatibleRuntimes" in refused(raw, "ValidationException", 400, LayerName="x", Content={"ZipFile": b"x"}, CompatibleRuntimes=["cobol"])

@@ -158,6 +158,15 @@ def test_the_prelude_of_http_integrations_stands_among_the_bytes(api):
     assert Events(api, "node", b"{}").all()[0] == b"one two"
 
 
+def test_the_prelude_stands_in_a_whole_answer_too(api):
+    """Only HTTP integrations take it out: Invoke gives the function's bytes."""
+    for name, event in (("node", {"status": 418}), ("runtime", {"prelude": PRELUDE, "pieces": ["one ", "two"]})):
+        for mode in ({}, {"LogType": "Tail"}):
+            reply = api.aws.invoke(FunctionName=name, Payload=json.dumps(event), **mode)
+            assert read_prelude(reply["Payload"].read()) == (PRELUDE, b"one two") and reply["StatusCode"] == 200, name
+    assert api.aws.invoke(FunctionName="node", Payload=b"{}")["Payload"].read() == b"one two"
+
+
 # -- the log's tail --
 
 REPORT = re.compile(r"END RequestId: (\S+)\nREPORT RequestId: \1\tDuration: \d+\.\d\d ms\tBilled Duration: \d+ ms\tMemory Size: 128 MB\tMax Memory Used: (\d+) MB\t"

@@ -46,6 +46,41 @@ static void a_success_names_what_was_called_and_what_ran(void **state)
     assert_null(strstr(head.data, "Client-Context"));
 }
 
+static void a_failure_is_told_as_lambda_tells_it(void **state)
+{
+    (void)state;
+    const struct calls_result r = {.status = CALLS_FAILED,
+                                   .attempts = 3,
+                                   .http_status = 500,
+                                   .error = STR_LITERAL("FunctionError"),
+                                   .body = STR_LITERAL("{\"errorType\":\"FunctionError\"}")};
+    told.failure = STR_LITERAL("{\"errorMessage\":\"broken\",  \"extra\":1}");
+    print(&r, false, "{}");
+    assert_non_null(strstr(body.data, "\"functionError\":\"Unhandled\""));
+    assert_non_null(strstr(body.data, "\"responsePayload\":{\"errorMessage\":\"broken\",  \"extra\":1}}"));
+    told.failure_is_cut = true; /* longer than a result may be */
+    print(&r, false, "{}");
+    assert_non_null(strstr(body.data, "\"responsePayload\":null}"));
+    told.failure = (struct str){0};
+    print(&r, false, "{}");
+    assert_non_null(strstr(body.data, "\"responsePayload\":{\"errorType\":\"FunctionError\"}}"));
+    told.failure_is_cut = false;
+}
+
+static void the_region_goes_on_to_the_destination(void **state)
+{
+    (void)state;
+    const struct calls_result r = {.status = CALLS_SUCCEEDED, .http_status = 200, .body = STR_LITERAL("1")};
+    call.row.head = STR_LITERAL("POST /function/f HTTP/1.1\r\nX-Faasd-Region: eu-west-1\r\nA: b\r\n\r\n");
+    print(&r, false, "{}");
+    assert_non_null(strstr(head.data, "\r\nX-Faasd-Region: eu-west-1\r\n"));
+    assert_true(str_is(calls_record_region(str_from(head.data)), "eu-west-1"));
+    call.row.head = STR_LITERAL("POST /function/f?X-Faasd-Region:%20eu HTTP/1.1\r\nA: X-Faasd-Region: eu\r\n\r\n");
+    print(&r, false, "{}");
+    assert_null(strstr(head.data, "Region"));
+    call.row.head = (struct str){0};
+}
+
 static void what_was_not_run_has_no_response(void **state)
 {
     (void)state;
@@ -89,6 +124,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_success_names_what_was_called_and_what_ran),
+        cmocka_unit_test(a_failure_is_told_as_lambda_tells_it),
+        cmocka_unit_test(the_region_goes_on_to_the_destination),
         cmocka_unit_test(what_was_not_run_has_no_response),
         cmocka_unit_test(a_reply_of_the_functions_own_is_one_whatever_its_status),
         cmocka_unit_test(a_dead_letter_is_the_event_with_its_attributes_beside_it),
