@@ -82,7 +82,7 @@ int cgroup_clone_fd(const struct cgroup *g);
 int cgroup_open_tasks(const struct cgroup *g, int fds[CGROUP_TASKS_MAX], unsigned *ret_count, struct err *e);
 void cgroup_close_tasks(int fds[CGROUP_TASKS_MAX], unsigned count);
 /* Closes what only the clone needed (cgroup_clone_fd is -1 from then on): a living group costs one descriptor, that of cgroup_oom_fd. A child's has on v2 that of
- * memory.peak too, and from its second child on, as one of the 64 that were used last, its attributes and the files by which a child joins: up to 16 more. */
+ * memory.peak too, and from its second child on, as one of the 64 that were used last, its attributes and the files by which a child joins: up to 17 more. */
 void cgroup_settle(struct cgroup *g);
 /* Puts a process into the unified or v2 directory where CLONE_INTO_CGROUP could not: slow (an RCU grace period, 15 ms after a pause). */
 int cgroup_attach(struct cgroup *g, int pid, struct err *e);

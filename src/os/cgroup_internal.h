@@ -87,6 +87,7 @@ struct cgroup_files {
     struct cgroup *group;
     struct list link;     /* struct cgroup_tree.kept */
     int fds[CGROUP_KEPT]; /* -1: no hierarchy of the group's has it */
+    int gate; /* the file whose inode the kernel looks at when a child joins, held so that it needs not be made anew; -1 */
     int join[CGROUP_JOIN_MAX];
     unsigned join_count; /* 0: not asked for yet */
 };

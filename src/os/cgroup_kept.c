@@ -94,6 +94,17 @@ int cgroup_set(const struct cgroup *g, enum cgroup_kept a, uint64_t value)
     return fd_write_file_at(fd, path, text, NULL);
 }
 
+/* Who joins through the unified or v2 hierarchy must be one who may write to `cgroup.procs` of the directory above both places (cgroup_may_write), which the
+ * kernel finds out from that file's inode: made for each child and thrown away, unless somebody holds it. */
+static int open_gate(const struct cgroup *g)
+{
+    char name[CGROUP_V2_NAME_MAX], path[CGROUP_ATTRIBUTE_MAX];
+    if (!g->in_v2)
+        return -1;
+    cgroup_attribute_path(path, g->parent ? cgroup_v2_name(g->parent, name) : ".", "cgroup.procs");
+    return openat(g->tree->v2.fd, path, O_PATH | O_CLOEXEC);
+}
+
 /* ---- which groups do ---- */
 
 void cgroup_keep(struct cgroup *g)
@@ -111,6 +122,7 @@ void cgroup_keep(struct cgroup *g)
     k->join_count = 0;
     for (unsigned a = 0; a < CGROUP_KEPT; a++)
         k->fds[a] = locate(g, a, path, &fd) == 0 ? openat(fd, path, attributes[a].flags | O_CLOEXEC) : -1;
+    k->gate = open_gate(g);
     list_init(&k->link);
     list_push_front(&g->tree->kept, &k->link);
     g->tree->kept_count++;
@@ -124,6 +136,7 @@ void cgroup_let_go(struct cgroup *g)
         return;
     for (unsigned a = 0; a < CGROUP_KEPT; a++)
         fd_close(&k->fds[a]);
+    fd_close(&k->gate);
     cgroup_close_tasks(k->join, k->join_count);
     list_remove(&k->link);
     g->tree->kept_count--;

@@ -100,6 +100,15 @@ int pidfd_open_pid_namespace(int pidfd)
     return fd < 0 ? -errno : fd;
 }
 
+#define NS_GET_PID_IN_PIDNS_V0 _IOR(0xb7, 8, int) /* linux/nsfs.h */
+
+int pidfd_namespace_holds(int pid_namespace, pid_t pid)
+{
+    if (ioctl(pid_namespace, NS_GET_PID_IN_PIDNS_V0, (unsigned long)pid) > 0)
+        return 1;
+    return errno == ESRCH ? 0 : -errno;
+}
+
 /* waitid tells code and status apart; waitpid's macros want them packed as the kernel's wait4 does. */
 static int status_pack(const siginfo_t *info)
 {

@@ -21,5 +21,7 @@ int pidfd_ids_are(int pidfd, uint32_t uid, uint32_t gid);
 
 /* Its pid namespace, opened. -errno; -ENOTTY before Linux 6.11. */
 int pidfd_open_pid_namespace(int pidfd);
+/* Whether `pid` is in the opened pid namespace, or in one beneath it: 1 or 0, also when there is no such process. -errno; -ENOTTY before Linux 6.11. */
+int pidfd_namespace_holds(int pid_namespace, pid_t pid);
 
 #endif

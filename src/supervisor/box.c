@@ -166,7 +166,7 @@ static void box_free(struct box *x)
     list_remove(&x->sibling);
     s->boxes.living--;
     box_trial_free(x->trial);
-    free(x->as_template);
+    box_template_free(x->as_template);
     free(x->failure);
     free(x->waiting);
     free(x);

@@ -26,11 +26,19 @@ struct box_template *box_template_new(const struct message_spawn *m)
     if (!t)
         return NULL;
     list_init(&t->children);
+    t->claim.namespace_fd = -1;
     fmt_to(t->cpuset, sizeof(t->cpuset), "%s", m->cpuset);
     fmt_to(t->function, sizeof(t->function), "%s", m->function);
     t->limits = box_limits_of(m);
     t->limits.cpuset = t->cpuset;
     return t;
+}
+
+void box_template_free(struct box_template *t)
+{
+    if (t)
+        claim_template_fini(&t->claim);
+    free(t);
 }
 
 int box_template_remove_spares(struct box *x)

@@ -55,6 +55,7 @@ void box_end(struct box *x, int status); /* everybody in it is dead: tells it, a
 
 struct cgroup_limits box_limits_of(const struct message_spawn *m);      /* cpuset points into *m */
 struct box_template *box_template_new(const struct message_spawn *m);   /* NULL: no memory */
+void box_template_free(struct box_template *t);                         /* NULL is fine */
 void box_template_end(struct box *x);                                   /* its sandbox is dead: so are all children */
 int box_template_remove_spares(struct box *x);                          /* 0, or -EBUSY: come again */
 bool box_child_recycle(struct box *x, const struct cgroup_usage *used); /* true: the template has taken the group */

@@ -334,7 +334,7 @@ static struct box *box_new(struct boxes *b, const struct message_spawn *m, int s
     if (r == 0 && make_sandbox(x, m, secrets_fd, e) == 0)
         return x;
     start_clocks_leave(&b->clocks, &x->clock);
-    free(x->as_template);
+    box_template_free(x->as_template);
     if (is_function)
         uids_give_back(&b->uids, uid);
     free(x);

@@ -86,7 +86,8 @@ static int look_at_namespace(pid_t pid, int pidfd, struct claim_template *ret_na
         return err_set(e, -fd, "look at the pid namespace of process %d", pid);
     if ((fd < 0 ? stat(path, &st) : fstat(fd, &st)) < 0)
         return err_set(e, errno, "look at '%s'", path);
-    *ret_namespace = (struct claim_template){st.st_dev, st.st_ino};
+    bool tells = fd >= 0 && pidfd_namespace_holds(fd, pid) == 1;
+    *ret_namespace = (struct claim_template){st.st_dev, st.st_ino, tells ? fd_take(&fd) : -1};
     return 0;
 }
 
@@ -128,23 +129,39 @@ static int look_at_init(const struct claim *c, struct err *e)
     char status[STATUS_BYTES];
     struct claim_template seen;
     int r = look_at_namespace(c->init, c->init_pidfd, &seen, e);
-    if (r == 0)
-        r = read_status(c->init, status, e);
     if (r < 0)
         return r;
-    if (!str_is(status_field(status, "NoNewPrivs"), "1") || !str_is(status_field(status, "Seccomp"), "2"))
-        return err_say(e, EPERM, "init %d of the template's sandbox is without its filter", c->init);
+    r = read_status(c->init, status, e);
+    if (r == 0 && (!str_is(status_field(status, "NoNewPrivs"), "1") || !str_is(status_field(status, "Seccomp"), "2")))
+        r = err_say(e, EPERM, "init %d of the template's sandbox is without its filter", c->init);
+    if (r < 0) {
+        claim_template_fini(&seen);
+        return r;
+    }
     *c->template = seen;
     return 0;
 }
 
-static int check_namespace(const struct claim *c, struct err *e)
+/* 1 or 0, or -errno. The template's open namespace is asked without another being opened: 0.2 us instead of 6. */
+static int is_in_namespace(const struct claim *c, struct err *e)
 {
     struct claim_template own;
-    int r = look_at_namespace(c->pid, c->pidfd, &own, e);
+    int r = c->template->namespace_fd < 0 ? -ENOTTY : pidfd_namespace_holds(c->template->namespace_fd, c->pid);
+    if (r != -ENOTTY)
+        return r < 0 ? err_set(e, -r, "look at the pid namespace of process %d", c->pid) : r;
+    r = look_at_namespace(c->pid, c->pidfd, &own, e);
     if (r < 0)
         return r == -ENOENT ? -ESRCH : r;
-    if (own.device != c->template->device || own.inode != c->template->inode)
+    claim_template_fini(&own);
+    return own.device == c->template->device && own.inode == c->template->inode;
+}
+
+static int check_namespace(const struct claim *c, struct err *e)
+{
+    int r = is_in_namespace(c, e);
+    if (r < 0)
+        return r;
+    if (r == 0)
         return deny(e, c, "is not in the template's pid namespace");
     return c->pid == c->init ? deny(e, c, "is the template's init") : 0;
 }
@@ -168,6 +185,11 @@ static int check_ids(const struct claim *c, struct err *e)
     if (r < 0)
         return err_set(e, -r, "look at the ids of process %d", c->pid);
     return r ? 0 : deny(e, c, "has other ids than the template");
+}
+
+void claim_template_fini(struct claim_template *t)
+{
+    fd_close(&t->namespace_fd);
 }
 
 int claim_check(const struct claim *c, struct err *e)

@@ -12,8 +12,11 @@
 /* What is known of a template's init and holds as long as it lives: its pid namespace, and that it is under a filter and no_new_privs. */
 struct claim_template {
     dev_t device;
-    ino_t inode; /* 0: not looked at yet */
+    ino_t inode;      /* 0: not looked at yet */
+    int namespace_fd; /* owned: the same, where the kernel tells of it who is in it; -1: it does not, or not looked at yet */
 };
+
+void claim_template_fini(struct claim_template *t);
 
 struct claim {
     pid_t pid;
@@ -26,7 +29,7 @@ struct claim {
 };
 
 /* It is in each of its groups, and nobody else is who was there before it (it may have started processes meanwhile, with its first request); it is
- * in the template's pid namespace, with whose init it shares no_new_privs and the filter, has the template's id and no capability. -EPERM with what is wrong, -ESRCH when it is dead. */
+ * in the template's pid namespace (or one beneath it, which its filter lets nobody make), with whose init it shares no_new_privs and the filter, has the template's id and no capability. -EPERM with what is wrong, -ESRCH when it is dead. */
 int claim_check(const struct claim *c, struct err *e);
 /* It is ending or dead, nobody has waited for it yet, and it has the template's id, which no process of another sandbox has, and ends in the child's unified group
  * (where there is one: v1 hierarchies forget who ends). Otherwise -EPERM, or -ESRCH when it does not end or nothing is left of it. */

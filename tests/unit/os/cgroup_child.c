@@ -452,6 +452,20 @@ static bool has_file(const struct cgroup *g, unsigned index)
     return index < g->tree->v1_count ? g->in_v1[index] : g->in_v2;
 }
 
+/* What the kernel looks at when somebody joins g, which holding it saves from being made anew. */
+static void holds_its_gate(const struct cgroup *g)
+{
+    char name[CGROUP_V2_NAME_MAX], path[CGROUP_ATTRIBUTE_MAX];
+    struct stat held, gate;
+    assert_int_equal(g->kept->gate >= 0, g->in_v2);
+    if (!g->in_v2)
+        return;
+    cgroup_attribute_path(path, cgroup_v2_name(g, name), "../cgroup.procs");
+    assert_int_equal(fstat(g->kept->gate, &held), 0);
+    assert_int_equal(fstatat(tree->v2.fd, path, &gate, 0), 0);
+    assert_true(held.st_dev == gate.st_dev && held.st_ino == gate.st_ino);
+}
+
 static void a_group_that_is_used_again_keeps_its_files(void **state)
 {
     (void)state;
@@ -469,6 +483,7 @@ static void a_group_that_is_used_again_keeps_its_files(void **state)
         for (unsigned i = 0; i <= tree->v1_count; i++)
             files += has_file(g, i);
         assert_int_equal(g->kept->join_count, files);
+        holds_its_gate(g);
         assert_false(cgroup_is_empty(g));
         assert_true(cgroup_holds(g, pid, other, 4, &others));
         assert_int_equal(others, 0);

@@ -5,10 +5,12 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -108,12 +110,47 @@ static void anybodys_status_can_be_read_once_it_is_dead(void **state)
     close(pidfd);
 }
 
+static void a_pid_namespace_tells_who_is_in_it(void **state)
+{
+    (void)state;
+    int pidfd = -1, own_pidfd = pidfd_open(getpid(), 0), status;
+    pid_t pid = ns_clone(CLONE_NEWPID, -1, &pidfd);
+    if (pid == 0)
+        for (;;)
+            pause();
+    int inner = pid > 0 ? pidfd_open_pid_namespace(pidfd) : -1, outer = pidfd_open_pid_namespace(own_pidfd);
+    bool can_ask = inner >= 0 && pidfd_namespace_holds(inner, pid) != -ENOTTY;
+    if (can_ask) {
+        assert_int_equal(pidfd_namespace_holds(inner, pid), 1);
+        assert_int_equal(pidfd_namespace_holds(inner, getpid()), 0);
+        assert_int_equal(pidfd_namespace_holds(outer, getpid()), 1);
+        assert_int_equal(pidfd_namespace_holds(outer, pid), 1); /* it lies beneath */
+    }
+    if (pid > 0) {
+        pidfd_kill(pidfd);
+        pidfd_reap(pidfd, true, &status);
+    }
+    if (can_ask) {
+        assert_int_equal(pidfd_namespace_holds(inner, pid), 0);
+        assert_int_equal(pidfd_namespace_holds(own_pidfd, getpid()), -ENOTTY); /* no namespace */
+    }
+    close(pidfd);
+    close(own_pidfd);
+    close(inner);
+    close(outer);
+    if (!can_ask) {
+        print_message("skipped: not root, or the kernel does not tell who is in a pid namespace (before 6.11)\n");
+        skip();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_exit_status_comes_back_as_waitpid_gives_it),
         cmocka_unit_test(ids_are_all_looked_at),
         cmocka_unit_test(anybodys_status_can_be_read_once_it_is_dead),
+        cmocka_unit_test(a_pid_namespace_tells_who_is_in_it),
         cmocka_unit_test(a_killed_process_is_dead_before_and_after_it_is_reaped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
