@@ -125,7 +125,7 @@ $(BUILD)/programs/%: tests/integration/programs/%.c $(BUILD)/libfaasd.a Makefile
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu17 -D_GNU_SOURCE -O1 $(WARN) -fPIE -pie -Iinclude -o $@ $< $(BUILD)/libfaasd.a -lpthread $(PROGRAM_LIBS)
 
-.PHONY: check check-build build-asan check-unit check-integration check-escape check-guest check-power check-asan check-ric check-sdk lint fuzz coverage soak bench
+.PHONY: check check-build build-asan check-unit check-integration check-escape check-front check-guest check-power check-asan check-ric check-sdk lint fuzz coverage soak bench
 check: ## installs what tests need, builds and runs every test
 	$(Q)scripts/setup test && $(MAKE) --no-print-directory all && scripts/check
 
@@ -139,6 +139,9 @@ check-integration: all $(BUILD)/probe $(PROGRAMS) ## pytest against the real bin
 
 check-escape: all $(BUILD)/probe $(PROGRAMS) ## attacks run inside a function
 	$(Q)FAASD_BUILD=$(abspath $(BUILD)) $(PYTEST) tests/escape $(ESCAPE_OPTIONS)
+
+check-front: all $(PROGRAMS) ## the front door: hostile requests, other parsers beside ours, slow and many clients
+	$(Q)FAASD_BUILD=$(abspath $(BUILD)) $(PYTEST) tests/front $(FRONT_OPTIONS)
 
 GUEST_UNITS := $(patsubst %,$(BUILD)/unit/%,$(shell cat tests/guest/units))
 check-guest: all $(BUILD)/probe $(PROGRAMS) $(GUEST_UNITS) ## the same under pure cgroup v2, in a virtual machine
@@ -155,8 +158,8 @@ NOT_SANITIZED := python_bootstrap node_bootstrap init install proxy clock
 build-asan: ## what check-asan runs, without running it
 	$(Q)$(MAKE) --no-print-directory BUILD=build/asan SANITIZE=address,undefined check-build
 
-check-asan: ## unit, integration and escape tests under ASan and UBSan
-	$(Q)$(MAKE) --no-print-directory BUILD=build/asan SANITIZE=address,undefined check-unit check-integration check-escape \
+check-asan: ## unit, integration, escape and front tests under ASan and UBSan
+	$(Q)$(MAKE) --no-print-directory BUILD=build/asan SANITIZE=address,undefined check-unit check-integration check-escape check-front \
 	    INTEGRATION_OPTIONS='-n 2 --dist loadfile $(NOT_SANITIZED:%=--ignore=tests/integration/test_%.py)' ESCAPE_OPTIONS=--ignore=tests/escape/test_template_children.py
 
 check-ric: all ## Node's official runtime client against the Runtime API: RIC=DIR, where `npm install aws-lambda-ric` was run

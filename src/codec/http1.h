@@ -75,6 +75,8 @@ struct http1_chunked {
 };
 enum http1_outcome http1_decode_chunked(struct http1_chunked *c, struct str in, size_t *ret_used, struct str *ret_data,
                                         struct http1_refusal *ret_refusal);
+/* What of the chunk at hand is still to come; 0 while its size is being read. */
+uint64_t http1_chunk_left(const struct http1_chunked *c);
 /* The same for a caller who wants the trailers: *ret_trailers is a run of their lines as they came, pointing into `in`, perhaps empty. The runs of all calls
  * together are what http1_parse_trailers takes. */
 enum http1_outcome http1_decode_chunked_trailers(struct http1_chunked *c, struct str in, size_t *ret_used,

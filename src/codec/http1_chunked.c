@@ -197,6 +197,12 @@ enum http1_outcome http1_decode_chunked(struct http1_chunked *c, struct str in, 
     return http1_decode_chunked_trailers(c, in, ret_used, ret_data, &dropped, ret_refusal);
 }
 
+/* Half a size is none: what the next digit makes of it, or whether it is refused, must not depend on where the bytes were cut. */
+uint64_t http1_chunk_left(const struct http1_chunked *c)
+{
+    return c->state == CHUNK_DATA ? c->left : 0;
+}
+
 bool http1_parse_trailers(struct str lines, struct http1_field *fields, unsigned max, unsigned *ret_count)
 {
     struct http1_progress p = {.state = HTTP1_STATE_FIELD};

@@ -205,7 +205,8 @@ static bool pump_run(struct conn *c)
             give_up_discarding(c);
             return false;
         }
-        if (!s->discard && s->body_seen > s->body_max) {
+        /* A chunk that announces too much is refused before it comes, as a length is. */
+        if (!s->discard && s->body_seen + http1_chunk_left(&s->chunked) > s->body_max) {
             refuse_size(c);
             return false;
         }

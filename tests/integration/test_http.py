@@ -14,6 +14,7 @@ import time
 import pytest
 
 from harness import HELLO, Faasd, descriptor_limit, limit_descriptors, receive_all, wait_until
+from wire import Replies, send_all
 
 CANARY = b'POST /function/canary HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}'
 K = 1024
@@ -29,52 +30,6 @@ def front():
         daemon.invoke("canary", b"{}")
         yield daemon
         assert daemon.process.poll() is None, f"faasd died: {daemon.log_text()}"
-
-
-class Replies:
-    """The replies in what a connection said, by their own framing."""
-
-    def __init__(self, data, methods=()):
-        self.all = []
-        methods = list(methods)
-        while data:
-            head, _, rest = data.partition(b"\r\n\r\n")
-            lines = head.decode("latin-1").split("\r\n")
-            status = int(re.fullmatch(r"HTTP/1\.1 (\d{3}) .*", lines[0]).group(1))
-            headers = {}
-            for line in lines[1:]:
-                name, _, value = line.partition(": ")
-                assert name.lower() not in headers, f"{name} twice in {head!r}"
-                headers[name.lower()] = value
-            method = methods.pop(0) if methods and status >= 200 else ""
-            if status < 200 or status in (204, 304) or method == "HEAD":
-                body = b""
-            elif "content-length" in headers:
-                length = int(headers["content-length"])
-                body, rest = rest[:length], rest[length:]
-                assert len(body) == length, f"cut short: {data!r}"
-            else:
-                assert headers.get("transfer-encoding") == "chunked", f"unframed: {head!r}"
-                body = b""
-                while True:
-                    line, _, rest = rest.partition(b"\r\n")
-                    size = int(line, 16)
-                    body, rest = body + rest[:size], rest[size + 2:]
-                    if size == 0:
-                        break
-            self.all.append((status, headers, body))
-            data = rest
-
-    @property
-    def statuses(self):
-        return [status for status, _, _ in self.all]
-
-
-def send_all(sock, data):
-    try:
-        sock.sendall(data)
-    except (BrokenPipeError, ConnectionResetError):
-        pass  # it refused before the end: what it said is read next
 
 
 def canary_runs(front):

@@ -94,6 +94,22 @@ static void a_chunked_body_is_refused_at_the_limit(void **state)
     assert_int_equal(runs, 0);
 }
 
+static void a_chunk_that_announces_too_much_is_refused_before_it_comes(void **state)
+{
+    static const char wire[] = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\n";
+    (void)state;
+    config.request_bytes_max = 6;
+    for (size_t cut = 1; cut < sizeof(wire); cut++) {
+        connect_as(GATEWAY_LISTENER_LOOPBACK);
+        send_bytes(wire, cut);
+        send_bytes(wire + cut, sizeof(wire) - 1 - cut);
+        receive();
+        assert_has("HTTP/1.1 413 ");
+        assert_nothing_held();
+    }
+    assert_int_equal(runs, 0);
+}
+
 static void bodies_together_are_bounded(void **state)
 {
     (void)state;
@@ -410,6 +426,7 @@ int main(void)
         TEST(a_head_that_fills_the_buffer_still_leaves_room_for_its_body),
         TEST(a_body_over_the_limit_is_refused_before_it_is_read),
         TEST(a_chunked_body_is_refused_at_the_limit),
+        TEST(a_chunk_that_announces_too_much_is_refused_before_it_comes),
         TEST(bodies_together_are_bounded),
         TEST(continue_is_said_once_when_the_head_is_accepted),
         TEST(continue_is_not_said_for_what_is_not_there),
