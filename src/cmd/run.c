@@ -239,6 +239,15 @@ static int run(struct run *r, struct err *e)
     return result;
 }
 
+/* What a run would refuse is refused, what it would guess is guessed. */
+static int plan(struct run *r, struct err *e)
+{
+    struct upload u = {.fd = -1};
+    int result = open_upload(r, &u, e);
+    upload_close(&u);
+    return result < 0 ? result : run_plan_print(&r->flags, &r->paths, r->path);
+}
+
 /* What a signal broke off ends as that signal would have ended it. */
 static int finish(int result, const struct err *e)
 {
@@ -278,7 +287,7 @@ static int start(struct run *r, const struct options *o)
     if (supervisor_find_paths(r->root, &r->paths, &e) < 0)
         return options_refuse("run", "%s", e.text);
     if (r->plan)
-        return r->path && guess(r, &e) < 0 ? options_refuse("run", "%s", e.text) : run_plan_print(&r->flags, &r->paths);
+        return finish(plan(r, &e), &e);
     return finish(run(r, &e), &e);
 }
 

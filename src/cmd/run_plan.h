@@ -6,6 +6,8 @@
 #include "cmd/settings_flags.h"
 #include "supervisor/supervisor.h"
 
-int run_plan_print(const struct settings_flags *flags, const struct supervisor_paths *paths); /* an exit status */
+/* `path`: whose faasd.json counts, as with a deploy, where it is a directory; NULL: none. Settings that a deploy would refuse have no plan. Returns an exit
+ * status. */
+int run_plan_print(const struct settings_flags *flags, const struct supervisor_paths *paths, const char *path);
 
 #endif

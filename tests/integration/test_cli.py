@@ -626,6 +626,27 @@ def test_a_plan_is_that_of_the_runtime(faasd, tmp_path, runtime, present, absent
     assert [word for word in absent if word in done.out] == []
 
 
+def test_a_plan_is_that_of_the_manifest_and_the_flags_over_it(faasd, tmp_path):
+    path = script(tmp_path, "#!/bin/sh\n")
+    (tmp_path / "faasd.json").write_text(json.dumps({"runtime": "exec", "handler": path.name, "memory": "48M", "pids": 17}))
+    done = faasd.cli("run", "--plan", "--pids", "19", tmp_path)
+    assert done.returncode == 0, done.err
+    assert f"memory {48 << 20} bytes and no swap, 19 pids" in done.out
+    (tmp_path / "faasd.json").write_text('{"memori": "48M"}')
+    done = faasd.cli("run", "--plan", tmp_path, check=False)
+    assert (done.returncode, done.out, done.err) == (1, "", "faasd run: faasd.json: line 1: unknown key 'memori', did you mean 'memory'?\n")
+
+
+@pytest.mark.parametrize("options, status, said", [
+    (["--mount", "/srv:/data", "--", "true"], 4, "faasd run: grants.mounts has no '/srv': add it to the configuration\n"),
+    (["--network", "host", "--", "true"], 4, "faasd run: network 'host' is not granted: set grants.network_host to true in the configuration\n"),
+    (["./nothing-here"], 1, "faasd run: there is no './nothing-here'\n"),
+])
+def test_what_a_run_refuses_has_no_plan(faasd, options, status, said):
+    done = faasd.cli("run", "--plan", *options, check=False)
+    assert (done.returncode, done.out, done.err) == (status, "", said)
+
+
 def test_run_keeps_a_log_where_no_daemon_ever_ran(leaves_nothing):
     with tempfile.TemporaryDirectory(prefix="faasd-test-") as root:
         os.chmod(root, 0o755)
