@@ -3,12 +3,16 @@
 man pages and the schema are held against them, both ways."""
 
 import json
+import os
+import pathlib
 import re
+import signal
 import subprocess
+import tempfile
 
 import pytest
 
-from harness import FAASD, PROGRAMS, REPO
+from harness import BUILD, FAASD, PROGRAMS, REPO, within
 
 PAGES = ("faasd.1", "faasd.json.5", "faasd.config.5")
 CLIENT = {"url", "root"}
@@ -270,3 +274,39 @@ def test_the_pages_are_good_mdoc(name):
 
 def test_every_page_is_held_against_the_program():
     assert sorted(PAGES) == sorted(p.name for p in (REPO / "man").iterdir())
+
+
+# -- make serve --
+
+@pytest.fixture
+def open_root():
+    with tempfile.TemporaryDirectory(prefix="faasd-test-") as root:
+        os.chmod(root, 0o755)
+        yield pathlib.Path(root)
+
+
+def test_examples_that_can_not_be_deployed_leave_no_daemon(open_root):
+    (open_root / "config.json").write_text('{"archive_bytes": "1K"}')
+    environment = dict(os.environ, FAASD_BUILD=str(BUILD), FAASD_ROOT=str(open_root), FAASD_LISTEN="127.0.0.1:0")
+    done = subprocess.run([REPO / "scripts/serve-examples"], env=environment, capture_output=True, text=True, timeout=within(60))
+    assert done.returncode == 1 and "archive_bytes" in done.stderr, done.stderr
+    assert "Try, in another terminal" not in done.stdout
+    daemon = int((open_root / "run/lock").read_text())
+    assert not pathlib.Path(f"/proc/{daemon}").exists()
+
+
+def test_examples_are_served_until_they_are_interrupted(open_root):
+    environment = dict(os.environ, FAASD_BUILD=str(BUILD), FAASD_ROOT=str(open_root), FAASD_LISTEN="127.0.0.1:0")
+    with subprocess.Popen([REPO / "scripts/serve-examples"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as script:
+        said = ""
+        while "Ctrl-C stops the server" not in said:
+            line = script.stdout.readline()
+            assert line, script.stderr.read()
+            said += line
+        port = re.search(r"http://127\.0\.0\.1:(\d+)/function/hello", said)[1]
+        reply = subprocess.run(["curl", "-sS", "-d", '{"name":"world"}', f"http://127.0.0.1:{port}/function/hello"], capture_output=True, text=True, timeout=within(30))
+        assert json.loads(reply.stdout) == {"message": "hello world"}, reply.stderr
+        daemon = int((open_root / "run/lock").read_text())
+        script.send_signal(signal.SIGINT)
+        assert script.wait(within(30)) == 0
+    assert not pathlib.Path(f"/proc/{daemon}").exists()
