@@ -105,6 +105,12 @@ uint64_t str_hash(struct str a, uint64_t seed)
     return h ^ h >> 32; /* the low bits of FNV are its weakest, and tables mask them */
 }
 
+unsigned str_slips(const char *word)
+{
+    size_t n = strlen(word);
+    return n < 4 ? 1 : n < 6 ? 2 : 3;
+}
+
 unsigned str_distance(const char *a, const char *b)
 {
     enum { MAX = 64 };

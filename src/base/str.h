@@ -35,7 +35,8 @@ bool str_to_u64(struct str a, uint64_t *ret_value);
 /* 64-bit FNV-1a started from `seed` (http://www.isthe.com/chongo/tech/comp/fnv/), for hash tables keyed by checked names. */
 uint64_t str_hash(struct str a, uint64_t seed);
 
-/* Edit distance (insert, delete, replace), cut off at 64: for "did you mean". */
+/* Edit distance (insert, delete, replace), cut off at 64: for "did you mean", where str_slips() of them may still be a slip of the hand: of five letters not three. */
 unsigned str_distance(const char *a, const char *b);
+unsigned str_slips(const char *word);
 
 #endif

@@ -10,9 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A name this far away is no slip of the finger any more. */
-enum { NEAREST_MAX = 3 };
-
 struct cursor {
     int argc;
     char **argv;
@@ -51,7 +48,7 @@ static const struct option *find_letter(const struct options *o, char letter)
 static const char *find_nearest(const struct options *o, const char *name)
 {
     const char *nearest = NULL;
-    unsigned least = NEAREST_MAX + 1;
+    unsigned least = str_slips(name) + 1;
     for (int t = 0; t < OPTION_TABLES_MAX; t++)
         for (const struct option *at = o->tables[t]; at && at->name; at++) {
             unsigned distance = str_distance(name, at->name);

@@ -44,9 +44,22 @@ static bool is_group(const char *name)
     return false;
 }
 
+/* "memory" is no key, but "defaults.memory" is. */
+static const char *find_in_group(const char *name)
+{
+    for (unsigned i = 0; i < config_row_count; i++) {
+        const char *dot = strchr(config_rows[i].scalar.name, '.');
+        if (dot && !strcmp(dot + 1, name))
+            return config_rows[i].scalar.name;
+    }
+    return NULL;
+}
+
 static int refuse_unknown(const char *name, struct err *e)
 {
-    const char *nearest = scalar_find_nearest(name, known_name);
+    const char *nearest = find_in_group(name);
+    if (!nearest)
+        nearest = scalar_find_nearest(name, known_name);
     if (nearest)
         return err_say(e, EINVAL, "unknown key '%s', did you mean '%s'?", name, nearest);
     return err_say(e, EINVAL, "unknown key '%s'", name);

@@ -356,8 +356,7 @@ void scalar_copy(const struct scalar *k, void *to, const void *from)
 const char *scalar_find_nearest(const char *word, const char *(*next)(unsigned i))
 {
     const char *nearest = NULL;
-    size_t length = strlen(word);
-    unsigned best = length < 4 ? 2 : 4; /* one more than what still counts as a slip of the hand */
+    unsigned best = str_slips(word) + 1;
     for (unsigned i = 0; next(i); i++) {
         unsigned distance = str_distance(word, next(i));
         if (distance < best) {

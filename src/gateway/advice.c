@@ -106,7 +106,8 @@ static void add_limits(struct text *t, const struct advice_facts *f)
 {
     char size[UNITS_TEXT_MAX];
     if (f->cause.pids_denied)
-        add(t, "; before that %u forks or threads were refused at the limit 'pids' (%u)", f->cause.pids_denied,
+        add(t, "; before that %u %s refused at the limit 'pids' (%u)", f->cause.pids_denied,
+            f->cause.pids_denied == 1 ? "fork or thread was" : "forks or threads were",
             f->settings ? f->settings->pids : 0);
     if (f->cause.tmp_full && f->settings) {
         units_format_size(f->settings->tmp_bytes, size);

@@ -46,7 +46,8 @@ static void add_limits(struct text *t, const struct verdict_facts *facts, bool t
     const struct settings *s = &facts->version->settings;
     char size[UNITS_TEXT_MAX];
     if (facts->pids_denied)
-        add(t, "; %u forks or threads were refused at the limit 'pids' (%u)", facts->pids_denied, s->pids);
+        add(t, "; %u %s refused at the limit 'pids' (%u)", facts->pids_denied,
+            facts->pids_denied == 1 ? "fork or thread was" : "forks or threads were", s->pids);
     if (tmp_full) {
         units_format_size(s->tmp_bytes, size);
         add(t, "; /tmp is full: the limit 'tmp' is %s", size);

@@ -61,8 +61,9 @@ void verdict_runtime(struct invocation *inv, const struct init_done *done, const
     const char *type = verdict_describe_runtime(done, how);
     int n = snprintf(text, sizeof(text), "RequestId: %s Error: %s", inv->exchange->id, how);
     if (facts->pids_denied)
-        n += snprintf(text + n, sizeof(text) - (size_t)n, "; %u forks or threads were refused at the limit 'pids' (%u)",
-                      facts->pids_denied, facts->version->settings.pids);
+        n += snprintf(text + n, sizeof(text) - (size_t)n, "; %u %s refused at the limit 'pids' (%u)",
+                      facts->pids_denied, facts->pids_denied == 1 ? "fork or thread was" : "forks or threads were",
+                      facts->version->settings.pids);
     if (facts->tail.n)
         snprintf(text + n, sizeof(text) - (size_t)n, ": %.*s", facts->tail.n < 256 ? (int)facts->tail.n : 256,
                  facts->tail.n < 256 ? facts->tail.p : facts->tail.p + facts->tail.n - 256);

@@ -79,6 +79,9 @@ static void the_nearest_word_is_the_typo(void **state)
 {
     (void)state;
     assert_int_equal(str_distance("memroy", "memory"), 2);
+    assert_true(str_distance("memroy", "memory") <= str_slips("memroy"));
+    assert_true(str_distance("body", "logs") > str_slips("body"));
+    assert_true(str_distance("", "a") <= str_slips("")); /* whoever guesses asks for more than that */
     assert_int_equal(str_distance("", "abc"), 3);
     assert_int_equal(str_distance("same", "same"), 0);
 }

@@ -30,6 +30,14 @@ static void refuse(const char *json, const char *why)
         fail_msg("%s: '%s' does not say '%s'", json, e.text, why);
 }
 
+static void refuse_without_a_guess(const char *json, const char *why)
+{
+    struct config c;
+    struct err e = {0};
+    assert_int_equal(read_text(&c, json, &e), -EINVAL);
+    assert_string_equal(e.text, why);
+}
+
 static void the_defaults_are_a_valid_configuration(void **state)
 {
     (void)state;
@@ -114,6 +122,8 @@ static void an_unknown_key_is_named_with_its_line_and_the_nearest(void **state)
     refuse("{\"defaults\": {\n\"memroy\": \"1M\"}}",
            "config.json:2: unknown key 'defaults.memroy', did you mean 'defaults.memory'?");
     refuse("{\"grant\": {}}", "did you mean 'grants'?");
+    refuse("{\"memory\": \"1M\"}", "unknown key 'memory', did you mean 'defaults.memory'?");
+    refuse_without_a_guess("{\"nope\": 1}", "config.json:1: unknown key 'nope'");
     refuse("{\"defaults.memory\": \"64M\"}", "unknown key");
     refuse("{\"defaults\": 1}", "an object was expected");
     refuse("[1]", "an object, not an array");
