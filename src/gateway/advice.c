@@ -123,6 +123,15 @@ static void suggest_limits(struct json_writer *w, const struct advice_facts *f)
         suggest_size(w, f, "tmp", f->settings->tmp_bytes);
 }
 
+static void cut_off(struct json_writer *w, const struct advice_facts *f)
+{
+    say(w, "reason", "faasd was told to stop, and this request ran for longer than it waited ('drain')");
+    json_put_array(w, "change");
+    say(w, NULL, "faasd invocation replay %s", f->id);
+    say(w, NULL, "drain in the configuration, where requests need longer");
+    json_put_array_end(w);
+}
+
 static void killed(struct json_writer *w, const struct advice_facts *f)
 {
     struct text t = {.len = 0};
@@ -229,6 +238,8 @@ void advice_print(struct json_writer *w, const struct advice_facts *f)
     json_put_object(w, "why");
     if (f->outcome == INVOCATION_OUT_OF_MEMORY)
         out_of_memory(w, f);
+    else if (f->outcome == INVOCATION_TIMED_OUT && strcmp(f->type, "NoCapacity") == 0)
+        cut_off(w, f);
     else if (f->outcome == INVOCATION_TIMED_OUT)
         timed_out(w, f);
     else if (f->outcome == INVOCATION_THROTTLED)

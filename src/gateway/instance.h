@@ -58,6 +58,7 @@ enum instance_doom {
     INSTANCE_TIMED_OUT,    /* it, or its start, took too long */
     INSTANCE_BAD_REPLY,    /* broke the protocol or a limit of it */
     INSTANCE_CRASHED,      /* its process ended */
+    INSTANCE_CUT_OFF,      /* the drain's deadline has passed under its request */
 };
 
 struct instance;

@@ -105,6 +105,8 @@ static void answer_invocation(struct instance *i, const struct message_exited *m
     describe_end(i, m, how);
     if (i->doom == INSTANCE_TIMED_OUT)
         verdict_timeout(inv, &facts);
+    else if (i->doom == INSTANCE_CUT_OFF)
+        verdict_cut_off(inv);
     else if (i->doom == INSTANCE_BAD_REPLY && !facts.oom_kills)
         verdict_bad_reply(inv, i->doom_text);
     else if (i->driver == &driver_provided && i->failed.head.type == INIT_WORKER_EXITED)

@@ -85,7 +85,6 @@ struct invocation_cause {
     uint32_t pids_denied;
     bool tmp_full;
     uint64_t peak_bytes, shmem_bytes;
-    bool in_queue; /* it was never delivered: the limit that held it back is the queue's */
 };
 
 /* One of faasd's errors. `type` as CONTRACT 4 names it; `trace` a JSON array or empty. */

@@ -41,7 +41,8 @@
 static struct gateway_boot boot;
 static struct gateway gateway;
 static ev_timer drain_timer;
-static bool lost; /* the supervisor is gone */
+#define CUT_OFF_SECONDS 1. /* half of the supervisor's grace: what is on its way to the disk gets there, too */
+static bool lost;          /* the supervisor is gone */
 
 /* ---- draining ---- */
 
@@ -52,13 +53,26 @@ void gateway_check_drained(struct gateway *g)
     ev_break(g->loop, EVBREAK_ALL);
 }
 
-static void on_drain_deadline(struct ev_loop *loop, ev_timer *w, int events)
+static void on_cut_off(struct ev_loop *loop, ev_timer *w, int events)
 {
     (void)w;
     (void)events;
+    ev_break(loop, EVBREAK_ALL);
+}
+
+static void on_drain_deadline(struct ev_loop *loop, ev_timer *w, int events)
+{
+    (void)events;
     log_warn("the drain's deadline has passed: what still runs is cut off requests=%u deploys=%u", invocation_count(),
              deploy_count());
-    ev_break(loop, EVBREAK_ALL);
+    /* Their callers are told once their processes are dead; gateway_check_drained() ends the loop with the last byte, this timer if one takes too long. */
+    if (pools_cut_off(gateway.pools) == 0) {
+        ev_break(loop, EVBREAK_ALL);
+        return;
+    }
+    ev_set_cb(w, on_cut_off);
+    ev_timer_set(w, CUT_OFF_SECONDS, 0.);
+    ev_timer_start(loop, w);
 }
 
 static void on_drain(struct gateway *g)

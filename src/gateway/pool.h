@@ -22,6 +22,10 @@ void pool_submit(struct pool *p, struct invocation *inv);
 /* Asynchronous calls that wait in a queue of the function, its numbered versions' included, are refused with 503: faasd is shutting down, and they are durable. */
 void pool_withdraw_background(struct pool *p);
 
+/* The drain's deadline has passed: requests that somebody waits for are refused with 503 where they are queued, and where they run their instances are killed, after
+ * which they are answered the same. Returns how many. */
+unsigned pools_cut_off(struct pools *p);
+
 /* The current version changed (or the function was removed: current is NULL): idle instances of other versions stop now, busy ones after their request;
  * what waits in the queue goes to the new one, or to the pool of the number that it asked for. */
 void pool_version_changed(struct pool *p);

@@ -121,6 +121,17 @@ void verdict_out_of_memory(struct invocation *inv, const struct verdict_facts *f
     end_with(inv, &(struct answer){INVOCATION_OUT_OF_MEMORY, 502, "OutOfMemory"}, facts, &t);
 }
 
+void verdict_cut_off(struct invocation *inv)
+{
+    struct text t = {.len = 0};
+    char limit[UNITS_TEXT_MAX];
+    units_format_time(inv->exchange->gateway->config->drain_ms, limit);
+    add(&t, "cut off: faasd is shutting down, and the limit 'drain' is %s", limit);
+    invocation_log(inv, "NoCapacity", (struct str){t.bytes, t.len});
+    /* timed out rather than refused: its function ran, so its record is kept, and its event for who wants it replayed */
+    invocation_fail(inv, INVOCATION_TIMED_OUT, 503, "NoCapacity", "%s", t.bytes);
+}
+
 void verdict_timeout(struct invocation *inv, const struct verdict_facts *facts)
 {
     struct text t = {.len = 0};

@@ -26,6 +26,8 @@ void verdict_crash(struct invocation *inv, const char *how, const struct verdict
 void verdict_out_of_memory(struct invocation *inv, const struct verdict_facts *facts);
 /* What the function sent breaks a rule of its contract or of the frames. */
 void verdict_bad_reply(struct invocation *inv, const char *fault);
+/* faasd ends, and could not wait for it any longer. */
+void verdict_cut_off(struct invocation *inv);
 void verdict_timeout(struct invocation *inv, const struct verdict_facts *facts);
 
 /* "WHAT: the limit 'memory' is 64M, the peak was 64.0M, of which 60.0M in /tmp and shared memory" */

@@ -12,6 +12,7 @@ import resource
 import signal
 import stat
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -238,19 +239,40 @@ def test_a_second_signal_stops_at_once_and_leaves_no_orphan():
         assert not os.path.exists(faasd.control_path)
 
 
-def test_the_drains_deadline_cuts_off_what_still_runs():
+def test_the_drains_deadline_cuts_off_what_still_runs_and_says_so():
+    with tempfile.TemporaryDirectory(prefix="faasd-test-") as root:
+        os.chmod(root, 0o755)
+        with Faasd({"drain": "300ms"}, root=root) as faasd:
+            faasd.deploy_script("long", "#!/bin/sh\nsleep 50\n", "--timeout", "60s")
+            client = faasd.connect()
+            client.sendall(b"POST /function/long HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+            wait_until(lambda: faasd.describe("long")["counts"]["busy"] == 1, "it runs")
+            group = group_of(faasd)
+            began = time.monotonic()
+            faasd.process.terminate()
+            assert faasd.process.wait(30) == 0
+            assert 0.3 <= time.monotonic() - began < 1.3
+            assert not processes_in(group) and not groups_beneath(group)
+            assert "not to be trusted" not in faasd.log_text(), faasd.log_text()
+            reply = receive_all(client).decode()
+            assert reply.startswith("HTTP/1.1 503 ") and "X-Faasd-Error: NoCapacity\r\n" in reply, reply
+            assert "cut off: faasd is shutting down, and the limit 'drain' is 300ms" in reply, reply
+        with Faasd(root=root) as faasd:
+            assert "faasd was told to stop" in faasd.cli("why", re.search(r"X-Request-Id: (\S+)", reply)[1]).out
+
+
+def test_whoever_is_behind_in_the_queue_at_the_drains_deadline_is_told_too():
     with Faasd({"drain": "300ms"}) as faasd:
-        faasd.deploy_script("long", "#!/bin/sh\nsleep 50\n", "--timeout", "60s")
-        client = faasd.connect()
-        client.sendall(b"POST /function/long HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
-        wait_until(lambda: faasd.describe("long")["counts"]["busy"] == 1, "it runs")
-        group = group_of(faasd)
-        began = time.monotonic()
+        faasd.deploy_script("long", "#!/bin/sh\nsleep 50\n", "--timeout", "60s", "--max-concurrency", "1")
+        clients = [faasd.connect() for _ in range(3)]
+        for client in clients:
+            client.sendall(b"POST /function/long HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")
+        wait_until(lambda: (faasd.describe("long")["counts"]["busy"], faasd.describe("long")["counts"]["queued"]) == (1, 2), "one runs, two wait")
         faasd.process.terminate()
+        replies = [receive_all(client) for client in clients]
         assert faasd.process.wait(30) == 0
-        assert 0.3 <= time.monotonic() - began < 2.3
-        assert not processes_in(group) and not groups_beneath(group)
-        assert "not to be trusted" not in faasd.log_text(), faasd.log_text()
+        assert all(r.startswith(b"HTTP/1.1 503 ") and b"faasd is shutting down" in r for r in replies), replies
+        assert sum(b"cut off" in r for r in replies) == 1, replies
 
 
 def test_idle_keep_alive_connections_do_not_hold_the_drain_up():
