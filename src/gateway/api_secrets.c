@@ -14,6 +14,7 @@
 #include "base/fmt.h"
 #include "base/log.h"
 #include "codec/json.h"
+#include "gateway/access.h"
 #include "gateway/deploy.h"
 #include "gateway/instance.h"
 #include "gateway/pool.h"
@@ -42,8 +43,9 @@ struct change {
     struct gateway *gateway;
     struct exchange *exchange;
     char name[SETTINGS_NAME_MAX];
-    struct secret *fresh; /* owned; NULL: it is being removed, or secrets has it */
-    size_t value_bytes;   /* reserved until it is stored */
+    char caller[ACCESS_CALLER_MAX]; /* for the log */
+    struct secret *fresh;           /* owned; NULL: it is being removed, or secrets has it */
+    size_t value_bytes;             /* reserved until it is stored */
     bool created;
     struct user *users; /* owned */
     unsigned user_count, user_cap;
@@ -226,7 +228,7 @@ static void on_put(struct store_task *t)
         return;
     }
     find_users(c);
-    log_info("a secret was set name=%s functions=%u req=%s", c->name, c->user_count, c->exchange->id);
+    log_info("a secret was set name=%s functions=%u by=%s req=%s", c->name, c->user_count, c->caller, c->exchange->id);
     renew(c);
 }
 
@@ -240,6 +242,7 @@ static struct change *change_new(struct exchange *x, struct str name)
     c->gateway = x->gateway;
     c->exchange = x;
     str_copy(name, c->name, sizeof(c->name));
+    access_print_caller(x, c->caller);
     return c;
 }
 
@@ -313,7 +316,8 @@ static void on_deleted(struct store_task *t)
         return;
     }
     secrets_remove(c->gateway->secrets, str_from(c->name));
-    log_info("a secret was removed name=%s functions=%u req=%s", c->name, c->user_count, c->exchange->id);
+    log_info("a secret was removed name=%s functions=%u by=%s req=%s", c->name, c->user_count, c->caller,
+             c->exchange->id);
     answer(c, true);
 }
 

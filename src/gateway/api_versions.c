@@ -2,7 +2,9 @@
 /* /v1/functions/NAME/versions and .../aliases: what a function's qualifiers name, and naming it. */
 #include "gateway/api.h"
 
+#include "base/log.h"
 #include "codec/json.h"
+#include "gateway/access.h"
 #include "gateway/api_print.h"
 #include "gateway/store_versions.h"
 #include "gateway/version_collect.h"
@@ -183,11 +185,33 @@ struct change {
     struct function *function; /* counted */
 };
 
+/* What a request reaches was changed: as with a deploy, who did it is asked for later. */
+static void log_change(const struct change *c)
+{
+    char caller[ACCESS_CALLER_MAX], also[64] = "";
+    const struct versions_alias *a = &c->request.alias;
+    access_print_caller(c->exchange, caller);
+    if (a->number == STORE_ALIAS_REMOVE) {
+        log_info("an alias was removed fn=%s alias=%s by=%s req=%s", c->function->name, a->name, caller,
+                 c->exchange->id);
+        return;
+    }
+    if (a->second)
+        snprintf(also, sizeof(also), " also=%lu:%.6g", (unsigned long)a->second,
+                 (double)a->weight / VERSIONS_WEIGHT_ONE);
+    char number[24] = "$LATEST";
+    if (a->number != VERSIONS_LATEST_NUMBER)
+        snprintf(number, sizeof(number), "%lu", (unsigned long)a->number);
+    log_info("an alias was set fn=%s alias=%s version=%s%s by=%s req=%s", c->function->name, a->name, number, also,
+             caller, c->exchange->id);
+}
+
 static void apply(struct change *c)
 {
     struct exchange *x = c->exchange;
     struct function *f = c->function;
     const struct versions_alias *a = &c->request.alias;
+    log_change(c);
     if (a->number == STORE_ALIAS_REMOVE) {
         versions_remove_alias(&f->versions, str_from(a->name));
         struct reply r = {.status = 204};

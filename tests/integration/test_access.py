@@ -389,8 +389,10 @@ def client(daemon, *args, token=None, token_file=None, **options):
         env["FAASD_TOKEN"] = token
     if token_file is not None:
         env["FAASD_TOKEN_FILE"] = str(token_file)
+    if "input" not in options:
+        options.setdefault("stdin", subprocess.DEVNULL)
     done = subprocess.run([str(FAASD), *map(str, args), "--url", "http://" + address_of(daemon, "loopback")], env=env,
-                          capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL, **options)
+                          capture_output=True, text=True, timeout=120, **options)
     return done
 
 
@@ -412,8 +414,17 @@ def test_every_command_works_over_tcp_with_a_token(guarded, tmp_path):
     made = json.loads(run("token", "create", "--scope", "read", "--json").stdout)
     assert made["id"] in run("token", "ls").stdout
     run("token", "rm", made["id"])
+    run("alias", "set", "remote", "prod", "1", "--also", "2=0.25")
+    run("alias", "set", "remote", "edge", "$LATEST")
+    run("alias", "rm", "remote", "prod")
+    run("secret", "set", "of-remote", input="value")
+    run("secret", "rm", "of-remote")
     run("rm", "remote")
-    assert f"by=token:{guarded.tokens['admin']['id']}" in guarded.log_text()
+    by = f"by=token:{guarded.tokens['admin']['id']} req="
+    for line in ("deployed fn=remote version=2 ", "a token was made token=", "a token was removed token=", "an alias was set fn=remote alias=prod version=1 also=2:0.25 ",
+                 "an alias was set fn=remote alias=edge version=$LATEST ", "an alias was removed fn=remote alias=prod ", "a secret was set name=of-remote ",
+                 "a secret was removed name=of-remote ", "removed fn=remote "):
+        assert [said for said in guarded.log if line in said and by in said], line
 
 
 def test_logs_can_be_followed_over_tcp(guarded):
