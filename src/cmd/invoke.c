@@ -95,7 +95,7 @@ static int show_on_terminal(struct client *c, const struct http1_response *reply
     if (r == 0 && safe.len == body.len) {
         fwrite(body.data, 1, body.len, stdout);
         if (body.len && body.data[body.len - 1] != '\n')
-            fputc('\n', stdout); /* so that what follows (a trace, the prompt) has a line of its own, and comes behind it */
+            fputc('\n', stdout); /* what follows, a trace or the prompt, has a line of its own and comes behind */
         fflush(stdout);
     } else if (r == 0) {
         const struct http1_field *type = http1_find_field(reply->fields, reply->field_count, "Content-Type");
