@@ -30,6 +30,10 @@ struct link {
     bool lost;
     struct list queue; /* struct queued.link, oldest first */
     size_t queue_bytes;
+    ev_prepare
+        flusher; /* fed while something is kept, never started: it comes when nothing else is pending, be it before the loop blocks (pools.c) or after */
+    uint32_t kept_size;
+    char kept[MESSAGE_RECORD_MAX]; /* what may share a record, younger than the queue */
     uint64_t next_id;
     struct link_waiter **buckets; /* by id; a power of two of them */
     size_t bucket_count;
@@ -113,6 +117,7 @@ static void lose(struct link *l, const char *why)
     l->lost = true;
     ev_io_stop(l->gateway->loop, &l->readable);
     ev_io_stop(l->gateway->loop, &l->writable);
+    ev_clear_pending(l->gateway->loop, &l->flusher);
     if (l->events)
         l->events->on_lost(l->gateway, why);
 }
@@ -142,8 +147,11 @@ static size_t size_of(uint32_t type)
     }
 }
 
+static_assert(sizeof(union incoming) >= MESSAGE_RECORD_MAX, "a record fits where a message does");
+
 struct received {
     union incoming message;
+    size_t size;
     int fds[MESSAGE_FDS_MAX];
     unsigned fd_count;
 };
@@ -186,7 +194,9 @@ static void take_fds(const struct msghdr *h, struct received *m)
     }
 }
 
-/* 1: *m holds a message. 0: nothing more for now. -1: the link is lost. */
+static const char WRONG_SIZE[] = "the supervisor sent a message of the wrong size";
+
+/* 1: *m holds a record. 0: nothing more for now. -1: the link is lost. */
 static int receive(struct link *l, struct received *m)
 {
     union {
@@ -207,11 +217,10 @@ static int receive(struct link *l, struct received *m)
         return -1;
     }
     take_fds(&h, m);
-    const struct message_header *head = &m->message.header;
-    if ((h.msg_flags & MSG_TRUNC) || (size_t)n < sizeof(*head) || head->size != (size_t)n ||
-        size_of(head->type) != (size_t)n) {
+    m->size = (size_t)n;
+    if (h.msg_flags & MSG_TRUNC) {
         close_all(m);
-        lose(l, "the supervisor sent a message of the wrong size");
+        lose(l, WRONG_SIZE);
         return -1;
     }
     /* This process has no descriptor free, so the kernel kept some of the message's back (unix(7)). The rest is of no use without them. */
@@ -220,16 +229,49 @@ static int receive(struct link *l, struct received *m)
     return 1;
 }
 
+/* Of `size` bytes that begin with it, how many the first message has; 0: it has not the size of its type. */
+static size_t size_of_first(const union incoming *m, size_t size)
+{
+    if (size < sizeof(m->header) || m->header.size > size || size_of(m->header.type) != m->header.size)
+        return 0;
+    return m->header.size;
+}
+
+/* One message, or several that share it. Returns how many. */
+static int take_record(struct link *l, struct received *m)
+{
+    char record[MESSAGE_RECORD_MAX];
+    size_t size = m->size;
+    int count = 0;
+    bool is_shared = size <= sizeof(record);
+    if (is_shared)
+        memcpy(record, &m->message, size);
+    for (size_t at = 0; at < size && !l->lost; count++) {
+        if (at > 0)
+            memcpy(&m->message, record + at, size - at);
+        size_t own = size_of_first(&m->message, size - at);
+        if (own == 0 || (own < size && !(is_shared && message_may_share(m->message.header.type)))) {
+            close_all(m);
+            lose(l, WRONG_SIZE);
+            break;
+        }
+        dispatch(l, m);
+        m->fd_count = 0;
+        at += own;
+    }
+    return count;
+}
+
 static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 {
     struct link *l = watcher->data;
     (void)loop;
     (void)events;
-    for (int i = 0; i < LINK_TURN && !l->lost; i++) {
+    for (int i = 0; i < LINK_TURN && !l->lost;) {
         struct received m;
         if (receive(l, &m) <= 0)
             return;
-        dispatch(l, &m);
+        i += take_record(l, &m);
     }
 }
 
@@ -285,18 +327,48 @@ static void enqueue(struct link *l, const void *bytes, uint32_t size, int fd)
     ev_io_start(l->gateway->loop, &l->writable);
 }
 
-void link_send_with(struct link *l, struct link_waiter *w, struct message_header *m, uint32_t size, int fd)
+static void send_record(struct link *l, const void *record, uint32_t size, int fd)
 {
     scoped_fd own = fd;
-    m->size = size;
-    m->id = w ? w->id : 0;
     if (l->lost)
         return;
-    int r = list_is_empty(&l->queue) ? send_now(l, m, size, own) : -EAGAIN;
+    int r = list_is_empty(&l->queue) ? send_now(l, record, size, own) : -EAGAIN;
     if (r == -EAGAIN)
-        enqueue(l, m, size, fd_take(&own));
+        enqueue(l, record, size, fd_take(&own));
     else if (r < 0)
         lose(l, "the supervisor does not take messages any more");
+}
+
+static void flush(struct link *l)
+{
+    uint32_t size = l->kept_size;
+    ev_clear_pending(l->gateway->loop, &l->flusher);
+    l->kept_size = 0;
+    if (size > 0)
+        send_record(l, l->kept, size, -1);
+}
+
+static void on_turn_over(struct ev_loop *loop, ev_prepare *w, int events)
+{
+    (void)loop;
+    (void)events;
+    flush(w->data);
+}
+
+void link_send_with(struct link *l, struct link_waiter *w, struct message_header *m, uint32_t size, int fd)
+{
+    bool may_wait = !l->lost && fd < 0 && message_may_share(m->type);
+    m->size = size;
+    m->id = w ? w->id : 0;
+    if (!may_wait || l->kept_size + size > sizeof(l->kept))
+        flush(l);
+    if (!may_wait) {
+        send_record(l, m, size, fd);
+        return;
+    }
+    memcpy(l->kept + l->kept_size, m, size);
+    l->kept_size += size;
+    ev_feed_event(l->gateway->loop, &l->flusher, EV_CUSTOM);
 }
 
 void link_send(struct link *l, struct link_waiter *w, struct message_header *m, uint32_t size)
@@ -331,7 +403,10 @@ struct link *link_new(struct gateway *g, int fd, struct err *e)
     list_init(&l->queue);
     ev_io_init(&l->readable, on_readable, fd, EV_READ);
     ev_io_init(&l->writable, on_writable, fd, EV_WRITE);
+    ev_prepare_init(&l->flusher, on_turn_over);
+    ev_set_priority(&l->flusher, EV_MINPRI);
     l->readable.data = l;
+    l->flusher.data = l;
     l->writable.data = l;
     ev_io_start(g->loop, &l->readable);
     return l;
@@ -346,6 +421,8 @@ void link_free(struct link *l)
 {
     if (!l)
         return;
+    l->events = NULL;
+    flush(l);
     ev_io_stop(l->gateway->loop, &l->readable);
     ev_io_stop(l->gateway->loop, &l->writable);
     LIST_EACH (&l->queue, at)

@@ -34,7 +34,8 @@ void link_unregister(struct link *l, struct link_waiter *w);
 /* Bytes of messages that wait for the supervisor to read: some three thousand SPAWNs. */
 enum { LINK_QUEUE_MAX = 16 << 20 };
 
-/* Sends one message (header.type and the rest filled in; size and id are set here from the arguments). The socket is blocking-free: what the kernel does not take
+/* Sends one message (header.type and the rest filled in; size and id are set here from the arguments), in its order: at once, or, where it may share a record with others
+ * (message_may_share), when the loop has done all that it was woken for. The socket is blocking-free: what the kernel does not take
  * is queued, bounded by LINK_QUEUE_MAX; overflow means the supervisor is gone, and the gateway exits. */
 void link_send(struct link *l, struct link_waiter *w, struct message_header *m, uint32_t size);
 /* The same with a descriptor, which is taken over; -1 = none. */

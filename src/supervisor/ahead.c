@@ -26,6 +26,7 @@ static void on_quiet(struct ev_loop *loop, ev_timer *timer, int events)
     ev_timer_stop(loop, timer);
     if (s->phase > SUPERVISOR_SERVING || has_stock(s))
         return;
+    channel_flush(&s->channel);
     if (make_stock(s, &e) == 0) {
         a->failed = false;
         ahead_put_off(a);

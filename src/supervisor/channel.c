@@ -31,6 +31,7 @@ static void queued_free(struct queued *q)
 
 static void drop_queue(struct channel *c)
 {
+    c->kept_size = 0;
     LIST_EACH (&c->queue, at)
         queued_free(LIST_ENTRY(at, struct queued, link));
 }
@@ -65,12 +66,48 @@ static bool may_carry(const union request *r, const struct sock_record *record)
     return record->fd_count <= (has_secrets ? 1 : 0);
 }
 
+static void handle(struct channel *c, union request *r, size_t size, int fd)
+{
+    if (!message_may_share(r->header.type))
+        channel_flush(c);
+    supervisor_on_request(c->supervisor, r, size, fd);
+}
+
+/* Several in one record: each is cut off by the size that it names itself, and one that names what can't be gets all that is left, which is refused as a wrong size.
+ * *r is overwritten. Returns how many. */
+static int handle_shared(struct channel *c, union request *r, size_t size)
+{
+    char record[MESSAGE_RECORD_MAX];
+    int count = 0;
+    memcpy(record, r, size);
+    for (size_t at = 0; at < size && c->fd >= 0 && !c->ended; count++) {
+        size_t left = size - at;
+        memcpy(r, record + at, left);
+        bool is_cut = left >= sizeof(r->header) && r->header.size >= sizeof(r->header) && r->header.size < left;
+        size_t own = is_cut ? r->header.size : left;
+        if (own >= sizeof(r->header) && !message_may_share(r->header.type)) {
+            supervisor_on_gateway_broken(c->supervisor, "it sent a message behind others that may not come so");
+            break;
+        }
+        handle(c, r, own, -1);
+        at += own;
+    }
+    return count;
+}
+
+static bool is_shared(const union request *r, const struct sock_record *record)
+{
+    return record->size > sizeof(r->header) && record->size <= MESSAGE_RECORD_MAX && r->header.size < record->size &&
+           message_may_share(r->header.type);
+}
+
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 {
     (void)loop;
     (void)events;
     struct channel *c = w->data;
-    for (int i = 0; i < CHANNEL_BATCH && c->fd >= 0 && !c->ended && list_is_empty(&c->queue); i++) {
+    static_assert(sizeof(union request) >= MESSAGE_RECORD_MAX, "a record fits where a request does");
+    for (int i = 0; i < CHANNEL_BATCH && c->fd >= 0 && !c->ended && list_is_empty(&c->queue);) {
         union request request;
         struct sock_record record;
         int r = sock_receive(c->fd, &request, sizeof(request), &record);
@@ -94,7 +131,12 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
             supervisor_on_gateway_broken(c->supervisor, "it sent a descriptor");
             return;
         }
-        supervisor_on_request(c->supervisor, &request, record.size, record.fd_count ? record.fds[0] : -1);
+        if (is_shared(&request, &record)) {
+            i += handle_shared(c, &request, record.size);
+        } else {
+            handle(c, &request, record.size, record.fd_count ? record.fds[0] : -1);
+            i++;
+        }
         sock_record_close(&record);
     }
 }
@@ -129,6 +171,13 @@ static void on_stuck(struct ev_loop *loop, ev_timer *w, int events)
                                                          : "it has not read its messages for half a minute");
 }
 
+static void on_turn_over(struct ev_loop *loop, ev_prepare *w, int events)
+{
+    (void)loop;
+    (void)events;
+    channel_flush(w->data);
+}
+
 void channel_init(struct channel *c, struct supervisor *s)
 {
     *c = (struct channel){.supervisor = s, .fd = -1};
@@ -142,6 +191,9 @@ void channel_open(struct channel *c, int fd)
     ev_io_init(&c->readable, on_readable, fd, EV_READ);
     ev_io_init(&c->writable, on_writable, fd, EV_WRITE);
     ev_init(&c->stuck, on_stuck);
+    ev_prepare_init(&c->flusher, on_turn_over);
+    ev_set_priority(&c->flusher, EV_MINPRI);
+    c->flusher.data = c;
     c->stuck.repeat = CHANNEL_STUCK_SECONDS;
     c->readable.data = c->writable.data = c->stuck.data = c;
     ev_io_start(c->supervisor->loop, &c->readable);
@@ -155,33 +207,32 @@ void channel_close(struct channel *c)
     ev_io_stop(loop, &c->readable);
     ev_io_stop(loop, &c->writable);
     ev_timer_stop(loop, &c->stuck);
-    LIST_EACH (&c->queue, at)
-        queued_free(LIST_ENTRY(at, struct queued, link));
+    ev_clear_pending(loop, &c->flusher);
+    drop_queue(c);
     fd_close(&c->fd);
 }
 
-static struct queued *queued_new(const struct message_header *m, const int *fds, unsigned fd_count)
+static struct queued *queued_new(const void *record, uint32_t size, const int *fds, unsigned fd_count)
 {
-    struct queued *q = malloc(sizeof(*q) + m->size);
+    struct queued *q = malloc(sizeof(*q) + size);
     if (!q)
         return NULL;
     q->fd_count = fd_count;
     if (fd_count > 0)
         memcpy(q->fds, fds, sizeof(int) * fd_count);
-    q->size = m->size;
-    memcpy(q->bytes, m, m->size);
+    q->size = size;
+    memcpy(q->bytes, record, size);
     return q;
 }
 
-void channel_send(struct channel *c, struct message_header *m, int *fds, unsigned fd_count)
+static void send_record(struct channel *c, const void *record, uint32_t size, int *fds, unsigned fd_count)
 {
-    assert(fd_count <= MESSAGE_FDS_MAX);
     bool is_open = c->fd >= 0 && !c->ended;
     int r = is_open ? -EAGAIN : 0;
     if (is_open && list_is_empty(&c->queue))
-        r = sock_send(c->fd, m, m->size, fds, fd_count);
+        r = sock_send(c->fd, record, size, fds, fd_count);
     if (r == -EAGAIN) {
-        struct queued *q = queued_new(m, fds, fd_count);
+        struct queued *q = queued_new(record, size, fds, fd_count);
         if (q) {
             bool is_first = list_is_empty(&c->queue);
             list_push_back(&c->queue, &q->link);
@@ -197,6 +248,32 @@ void channel_send(struct channel *c, struct message_header *m, int *fds, unsigne
     close_fds(fds, fd_count);
     if (r < 0)
         on_send_failed(c, r);
+}
+
+void channel_flush(struct channel *c)
+{
+    uint32_t size = c->kept_size;
+    if (c->fd < 0)
+        return;
+    ev_clear_pending(c->supervisor->loop, &c->flusher);
+    c->kept_size = 0;
+    if (size > 0)
+        send_record(c, c->kept, size, NULL, 0);
+}
+
+void channel_send(struct channel *c, struct message_header *m, int *fds, unsigned fd_count)
+{
+    assert(fd_count <= MESSAGE_FDS_MAX);
+    bool may_wait = c->fd >= 0 && !c->ended && fd_count == 0 && message_may_share(m->type);
+    if (!may_wait || c->kept_size + m->size > sizeof(c->kept))
+        channel_flush(c);
+    if (!may_wait) {
+        send_record(c, m, m->size, fds, fd_count);
+        return;
+    }
+    memcpy(c->kept + c->kept_size, m, m->size);
+    c->kept_size += m->size;
+    ev_feed_event(c->supervisor->loop, &c->flusher, EV_CUSTOM);
 }
 
 void channel_send_plain(struct channel *c, enum message_type type, uint64_t id, int fd)

@@ -57,6 +57,8 @@ enum message_type {
     MESSAGE_STEPS_ARE,    /* message_steps_are. Ends the id. */
 };
 
+#include "supervisor/message_record.h"
+
 struct message_plain {
     struct message_header header;
 };

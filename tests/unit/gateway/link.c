@@ -284,6 +284,132 @@ static void a_size_that_lies_ends_the_link(void **state)
     assert_int_equal(f->drains, 0);
 }
 
+static void messages_that_share_a_record_reach_each_their_own(void **state)
+{
+    struct fixture *f = *state;
+    struct listener a, b;
+    listen_to(&a, f);
+    listen_to(&b, f);
+    struct {
+        struct message_spawned spawned;
+        struct message_exited a, b;
+    } record = {{.header = {MESSAGE_SPAWNED, sizeof(record.spawned), b.waiter.id}},
+                {.header = {MESSAGE_EXITED, sizeof(record.a), a.waiter.id}},
+                {.header = {MESSAGE_EXITED, sizeof(record.b), b.waiter.id}}};
+    say(f, &record, sizeof(record), -1);
+    turn(f);
+    assert_int_equal(a.heard, 1);
+    assert_int_equal(b.heard, 2);
+    assert_int_equal(b.last_type, MESSAGE_EXITED);
+    assert_int_equal(f->losses, 0);
+}
+
+static void a_record_whose_messages_do_not_add_up_ends_the_link(void **state)
+{
+    struct fixture *f = *state;
+    struct listener a;
+    listen_to(&a, f);
+    struct message_exited m[2] = {{.header = {MESSAGE_EXITED, sizeof(m[0]), a.waiter.id}},
+                                  {.header = {MESSAGE_EXITED, sizeof(m[1]) + 8, a.waiter.id}}};
+    say(f, m, sizeof(m), -1);
+    turn(f);
+    assert_int_equal(a.heard, 1);
+    assert_int_equal(f->losses, 1);
+}
+
+static void a_message_that_may_not_share_a_record_ends_the_link(void **state)
+{
+    struct fixture *f = *state;
+    struct listener a;
+    listen_to(&a, f);
+    struct message_exited m[2] = {{.header = {MESSAGE_EXITED, sizeof(m[0]), a.waiter.id + 1}},
+                                  {.header = {MESSAGE_USAGE_IS, sizeof(m[1]), a.waiter.id}}};
+    say(f, m, sizeof(m), -1);
+    turn(f);
+    assert_int_equal(a.heard, 0);
+    assert_int_equal(f->losses, 1);
+    link_unregister(f->gateway.link, &a.waiter);
+}
+
+static void expect_record(struct fixture *f, const uint64_t *ids, unsigned count)
+{
+    char record[MESSAGE_RECORD_MAX];
+    struct message_header head;
+    size_t at = 0;
+    ssize_t n = recv(f->supervisor, record, sizeof(record), 0);
+    for (unsigned i = 0; i < count; i++, at += head.size) {
+        assert_true(n >= (ssize_t)(at + sizeof(head)));
+        memcpy(&head, record + at, sizeof(head));
+        assert_int_equal(head.id, ids[i]);
+    }
+    assert_int_equal(n, at);
+}
+
+static void what_may_share_a_record_waits_for_the_end_of_the_turn(void **state)
+{
+    struct fixture *f = *state;
+    struct listener l[3];
+    char byte;
+    for (unsigned i = 0; i < 3; i++)
+        listen_to(&l[i], f);
+    const uint64_t ids[] = {l[0].waiter.id, l[1].waiter.id, l[2].waiter.id};
+    struct message_prepare m = {.header.type = MESSAGE_PREPARE, .template = 1};
+    link_send_plain(f->gateway.link, &l[0].waiter, MESSAGE_KILL);
+    link_send(f->gateway.link, &l[1].waiter, &m.header, sizeof(m));
+    assert_int_equal(recv(f->supervisor, &byte, 1, 0), -1);
+    turn(f);
+    expect_record(f, ids, 2);
+    link_send_plain(f->gateway.link, &l[0].waiter, MESSAGE_KILL);
+    link_send_plain(f->gateway.link, &l[1].waiter, MESSAGE_FREEZE); /* at once, and behind what waited */
+    link_send_plain(f->gateway.link, &l[2].waiter, MESSAGE_KILL);
+    expect_record(f, ids, 1);
+    expect_record(f, ids + 1, 1);
+    assert_int_equal(recv(f->supervisor, &byte, 1, 0), -1);
+    turn(f);
+    expect_record(f, ids + 2, 1);
+    for (unsigned i = 0; i < 3; i++)
+        link_unregister(f->gateway.link, &l[i].waiter);
+}
+
+static void send_kill(struct ev_loop *loop, ev_prepare *w, int events)
+{
+    (void)events;
+    ev_prepare_stop(loop, w);
+    link_send_plain(at_hand->gateway.link, w->data, MESSAGE_KILL);
+}
+
+/* Pools decide what to start when all that a turn brought is done. */
+static void what_is_sent_just_before_the_loop_blocks_does_not_wait_for_its_next_turn(void **state)
+{
+    struct fixture *f = *state;
+    struct link_waiter w = {.on_message = on_message};
+    ev_prepare before_block;
+    link_register(f->gateway.link, &w);
+    ev_prepare_init(&before_block, send_kill);
+    before_block.data = &w;
+    ev_prepare_start(f->gateway.loop, &before_block);
+    ev_run(f->gateway.loop, EVRUN_NOWAIT);
+    expect_record(f, &w.id, 1);
+    link_unregister(f->gateway.link, &w);
+}
+
+static void no_more_wait_than_fit_a_record(void **state)
+{
+    struct fixture *f = *state;
+    enum { FIT = MESSAGE_RECORD_MAX / sizeof(struct message_plain) };
+    uint64_t ids[FIT + 1];
+    struct link_waiter w = {.on_message = on_message};
+    link_register(f->gateway.link, &w);
+    for (unsigned i = 0; i <= FIT; i++) {
+        ids[i] = w.id;
+        link_send_plain(f->gateway.link, &w, MESSAGE_KILL);
+    }
+    expect_record(f, ids, FIT);
+    turn(f);
+    expect_record(f, ids, 1);
+    link_unregister(f->gateway.link, &w);
+}
+
 static void what_the_socket_does_not_take_is_sent_later_in_order(void **state)
 {
     struct fixture *f = *state;
@@ -388,6 +514,12 @@ int main(void)
         LINK_TEST(end_of_file_is_told_once),
         LINK_TEST(a_message_of_the_wrong_size_ends_the_link),
         LINK_TEST(a_size_that_lies_ends_the_link),
+        LINK_TEST(messages_that_share_a_record_reach_each_their_own),
+        LINK_TEST(a_record_whose_messages_do_not_add_up_ends_the_link),
+        LINK_TEST(a_message_that_may_not_share_a_record_ends_the_link),
+        LINK_TEST(what_may_share_a_record_waits_for_the_end_of_the_turn),
+        LINK_TEST(no_more_wait_than_fit_a_record),
+        LINK_TEST(what_is_sent_just_before_the_loop_blocks_does_not_wait_for_its_next_turn),
         LINK_TEST(what_the_socket_does_not_take_is_sent_later_in_order),
         LINK_TEST(a_supervisor_that_never_reads_is_given_up_at_a_limit),
     };

@@ -314,6 +314,7 @@ static void an_abandoned_template_takes_its_children_along(void **state)
     struct sock_record none;
     union answer a;
     assert_int_equal(sock_receive(gateway, &a, sizeof(a), &none), -EAGAIN); /* unheard */
+    assert_int_equal(unread_size, 0);
     close(c.socket);
     close_template(&t);
 }

@@ -17,14 +17,31 @@
 static struct supervisor super;
 static int gateway; /* its end */
 static unsigned requests, brought;
+static uint64_t last_id;
+static size_t last_size;
+static bool lies;       /* sizes need not be what the messages say */
+static bool breaks;     /* the first message is more than the supervisor bears */
+static bool says_first; /* a KILL is answered at once, and has gone out before a FREEZE is looked at */
+
+static void say_exited(uint64_t id);
+static void expect_ids(uint64_t first, uint64_t last);
 static const char *broken;
 
 void supervisor_on_request(struct supervisor *s, union request *r, size_t size, int fd)
 {
     assert_ptr_equal(s, &super);
-    assert_int_equal(size, r->header.size);
+    if (!lies)
+        assert_int_equal(size, r->header.size);
+    last_size = size;
     requests++;
+    last_id = r->header.id;
     brought += fd >= 0;
+    if (breaks)
+        channel_close(&super.channel);
+    if (says_first && r->header.type == MESSAGE_KILL)
+        say_exited(r->header.id);
+    if (says_first && r->header.type == MESSAGE_FREEZE)
+        expect_ids(1, 1);
 }
 
 void supervisor_on_gateway_broken(struct supervisor *s, const char *why)
@@ -87,6 +104,175 @@ static void every_request_reaches_the_supervisor(void **state)
     turn();
     assert_int_equal(requests, 3);
     assert_null(broken);
+}
+
+/* `count` KILLs in one record, the last naming that size. */
+static void send_shared(unsigned count, uint32_t size_of_last)
+{
+    struct message_plain m[MESSAGE_RECORD_MAX / sizeof(struct message_plain) + 1];
+    for (unsigned i = 0; i < count; i++)
+        m[i] = (struct message_plain){.header = {.type = MESSAGE_KILL, .size = sizeof(m[i]), .id = i + 1}};
+    m[count - 1].header.size = size_of_last;
+    assert_int_equal(sock_send(gateway, m, count * sizeof(m[0]), NULL, 0), 0);
+}
+
+static void requests_that_share_a_record_come_one_by_one(void **state)
+{
+    (void)state;
+    send_shared(MESSAGE_RECORD_MAX / sizeof(struct message_plain), sizeof(struct message_plain));
+    turn();
+    assert_int_equal(requests, MESSAGE_RECORD_MAX / sizeof(struct message_plain));
+    assert_int_equal(last_id, requests);
+    assert_null(broken);
+}
+
+/* Whatever size it names, the last of three gets what is left of the record, so that request_check finds it out: see supervisor_on_request above. */
+static void a_shared_record_whose_parts_do_not_add_up_is_handed_on_to_be_refused(void **state)
+{
+    (void)state;
+    static const uint32_t wrong[] = {0, 1, sizeof(struct message_plain) - 1, sizeof(struct message_plain) + 1,
+                                     UINT32_MAX};
+    lies = true;
+    for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        requests = 0;
+        send_shared(3, wrong[i]);
+        turn();
+        assert_int_equal(requests, 3);
+        assert_int_equal(last_size, sizeof(struct message_plain));
+    }
+    lies = false;
+}
+
+static void a_record_longer_than_may_be_shared_is_one_message_of_a_wrong_size(void **state)
+{
+    (void)state;
+    lies = true;
+    send_shared(MESSAGE_RECORD_MAX / sizeof(struct message_plain) + 1, sizeof(struct message_plain));
+    turn();
+    lies = false;
+    assert_int_equal(requests, 1);
+    assert_int_equal(last_size, MESSAGE_RECORD_MAX + sizeof(struct message_plain));
+}
+
+static void only_messages_that_may_share_a_record_are_cut_out_of_one(void **state)
+{
+    (void)state;
+    struct message_plain m[2] = {{.header = {.type = MESSAGE_FREEZE, .size = sizeof(m[0]), .id = 1}},
+                                 {.header = {.type = MESSAGE_KILL, .size = sizeof(m[1]), .id = 2}}};
+    lies = true;
+    assert_int_equal(sock_send(gateway, m, sizeof(m), NULL, 0), 0);
+    turn();
+    lies = false;
+    assert_int_equal(requests, 1);
+    assert_int_equal(last_size, sizeof(m));
+}
+
+static void others_may_not_come_behind_them_either(void **state)
+{
+    (void)state;
+    struct message_plain m[2] = {{.header = {.type = MESSAGE_KILL, .size = sizeof(m[0]), .id = 1}},
+                                 {.header = {.type = MESSAGE_FREEZE, .size = sizeof(m[1]), .id = 2}}};
+    assert_int_equal(sock_send(gateway, m, sizeof(m), NULL, 0), 0);
+    turn();
+    assert_int_equal(requests, 1);
+    assert_non_null(broken);
+}
+
+static void what_follows_a_message_that_breaks_the_gateway_is_not_looked_at(void **state)
+{
+    (void)state;
+    breaks = true;
+    send_shared(3, sizeof(struct message_plain));
+    turn();
+    breaks = false;
+    assert_int_equal(requests, 1);
+}
+
+static void say_exited(uint64_t id)
+{
+    struct message_exited m = {.header = {.type = MESSAGE_EXITED, .size = sizeof(m), .id = id}};
+    channel_send(&super.channel, &m.header, NULL, 0);
+}
+
+static void expect_ids(uint64_t first, uint64_t last)
+{
+    char record[MESSAGE_RECORD_MAX];
+    struct sock_record r;
+    struct message_header head;
+    assert_int_equal(sock_receive(gateway, record, sizeof(record), &r), 0);
+    size_t at = 0;
+    for (uint64_t id = first; id <= last; id++, at += head.size) {
+        assert_true(at + sizeof(head) <= r.size);
+        memcpy(&head, record + at, sizeof(head));
+        assert_int_equal(head.id, id);
+    }
+    assert_int_equal(at, r.size);
+}
+
+static void expect_none(void)
+{
+    char record[MESSAGE_RECORD_MAX];
+    struct sock_record r;
+    assert_int_equal(sock_receive(gateway, record, sizeof(record), &r), -EAGAIN);
+}
+
+static void ends_of_one_turn_share_a_record(void **state)
+{
+    (void)state;
+    say_exited(1);
+    say_exited(2);
+    expect_none();
+    turn();
+    expect_ids(1, 2);
+    expect_none();
+    enum { FIT = MESSAGE_RECORD_MAX / sizeof(struct message_exited) };
+    for (uint64_t id = 1; id <= FIT + 1; id++)
+        say_exited(id);
+    expect_ids(1, FIT); /* there was no room for one more */
+    turn();
+    expect_ids(FIT + 1, FIT + 1);
+    turn();
+    expect_none();
+}
+
+static void what_is_sent_at_once_comes_behind_what_waited(void **state)
+{
+    (void)state;
+    say_exited(1);
+    channel_send_plain(&super.channel, MESSAGE_DRAIN, 2, -1);
+    expect_ids(1, 1);
+    expect_ids(2, 2);
+    turn();
+    expect_none();
+}
+
+static void a_request_that_may_take_long_lets_go_of_what_waits(void **state)
+{
+    (void)state;
+    struct message_plain m = {.header = {.type = MESSAGE_FREEZE, .size = sizeof(m), .id = 1}};
+    says_first = true;
+    send_plain(1);
+    assert_int_equal(sock_send(gateway, &m, sizeof(m), NULL, 0), 0);
+    turn();
+    says_first = false;
+    assert_int_equal(requests, 2);
+}
+
+static void what_waits_for_a_gateway_that_is_gone_reaches_no_other(void **state)
+{
+    (void)state;
+    int ends[2];
+    say_exited(1);
+    channel_close(&super.channel);
+    fd_close(&gateway);
+    assert_int_equal(sock_pair(SOCK_SEQPACKET, ends, NULL), 0);
+    channel_open(&super.channel, ends[0]);
+    gateway = ends[1];
+    turn();
+    expect_none();
+    say_exited(2);
+    turn();
+    expect_ids(2, 2);
 }
 
 static void what_the_gateway_does_not_read_waits_in_order_and_keeps_its_descriptors(void **state)
@@ -226,6 +412,19 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_request_reaches_the_supervisor, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(requests_that_share_a_record_come_one_by_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_shared_record_whose_parts_do_not_add_up_is_handed_on_to_be_refused, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_record_longer_than_may_be_shared_is_one_message_of_a_wrong_size, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(only_messages_that_may_share_a_record_are_cut_out_of_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(others_may_not_come_behind_them_either, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_follows_a_message_that_breaks_the_gateway_is_not_looked_at, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(ends_of_one_turn_share_a_record, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_sent_at_once_comes_behind_what_waited, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_request_that_may_take_long_lets_go_of_what_waits, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_waits_for_a_gateway_that_is_gone_reaches_no_other, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_the_gateway_does_not_read_waits_in_order_and_keeps_its_descriptors, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_descriptor_from_the_gateway_breaks_it, set_up, tear_down),
