@@ -8,6 +8,7 @@
  *   empty name, name that is no token      RFC 9110 section 5.1
  *   Content-Length beside Transfer-Encoding    RFC 9112 section 6.1 and 6.3: request smuggling
  *   Content-Length twice, as list, signed, zero-padded    RFC 9112 section 6.3, RFC 9110 section 8.6
+ *   a tab around either                    nginx and llhttp refuse it, others skip it
  *   Transfer-Encoding that is not one "chunked", or in HTTP/1.0   RFC 9112 section 6.1, 6.3, 7
  *
  * Where an RFC lets a recipient repair or guess, this one refuses: whatever stands in front may have guessed otherwise.
@@ -187,12 +188,29 @@ static bool refused(struct http1_refusal *ret_refusal, int status, const char *r
     return false;
 }
 
-static bool take_length(struct str value, unsigned *seen, uint64_t *length, struct http1_refusal *ret_refusal)
+/* RFC 9112 section 5 has tabs for blanks, but readers differ: where one sees the framing and the next does not, a
+ * request is smuggled. Nobody means them here. */
+static bool has_tab_around(const struct http1_field *f)
 {
+    const char *before = f->name.p + f->name.n + 1;
+    const char *behind = f->value.p + f->value.n;
+    while (before < f->value.p && *before != '\t')
+        before++;
+    while (*behind == ' ')
+        behind++;
+    return before < f->value.p || *behind == '\t';
+}
+
+static bool take_length(const struct http1_field *f, unsigned *seen, uint64_t *length,
+                        struct http1_refusal *ret_refusal)
+{
+    struct str value = f->value;
     if (*seen & HTTP1_SEEN_LENGTH)
         return refused(ret_refusal, 400, "Content-Length stands twice");
     if (*seen & HTTP1_SEEN_CODING)
         return refused(ret_refusal, 400, "Content-Length beside Transfer-Encoding");
+    if (has_tab_around(f))
+        return refused(ret_refusal, 400, "Content-Length with a tab around its value");
     if (value.n > 1 && value.p[0] == '0')
         return refused(ret_refusal, 400, "Content-Length has leading zeros");
     if (!str_to_u64(value, length))
@@ -203,14 +221,17 @@ static bool take_length(struct str value, unsigned *seen, uint64_t *length, stru
 
 /* Only "chunked", once and alone, is spoken. A list that a reader could frame in another way is 400, an honest list of
  * codings that this server lacks is 501 (RFC 9112 section 6.1). */
-static bool take_coding(struct str value, unsigned *seen, struct http1_refusal *ret_refusal)
+static bool take_coding(const struct http1_field *f, unsigned *seen, struct http1_refusal *ret_refusal)
 {
+    struct str value = f->value;
     if (*seen & HTTP1_SEEN_CODING)
         return refused(ret_refusal, 400, "Transfer-Encoding stands twice");
     if (*seen & HTTP1_SEEN_LENGTH)
         return refused(ret_refusal, 400, "Transfer-Encoding beside Content-Length");
     if (!(*seen & HTTP1_SEEN_MINOR_1))
         return refused(ret_refusal, 400, "Transfer-Encoding in HTTP/1.0");
+    if (has_tab_around(f))
+        return refused(ret_refusal, 400, "Transfer-Encoding with a tab around its value");
     if (str_is_nocase(value, "chunked")) {
         *seen |= HTTP1_SEEN_CODING;
         return true;
@@ -248,9 +269,9 @@ bool http1_take_framing(const struct http1_field *f, unsigned *seen, uint64_t *l
             take_connection(f->value, seen);
         return true;
     case sizeof("Content-Length") - 1:
-        return !str_is_nocase(f->name, "content-length") || take_length(f->value, seen, length, ret_refusal);
+        return !str_is_nocase(f->name, "content-length") || take_length(f, seen, length, ret_refusal);
     case sizeof("Transfer-Encoding") - 1:
-        return !str_is_nocase(f->name, "transfer-encoding") || take_coding(f->value, seen, ret_refusal);
+        return !str_is_nocase(f->name, "transfer-encoding") || take_coding(f, seen, ret_refusal);
     default:
         return true;
     }

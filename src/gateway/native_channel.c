@@ -47,7 +47,7 @@ static void take_reply(struct native_channel *c, struct str payload)
         return;
     }
     struct str fields = {payload.p, head.fields_length};
-    struct str body = {payload.p + head.fields_length, head.body_length};
+    struct str body = str_skip(payload, head.fields_length);
     if (head.flags & ~(uint32_t)(FAASD_REPLY_MORE | FAASD_REPLY_HTTP)) {
         violate(c, "a REPLY frame with flags that there are not");
         return;

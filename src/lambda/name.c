@@ -55,7 +55,7 @@ static struct str skip_arn(struct str text)
     struct str rest = str_skip(text, 4);
     if (!str_starts_with(text, "arn:"))
         return text;
-    if (*rest.p != ':' && !str_starts_with(rest, "aws"))
+    if (!str_starts_with(rest, ":") && !str_starts_with(rest, "aws"))
         return text;
     size_t n = 0;
     while (n < rest.n && rest.p[n] != ':' && (is_lower((char)(rest.p[n] | 0x20)) || rest.p[n] == '-'))

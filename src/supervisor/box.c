@@ -403,12 +403,19 @@ bool boxes_defer_tree(struct boxes *b, const struct message_tree *m)
 {
     LIST_EACH (&b->all, at) {
         struct box *x = LIST_ENTRY(at, struct box, link);
-        if (x->kind != MESSAGE_SPAWN_UNPACK || x->staging != m->staging || !x->known || x->waiting)
+        if (x->kind != MESSAGE_SPAWN_UNPACK || x->staging != m->staging || !x->known)
             continue;
-        x->waiting = malloc(sizeof(*m));
-        if (!x->waiting)
-            return false;
-        *x->waiting = *m;
+        /* Never while the unpacker lives: it could change what was published. One message waits for its end, a second has no good reason. */
+        struct message_tree *waiting = x->waiting ? NULL : malloc(sizeof(*m));
+        if (!waiting) {
+            struct err e;
+            err_set(&e, x->waiting ? EBUSY : ENOMEM, "wait for who fills staging directory %llu",
+                    (unsigned long long)m->staging);
+            channel_send_failed(&b->supervisor->channel, MESSAGE_DONE, m->header.id, &e);
+            return true;
+        }
+        *waiting = *m;
+        x->waiting = waiting;
         box_kill(x);
         return true;
     }

@@ -110,7 +110,7 @@ void boxes_tell_steps(struct boxes *b, const struct message_steps *m); /* STEPS_
 /* The gateway is gone: everything of its dies unheard. */
 void boxes_abandon(struct boxes *b);
 
-/* True when a box still fills staging/ID: it is killed, and the message is carried out when it is dead. */
+/* True when a box still fills staging/ID: it is killed, and the message is carried out when it is dead, or, where another waits for that, answered with EBUSY. */
 bool boxes_defer_tree(struct boxes *b, const struct message_tree *m);
 
 #endif

@@ -39,6 +39,8 @@ static const struct name_case CASES[] = {
     {"hello:a.b", NULL, NULL, NULL, NULL},
     {"arn:aws:s3:eu-central-1:123456789012:function:hello", NULL, NULL, NULL, NULL},
     {"arn:aws:lambda:eu-central-1:123456789012:layer:hello:1", NULL, NULL, NULL, NULL},
+    {"arn:", NULL, NULL, NULL, NULL},
+    {"arn:aws", "arn", "aws", "", ""},
     {"arn:aws:lambda:", NULL, NULL, NULL, NULL},
     {"h\xc3\xbcllo", NULL, NULL, NULL, NULL},
 };
