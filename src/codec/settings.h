@@ -172,9 +172,6 @@ void settings_init(struct settings *s, const struct settings_defaults *d);
 void settings_fini(struct settings *s);
 int settings_copy(struct settings *to, const struct settings *from); /* 0 or -ENOMEM; `to` uninitialised before */
 
-/* Is it the name of a variable that a function may be given? -EINVAL with a sentence. */
-int settings_env_check_name(struct str name, struct err *e);
-
 /* Reads a JSON object (comments allowed) over what stands in `s`. -EINVAL with a sentence that names the key, its line
  * where known and the nearest known key. `env` merges by name: a null value removes one. A key with value null returns to its default.
  * `$schema` is accepted. On failure `s` may be half changed: parse into a copy. Defaults that depend on the runtime are settled at its end;

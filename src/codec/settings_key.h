@@ -26,6 +26,9 @@ extern const struct settings_row settings_rows[SETTINGS_KEY_COUNT];
 
 #define SETTINGS_BIT(key) (UINT64_C(1) << (key))
 
+/* Is it the name of a variable that a function may be given? -EINVAL with a sentence. */
+int settings_env_check_name(struct str name, struct err *e);
+
 /* NAME=VALUE set or, with value.p NULL, removed; the block stays sorted. -EINVAL with a sentence, -ENOMEM. */
 int settings_env_change(struct settings *s, struct str name, struct str value, struct err *e);
 

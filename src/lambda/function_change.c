@@ -109,8 +109,12 @@ static void on_layers(void *owner)
 
 static void find_layers(struct function_change *c)
 {
-    const struct function_layers_question q = {
-        .gateway = c->x->gateway, .region = c->region, .asked = json_get(json_root(c->doc), "Layers")};
+    const struct function_layers_question q = {.gateway = c->x->gateway,
+                                               .region = c->region,
+                                               .asked = json_get(json_root(c->doc), "Layers"),
+                                               .before =
+                                                   c->has_before ? json_get(c->before.attributes, "Layers") : NULL,
+                                               .before_opt = c->has_before ? c->before.version->opt : NULL};
     c->has_layers = c->kind != CHANGE_CODE && q.asked && !json_is_null(q.asked);
     c->layers.done = on_layers;
     c->layers.owner = c;

@@ -33,8 +33,9 @@ struct function_layers {
     struct function_layer at[FUNCTION_LAYERS_MAX];
     struct tree_make *merge; /* until it is closed: its tree is held by it */
     bool is_merging;
-    char opt[MESSAGE_DIGEST_MAX]; /* what comes to /opt; "" = nothing */
-    uint64_t bytes;               /* of all */
+    char before_opt[MESSAGE_DIGEST_MAX]; /* the tree of the very same layers, that the function has by now; "" = none */
+    char opt[MESSAGE_DIGEST_MAX];        /* what comes to /opt; "" = nothing */
+    uint64_t bytes;                      /* of all */
     char fault[FUNCTION_LAYERS_FAULT_MAX];
     enum lambda_error error;
     void (*done)(void *owner); /* `fault` "" = all is well */
@@ -46,6 +47,8 @@ struct function_layers_question {
     struct gateway *gateway;
     const char *region;
     const struct json *asked;
+    const struct json *before; /* the layers that it has, as function_layers_print() printed them; NULL: none */
+    const char *before_opt;    /* their tree; it has to be its own until the change is made */
 };
 bool function_layers_find(struct function_layers *l, const struct function_layers_question *q);
 /* After `done`, or before function_layers_find(): when the row is stored that names the tree. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lambda/function_settings.h"
 
-#include "codec/settings.h"
+#include "codec/settings_key.h"
 #include "lambda/destination.h"
 #include "lambda/function_layers.h"
 #include "lambda/tag.h"

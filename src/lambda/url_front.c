@@ -6,6 +6,7 @@
 #include "gateway/registry.h"
 #include "gateway/reply_stream.h"
 #include "gateway/tokens.h"
+#include "gateway/trace.h"
 #include "lambda/policy.h"
 #include "lambda/url.h"
 #include "lambda/url_cors.h"
@@ -14,7 +15,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { FIELDS_MAX = 65536 + 2 * URL_CORS_FIELDS_MAX };
+enum { FIELDS_MAX = 65536 + 2 * URL_CORS_FIELDS_MAX + TRACE_LINES_MAX };
 
 static const char PREFIX[] = "/url/";
 
@@ -169,15 +170,17 @@ static size_t copy_fields(struct str lines, bool has_cors, char *out)
     return n;
 }
 
-/* The function's lines and those of the URL: borrowed until the next call. */
-static struct str merge_fields(const struct exchange *x, struct str lines)
+/* The function's lines, those of the URL and of the trace: borrowed until the next call. */
+static struct str merge_fields(const struct invocation *inv, struct str lines)
 {
+    const struct exchange *x = inv->exchange;
     static char fields[FIELDS_MAX];
     static char cors[URL_CORS_FIELDS_MAX];
     size_t cors_n = add_cors(x, cors);
     size_t n = copy_fields(lines, cors_n > 0, fields);
     memcpy(fields + n, cors, cors_n);
-    return (struct str){fields, n + cors_n};
+    char *end = trace_put_lines(inv, fields + n + cors_n);
+    return (struct str){fields, (size_t)(end - fields)};
 }
 
 /* InvokeMode RESPONSE_STREAM. */
@@ -185,7 +188,7 @@ static void begin_stream(struct invocation *inv, const struct invocation_reply *
 {
     struct exchange *x = inv->exchange;
     const struct reply head = {
-        .status = h->status, .content_type = h->content_type, .fields = merge_fields(x, h->fields)};
+        .status = h->status, .content_type = h->content_type, .fields = merge_fields(inv, h->fields)};
     exchange_stream_reply(x, &head);
 }
 
@@ -220,7 +223,7 @@ static void answer_invocation(struct invocation *inv, const struct invocation_en
         return;
     }
     const struct reply reply = {
-        .status = r->status, .content_type = r->content_type, .fields = merge_fields(x, r->fields), .body = r->body};
+        .status = r->status, .content_type = r->content_type, .fields = merge_fields(inv, r->fields), .body = r->body};
     exchange_reply(x, &reply);
 }
 

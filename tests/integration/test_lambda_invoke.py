@@ -112,6 +112,9 @@ def test_every_answer_names_its_trace(api):
     given = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"
     answer = api.control("POST", "/2015-03-31/functions/py/invocations", b"{}", {"X-Amzn-Trace-Id": given}).headers["x-amzn-trace-id"]
     assert answer.startswith("Root=1-5759e988-bd862e3fe1be46a994272793;") and answer.endswith(";Sampled=1")
+    url = api.aws.create_function_url_config(FunctionName="py", AuthType="AWS_IAM")["FunctionUrl"]
+    answer = api.control("POST", "/url/" + url.split("/url/")[1], b"{}").headers
+    assert form.fullmatch(answer["x-amzn-trace-id"])
     assert "x-amzn-trace-id" not in {name.lower() for name in api.control("POST", "/function/py", b"{}").headers.keys()}
 
 

@@ -230,6 +230,31 @@ def test_what_was_removed_goes_on_serving(daemon):
     wait_until(lambda: len(before - trees(daemon)) >= 2, "the trees of layers that nobody uses any more are collected")
 
 
+def test_the_same_layers_again_are_not_merged_again(daemon):
+    """With the layers' own trees out of the way, what has to be merged can't be."""
+    others = trees(daemon)
+    arns = [publish(daemon, f"same{i}", {f"python/same{i}.py": f"WORD = {i}\n"}) for i in range(3)]
+    layers = trees(daemon) - others
+    create(daemon, "same", arns[:2])
+    place = daemon.root / "state" / "versions"
+    for tree in layers:
+        (place / tree).rename(place / (tree + ".away"))
+    try:
+        daemon.aws.update_function_configuration(FunctionName="same", Layers=arns[:2], Timeout=7)
+        refused(daemon.aws.update_function_configuration, "ServiceException", 500, FunctionName="same", Layers=arns[1::-1])
+    finally:
+        for tree in layers:
+            (place / (tree + ".away")).rename(place / tree)
+    after = daemon.aws.get_function_configuration(FunctionName="same")
+    assert [layer["Arn"] for layer in after["Layers"]] == arns[:2] and after["Timeout"] == 7
+    assert ask(daemon, "same", module="same1") == 1
+    for layers in (arns[1::-1], arns, arns[:1], arns[:2]):  # another order, one more, one less, and back
+        daemon.aws.update_function_configuration(FunctionName="same", Layers=layers)
+        assert [layer["Arn"] for layer in daemon.aws.get_function_configuration(FunctionName="same")["Layers"]] == layers
+        assert ask(daemon, "same") == ["python"]
+        assert daemon.aws.invoke(FunctionName="same", Payload=json.dumps({"module": "same2"})).get("FunctionError") == (None if arns[2] in layers else "Unhandled")
+
+
 def test_a_rollback_says_what_becomes_of_layers(daemon):
     one, two = publish(daemon, "back-one", {"one": "1"}), publish(daemon, "back-two", {"two": "2"})
     create(daemon, "back", [one], Publish=True)
