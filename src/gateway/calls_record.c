@@ -14,7 +14,7 @@
 struct str calls_record_region(struct str head)
 {
     static const char field[] = "\r\n" CALLS_REGION_FIELD ": ";
-    const char *at = memmem(head.p, head.n, field, sizeof(field) - 1);
+    const char *at = head.n ? memmem(head.p, head.n, field, sizeof(field) - 1) : NULL;
     struct str rest;
     return at ? str_cut(str_skip(head, (size_t)(at - head.p) + sizeof(field) - 1), '\r', &rest, NULL) : (struct str){0};
 }
