@@ -18,7 +18,7 @@ import time
 import pytest
 
 import paths  # noqa: F401  (makes the harness importable)
-from harness import FAASD, HELLO, Faasd, receive_all, wait_until, within
+from harness import FAASD, HELLO, Faasd, brief, receive_all, wait_until, within
 from outside import NOBODY, assert_whole
 
 M = 1 << 20
@@ -200,7 +200,7 @@ def test_L5_what_stood_still_goes_on(victim, record_property):
     """Deadlines that passed meanwhile fire; what is healthy is not given up for the time that nobody looked."""
     with Faasd() as faasd:
         faasd.deploy("hello", HELLO, "--runtime", "native", "--min-warm", "1")
-        faasd.deploy_script("late", "#!/bin/sh\nsleep 600\n", "--timeout", f"{within(2):.0f}s")
+        faasd.deploy_script("late", "#!/bin/sh\nsleep 600\n", "--timeout", f"{brief(2):.0f}s")
         assert faasd.invoke("hello", b"{}").status == 200
         before = {i["id"] for i in faasd.instances("hello")}
         pid = faasd.pid if victim == "supervisor" else faasd.gateway_pid()
@@ -209,7 +209,7 @@ def test_L5_what_stood_still_goes_on(victim, record_property):
         asked.start()
         wait_until(lambda: [i for i in faasd.instances("late") if i["state"] == "busy"], "it runs")
         os.kill(pid, signal.SIGSTOP)
-        time.sleep(within(4))  # the time that it stands is the attack
+        time.sleep(brief(4))  # the time that it stands is the attack
         os.kill(pid, signal.SIGCONT)
         asked.join()
         assert replies[0].error == "Timeout", replies
