@@ -37,7 +37,7 @@ def pytest_configure(config):
 def rows_of(item):
     marked = [name for mark in item.iter_markers("row") for name in mark.args]
     case = getattr(item, "callspec", None) and CASE.match(item.callspec.id)
-    return marked or ([case.group(1)] if case else [])
+    return marked + ([case.group(1)] if case and case.group(1) not in marked else [])
 
 
 def pytest_collection_modifyitems(config, items):

@@ -89,7 +89,7 @@ def end_left(name):
     for pid in processes_named(name):
         with contextlib.suppress(OSError):
             os.kill(pid, 9)
-    wait_until(lambda: not processes_named(name), f"no {name} is left")
+    wait_until(lambda: not lives(name, SOON_S), f"no {name} is left")
 
 
 def become_nobody():

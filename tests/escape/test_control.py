@@ -161,6 +161,28 @@ def test_D10_a_variable_that_is_none_or_would_run_code(faasd, record_property, n
     assert reply.status == 400, reply
 
 
+def test_D11_whoever_unpacks_has_nothing_but_the_archive(faasd, record_property):
+    """Were libarchive taken over by what it unpacks: the process has no power, no network and no process to see."""
+    before = set(faasd.children())
+    with faasd.connect() as sock:
+        sock.sendall(request_of(faasd, "PUT", "/v1/functions/never", fields=["Content-Length: 1000000"]).replace(b"Content-Length: 0\r\n", b"") + b"PK\x03\x04")
+        pid = wait_until(lambda: set(faasd.children()) - before, "the unpacker is at work").pop()
+        proc = pathlib.Path(f"/proc/{pid}")
+
+        def status():
+            return dict(line.split(":\t", 1) for line in (proc / "status").read_text().splitlines() if ":\t" in line)
+
+        seen = wait_until(lambda: status() if status()["Seccomp"] == "2" else None, "it has given up what it can")
+        spaces = [name for name in ("net", "mnt", "pid", "ipc", "user") if os.readlink(proc / "ns" / name) == os.readlink(f"/proc/{faasd.pid}/ns/{name}")]
+        mounts = [line.split()[3] for line in (proc / "mountinfo").read_text().splitlines()]
+        own = [root for root in mounts if root.startswith(str(faasd.root))]
+    powers = {key: seen[key] for key in ("CapEff", "CapPrm", "CapBnd", "NoNewPrivs")}
+    record_property("attack", ["D11", "the unpacker, taken over", "", "no power of any kind", f"capabilities {powers['CapEff']}, namespaces shared: {len(spaces)}, of the state: {[os.path.relpath(m, faasd.root).split('/')[:2] for m in own]}"])
+    assert powers == {"CapEff": "0" * 16, "CapPrm": "0" * 16, "CapBnd": "0" * 16, "NoNewPrivs": "1"} and "0" not in seen["Uid"].split(), seen
+    assert spaces == [] and own, (spaces, mounts)
+    assert all(root.startswith((f"{faasd.root}/state/staging/", f"{faasd.root}/state/program")) for root in own), own
+
+
 # ---- starts without what it needs ----
 
 
