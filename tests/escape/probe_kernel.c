@@ -282,7 +282,8 @@ K15(const char *argument) {
     struct rlimit core;
     (void)argument;
     getrlimit(RLIMIT_CORE, &core);
-    if (core.rlim_cur == 1 && core.rlim_max == 1) /* a file would need more, and for a pipe this is the kernel's word for no */
+    if (core.rlim_cur == 1 &&
+        core.rlim_max == 1) /* a file would need more, and for a pipe this is the kernel's word for no */
         return found_denied("no core may be written");
     return found_open("cores up to %ld bytes", (long)core.rlim_max);
 }
