@@ -125,7 +125,7 @@ $(BUILD)/programs/%: tests/integration/programs/%.c $(BUILD)/libfaasd.a Makefile
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu17 -D_GNU_SOURCE -O1 $(WARN) -fPIE -pie -Iinclude -o $@ $< $(BUILD)/libfaasd.a -lpthread $(PROGRAM_LIBS)
 
-.PHONY: check check-build build-asan check-unit check-integration check-escape check-front check-guest check-power check-asan check-ric check-sdk lint fuzz coverage soak bench
+.PHONY: check check-build build-asan check-unit check-integration check-escape escape check-front check-guest check-power check-asan check-ric check-sdk lint fuzz coverage soak bench
 check: ## installs what tests need, builds and runs every test
 	$(Q)scripts/setup test && $(MAKE) --no-print-directory all && scripts/check
 
@@ -138,7 +138,11 @@ check-integration: all $(BUILD)/probe $(PROGRAMS) ## pytest against the real bin
 	$(Q)FAASD_BUILD=$(abspath $(BUILD)) $(PYTEST) tests/integration $(INTEGRATION_OPTIONS)
 
 check-escape: all $(BUILD)/probe $(PROGRAMS) ## attacks run inside a function
-	$(Q)FAASD_BUILD=$(abspath $(BUILD)) $(PYTEST) tests/escape $(ESCAPE_OPTIONS)
+	$(Q)FAASD_BUILD=$(abspath $(BUILD)) $(PYTEST) -n 2 --dist loadfile tests/escape $(ESCAPE_OPTIONS)
+
+# Front door and integration tests that are rows of the catalogue are told by their marks (tests/conftest.py).
+escape: all $(BUILD)/probe $(PROGRAMS) ## the whole attack catalogue: what was tried, what was seen, as a table
+	$(Q)FAASD_BUILD=$(abspath $(BUILD)) $(PYTEST) -n 2 --dist loadfile --rows tests/escape tests/integration $(wildcard tests/front) $(ESCAPE_OPTIONS)
 
 check-front: all $(PROGRAMS) ## the front door: hostile requests, other parsers beside ours, slow and many clients
 	$(Q)FAASD_BUILD=$(abspath $(BUILD)) $(PYTEST) tests/front $(FRONT_OPTIONS)

@@ -102,6 +102,13 @@ int caps_keep_across_exec(unsigned capability, struct err *e)
     return set_caps(&one) < 0 ? refuse(capability, e) : 0;
 }
 
+bool caps_has(unsigned capability)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    struct __user_cap_data_struct held[_LINUX_CAPABILITY_U32S_3];
+    return capget(&header, held) == 0 && (held[CAP_TO_INDEX(capability)].effective & CAP_TO_MASK(capability));
+}
+
 int caps_check_none(pid_t pid, struct err *e)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = pid};

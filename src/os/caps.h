@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* Empties the bounding and the ambient set and locks the secure bits, so that no execve and no uid 0 brings one back. Needs CAP_SETPCAP,
@@ -23,6 +24,9 @@ int caps_drop_all_but(unsigned capability, struct err *e);
 /* The same but for one, which stays in every set, the ambient one included, and so with every program that is executed: execve(2) with no_new_privs
  * leaves the ambient set alone. Locks the secure bits. After caps_drop_bounding_but and the change of ids. */
 int caps_keep_across_exec(unsigned capability, struct err *e);
+
+/* Whether this process has it in its effective set. */
+bool caps_has(unsigned capability);
 
 /* -EPERM when permitted, effective or inheritable of the process (0: this one) is not empty. Ambient ones are both permitted and inheritable. */
 int caps_check_none(pid_t pid, struct err *e);

@@ -7,6 +7,7 @@
 
 #include "base/fdio.h"
 #include "base/fmt.h"
+#include "os/caps.h"
 #include "os/cgroup.h"
 #include "os/landlock.h"
 #include "os/mnt.h"
@@ -14,6 +15,7 @@
 #include "os/pidfd.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <string.h>
@@ -80,6 +82,66 @@ const char *feature_loss(enum feature f)
 enum feature_need feature_need(enum feature f)
 {
     return features[f].need;
+}
+
+/* A container, or a service manager's CapabilityBoundingSet=, leaves root with less than it seems to have. */
+static const struct {
+    unsigned number;
+    const char *name;
+} needed_of_root[] = {
+    {CAP_SYS_ADMIN, "cap_sys_admin"},             /* namespaces, mounts */
+    {CAP_SETUID, "cap_setuid"},                   /* ids of the instances and of the gateway */
+    {CAP_SETGID, "cap_setgid"},                   /* the same */
+    {CAP_SETPCAP, "cap_setpcap"},                 /* empties bounding sets */
+    {CAP_CHOWN, "cap_chown"},                     /* the state's directories, functions' files */
+    {CAP_FOWNER, "cap_fowner"},                   /* modes of what is somebody else's by then */
+    {CAP_DAC_OVERRIDE, "cap_dac_override"},       /* cgroups, trees of functions */
+    {CAP_DAC_READ_SEARCH, "cap_dac_read_search"}, /* a configuration that is root's alone */
+    {CAP_SYS_CHROOT, "cap_sys_chroot"},           /* children of templates */
+    {CAP_SYS_PTRACE, "cap_sys_ptrace"},           /* namespaces of processes with other ids */
+    {CAP_MKNOD, "cap_mknod"},                     /* /dev of the sandboxes */
+    {CAP_KILL, "cap_kill"},                       /* instances, where cgroup.kill is missing */
+};
+
+/* "cap_setuid, cap_setgid": how much of it fits; empty when nothing is missing. */
+static void list_missing(char *out, size_t size)
+{
+    size_t length = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < sizeof(needed_of_root) / sizeof(needed_of_root[0]); i++) {
+        const char *name = needed_of_root[i].name;
+        if (caps_has(needed_of_root[i].number) || length + strlen(name) + 3 > size)
+            continue;
+        fmt_to(out + length, size - length, "%s%s", length ? ", " : "", name);
+        length += strlen(out + length);
+    }
+}
+
+int feature_demand_root(struct err *e)
+{
+    char missing[256];
+    if (geteuid() != 0)
+        return err_say(e, EPERM, "sandboxes are made as root only, and this is uid %u: try `sudo faasd ...`",
+                       geteuid());
+    list_missing(missing, sizeof(missing));
+    if (missing[0])
+        return err_say(e, EPERM,
+                       "root makes no sandboxes without %s: whatever starts faasd has taken it away "
+                       "(a container's or a service's capabilities)",
+                       missing);
+    return 0;
+}
+
+static void record_root(struct feature_set *s)
+{
+    char *detail = s->detail[FEATURE_ROOT];
+    if (geteuid() == 0)
+        list_missing(detail + sizeof("without"), sizeof(s->detail[0]) - sizeof("without"));
+    s->found[FEATURE_ROOT] = geteuid() == 0 && !detail[sizeof("without")];
+    if (geteuid() != 0)
+        fmt_to(detail, sizeof(s->detail[0]), "%s", strerrorname_np(EPERM));
+    else if (!s->found[FEATURE_ROOT])
+        memcpy(detail, "without ", sizeof("without"));
 }
 
 static void record(struct feature_set *s, enum feature f, int error)
@@ -249,7 +311,7 @@ static void probe_landlock(struct feature_set *s)
 int feature_probe(struct feature_set *ret_set, struct err *e)
 {
     struct feature_set s = {0};
-    record(&s, FEATURE_ROOT, geteuid() == 0 ? 0 : EPERM);
+    record_root(&s);
     int r = probe_processes(&s, e);
     if (r < 0)
         return r;

@@ -52,6 +52,9 @@ struct feature_set {
     int landlock_abi;
 };
 
+/* -EPERM, and what is missing, when this process is not root, or is root without what the supervisor and its children need of root's power. */
+int feature_demand_root(struct err *e);
+
 /* Tries each in short-lived children; leaves nothing behind. */
 int feature_probe(struct feature_set *ret_set, struct err *e);
 const char *feature_name(enum feature f); /* "cgroup memory limit" */

@@ -298,15 +298,17 @@ static int open_groups(struct supervisor *s, struct err *e)
 static int open_host(struct supervisor *s, struct err *e)
 {
     const struct supervisor_options *o = s->options;
-    int r = configuration_load(o, &s->config, &s->accounts, e);
+    /* Reading the configuration takes some of root's power itself; for anybody else its mistakes come first. */
+    int r = geteuid() == 0 ? feature_demand_root(e) : 0;
+    if (r == 0)
+        r = configuration_load(o, &s->config, &s->accounts, e);
     if (r < 0)
         return r;
     if (!o->quiet)
         configuration_warn_of_variables();
-    if (geteuid() != 0)
-        return err_say(e, EPERM, "sandboxes are made as root only, and this is uid %u: try `sudo faasd ...`",
-                       geteuid());
-    r = feature_probe(&s->features, e);
+    r = feature_demand_root(e);
+    if (r == 0)
+        r = feature_probe(&s->features, e);
     if (r == 0)
         r = hygiene_demand_features(&s->features, o->allow_degraded, e);
     if (r < 0)

@@ -56,8 +56,8 @@ int in_child(int (*f)(void))
 
 const struct probe *probe_find(const char *id)
 {
-    const struct probe *const groups[] = {PROBES_FILES,     PROBES_PROCESS, PROBES_KERNEL,
-                                          PROBES_RESOURCES, PROBES_NETWORK, PROBES_SIBLING};
+    const struct probe *const groups[] = {PROBES_FILES, PROBES_PATHS,     PROBES_PROCESS, PROBES_LIMITS, PROBES_KERNEL,
+                                          PROBES_CALLS, PROBES_RESOURCES, PROBES_NETWORK, PROBES_SIBLING};
     for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++)
         for (const struct probe *p = groups[g]; p->id; p++)
             if (strcmp(p->id, id) == 0)

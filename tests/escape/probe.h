@@ -19,8 +19,8 @@ struct probe {
     struct finding (*run)(const char *argument);
 };
 
-extern const struct probe PROBES_FILES[], PROBES_PROCESS[], PROBES_KERNEL[], PROBES_RESOURCES[], PROBES_NETWORK[],
-    PROBES_SIBLING[];
+extern const struct probe PROBES_FILES[], PROBES_PATHS[], PROBES_PROCESS[], PROBES_LIMITS[], PROBES_KERNEL[],
+    PROBES_CALLS[], PROBES_RESOURCES[], PROBES_NETWORK[], PROBES_SIBLING[];
 
 /* NULL when there is none of that name. */
 const struct probe *probe_find(const char *id);

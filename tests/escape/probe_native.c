@@ -116,6 +116,10 @@ static void misbehave_as(const char *how, const struct faasd_frame *invoke)
     } else if (strcmp(how, "wrong-id") == 0) {
         r.frame.id = id + 1;
         send_reply(&r);
+    } else if (strcmp(how, "other-ids") == 0) {
+        for (r.frame.id = id - 100; r.frame.id < id + 100; r.frame.id++)
+            if (r.frame.id != id)
+                send_reply(&r);
     } else if (strcmp(how, "id-0") == 0) {
         r.frame.id = 0;
         send_reply(&r);

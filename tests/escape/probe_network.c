@@ -111,6 +111,84 @@ N9(const char *argument) {
     return f;
 }
 
+static struct finding
+N10(const char *argument) {
+    struct sockaddr_in6 mapped = {.sin6_family = AF_INET6, .sin6_port = htons((unsigned short)atoi(argument))};
+    inet_pton(AF_INET6, "::ffff:127.0.0.1", &mapped.sin6_addr);
+    struct finding f = connect_to("connect to a mapped loopback", (struct sockaddr *)&mapped, sizeof(mapped));
+    if (f.open)
+        return f;
+    mapped.sin6_addr = in6addr_loopback;
+    return connect_to("connect to ::1", (struct sockaddr *)&mapped, sizeof(mapped));
+}
+
+/* The host has somebody who sends back what arrives. */
+static struct finding
+N11(const char *argument) {
+    struct sockaddr_in a = loopback(argument);
+    struct timeval wait = {.tv_usec = 500000};
+    char echo[8];
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+    bool sent = connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0 && send(fd, "n11", 3, 0) == 3;
+    struct finding f = sent ? judge("an answer to a datagram", recv(fd, echo, sizeof(echo), 0)) : judge("send", -1);
+    close(fd);
+    return f;
+}
+
+static struct finding
+N12(const char *argument) {
+    char path[108];
+    snprintf(path, sizeof(path), "%s", argument);
+    for (char *part = strtok(path, ","); part; part = strtok(NULL, ",")) {
+        struct finding f = unix_to(part, strlen(part) + 1);
+        if (f.open)
+            return found_open("connected to %.100s", part);
+    }
+    return found_denied("connect: %s", strerrorname_np(errno));
+}
+
+static struct finding
+N13(const char *argument) {
+    static const struct {
+        const char *name;
+        int type, protocol;
+    } WAYS[] = {
+        {"MPTCP", SOCK_STREAM, 262},
+        {"SCTP", SOCK_STREAM, IPPROTO_SCTP},
+        {"SCTP", SOCK_SEQPACKET, IPPROTO_SCTP},
+        {"DCCP", 6, 33},
+        {"UDP-Lite", SOCK_DGRAM, 136},
+        {"ICMP", SOCK_DGRAM, IPPROTO_ICMP},
+        {"L2TP", SOCK_DGRAM, 115},
+        {"raw", SOCK_RAW, IPPROTO_RAW},
+        {"SMC", SOCK_STREAM, 256},
+    };
+    (void)argument;
+    for (size_t i = 0; i < sizeof(WAYS) / sizeof(WAYS[0]); i++)
+        for (int family = AF_INET; family; family = family == AF_INET ? AF_INET6 : 0) {
+            int fd = socket(family, WAYS[i].type, WAYS[i].protocol);
+            if (fd >= 0) {
+                close(fd);
+                return found_open("%s", WAYS[i].name);
+            }
+        }
+    return found_denied("nine protocols: %s", strerrorname_np(errno));
+}
+
+static struct finding
+N14(const char *argument) {
+    (void)argument;
+    int one = 1;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (setsockopt(fd, SOL_SOCKET, SO_MARK, &one, sizeof(one)) == 0)
+        return found_open("SO_MARK");
+    if (setsockopt(fd, IPPROTO_IP, IP_TRANSPARENT, &one, sizeof(one)) == 0)
+        return found_open("IP_TRANSPARENT");
+    return judge("three options of routers", setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &one, sizeof(one)));
+}
+
 const struct probe PROBES_NETWORK[] = {
-    {"N1", N1}, {"N2", N2}, {"N3", N3}, {"N4", N4}, {"N6", N6}, {"N9", N9}, {0},
+    {"N1", N1},   {"N2", N2},   {"N3", N3},   {"N4", N4},   {"N6", N6},   {"N9", N9},
+    {"N10", N10}, {"N11", N11}, {"N12", N12}, {"N13", N13}, {"N14", N14}, {0},
 };

@@ -115,12 +115,11 @@ P7(const char *argument) {
 
 static struct finding
 P8(const char *argument) {
-    (void)argument;
     if (fork() == 0) {
         setsid();
         if (fork() == 0) {
             prctl(PR_SET_PDEATHSIG, 0);
-            prctl(PR_SET_NAME, "p8-outlives");
+            prctl(PR_SET_NAME, argument);
             signal(SIGTERM, SIG_IGN);
             signal(SIGHUP, SIG_IGN);
             close(0);

@@ -82,6 +82,7 @@ ATTACKS = {
 }
 
 
+@pytest.mark.row("I15")
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_an_injected_call_fails(faasd, attack):
     gateway = faasd.gateway_pid()
@@ -92,6 +93,7 @@ def test_an_injected_call_fails(faasd, attack):
     assert not os.path.exists("/tmp/faasd-gateway-was-here")
 
 
+@pytest.mark.row("I15")
 def test_it_reaches_no_secret_in_clear(faasd):
     """Neither the key, nor the memory of who has it, nor the files of a function that was granted one."""
     gateway = faasd.gateway_pid()
@@ -105,6 +107,7 @@ def test_it_reaches_no_secret_in_clear(faasd):
     assert faasd.gateway_pid() == gateway
 
 
+@pytest.mark.row("I15")
 def test_it_cannot_signal_the_supervisor_or_a_sandbox(faasd):
     gateway, victims = faasd.gateway_pid(), [faasd.pid, *faasd.sandbox_pids(), 1]
     assert len(victims) >= 3
@@ -119,6 +122,7 @@ def test_it_cannot_signal_the_supervisor_or_a_sandbox(faasd):
     assert faasd.process.poll() is None
 
 
+@pytest.mark.row("I15")
 def test_versions_can_be_read_but_not_changed(faasd):
     gateway = faasd.gateway_pid()
     versions = next((faasd.root / "state" / "versions").iterdir())

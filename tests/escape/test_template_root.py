@@ -154,6 +154,7 @@ def ask(faasd, name="fresh", **event):
     return reply.json()
 
 
+@pytest.mark.row("P6")
 def test_a_template_holds_one_capability_and_a_child_none(faasd):
     answer = ask(faasd)
     assert answer["pid"] != answer["template"]["pid"], "it was not forked: " + faasd.cli("describe", "fresh").out
@@ -162,22 +163,26 @@ def test_a_template_holds_one_capability_and_a_child_none(faasd):
     assert set(answer["caps"].values()) == {0} and bounding == CHROOT_ONLY
 
 
+@pytest.mark.row("F7")
 def test_a_chroot_escape_from_a_template_ends_in_its_own_sandbox(faasd):
     assert ask(faasd)["template"]["escape"] == {"says": "(True, [])", "status": 0}
 
 
+@pytest.mark.row("P6")
 def test_a_template_has_no_other_power(faasd):
     template = ask(faasd)["template"]
     assert template["mount"] == {"says": "", "status": 31}  # SIGSYS
     assert (template["root"], template["namespace"]) == ("EPERM", -1)
 
 
+@pytest.mark.row("F7")
 def test_a_child_cannot_leave_its_root(faasd):
     answer = ask(faasd)
     assert set(answer["chroot"]) == {"EPERM"} and answer["above"] == []
     assert answer["dumpable"] == 0
 
 
+@pytest.mark.row("F16")
 def test_a_child_finds_nothing_that_another_left_in_its_slot(faasd):
     """The template planted a file in slot 0 (it may); each child made one in its /tmp."""
     answers = [ask(faasd) for _ in range(20)]
@@ -186,6 +191,7 @@ def test_a_child_finds_nothing_that_another_left_in_its_slot(faasd):
     assert [a["tmp"] for a in answers] == [[]] * 20
 
 
+@pytest.mark.row("Z2")
 def test_siblings_cannot_reach_each_other(faasd):
     """Two children of one template, same user, same namespaces, each attacking all that it can name for a second."""
     if landlock_abi() < 6:

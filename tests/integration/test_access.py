@@ -119,6 +119,7 @@ def expected_of_control(level, kind, who):
     return None if level in HOLDS.get(who, ()) else 403
 
 
+@pytest.mark.row("C3")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("level", CONTROL)
 def test_the_control_api_asks_for_a_scope(open_wide, level, kind):
@@ -186,6 +187,7 @@ def test_the_configuration_may_take_them_and_a_reload_too():
 
 # -- browsers --
 
+@pytest.mark.row("C5", "C6")
 @pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"},
                                      {"Sec-Fetch-Site": "same-site"}, {"Origin": "null"}])
 def test_a_web_page_is_refused_even_with_a_right_token(guarded, headers):
@@ -196,6 +198,7 @@ def test_a_web_page_is_refused_even_with_a_right_token(guarded, headers):
         assert not [h for h in reply.headers if h.lower().startswith("access-control")]
 
 
+@pytest.mark.row("C4")
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "evil.example.", "127.0.0.1.evil.example:8080"])
 def test_a_foreign_host_is_misdirected_even_with_a_right_token(guarded, host):
     reply = ask(guarded, "loopback", "GET", "/v1/functions", headers={"Host": host, **bearer(guarded.tokens["admin"])})
@@ -211,6 +214,7 @@ def test_hosts_adds_a_name():
 
 # -- tokens themselves --
 
+@pytest.mark.row("C9")
 def test_a_token_is_shown_once_and_stored_hashed(root):
     with Faasd(root=root) as daemon:
         token = create_token(daemon, "deploy", "invoke:hello", extra=("--name", "for ci", "--expires", "30d"))
@@ -308,6 +312,7 @@ def test_tokens_have_a_limit():
         create_token(daemon, "read")
 
 
+@pytest.mark.row("C3")
 @pytest.mark.parametrize("value", ["Bearer", "Bearer ", "Bearer faasd_", "Bearer " + WRONG[:-1], "Bearer " + WRONG + "0",
                                    "Bearer " + "x" * 60000, "Token " + WRONG, "Bearer faasd_" + "g" * 64, "AWS4-HMAC-SHA256 ",
                                    "AWS4-HMAC-SHA256 Credential=x", "bearer\t" + WRONG])
@@ -316,6 +321,7 @@ def test_credentials_that_are_none(guarded, value):
     assert reply.status == 401, reply
 
 
+@pytest.mark.row("C3")
 def test_a_prefix_or_another_case_of_a_token_is_no_token(guarded):
     right = guarded.tokens["read"]["token"]
     for text in (right[:-1], right.upper(), right + "0", right.replace("faasd_", "FAASD_"), " " + right[1:]):
@@ -334,6 +340,7 @@ def test_two_credentials_in_one_request_are_none(guarded):
 
 # -- what functions see --
 
+@pytest.mark.row("C9")
 def test_no_function_sees_a_credential_of_faasds(guarded):
     guarded.deploy_script("seen", "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\nenv\n", "--contract", "cgi", "--auth", "token")
     guarded.deploy_script("free", "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\nenv\n", "--contract", "cgi", "--auth", "anonymous")
@@ -361,6 +368,7 @@ def test_a_functions_own_authorization_reaches_it(guarded):
 
 # -- rate --
 
+@pytest.mark.row("C3")
 def test_wrong_credentials_are_limited_and_right_ones_are_not():
     with Faasd({"failed_credentials": 5}) as daemon:
         daemon.deploy("hello", HELLO, "--runtime", "native", "--auth", "token")

@@ -170,6 +170,7 @@ def test_a_broken_manifest_is_refused_with_its_line(tree):
     refused(tree, make_tar(("run", SCRIPT), ("faasd.json", b" " * 70000)), "faasd.json has more than", kind="RequestTooLarge")
 
 
+@pytest.mark.row("D1")
 @pytest.mark.parametrize("name", ["../marker", "/tmp/x", "a/../../marker", "a//b", "a\\b", "a\nb"])
 def test_names_that_lead_out_are_refused(tree, name):
     if "//" not in name and "\\" not in name:
@@ -180,11 +181,13 @@ def test_names_that_lead_out_are_refused(tree, name):
     assert not report["ok"] or name == "a\\b", report
 
 
+@pytest.mark.row("D4")
 @pytest.mark.parametrize("kind, why", [(tarfile.CHRTYPE, "device"), (tarfile.BLKTYPE, "device"), (tarfile.FIFOTYPE, "fifo")])
 def test_special_files_are_refused(tree, kind, why):
     refused(tree, make_tar(("run", SCRIPT), special("x", kind)), why)
 
 
+@pytest.mark.row("D2", "D3")
 def test_nothing_is_written_through_links(tree):
     refused(tree, make_tar(special("d", tarfile.SYMTYPE, ".."), ("d/marker", b"overwritten")), "twice")
     shutil.rmtree(tree)
@@ -203,6 +206,7 @@ def test_nothing_is_written_through_links(tree):
     refused(tree, make_tar(*members, ("x", b"")), "")
 
 
+@pytest.mark.row("D5")
 @pytest.mark.parametrize("mode", [0o4755, 0o2755, 0o6755])
 def test_setuid_bits_are_refused(tree, mode):
     info = tarfile.TarInfo("run")
@@ -210,6 +214,7 @@ def test_setuid_bits_are_refused(tree, mode):
     refused(tree, make_tar((info, SCRIPT)), "set-user-id")
 
 
+@pytest.mark.row("D5")
 def test_owners_and_attributes_are_not_kept(tree):
     info = tarfile.TarInfo("run")
     info.mode, info.uid, info.gid = 0o1777, 12345, 12345
@@ -221,6 +226,7 @@ def test_owners_and_attributes_are_not_kept(tree):
     assert os.listxattr(tree / "run") == []
 
 
+@pytest.mark.row("D6")
 def test_bombs_are_refused_before_they_fill_the_disk(tree):
     refused(tree, make_tar(("zeros", bytes(100 << 20)), mode="w:gz"), "times its size", kind="RequestTooLarge")
     assert sum(p.stat().st_blocks * 512 for p in tree.iterdir()) < 70 << 20
@@ -234,6 +240,7 @@ def test_bombs_are_refused_before_they_fill_the_disk(tree):
     refused(tree, bytes(1 << 20), "more than 64K", "--archive-bytes", 65536, kind="RequestTooLarge")
 
 
+@pytest.mark.row("D6")
 def test_a_sparse_file_counts_with_its_whole_size(tree):
     source = tree.parent / "source"
     source.mkdir()
@@ -252,6 +259,7 @@ def test_a_sparse_file_counts_with_its_whole_size(tree):
     refused(tree, archive.read_bytes(), "more than 7M", "--bytes", 7 << 20, kind="RequestTooLarge")
 
 
+@pytest.mark.row("D8")
 @pytest.mark.parametrize("make", [lambda *m: make_tar(*m), lambda *m: make_tar(*m, mode="w:gz"), make_zip], ids=["tar", "tar.gz", "zip"])
 def test_an_upload_cut_anywhere_is_refused(tree, make):
     members = [("run", SCRIPT), ("a/b", os.urandom(9000)), ("c", b"z" * 5000)]
@@ -263,6 +271,7 @@ def test_an_upload_cut_anywhere_is_refused(tree, make):
         shutil.rmtree(tree)
 
 
+@pytest.mark.row("D8")
 def test_damaged_bytes_are_refused(tree):
     upload = bytearray(make_zip(("run", SCRIPT * 100)))
     upload[60] ^= 0xFF
@@ -276,6 +285,7 @@ def test_damaged_bytes_are_refused(tree):
         refused(tree, upload, "")
 
 
+@pytest.mark.row("D8")
 def test_a_lying_zip_is_refused(tree):
     upload = bytearray(make_zip(("run", SCRIPT * 100), method=zipfile.ZIP_STORED))
     central = upload.rfind(b"PK\x01\x02")
@@ -283,6 +293,7 @@ def test_a_lying_zip_is_refused(tree):
     refused(tree, bytes(upload), "")
 
 
+@pytest.mark.row("D9")
 def test_a_program_that_cannot_start_is_said_so(tree):
     refused(tree, b"#!/usr/bin/pyhton3\n", "which is not in the sandbox")
     shutil.rmtree(tree)
@@ -293,6 +304,7 @@ def test_a_program_that_cannot_start_is_said_so(tree):
     refused(tree, make_tar(special("d", tarfile.DIRTYPE), ("x", b"")), "not a regular file", "--handler", "d")
 
 
+@pytest.mark.row("D2")
 def test_the_deleter_empties_deep_trees_and_follows_no_link(tmp_path):
     trash, outside = tmp_path / "trash", tmp_path / "outside"
     trash.mkdir()

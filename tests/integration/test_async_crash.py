@@ -173,6 +173,7 @@ def test_a_gateway_killed_at_random_moments_loses_no_accepted_call(out, way):
         check_log(faasd, callers.accepted, deaths)
 
 
+@pytest.mark.row("S1")
 def test_a_killed_supervisor_loses_no_accepted_call(out):
     rng, kills, accepted = random.Random(6), 4, []
     faasd = Faasd(config=config_for(out))
@@ -278,6 +279,7 @@ def small_disk():
     os.rmdir(directory)
 
 
+@pytest.mark.row("S4")
 def test_a_full_disk_answers_507_and_loses_nothing(small_disk, out):
     faasd = Faasd(root=small_disk, config=config_for(out))
     faasd.start()
@@ -343,6 +345,7 @@ def newer(path):
     db.close()
 
 
+@pytest.mark.row("S6")
 def test_a_database_of_which_nothing_can_be_read_is_set_aside_and_calls_go_on():
     faasd = Faasd()
     faasd.start()

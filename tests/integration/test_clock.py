@@ -73,6 +73,7 @@ def bearer(faasd, token):
     return ask(faasd, "loopback", "GET", "/v1/functions", b"", {"Authorization": f"Bearer {token['token']}"}).status
 
 
+@pytest.mark.row("S7")
 def test_ten_years_forth_and_back(clock):
     with Faasd(config=CONFIG, popen={"preexec_fn": clock.enter}) as faasd:
         faasd.listen = [f"{faasd.host}:{faasd.port}"]

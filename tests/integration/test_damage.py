@@ -25,6 +25,7 @@ def names(faasd):
     return [f["name"] for f in faasd.system()["functions"]]
 
 
+@pytest.mark.row("S6")
 def test_functions_whose_rows_can_be_read_are_served_and_the_loss_is_named(root):
     with Faasd(root=root) as faasd:
         faasd.deploy_script("own", "#!/bin/sh\necho own\n")
@@ -46,6 +47,7 @@ def test_functions_whose_rows_can_be_read_are_served_and_the_loss_is_named(root)
         assert sorted(names(faasd)) == sorted([*served, "f99"])
 
 
+@pytest.mark.row("S6")
 @pytest.mark.parametrize("lose", [lambda db: db.write_bytes(b""), lambda db: db.unlink()], ids=["empty", "missing"])
 def test_one_that_is_gone_is_named_and_the_code_kept(root, lose):
     with Faasd(root=root) as faasd:
@@ -74,6 +76,7 @@ def test_one_that_is_gone_is_named_and_the_code_kept(root, lose):
         assert faasd.invoke("own").body == b"two\n"
 
 
+@pytest.mark.row("S6")
 def test_an_empty_one_without_code_is_a_first_start(root):
     with Faasd(root=root):
         pass
@@ -83,6 +86,7 @@ def test_an_empty_one_without_code_is_a_first_start(root):
     assert not (root / "state/db/faasd.db.damaged").exists()
 
 
+@pytest.mark.row("S6")
 def test_a_row_that_is_not_what_was_deployed_is_not_served():
     with Faasd() as faasd:
         faasd.deploy("good", HELLO, "--runtime", "native")

@@ -141,6 +141,7 @@ BAD = {
 }
 
 
+@pytest.mark.row("D1", "D3", "D7")
 @pytest.mark.parametrize("case", BAD)
 def test_bad_archives_are_refused_whole_with_the_reason(daemon, case):
     archive, said = BAD[case]
@@ -268,6 +269,7 @@ def test_two_deploys_of_one_name_do_not_mix(daemon):
     assert put(daemon, "twice", tar(program(OLD))).status == 200
 
 
+@pytest.mark.row("D12")
 def test_a_client_that_leaves_leaves_nothing(daemon):
     deploy(daemon, "left", tar(program(OLD)))
     before = trees(daemon, "versions")
@@ -280,6 +282,7 @@ def test_a_client_that_leaves_leaves_nothing(daemon):
     assert put(daemon, "left", tar(program())).status == 200
 
 
+@pytest.mark.row("D12")
 def test_a_client_that_stalls_is_told_and_leaves_nothing(daemon):
     sock, _ = slow_put(daemon, "stall", tar(program()))
     answer = receive_all(sock)
@@ -409,6 +412,7 @@ def test_everything_acknowledged_is_there_after_a_restart_and_unneeded_trees_go(
         assert before["code"] in trees(faasd, "versions")
 
 
+@pytest.mark.row("S1")
 @pytest.mark.parametrize("victim", ["gateway", "supervisor"])
 def test_a_kill_at_any_instant_of_a_deploy_leaves_one_of_the_two(victim):
     """Deploys go round and round while the process is killed at growing delays; whatever was acknowledged last, or the one after it, serves."""
@@ -457,6 +461,7 @@ def test_a_kill_at_any_instant_of_a_deploy_leaves_one_of_the_two(victim):
         assert_no_residue(faasd)
 
 
+@pytest.mark.row("S6")
 def test_a_function_whose_row_is_damaged_does_not_take_the_others_along():
     with Faasd() as faasd:
         deploy(faasd, "fine", tar(program()))
@@ -478,6 +483,7 @@ def test_a_function_whose_row_is_damaged_does_not_take_the_others_along():
         assert_serves(faasd, "damaged", b"new\n")
 
 
+@pytest.mark.row("S8")
 def test_a_database_of_a_newer_faasd_is_refused_with_the_reason():
     with Faasd() as faasd:
         assert faasd.stop() == 0

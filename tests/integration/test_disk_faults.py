@@ -84,6 +84,7 @@ def check_kept(faasd, kept):
     assert faasd.describe("changed")["settings"]["description"] == kept["changes"][-1]
 
 
+@pytest.mark.row("S4", "X2")
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
 def test_what_a_failing_disk_did_not_take_is_not_acknowledged(error):
     kept = {"calls": [], "tokens": [], "secrets": [], "changes": []}
@@ -134,6 +135,7 @@ def failing_once(pid, call, error, *paths, when=1):
 LOUD = "#!/bin/sh\nread n\nfor i in 1 2 3 4 5 6 7 8 9 10; do printf '%s %01000d\\n' \"$n\" 0 >&2; done\n"
 
 
+@pytest.mark.row("S4", "X2")
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
 @pytest.mark.parametrize("call", ["write", "renameat"])
 def test_a_log_goes_on_after_a_write_or_a_turning_over_that_failed(call, error):
@@ -152,6 +154,7 @@ def test_a_log_goes_on_after_a_write_or_a_turning_over_that_failed(call, error):
         assert kept <= 80 << 10, kept
 
 
+@pytest.mark.row("S4", "X2")
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
 def test_a_deploy_whose_tree_can_not_be_named_changes_nothing(error, tmp_path):
     script = tmp_path / "run"
@@ -174,6 +177,7 @@ def test_a_deploy_whose_tree_can_not_be_named_changes_nothing(error, tmp_path):
         assert faasd.invoke("kept").body == b"two\n"
 
 
+@pytest.mark.row("S4")
 def test_an_upload_that_fills_the_disk_is_refused_and_leaves_nothing(tmp_path):
     root = pathlib.Path(tempfile.mkdtemp(prefix="faasd-test-"))
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m,mode=755", "small", root], check=True)

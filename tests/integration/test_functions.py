@@ -115,6 +115,7 @@ def test_a_signal_is_named(faasd):
     assert "SIGSEGV" in reply.json()["errorMessage"]
 
 
+@pytest.mark.row("P8", "F16")
 def test_nothing_of_an_exec_request_survives_it(faasd):
     faasd.deploy_script("leaves", """#!/bin/sh
 ls -A /tmp /dev/shm 2>/dev/null
@@ -132,6 +133,7 @@ setsid sleep 1000 &
     assert b"secret" not in first and b"deep" not in first
 
 
+@pytest.mark.row("F3")
 def test_the_code_is_read_only_and_owned_by_root_inside(faasd):
     faasd.deploy_script("readonly", "#!/bin/sh\nstat -c '%u:%g %a' /var/task /var/task/run; echo x > /var/task/new && echo WRITTEN\necho x >> /var/task/run && echo WRITTEN\nexit 0\n")
     reply = faasd.invoke("readonly")
@@ -204,6 +206,7 @@ def test_an_unknown_function_is_404_with_a_type(faasd):
     assert set(reply.json()) >= {"errorType", "errorMessage", "requestId"}
 
 
+@pytest.mark.row("K17")
 def test_log_lines_carry_time_and_request_id_and_no_escape_sequence(faasd):
     faasd.deploy_script("talks", "#!/bin/sh\nprintf 'one\\n\\033[31mred\\033[0m\\r\\nlast' >&2\n")
     reply = faasd.invoke("talks")

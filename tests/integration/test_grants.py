@@ -79,6 +79,7 @@ def test_more_than_was_granted_is_refused(granted, shared):
     refused(granted, "grants.devices", "--device", "/dev/kmsg")
 
 
+@pytest.mark.row("F32")
 def test_a_link_under_a_grant_does_not_lead_out_of_it(granted, shared):
     done = granted.deploy_script("linked", "#!/bin/sh\ncat /mnt/file\n", "--mount", f"{shared}/read/link:/mnt", check=False)
     assert done.returncode == 1, done.err

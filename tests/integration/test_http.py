@@ -259,11 +259,13 @@ def test_an_accepted_request_leaves_the_connection_to_the_next(front, request_by
     assert_accepted(front, request_bytes, status)
 
 
+@pytest.mark.row("H22")
 def test_head_has_the_length_and_no_body(front):
     replies = assert_accepted(front, get(method=b"HEAD"), 200, methods=["HEAD"])
     assert int(replies.all[0][1]["content-length"]) > 0
 
 
+@pytest.mark.row("H22")
 def test_head_of_an_error_has_no_body(front):
     assert_accepted(front, get(method=b"HEAD", target=b"/function/missing"), 404, methods=["HEAD"])
 
@@ -281,6 +283,7 @@ def test_connection_close_is_honoured(front):
     assert replies.statuses == [200] and canary_runs(front) == before
 
 
+@pytest.mark.row("H16")
 @pytest.mark.parametrize("count", [1, 2, 50, 1000])
 def test_pipelined_requests_are_answered_in_order(front, count):
     requests = b"".join(post(b"Content-Length: %d" % len(b), body=b)
@@ -289,6 +292,7 @@ def test_pipelined_requests_are_answered_in_order(front, count):
     assert [json.loads(body)["message"] for _, _, body in replies.all] == [f"hello n{i}" for i in range(count)]
 
 
+@pytest.mark.row("H16")
 def test_a_bad_request_among_pipelined_ones_ends_the_row(front):
     before = canary_runs(front)
     replies = converse(front, get() * 3 + get(b"bad line") + CANARY * 3, finish=False)
@@ -310,6 +314,7 @@ def without_variable_parts(replies):
     pytest.param(post(b"Content-Length: 2", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"), id="ambiguous"),
     pytest.param(get(b"bad line"), id="bad line"),
 ])
+@pytest.mark.row("H21")
 def test_a_request_cut_at_any_byte_gets_the_same_reply(front, request_bytes):
     whole = without_variable_parts(converse(front, request_bytes))
     assert whole
@@ -341,6 +346,7 @@ def test_bodies_go_through_unchanged(front, size, framing):
     assert replies.all[0][2] == body
 
 
+@pytest.mark.row("H15")
 def test_continue_comes_once_and_before_the_body(front):
     with front.connect() as sock:
         sock.sendall(post(b"Content-Length: 2", b"Expect: 100-continue"))
@@ -350,6 +356,7 @@ def test_continue_comes_once_and_before_the_body(front):
         assert Replies(receive_all(sock)).statuses == [200, 200]
 
 
+@pytest.mark.row("H15")
 def test_continue_is_not_said_before_a_refusal(front):
     for request, status in ((post(b"Content-Length: 9999999", b"Expect: 100-continue"), 413),
                             (post(b"Content-Length: 2", b"Expect: 100-continue", target=b"/function/missing"), 404)):
@@ -360,6 +367,7 @@ def test_a_client_that_shuts_its_side_down_gets_its_reply(front):
     assert converse(front, post(b"Content-Length: 2", body=b"{}")).statuses == [200]
 
 
+@pytest.mark.row("H20")
 def test_a_client_that_leaves_harms_nobody(front):
     front.deploy_script("slow", "#!/bin/sh\nsleep 0.3\necho done\n")
     before = front.describe("slow")["counters"]["succeeded"]
@@ -420,6 +428,7 @@ def drip(sock, data, pause=0.05):
         pass
 
 
+@pytest.mark.row("H17")
 def test_a_slow_head_is_told_so_at_the_deadline(strict):
     with strict.connect() as sock:
         started = time.monotonic()
@@ -432,6 +441,7 @@ def test_a_slow_head_is_told_so_at_the_deadline(strict):
     assert 0.6 < took < 3, "no byte moves the deadline"
 
 
+@pytest.mark.row("H18")
 def test_a_slow_body_is_told_so(strict):
     for action in (lambda s: None, lambda s: drip(s, b"x" * 60)):
         with strict.connect() as sock:
@@ -443,6 +453,7 @@ def test_a_slow_body_is_told_so(strict):
         assert replies.statuses == [408] and "body_deadline" in json.loads(replies.all[0][2])["errorMessage"]
 
 
+@pytest.mark.row("H18")
 def test_an_idle_connection_is_closed_silently(strict):
     with strict.connect() as sock:
         assert receive_all(sock) == b""
@@ -451,6 +462,7 @@ def test_an_idle_connection_is_closed_silently(strict):
         assert Replies(receive_all(sock)).statuses == [200]
 
 
+@pytest.mark.row("H18")
 def test_a_reply_that_nobody_reads_is_given_up(strict):
     with strict.connect() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -459,6 +471,7 @@ def test_a_reply_that_nobody_reads_is_given_up(strict):
         wait_until(lambda: strict.system()["connections"] == 1, "only the asking connection is left")
 
 
+@pytest.mark.row("H13")
 def test_bodies_together_are_bounded(strict):
     body = b"x" * 3 * M
     replies = converse(strict, post(b"Content-Length: %d" % len(body), body=body), finish=False)
@@ -466,6 +479,7 @@ def test_bodies_together_are_bounded(strict):
     assert strict.invoke("hello", b"{}").status == 200
 
 
+@pytest.mark.row("H19")
 def test_the_longest_idle_connection_gives_way(strict):
     sockets = []
     for _ in range(39):
@@ -485,6 +499,7 @@ def cpu_ticks(pid):
     return int(fields[11]) + int(fields[12])
 
 
+@pytest.mark.row("H19")
 def test_running_out_of_descriptors_pauses_without_spinning_and_recovers():
     with Faasd({"header_deadline": "60s"}) as daemon:
         # The deleter's sandbox of the start comes with descriptors too: this test is about connections.
@@ -541,6 +556,7 @@ def test_connections_leave_descriptors_to_sandboxes():
             sock.close()
 
 
+@pytest.mark.row("H17")
 def test_many_slow_heads_do_not_disturb_a_good_client():
     with Faasd({"header_deadline": "5s"}) as daemon:
         daemon.deploy("hello", HELLO, "--runtime", "native")

@@ -147,6 +147,7 @@ def test_fork_shows_nothing_of_the_process_before(faasd, tmp_path, runtime):
     assert len({f["pid"] for f in found}) == len(found), "a process for each request"
 
 
+@pytest.mark.row("F16")
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_sandbox_shows_nothing_at_all(faasd, tmp_path, runtime):
     name = deploy(faasd, tmp_path, runtime, "sandbox")
@@ -164,6 +165,7 @@ def test_sandbox_for_programs_too(faasd):
     wait_until(lambda: all(i["requests"] == 0 for i in faasd.instances("program")), "no instance that served waits for more")
 
 
+@pytest.mark.row("R17")
 @pytest.mark.parametrize("isolation", ["fork", "sandbox"])
 def test_what_was_used_up_leaves_nothing_on_the_host(faasd, tmp_path, isolation):
     name = deploy(faasd, tmp_path, "native", isolation, "--keep-warm", "300ms")

@@ -16,6 +16,8 @@ import tempfile
 import threading
 import time
 
+import pytest
+
 from harness import (FAASD, HELLO, Faasd, cgroup_directories, descriptor_limit, has_stock, is_alive, limit_descriptors, receive_all,
                      wait_until)
 
@@ -109,6 +111,7 @@ def milliseconds_until_served(faasd):
             assert time.monotonic() - began < 30, faasd.log_text()
 
 
+@pytest.mark.row("L4")
 def test_a_killed_gateway_is_back_within_200_ms_with_all_functions():
     with Faasd() as faasd:
         faasd.deploy("hello", HELLO, "--runtime", "native")
@@ -145,6 +148,7 @@ def test_a_connection_in_the_backlog_survives_the_gateway():
 
 # -- the supervisor dies --
 
+@pytest.mark.row("L3")
 def test_after_a_killed_supervisor_all_is_gone_within_a_second_and_the_next_start_serves():
     rng = random.Random(7)
     slowest = 0
@@ -194,6 +198,7 @@ def test_after_a_killed_supervisor_all_is_gone_within_a_second_and_the_next_star
 
 # -- told to stop --
 
+@pytest.mark.row("L1")
 def test_while_draining_what_runs_finishes_and_what_is_new_is_refused():
     with Faasd({"drain": "10s"}) as faasd:
         faasd.deploy_script("slow", "#!/bin/sh\nsleep 1\necho done\n", "--max-concurrency", "4")
@@ -218,6 +223,7 @@ def test_while_draining_what_runs_finishes_and_what_is_new_is_refused():
         assert "not to be trusted" not in faasd.log_text() and "[gateway] error" not in faasd.log_text(), faasd.log_text()
 
 
+@pytest.mark.row("L2")
 def test_a_second_signal_stops_at_once_and_leaves_no_orphan():
     with Faasd({"drain": "60s"}) as faasd:
         faasd.deploy_script("long", "#!/bin/sh\nsetsid sleep 50 &\nsleep 50\n", "--timeout", "60s")
@@ -239,6 +245,7 @@ def test_a_second_signal_stops_at_once_and_leaves_no_orphan():
         assert not os.path.exists(faasd.control_path)
 
 
+@pytest.mark.row("L1")
 def test_the_drains_deadline_cuts_off_what_still_runs_and_says_so():
     with tempfile.TemporaryDirectory(prefix="faasd-test-") as root:
         os.chmod(root, 0o755)
@@ -261,6 +268,7 @@ def test_the_drains_deadline_cuts_off_what_still_runs_and_says_so():
             assert "faasd was told to stop" in faasd.cli("why", re.search(r"X-Request-Id: (\S+)", reply)[1]).out
 
 
+@pytest.mark.row("L1")
 def test_whoever_is_behind_in_the_queue_at_the_drains_deadline_is_told_too():
     with Faasd({"drain": "300ms"}) as faasd:
         faasd.deploy_script("long", "#!/bin/sh\nsleep 50\n", "--timeout", "60s", "--max-concurrency", "1")
@@ -292,6 +300,7 @@ def test_idle_keep_alive_connections_do_not_hold_the_drain_up():
             assert receive_all(connection.sock) == b""
 
 
+@pytest.mark.row("D12")
 def test_a_deploy_client_that_is_killed_in_its_upload_leaves_the_old_version(tmp_path):
     with Faasd() as faasd:
         faasd.deploy_script("f", "#!/bin/sh\necho old\n")
@@ -315,6 +324,7 @@ def test_a_deploy_client_that_is_killed_in_its_upload_leaves_the_old_version(tmp
 
 # -- strange circumstances --
 
+@pytest.mark.row("L6")
 def test_a_second_daemon_on_one_root_is_refused_with_the_pid():
     with Faasd() as faasd:
         faasd.deploy("hello", HELLO, "--runtime", "native")
@@ -325,6 +335,7 @@ def test_a_second_daemon_on_one_root_is_refused_with_the_pid():
         assert faasd.invoke("hello", b"{}").status == 200
 
 
+@pytest.mark.row("L8")
 def test_without_standard_descriptors_nothing_else_is_mistaken_for_one():
     with Faasd() as faasd:
         assert faasd.stop() == 0
@@ -354,6 +365,7 @@ def inherit_bad_manners():
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, 512))
 
 
+@pytest.mark.row("L8")
 def test_a_careless_parents_inheritance_changes_nothing():
     with Faasd(popen={"preexec_fn": inherit_bad_manners, "close_fds": False}) as faasd:
         faasd.deploy_script("f", "#!/bin/sh\necho $(ls /proc/self/fd | wc -l) $(umask) $(grep -c . /proc/self/status)\ngrep -E 'Sig(Ign|Blk)' /proc/self/status\n")
@@ -397,6 +409,7 @@ def least_descriptors(pid):
     return min(counts)
 
 
+@pytest.mark.row("X2", "X4")
 def test_out_of_descriptors_a_start_fails_by_name_and_the_next_one_works():
     with Faasd({"crash_backoff": "1ms"}) as faasd:
         faasd.deploy_script("f", QUICK, "--keep-warm", "1ms")

@@ -26,6 +26,7 @@ def next_request_is_served(faasd):
     assert faasd.invoke("hello", b"{}").status == 200
 
 
+@pytest.mark.row("R3")
 def test_over_memory_the_instance_dies_and_limit_and_peak_are_named(faasd):
     faasd.deploy_script("hog", HOG, "--memory", "48M")
     reply = faasd.invoke("hog")
@@ -35,6 +36,7 @@ def test_over_memory_the_instance_dies_and_limit_and_peak_are_named(faasd):
     assert faasd.invoke("hog").error == "OutOfMemory"
 
 
+@pytest.mark.row("R4")
 def test_a_child_over_memory_takes_its_parent_along(faasd):
     faasd.deploy_script("hogchild", "#!/bin/sh\n/usr/bin/python3 -c 'b = bytearray(200000000)' &\nwait\nsleep 20\n", "--memory", "48M")
     began = time.monotonic()
@@ -43,11 +45,13 @@ def test_a_child_over_memory_takes_its_parent_along(faasd):
     assert time.monotonic() - began < within(15)
 
 
+@pytest.mark.row("R5")
 def test_files_in_tmp_count_as_memory(faasd):
     faasd.deploy_script("tmphog", "#!/bin/sh\nhead -c 33554432 /dev/zero > /tmp/big\n", "--memory", "32M", "--tmp", "32M")
     assert faasd.invoke("tmphog").error == "OutOfMemory"
 
 
+@pytest.mark.row("R13")
 @pytest.mark.parametrize("script", [
     "sleep 60",
     "trap '' TERM INT HUP; while :; do sleep 1; done",
@@ -66,6 +70,7 @@ def test_over_time_is_504_and_every_process_is_dead(faasd, script):
     wait_until(lambda: not [i for i in faasd.instances("slow") if i["state"] != "stopping"], "the instance is gone")
 
 
+@pytest.mark.row("R1")
 def test_a_fork_bomb_is_contained_and_named(faasd):
     faasd.deploy_script("bomb", "#!/bin/bash\nbomb() { bomb | bomb & }; bomb; sleep 30\n", "--timeout", f"{within(1):.0f}s", "--pids", "32")
     with concurrent.futures.ThreadPoolExecutor() as pool:
@@ -77,6 +82,7 @@ def test_a_fork_bomb_is_contained_and_named(faasd):
     assert "pids" in reply.json()["errorMessage"] and "32" in reply.json()["errorMessage"]
 
 
+@pytest.mark.row("F12")
 def test_a_full_tmp_is_named(faasd):
     faasd.deploy_script("filler", "#!/bin/sh\nhead -c 20000000 /dev/zero > /tmp/big\n", "--tmp", "4M")
     reply = faasd.invoke("filler")
@@ -86,6 +92,7 @@ def test_a_full_tmp_is_named(faasd):
     assert faasd.invoke("afterwards").body.strip() == b"0"
 
 
+@pytest.mark.row("R14")
 def test_an_output_flood_is_cut_and_named(faasd):
     faasd.deploy_script("flood", "#!/bin/sh\nyes\n", "--timeout", f"{within(20):.0f}s")
     reply = faasd.invoke("flood")
@@ -93,6 +100,7 @@ def test_an_output_flood_is_cut_and_named(faasd):
     assert "reply_bytes" in reply.json()["errorMessage"]
 
 
+@pytest.mark.row("R14")
 def test_a_log_flood_stays_within_its_cap(faasd):
     faasd.deploy_script("chatter", "#!/bin/sh\nhead -c 40000000 /dev/zero | tr '\\0' 'x' | fold -w 200 >&2\n", "--timeout", f"{within(30):.0f}s")
     reply = faasd.invoke("chatter")
@@ -102,10 +110,12 @@ def test_a_log_flood_stays_within_its_cap(faasd):
     assert sum(f.stat().st_size for f in directory.iterdir()) <= 11 * 1024 * 1024
 
 
+@pytest.mark.row("R15")
 def test_swap_does_not_soften_the_limit(faasd):
     test_over_memory_the_instance_dies_and_limit_and_peak_are_named(faasd)
 
 
+@pytest.mark.row("R8")
 def test_cpu_time_is_held_to_the_quota(faasd):
     faasd.deploy_script("spin", """#!/usr/bin/python3
 import time
@@ -131,6 +141,7 @@ def test_a_queue_that_is_full_is_429_with_retry_after(faasd):
     assert "queue" in throttled.json()["errorMessage"]
 
 
+@pytest.mark.row("I13")
 def test_a_crashing_function_costs_only_its_own_requests(faasd):
     faasd.deploy_script("sometimes", "#!/bin/sh\nread x; [ \"$x\" = die ] && kill -9 $$; echo fine\n")
     for n in range(40):

@@ -4,6 +4,8 @@
 import concurrent.futures
 import time
 
+import pytest
+
 from harness import HELLO, Faasd, cgroup_directories, is_alive, wait_until
 
 
@@ -51,6 +53,7 @@ def test_min_warm_is_held_and_survives_a_kill(faasd):
     wait_until(lambda: faasd.control("GET", "/v1/functions/warm").status == 404, "removed")
 
 
+@pytest.mark.row("R17")
 def test_down_to_zero_leaves_no_process_and_no_cgroup(faasd):
     faasd.deploy("brief", HELLO, "--runtime", "native", "--keep-warm", "50ms")
     faasd.invoke("brief", b"{}")

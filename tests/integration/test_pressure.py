@@ -118,6 +118,7 @@ def run(faasd, names, kills):
     return answers
 
 
+@pytest.mark.row("R16")
 @pytest.mark.parametrize("budget, kills", [("330M", False), ("640M", True)])
 def test_every_request_is_answered_and_nothing_is_left(tmp_path, budget, kills):
     with Faasd({"memory_budget": budget, "crash_backoff": "5ms", "queue_timeout": "60s"}) as faasd:

@@ -18,7 +18,7 @@ from harness import PROGRAMS, Faasd, brief, wait_until, within
 
 CLIENTS = pathlib.Path(__file__).parent / "runtime_clients"
 sys.path.insert(0, str(CLIENTS / "replay"))
-import wire  # noqa: E402
+import sent_by_clients  # noqa: E402
 
 REPORT = {"do": "report"}
 
@@ -138,7 +138,7 @@ def test_a_call_waits_for_no_delayed_acknowledgement(libcurl):
 # ---- what the official clients send ----
 
 
-@pytest.mark.parametrize("client", sorted(wire.CLIENTS))
+@pytest.mark.parametrize("client", sorted(sent_by_clients.CLIENTS))
 def test_what_an_official_client_sends_is_served(faasd, client):
     name = f"replay-{client}"
     deploy(faasd, name, "replay", "--env", f"CLIENT={client}", "--max-concurrency", "1")
@@ -163,7 +163,7 @@ def test_what_it_sends_may_come_in_pieces(faasd, client, chop):
     assert faasd.invoke(name, b'{"fail":"Late"}').error == "Late"
 
 
-@pytest.mark.parametrize("client", [name for name, sent in wire.CLIENTS.items() if "init-error" in sent])
+@pytest.mark.parametrize("client", [name for name, sent in sent_by_clients.CLIENTS.items() if "init-error" in sent])
 def test_an_initialisation_that_fails_says_why_at_the_deploy(faasd, client):
     done = deploy(faasd, f"init-{client}", "replay", "--env", f"CLIENT={client}", "--env", "INIT_FAILS=1", check=False)
     assert done.returncode == 1

@@ -15,6 +15,7 @@ def faasd():
         yield running
 
 
+@pytest.mark.row("P13")
 def test_an_event_is_not_executable(faasd):
     """stdin was a memory file as the kernel makes them, mode 0777, and made outside the sandbox, where vm.memfd_noexec=2 does not reach: whoever may
     invoke could send a program and a handler could be made to execute it as /proc/self/fd/0, past /tmp's noexec."""
@@ -40,6 +41,7 @@ except OSError as error:
 """
 
 
+@pytest.mark.row("K22")
 def test_a_function_can_not_watch_which_programs_are_started(faasd):
     """/usr is the host's own, and inotify and dnotify tell of an inode, whatever mount it is reached by: a watch on /usr/bin named each program that
     the host and other functions started, with the time."""

@@ -661,6 +661,7 @@ def holds(pid, needle):
     return any(needle in piece for piece in memory_of(pid))
 
 
+@pytest.mark.row("C9")
 def test_a_value_is_in_clear_in_the_function_and_nowhere_else(fresh, tmp_path):
     put(fresh, "db", NEEDLE)
     fresh.deploy("has", PROGRAMS / "reader", "--runtime", "native", "--secret", "db", "--min-warm", "1")
@@ -699,6 +700,7 @@ def test_a_value_is_in_clear_in_the_function_and_nowhere_else(fresh, tmp_path):
     assert not holds(fresh.pid, NEEDLE)
 
 
+@pytest.mark.row("K15")
 def test_the_daemons_processes_leave_no_core(fresh):
     for pid in (fresh.pid, fresh.gateway_pid()):
         limits = pathlib.Path(f"/proc/{pid}/limits").read_text()

@@ -434,6 +434,7 @@ def test_a_proxy_that_keeps_host_or_says_what_it_was():
         assert ask(daemon, "loopback", "POST", "/function/count", b"", plain).status == 403
 
 
+@pytest.mark.row("C10")
 def test_nobody_else_is_believed():
     with Faasd({"failed_credentials": 3}) as daemon:
         daemon.listen = [f"{daemon.host}:{daemon.port}"]

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sandbox/feature.h"
 
+#include "os/caps.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <setjmp.h>
@@ -57,12 +59,32 @@ static void what_is_missing_says_why(void **state)
         assert_true(s.found[f] || s.detail[f][0]);
 }
 
+/* In a child that has given all of them up: what root is asked for first is named first. */
+static void root_without_its_capabilities_is_told_which(void **state)
+{
+    (void)state;
+    struct err e;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(feature_demand_root(&e), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        bool told = caps_drop_all(&e) == 0 && feature_demand_root(&e) == -EPERM &&
+                    strstr(e.text, "without cap_sys_admin, cap_setuid, cap_setgid") && strstr(e.text, "cap_kill");
+        _exit(told ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_feature_has_a_name_and_a_loss),
         cmocka_unit_test(probing_leaves_no_descriptor_and_no_child),
         cmocka_unit_test(what_is_missing_says_why),
+        cmocka_unit_test(root_without_its_capabilities_is_told_which),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,6 +67,7 @@ def pool():
         yield executor
 
 
+@pytest.mark.row("L1")
 def test_L1_sigterm_under_load_finishes_what_runs(pool):
     before = mounts()
     with Faasd() as daemon:
@@ -85,6 +86,7 @@ def test_L1_sigterm_under_load_finishes_what_runs(pool):
         assert not os.path.exists(daemon.control_path) and not os.path.exists(daemon.invoke_path)
 
 
+@pytest.mark.row("L1")
 def test_L1_new_requests_are_refused_while_draining(pool):
     with Faasd() as daemon:
         daemon.deploy_script("slow", "#!/bin/sh\nsleep 3\necho done\n")
@@ -106,6 +108,7 @@ def test_L1_new_requests_are_refused_while_draining(pool):
         kept.close()
 
 
+@pytest.mark.row("L2")
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_L2_a_second_signal_stops_at_once(pool, second):
     with Faasd() as daemon:
@@ -124,6 +127,7 @@ def test_L2_a_second_signal_stops_at_once(pool, second):
         del running
 
 
+@pytest.mark.row("L3", "P9")
 def test_L3_a_killed_supervisor_leaves_nothing(pool):
     """P9 with it: the probe clears its death signal, ignores signals and runs in a session of its own."""
     root = tempfile.mkdtemp(prefix="faasd-life-")
@@ -161,6 +165,7 @@ def test_L3_a_killed_supervisor_leaves_nothing(pool):
         shutil.rmtree(root, ignore_errors=True)
 
 
+@pytest.mark.row("L4")
 def test_L4_a_killed_gateway_is_back_with_everything():
     with Faasd() as daemon:
         daemon.deploy("hello", HELLO, "--runtime", "native")
@@ -181,6 +186,7 @@ def test_L4_a_killed_gateway_is_back_with_everything():
         assert sorted(times)[2] < within(0.2) * (10 if "asan" in str(FAASD) else 1)
 
 
+@pytest.mark.row("L4")
 def test_L4_a_killed_init_costs_only_its_own_request(pool):
     with Faasd() as daemon:
         daemon.deploy("hello", HELLO, "--runtime", "native")
@@ -195,6 +201,7 @@ def test_L4_a_killed_init_costs_only_its_own_request(pool):
         assert daemon.invoke("slow").status == 200
 
 
+@pytest.mark.row("L6")
 def test_L6_a_second_faasd_on_the_same_root_refuses():
     with Faasd() as daemon:
         daemon.deploy("hello", HELLO, "--runtime", "native")
@@ -234,6 +241,7 @@ ODD_STARTS = {
 }
 
 
+@pytest.mark.row("L8")
 @pytest.mark.parametrize("name", ODD_STARTS)
 def test_L8_an_odd_start_works(name):
     with Faasd(popen={"preexec_fn": prepare(**ODD_STARTS[name]), "close_fds": False}) as daemon:
@@ -250,6 +258,7 @@ def test_L8_an_odd_start_works(name):
             assert mode & 0o022 == 0 and mode & 0o007 <= others, f"{directory} has mode {mode:o}"
 
 
+@pytest.mark.row("L8")
 def test_L8_all_standard_descriptors_closed():
     daemon = Faasd(popen={"preexec_fn": prepare(closed=[0, 1, 2])})
     daemon.start(expect_ready=False)
@@ -270,6 +279,7 @@ def test_L8_all_standard_descriptors_closed():
         shutil.rmtree(daemon.root, ignore_errors=True)
 
 
+@pytest.mark.row("F17", "C2")
 @pytest.mark.parametrize("what", ["state", "run", "run/control.sock", "state/db", "state/versions"])
 def test_F17_a_prepared_link_is_refused_and_its_target_untouched(what):
     """A local user made the path first, as a link to something of the host."""
