@@ -63,11 +63,13 @@ void deploy_set_state(struct deploy *d, enum deploy_state state)
 
 /* ---- beginning and end ---- */
 
+/* One that is being cancelled changes nothing any more: its name is free while its unpacker is being killed, or whoever was refused and tries again
+ * at once would get 409. */
 static struct deploy *find_in_flight(struct str name)
 {
     LIST_EACH (&in_flight, at) {
         struct deploy *d = LIST_ENTRY(at, struct deploy, link);
-        if (str_is(name, d->name))
+        if (d->state != DEPLOY_CANCELLING && str_is(name, d->name))
             return d;
     }
     return NULL;

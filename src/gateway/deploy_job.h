@@ -7,7 +7,7 @@
  *   LOOKING     the store's thread looks for the new handler, or for the version to go back to   none: the store answers every job
  *   RECEIVING   the unpacker runs, the body goes into its stdin        timer: unpack_timeout without a byte
  *   UNPACKING   the body is complete                                   timer: unpack_timeout
- *   CANCELLING  the client left or time is up; the unpacker is killed  none: the run's own timers end it
+ *   CANCELLING  the client left or time is up; the unpacker is killed, the name is free   none: the run's own timers end it
  *   DIGESTING   the store's thread hashes the tree                     none: the store answers every job
  *   PUBLISHING  the supervisor renames it into place                   none: it answers or its end ends the gateway
  *   TRYING      the first instance starts                              none: the pool's init_timeout
