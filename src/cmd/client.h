@@ -90,6 +90,10 @@ int client_parse_name(const char *command, const struct option *table, int argc,
 
 /* Reads the body of an error reply and says what it says; returns its exit status, never CMD_OK. */
 int client_refused(const char *command, struct client *c, const struct http1_response *reply);
+/* The same below the request's log: faasd's own word from there, and nothing again that the function said there already. `shown` NULL: no log. */
+struct log_shown;
+int client_refused_below(const char *command, struct client *c, const struct http1_response *reply,
+                         const struct log_shown *shown);
 
 /* Says what an error reply says, readably, on stderr, and returns its exit status. */
 int client_report(const char *command, const struct http1_response *reply, struct str body);

@@ -36,7 +36,7 @@ static int read_files(const struct config_show *s, struct buf *out)
     return r < 0 ? CMD_FAILED : CMD_OK;
 }
 
-static void add_value(struct output_table *t, const struct json *value)
+static void add_value(struct output_table *t, const struct json *value, const char *waiting_in)
 {
     struct json_writer w;
     struct buf text;
@@ -47,6 +47,8 @@ static void add_value(struct output_table *t, const struct json *value)
         buf_add_text(&text, plain);
     else
         json_put_value(&w, NULL, value);
+    if (waiting_in) /* without memory for it, it goes unsaid */
+        (void)!buf_addf(&text, " (another value, from %s, waits for a restart)", waiting_in);
     output_table_add(t, buf_str(&text));
     buf_fini(&text);
 }
@@ -67,7 +69,7 @@ static int print_table(struct str reply)
         const char *from = json_get_text(key, "from");
         output_table_add(&t, str_from(json_key(key)));
         output_table_add(&t, str_from(from ? from : "-"));
-        add_value(&t, json_get(key, "value"));
+        add_value(&t, json_get(key, "value"), json_get_text(key, "waiting_in"));
     }
     output_table_print(&t, stdout);
     json_free(doc);

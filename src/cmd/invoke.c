@@ -175,7 +175,7 @@ static int show_logs(const struct client_target *target, const char *name, const
     int r = client_open(&c, target, &ignored, e);
     if (r < 0)
         return r;
-    r = log_lines_of_request(c, plain, id, stderr, e);
+    r = log_lines_of_request(c, &(struct log_request){.function = plain, .id = id}, e);
     client_close(c);
     return r;
 }

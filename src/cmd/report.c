@@ -2,6 +2,7 @@
 /* What a reply says to a person, and the calls that ask one question. */
 #include "cmd/client.h"
 #include "cmd/cmd.h"
+#include "cmd/log_lines.h"
 #include "cmd/options.h"
 #include "cmd/output.h"
 #include "codec/json.h"
@@ -33,6 +34,22 @@ static void say_trace(const struct json *trace)
     }
 }
 
+/* Is all of it in the log that stands above? */
+static bool is_shown(const struct log_shown *shown, const struct json *trace)
+{
+    bool all = shown != NULL;
+    JSON_EACH(trace, line)
+    {
+        struct str rest = str_from(json_text(line));
+        bool more = true;
+        while (all && rest.n && more) {
+            struct str one = str_cut(rest, '\n', &rest, &more);
+            all = log_shown_has(shown, one);
+        }
+    }
+    return all;
+}
+
 /* Does the message begin with the type, or have it behind what was tried? */
 static bool names_type(const char *message, const char *type)
 {
@@ -56,8 +73,10 @@ static void say_how_to_be_let_in(void)
             stderr);
 }
 
-int client_report(const char *command, const struct http1_response *reply, struct str body)
+static int report(const char *command, const struct http1_response *reply, struct str body,
+                  const struct log_shown *shown)
 {
+    struct str verdict_type, verdict;
     struct json_doc *doc = NULL;
     struct err ignored;
     if (json_parse(body, JSON_STRICT, &doc, &ignored) < 0)
@@ -66,7 +85,10 @@ int client_report(const char *command, const struct http1_response *reply, struc
     const char *message = json_get_text(error, "errorMessage");
     const char *type = json_get_text(error, "errorType");
     fprintf(stderr, "faasd %s: ", command);
-    if (type && message) {
+    if (type && shown && log_shown_verdict(shown, &verdict_type, &verdict) && str_is(verdict_type, type)) {
+        output_text(stderr, verdict, true);
+        fprintf(stderr, " (%s)", type); /* one of faasd's own */
+    } else if (type && message) {
         say_text(message);
         if (!names_type(message, type)) {
             fprintf(stderr, " (");
@@ -78,7 +100,8 @@ int client_report(const char *command, const struct http1_response *reply, struc
     } else {
         fprintf(stderr, "the daemon answered %u %s", reply->status, http1_reason((int)reply->status));
     }
-    say_trace(json_get(error, "trace"));
+    if (!is_shown(shown, json_get(error, "trace")))
+        say_trace(json_get(error, "trace"));
     fputc('\n', stderr);
     if (reply->status == 401)
         say_how_to_be_let_in();
@@ -86,13 +109,24 @@ int client_report(const char *command, const struct http1_response *reply, struc
     return client_exit_status(reply->status);
 }
 
+int client_report(const char *command, const struct http1_response *reply, struct str body)
+{
+    return report(command, reply, body, NULL);
+}
+
 int client_refused(const char *command, struct client *c, const struct http1_response *reply)
+{
+    return client_refused_below(command, c, reply, NULL);
+}
+
+int client_refused_below(const char *command, struct client *c, const struct http1_response *reply,
+                         const struct log_shown *shown)
 {
     struct buf body;
     struct err ignored;
     buf_init(&body, REPLY_MAX);
     client_read_all(c, &body, &ignored); /* the status alone says enough when the text breaks off */
-    int status = client_report(command, reply, buf_str(&body));
+    int status = report(command, reply, buf_str(&body), shown);
     buf_fini(&body);
     return status == CMD_OK ? CMD_FAILED : status;
 }

@@ -106,6 +106,8 @@ static int open_upload(struct run *r, struct upload *u, struct err *e)
         .mark = r->command.mark,
     };
     int status = settings_set_text(&r->flags.settings, "handler", STR_LITERAL(RUN_WRAPPER), e);
+    if (status == 0)
+        status = settings_set_text(&r->flags.settings, "stream", STR_LITERAL("true"), e);
     return status < 0 ? status : upload_open_command(u, &command, e);
 }
 
@@ -132,36 +134,93 @@ static int put_function(const struct run *r, const char *socket, const struct up
     return result;
 }
 
-/* The command's own output, and how it ended. */
-static int deliver_command(const struct run *r, struct client *c, struct err *e)
+/* One call: its reply, and its log, which is read over a connection of its own. */
+struct call {
+    const struct run *run;
+    const char *socket;
+    struct client *c;
+    const struct http1_response *reply;
+    char id[INVOKE_ID_MAX];
+    struct log_shown shown;
+};
+
+/* Before the output: when both go to a terminal, the reason for a failure comes last. */
+static int show_log(struct call *call, struct err *e)
 {
-    struct buf body;
-    int code = 0;
-    buf_init(&body, 0);
-    int result = client_read_all(c, &body, e);
-    struct str output = buf_str(&body);
-    bool known = result == 0 && run_command_read_status(&r->command, &output, &code);
-    if (result == 0 && fd_write_full(STDOUT_FILENO, output.p, output.n) < 0)
-        result = err_set(e, errno, "write the output");
-    buf_fini(&body);
-    if (result < 0)
-        return result;
-    if (known && code == 0)
-        return CMD_OK;
+    struct client *log = NULL;
+    int status;
+    if (!*call->id)
+        return 0;
+    int result = client_open_socket(&log, call->socket, &status, e);
+    const struct log_request ask = {.function = function_name(call->run), .id = call->id, .shown = &call->shown};
+    if (result == 0)
+        result = log_lines_of_request(log, &ask, e);
+    client_close(log);
+    return result;
+}
+
+/* What the log's verdict says beyond the status: "; 3 forks or threads were refused at the limit 'pids' (8)". */
+static struct str limits_of(struct str verdict)
+{
+    struct str limits;
+    bool found;
+    str_cut(verdict, ';', &limits, &found);
+    return found ? (struct str){limits.p - 1, limits.n + 1} : (struct str){0};
+}
+
+/* `code`: of the command; NULL when its wrapper did not come to tell it. */
+static int judge_command(const struct call *call, const int *code, const struct err *cut)
+{
+    struct str type = {0}, verdict = {0};
     char how[64];
-    run_command_describe(code, how, sizeof(how));
-    fprintf(stderr, "faasd run: the command %s\n", known ? how : "ended without a status");
+    bool judged = log_shown_verdict(&call->shown, &type, &verdict);
+    if (code && *code == 0 && !judged)
+        return CMD_OK;
+    fputs("faasd run: ", stderr);
+    if (code && (!judged || str_is(type, "FunctionError"))) {
+        run_command_describe(*code, how, sizeof(how));
+        fprintf(stderr, "the command %s", how);
+        output_text(stderr, limits_of(verdict), false);
+    } else if (judged) {
+        output_text(stderr, verdict, false);
+        fprintf(stderr, " (%.*s)", (int)type.n, type.p);
+    } else {
+        fputs(cut->code ? cut->text : "the command ended without a status", stderr);
+    }
+    fputc('\n', stderr);
     return CMD_FAILED;
 }
 
-static int deliver(const struct run *r, struct client *c, const struct http1_response *reply, struct err *e)
+/* The command's own output, and how it ended. The wrapper fails as the command did, so that the daemon judges it as it judges every program; the output
+ * comes as a stream, which a failure cuts after the last byte. */
+static int deliver_command(struct call *call, struct err *e)
 {
-    unsigned status = reply->status;
-    if (invoke_failed_in_faasd(reply))
-        return client_refused("run", c, reply);
-    if (!r->path)
-        return deliver_command(r, c, e);
-    int result = invoke_copy_body(c, STDOUT_FILENO, e);
+    struct buf body;
+    struct err cut = {0};
+    int code = 0;
+    buf_init(&body, 0);
+    client_read_all(call->c, &body, &cut);
+    struct str output = buf_str(&body);
+    bool known = run_command_read_status(&call->run->command, &output, &code);
+    int result = show_log(call, e); /* now that it has ended */
+    if (result == 0 && fd_write_full(STDOUT_FILENO, output.p, output.n) < 0)
+        result = err_set(e, errno, "write the output");
+    buf_fini(&body);
+    return result < 0 ? result : judge_command(call, known ? &code : NULL, &cut);
+}
+
+static int deliver(struct call *call, struct err *e)
+{
+    unsigned status = call->reply->status;
+    bool failed = invoke_failed_in_faasd(call->reply);
+    if (!call->run->path && !failed)
+        return deliver_command(call, e);
+    int result = show_log(call, e);
+    if (result < 0)
+        return result;
+    if (failed)
+        return client_refused_below("run", call->c, call->reply, &call->shown);
+    result = invoke_copy_body(call->c, STDOUT_FILENO, e);
     if (result < 0 || status < 400)
         return result;
     fprintf(stderr, "faasd run: the function answered %u %s\n", status, http1_reason((int)status));
@@ -170,25 +229,19 @@ static int deliver(const struct run *r, struct client *c, const struct http1_res
 
 static int call_function(const struct run *r, const char *socket, const struct event *event, struct err *e)
 {
-    struct client *c = NULL;
-    struct client *log = NULL;
-    const struct http1_response *reply;
-    char id[INVOKE_ID_MAX] = "";
+    struct call call = {.run = r, .socket = socket};
     int status;
     const struct invoke in = {.name = function_name(r), .event = *event};
-    int result = client_open_socket(&c, socket, &status, e);
+    log_shown_init(&call.shown);
+    int result = client_open_socket(&call.c, socket, &status, e);
     if (result == 0)
-        result = invoke_send(c, &in, &reply, e);
+        result = invoke_send(call.c, &in, &call.reply, e);
     if (result == 0) {
-        invoke_keep_id(reply, id);
-        result = client_open_socket(&log, socket, &status, e);
+        invoke_keep_id(call.reply, call.id);
+        result = deliver(&call, e);
     }
-    if (result == 0 && *id) /* before the output: when both go to a terminal, the reason for a failure comes last */
-        result = log_lines_of_request(log, function_name(r), id, stderr, e);
-    if (result == 0)
-        result = deliver(r, c, reply, e);
-    client_close(log);
-    client_close(c);
+    client_close(call.c);
+    log_shown_fini(&call.shown);
     return result;
 }
 

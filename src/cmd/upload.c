@@ -166,7 +166,9 @@ static int make_script(struct buf *out, const struct upload_command *command, co
         r = buf_add_text(out, " ");
         r = r < 0 ? r : add_quoted(out, *word);
     }
-    return r < 0 ? r : buf_addf(out, "\nprintf '\\n%s %%d\\n' \"$?\"\n", command->mark);
+    return r < 0 ? r
+                 : buf_addf(out, "\nfaasd_status=$?\nprintf '\\n%s %%d\\n' \"$faasd_status\"\nexit \"$faasd_status\"\n",
+                            command->mark);
 }
 
 static int add_program(struct upload *u, const char *path, const char *name, struct err *e)

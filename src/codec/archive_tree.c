@@ -177,8 +177,13 @@ static struct str parent_of(const char *path, const char **ret_name)
     return (struct str){.p = path, .n = slash ? (size_t)(slash - path) : 0};
 }
 
-static int refuse_twice(const char *path, struct err *e)
+/* `name` in `dir` stands there already. */
+static int refuse_twice(int dir, const char *name, const char *path, const char *kind, struct err *e)
 {
+    struct stat st;
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+        return err_say(e, EINVAL, "'%.*s' is %s, and the archive has a directory of that name, or entries beneath it",
+                       SHOWN, path, kind);
     return err_say(e, EINVAL, "'%.*s' stands in the archive twice", SHOWN, path);
 }
 
@@ -190,7 +195,7 @@ static int make_file(struct archive_tree *t, const char *path, int *ret_fd, stru
         return r;
     int fd = openat(current(t), name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0 && errno == EEXIST)
-        return refuse_twice(path, e);
+        return refuse_twice(current(t), name, path, "a file", e);
     if (fd < 0)
         return err_set(e, errno, "make '%.*s'", SHOWN, path);
     *ret_fd = fd;
@@ -243,7 +248,8 @@ static int make_hard_link(struct archive_tree *t, const char *path, const char *
     if (r < 0)
         return r;
     if (linkat(dir, from_name, current(t), name, 0) < 0)
-        return errno == EEXIST ? refuse_twice(path, e) : err_set(e, errno, "link '%.*s'", SHOWN, path);
+        return errno == EEXIST ? refuse_twice(current(t), name, path, "a hard link", e)
+                               : err_set(e, errno, "link '%.*s'", SHOWN, path);
     t->totals->bytes += (uint64_t)st.st_size;
     t->totals->files++;
     str_copy(str_from(path), t->totals->file, sizeof(t->totals->file));
@@ -292,7 +298,8 @@ static int make_links(struct archive_tree *t, struct err *e)
         if (r < 0)
             return r;
         if (symlinkat(target, current(t), name) < 0)
-            return errno == EEXIST ? refuse_twice(path, e) : err_set(e, errno, "make link '%.*s'", SHOWN, path);
+            return errno == EEXIST ? refuse_twice(current(t), name, path, "a link", e)
+                                   : err_set(e, errno, "make link '%.*s'", SHOWN, path);
     }
     return 0;
 }

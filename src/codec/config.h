@@ -23,7 +23,7 @@ enum {
     CONFIG_HOST_MAX = 254,       /* a DNS name and a NUL */
     CONFIG_ROWS_MAX = 128,       /* keys */
     CONFIG_FILES_NAMED_MAX = 16, /* of conf.d: what comes from one beyond is said to come from the last */
-    CONFIG_MAGIC = 0x66616137,   /* "faa7": raise the digit when the struct changes meaning */
+    CONFIG_MAGIC = 0x66616138,   /* "faa8": raise the digit when the struct changes meaning */
     CONFIG_ACCESS_LOG_MAX = 64,
 };
 
@@ -158,6 +158,8 @@ struct config {
     /* for people: where each key's value came from, by the key's row: enum config_origin, or CONFIG_FROM_FILE plus the file's index */
     uint32_t file_count;
     uint8_t origins[CONFIG_ROWS_MAX];
+    /* 0, or 1 + such a value: what was read last has another value from there, which waits for a restart; `origins` is then of the one in force */
+    uint8_t waiting[CONFIG_ROWS_MAX];
     char files[CONFIG_FILES_NAMED_MAX][64]; /* "config.json", "conf.d/10-limits.json": the path's end */
 };
 
@@ -188,8 +190,12 @@ int config_check_flag(const char *key, const char *text, struct err *e); /* what
 /* Names of the keys whose change needs a restart, comma separated, that differ between the two; 0 when none. */
 size_t config_restart_keys(const struct config *before, const struct config *after, char *out, size_t cap);
 
+/* `after` was read while `before` is in force, and is about to get its values of those keys: notes where these came from, and where what waits stands. */
+void config_note_waiting(const struct config *before, struct config *after);
+
 int config_print_json(const struct config *c, struct buf *out); /* the whole as JSON */
-/* Each key with where it came from: {"memory_budget":{"value":"2G","from":"FAASD_MEMORY_BUDGET"},"defaults.memory":{"value":"128M","from":"default"}, ...}. */
+/* Each key with where it came from: {"memory_budget":{"value":"2G","from":"FAASD_MEMORY_BUDGET"},"defaults.memory":{"value":"128M","from":"default"}, ...};
+ * with "waiting_in":"config.json" where that has another value, which is used after a restart. */
 int config_print_origins(const struct config *c, struct buf *out);
 
 #endif

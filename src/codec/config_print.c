@@ -70,6 +70,21 @@ int config_print_json(const struct config *c, struct buf *out)
     return json_writer_end(&w);
 }
 
+/* `variable` has room for the name of one. */
+static const char *name_origin(const struct config *c, const struct config_row *row, unsigned origin,
+                               char variable[CONFIG_VARIABLE_MAX])
+{
+    if (origin == CONFIG_FROM_FLAG)
+        return "flag";
+    if (origin == CONFIG_FROM_ENVIRONMENT) {
+        config_variable_name(row, variable);
+        return variable;
+    }
+    if (origin >= CONFIG_FROM_FILE && origin - CONFIG_FROM_FILE < c->file_count)
+        return c->files[origin - CONFIG_FROM_FILE];
+    return "default";
+}
+
 int config_print_origins(const struct config *c, struct buf *out)
 {
     char variable[CONFIG_VARIABLE_MAX];
@@ -78,17 +93,11 @@ int config_print_origins(const struct config *c, struct buf *out)
     json_put_object(&w, NULL);
     for (unsigned i = 0; i < config_row_count; i++) {
         const struct config_row *row = &config_rows[i];
-        unsigned origin = c->origins[i];
-        const char *from = "default";
-        if (origin == CONFIG_FROM_FLAG)
-            from = "flag";
-        else if (origin == CONFIG_FROM_ENVIRONMENT)
-            config_variable_name(row, variable);
-        else if (origin >= CONFIG_FROM_FILE && origin - CONFIG_FROM_FILE < c->file_count)
-            from = c->files[origin - CONFIG_FROM_FILE];
         json_put_object(&w, row->scalar.name);
         put_value(c, row, "value", &w);
-        json_put_text(&w, "from", origin == CONFIG_FROM_ENVIRONMENT ? variable : from);
+        json_put_text(&w, "from", name_origin(c, row, c->origins[i], variable));
+        if (c->waiting[i])
+            json_put_text(&w, "waiting_in", name_origin(c, row, c->waiting[i] - 1U, variable));
         json_put_object_end(&w);
     }
     json_put_object_end(&w);
@@ -111,16 +120,46 @@ static bool list_is_equal(const struct config *a, const struct config *b, enum c
     return equal;
 }
 
+static bool needs_restart(const struct config_row *row, const struct config *before, const struct config *after)
+{
+    if (!row->restart)
+        return false;
+    return row->shape == CONFIG_SCALAR ? !scalar_is_equal(&row->scalar, before, after)
+                                       : !list_is_equal(before, after, row->shape);
+}
+
 size_t config_restart_keys(const struct config *before, const struct config *after, char *out, size_t cap)
 {
     size_t n = 0;
     out[0] = '\0';
-    for (unsigned i = 0; i < config_row_count; i++) {
-        const struct config_row *row = &config_rows[i];
-        bool equal = row->shape == CONFIG_SCALAR ? scalar_is_equal(&row->scalar, before, after)
-                                                 : list_is_equal(before, after, row->shape);
-        if (row->restart && !equal)
-            n = fmt_at(out, cap, n, "%s%s", n ? ", " : "", row->scalar.name);
-    }
+    for (unsigned i = 0; i < config_row_count; i++)
+        if (needs_restart(&config_rows[i], before, after))
+            n = fmt_at(out, cap, n, "%s%s", n ? ", " : "", config_rows[i].scalar.name);
     return n;
+}
+
+/* An origin in `before` as one in `after`, whose list of files may be another: a file that is gone is added, while there is room. */
+static uint8_t carry_origin(const struct config *before, struct config *after, uint8_t origin)
+{
+    if (origin < CONFIG_FROM_FILE || origin - CONFIG_FROM_FILE >= (int)before->file_count)
+        return origin;
+    const char *file = before->files[origin - CONFIG_FROM_FILE];
+    uint32_t i = 0;
+    while (i < after->file_count && strcmp(after->files[i], file) != 0)
+        i++;
+    if (i == CONFIG_FILES_NAMED_MAX)
+        i--;
+    else if (i == after->file_count)
+        memcpy(after->files[after->file_count++], file, sizeof(after->files[i]));
+    return (uint8_t)(CONFIG_FROM_FILE + i);
+}
+
+void config_note_waiting(const struct config *before, struct config *after)
+{
+    for (unsigned i = 0; i < config_row_count; i++) {
+        if (!needs_restart(&config_rows[i], before, after))
+            continue;
+        after->waiting[i] = (uint8_t)(after->origins[i] + 1);
+        after->origins[i] = carry_origin(before, after, before->origins[i]);
+    }
 }

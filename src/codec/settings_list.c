@@ -119,6 +119,10 @@ static int read_path(struct str text, char out[SETTINGS_PATH_MAX], struct err *e
         struct str part = str_cut(rest, '/', &rest, NULL);
         good = part.n && !str_is(part, ".") && !str_is(part, "..");
     }
+    if (!good && text.n == 1 && out[0] == '/')
+        return err_say(e, EINVAL, "'/' is the whole tree: a path beneath it has to be named, such as /data");
+    if (!good && text.n > 1 && out[0] == '/' && out[text.n - 1] == '/')
+        return err_say(e, EINVAL, "'%s' ends with a slash: leave it out", out);
     return good ? 0 : err_say(e, EINVAL, "'%s' is not an absolute path without '.', '..' and '//'", out);
 }
 

@@ -27,6 +27,8 @@ void api_invocations_list(struct exchange *x, struct str name);
 void api_invocations_show(struct exchange *x, struct str name);
 void api_invocations_event(struct exchange *x, struct str name);
 void api_exec(struct exchange *x, struct str none); /* gateway/exec.c */
+/* The drain's deadline has passed: commands are killed, after which they are answered with 503. Returns how many. */
+unsigned api_exec_cut_off(void);
 void api_bill(struct exchange *x, struct str name);
 void api_shell(struct exchange *x, struct str name); /* gateway/shell.c */
 void api_secrets_list(struct exchange *x, struct str name);

@@ -63,11 +63,13 @@ void deploy_set_state(struct deploy *d, enum deploy_state state)
 
 /* ---- beginning and end ---- */
 
+/* One that is being cancelled changes nothing any more: its name is free while its unpacker is being killed, or whoever was refused and tries again
+ * at once would get 409. */
 static struct deploy *find_in_flight(struct str name)
 {
     LIST_EACH (&in_flight, at) {
         struct deploy *d = LIST_ENTRY(at, struct deploy, link);
-        if (str_is(name, d->name))
+        if (d->state != DEPLOY_CANCELLING && str_is(name, d->name))
             return d;
     }
     return NULL;
@@ -219,6 +221,47 @@ void deploy_fail_host(struct deploy *d, const struct err *e, const char *what)
     else
         deploy_fail(d, 500, "InternalError", "%s: %s", what, e->text);
 }
+
+/* ---- the drain's deadline ---- */
+
+static void tell_cut_off(struct deploy *d)
+{
+    struct exchange *x = d->exchange;
+    char limit[UNITS_TEXT_MAX];
+    d->exchange = NULL;
+    units_format_time(d->gateway->config->drain_ms, limit);
+    log_warn("a deploy was cut off by the limit 'drain' fn=%s req=%s", d->name, x->id);
+    exchange_error(x, 503, "NoCapacity",
+                   "cut off: faasd is shutting down, and the limit 'drain' is %s; nothing was changed", limit);
+}
+
+bool deploy_ends_cut_off(struct deploy *d)
+{
+    if (!d->cut_off)
+        return false;
+    if (d->exchange)
+        tell_cut_off(d);
+    deploy_free(d);
+    return true;
+}
+
+unsigned deploy_cut_off(void)
+{
+    LIST_EACH (&in_flight, at) {
+        struct deploy *d = LIST_ENTRY(at, struct deploy, link);
+        if (d->state == DEPLOY_STORING ||
+            d->state == DEPLOY_CANCELLING) /* both answer soon: what the store does is done */
+            continue;
+        d->cut_off = true;
+        if (d->unpack)
+            deploy_upload_cancel(d);
+        else
+            tell_cut_off(d); /* now: a trial may take longer than is left */
+    }
+    return in_flight_count;
+}
+
+/* ---- success ---- */
 
 static void put_lines(struct json_writer *w, const char *key, struct str lines)
 {

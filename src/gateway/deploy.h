@@ -44,6 +44,9 @@ bool deploy_hold(struct deploy_hold *h, struct str name);
 void deploy_release(struct deploy_hold *h);
 
 unsigned deploy_count(void); /* in flight: for draining */
+/* The drain's deadline has passed: whoever waits is answered with 503 and nothing more is made of it, but for what is on its way into the store already.
+ * Returns how many there are. */
+unsigned deploy_cut_off(void);
 
 /* At start: retires trees that no row refers to, and empties the trash. */
 void deploy_collect(struct gateway *g);

@@ -113,6 +113,8 @@ static bool is_hosts_fault(int code)
 static void on_tried(void *owner, const struct err *e, const struct instance_fault *said)
 {
     struct deploy *d = owner;
+    if (deploy_ends_cut_off(d))
+        return;
     if (is_hosts_fault(e->code))
         deploy_fail_host(d, e, "start the function");
     else if (e->code)
@@ -149,7 +151,7 @@ static void on_published(struct link_waiter *w, const struct message_header *m, 
     struct deploy *d = (struct deploy *)(void *)w;
     for (unsigned i = 0; i < fd_count; i++)
         close(fds[i]);
-    if (m->type != MESSAGE_DONE)
+    if (m->type != MESSAGE_DONE || deploy_ends_cut_off(d))
         return;
     const struct err *e = &((const struct message_failed *)(const void *)m)->error;
     if (e->code) {
@@ -234,6 +236,8 @@ void deploy_compare(struct deploy *d)
 static void on_digest(void *owner, const struct err *e, const struct store_tree *tree)
 {
     struct deploy *d = owner;
+    if (deploy_ends_cut_off(d))
+        return;
     if (e->code) {
         deploy_fail_host(d, e, "read the unpacked code");
         return;

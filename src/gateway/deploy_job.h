@@ -7,7 +7,7 @@
  *   LOOKING     the store's thread looks for the new handler, or for the version to go back to   none: the store answers every job
  *   RECEIVING   the unpacker runs, the body goes into its stdin        timer: unpack_timeout without a byte
  *   UNPACKING   the body is complete                                   timer: unpack_timeout
- *   CANCELLING  the client left or time is up; the unpacker is killed  none: the run's own timers end it
+ *   CANCELLING  the client left or time is up; the unpacker is killed, the name is free   none: the run's own timers end it
  *   DIGESTING   the store's thread hashes the tree                     none: the store answers every job
  *   PUBLISHING  the supervisor renames it into place                   none: it answers or its end ends the gateway
  *   TRYING      the first instance starts                              none: the pool's init_timeout
@@ -68,6 +68,7 @@ struct deploy {
     uint64_t staging;         /* 0: there is no such tree (any more) */
     struct archive_pipe pipe; /* its stdin */
     bool timed_out;
+    bool cut_off; /* the drain's deadline has passed: nothing of it is stored any more */
 
     /* what is being made */
     struct version *before;        /* counted; NULL for a first deploy */
@@ -106,12 +107,15 @@ int deploy_settle(struct deploy *d, const struct revision_sources *s);
 int deploy_find_entry(struct deploy *d, bool has_bootstrap);
 /* d->version of d->code with what stays of the version before, or is wished otherwise; NULL when memory is out. */
 void deploy_make_version(struct deploy *d, uint64_t code_bytes);
+/* In each step's callback first: true when the drain's deadline has passed meanwhile, `d` has been answered and is gone. */
+bool deploy_ends_cut_off(struct deploy *d);
 const char *deploy_opt(const struct deploy *d); /* the tree that will be at /opt; "" = none */
 bool deploy_uses_code(const char *code);        /* does one in flight need this tree, whose row is not there yet? */
 
 /* deploy_upload.c: RECEIVING to the unpacker's answer, then deploy_digest() */
 void deploy_upload_start(struct deploy *d);
 void deploy_upload_fini(struct deploy *d);
+void deploy_upload_cancel(struct deploy *d); /* in any other state nothing */
 
 /* deploy_commit.c */
 void deploy_digest(struct deploy *d);

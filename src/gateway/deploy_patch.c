@@ -20,6 +20,8 @@ static void on_found(void *owner, const struct err *e)
 {
     struct deploy *d = owner;
     bool is_missing = e->code == ENOENT;
+    if (deploy_ends_cut_off(d))
+        return;
     if (d->settings.runtime == SETTINGS_RUNTIME_PROVIDED && (!e->code || is_missing)) {
         if (deploy_find_entry(d, !is_missing) == 0)
             patch(d);

@@ -55,6 +55,8 @@ static int check(struct deploy *d)
 static void on_read(struct store_task *t)
 {
     struct deploy *d = deploy_of_read(t);
+    if (deploy_ends_cut_off(d))
+        return;
     if (t->error.code == ENOENT) {
         fail_unknown(d);
         return;

@@ -45,7 +45,7 @@ static void on_end(struct exchange *x)
     restart_timer(d);
 }
 
-static void cancel(struct deploy *d)
+void deploy_upload_cancel(struct deploy *d)
 {
     if (d->state != DEPLOY_RECEIVING && d->state != DEPLOY_UNPACKING)
         return;
@@ -56,7 +56,7 @@ static void cancel(struct deploy *d)
 
 static void on_gone(struct exchange *x)
 {
-    cancel(x->owner);
+    deploy_upload_cancel(x->owner);
 }
 
 static const struct exchange_sink SINK = {.on_body = on_body, .on_end = on_end, .on_gone = on_gone};
@@ -67,7 +67,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
     (void)loop;
     (void)events;
     d->timed_out = true;
-    cancel(d);
+    deploy_upload_cancel(d);
 }
 
 void deploy_upload_fini(struct deploy *d)
@@ -100,7 +100,9 @@ static void fail_run(struct deploy *d, const struct exec_result *r)
 {
     char limit[UNITS_TEXT_MAX];
     units_format_time(d->gateway->config->unpack_timeout_ms, limit);
-    if (d->timed_out || r->timed_out) {
+    if (d->cut_off) {
+        deploy_ends_cut_off(d);
+    } else if (d->timed_out || r->timed_out) {
         deploy_fail(d, 400, "BadRequest", "the archive was not unpacked within unpack_timeout (%s)", limit);
     } else if (d->state == DEPLOY_CANCELLING) {
         deploy_fail(d, 400, "BadRequest", "the upload was broken off");

@@ -47,10 +47,12 @@ struct exec {
     uint64_t accepted_ms, began_ns, ran_ns; /* real; monotonic */
     struct err failure;                     /* code != 0: the command was not run */
     struct init_done done;
-    bool finished, timed_out, output_cut;
+    bool finished, timed_out, output_cut, cut_off;
+    struct list link; /* of those that run */
 };
 
 static unsigned running;
+static struct list all = {&all, &all};
 
 static void exec_free(struct exec *r)
 {
@@ -61,6 +63,7 @@ static void exec_free(struct exec *r)
     buf_fini(&r->errors);
     pools_take_back(r->gateway->pools, r->request.version->settings.memory_bytes);
     exec_request_free(&r->request);
+    list_remove(&r->link);
     running--;
     free(r);
 }
@@ -125,7 +128,9 @@ static void keep_record(struct exec *r, const struct ending *end, const struct m
         .status = end->counted == INVOCATION_SUCCEEDED ? RECORD_SUCCEEDED : RECORD_FAILED,
         .outcome = end->counted,
         .type = end->type,
-        .http_status = end->counted == INVOCATION_CRASHED ? 502 : 200,
+        .http_status = r->cut_off                           ? 503
+                       : end->counted == INVOCATION_CRASHED ? 502
+                                                            : 200,
         .delivered = r->began_ns != 0,
         .run_us = r->ran_ns / 1000,
         .cpu_us = m ? m->cpu_ns / 1000 : 0,
@@ -155,6 +160,17 @@ static void put_result(struct json_writer *w, struct exec *r, const struct endin
     json_put_u64(w, "memoryPeakBytes", m->memory_peak_bytes);
 }
 
+/* Of a command that faasd did not wait for: timed out rather than refused, as a function's request is. */
+static void tell_cut_off(struct exec *r, const struct message_exited *m)
+{
+    const struct ending end = {.type = "NoCapacity", .counted = INVOCATION_TIMED_OUT};
+    char limit[UNITS_TEXT_MAX];
+    keep_record(r, &end, m);
+    units_format_time(r->gateway->config->drain_ms, limit);
+    exchange_error(r->x, 503, end.type, "cut off: faasd is shutting down, and the limit 'drain' is %s", limit);
+    exec_free(r);
+}
+
 /* The sandbox is dead, or never was: m is NULL then. */
 static void conclude(struct exec *r, const struct message_exited *m)
 {
@@ -162,6 +178,10 @@ static void conclude(struct exec *r, const struct message_exited *m)
     struct json_writer w;
     struct buf body;
     exec_channel_drain(&r->channel);
+    if (r->cut_off) {
+        tell_cut_off(r, m);
+        return;
+    }
     bool ran = m && r->began_ns && (r->finished || r->timed_out || m->oom_kills);
     if (ran && !(r->done.flags & INIT_DONE_EXEC_FAILED)) {
         judge(r, m, &end);
@@ -314,6 +334,20 @@ static void on_message(struct link_waiter *w, const struct message_header *m, co
     }
 }
 
+/* ---- the drain's deadline ---- */
+
+unsigned api_exec_cut_off(void)
+{
+    LIST_EACH (&all, at) {
+        struct exec *r = LIST_ENTRY(at, struct exec, link);
+        if (r->state == EXEC_ENDING) /* it answers by itself */
+            continue;
+        r->cut_off = true;
+        kill_it(r);
+    }
+    return running;
+}
+
 /* ---- the request ---- */
 
 static void start(struct exchange *x, struct exec_request *request)
@@ -327,6 +361,7 @@ static void start(struct exchange *x, struct exec_request *request)
         return;
     }
     running++;
+    list_push_back(&all, &r->link);
     r->waiter.on_message = on_message;
     r->gateway = x->gateway;
     r->x = x;

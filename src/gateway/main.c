@@ -9,6 +9,7 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "gateway/api.h"
 #include "gateway/calls.h"
 #include "gateway/confine.h"
 #include "gateway/credential.h"
@@ -66,7 +67,8 @@ static void on_drain_deadline(struct ev_loop *loop, ev_timer *w, int events)
     log_warn("the drain's deadline has passed: what still runs is cut off requests=%u deploys=%u", invocation_count(),
              deploy_count());
     /* Their callers are told once their processes are dead; gateway_check_drained() ends the loop with the last byte, this timer if one takes too long. */
-    if (pools_cut_off(gateway.pools) == 0) {
+    unsigned told = pools_cut_off(gateway.pools) + api_exec_cut_off() + deploy_cut_off();
+    if (told == 0) {
         ev_break(loop, EVBREAK_ALL);
         return;
     }

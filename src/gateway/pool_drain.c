@@ -55,5 +55,6 @@ unsigned pools_cut_off(struct pools *p)
 {
     unsigned told = 0;
     registry_walk(p->gateway->registry, cut_off, &told);
+    registry_walk_removed(cut_off, &told);
     return told;
 }

@@ -25,6 +25,7 @@ struct registry {
 /* ---- versions ---- */
 
 static struct list living = {&living, &living};
+static struct list removed = {&removed, &removed};
 
 struct version *version_new(void)
 {
@@ -97,6 +98,7 @@ void function_put(struct function *f)
     assert(f->references > 0);
     if (--f->references)
         return;
+    list_remove(&f->removed_link);
     version_put(f->current);
     account_put(f->account);
     pool_free(f->pool);
@@ -112,6 +114,7 @@ static struct function *function_new(struct gateway *g, struct str name)
     bool fits = str_copy(name, f->name, sizeof(f->name));
     assert(fits);
     f->references = 1;
+    list_init(&f->removed_link);
     f->pool = pool_new(g->pools, f);
     if (!f->pool) {
         free(f);
@@ -248,6 +251,7 @@ void registry_remove(struct registry *r, struct function *f)
     *at = f->next;
     f->next = NULL;
     f->removed = true;
+    list_push_back(&removed, &f->removed_link);
     if (r->gateway->face)
         r->gateway->face->forget(f);
     struct version *before = f->current;
@@ -267,6 +271,12 @@ void registry_walk(const struct registry *r, void (*on_function)(struct function
         for (struct function *f = r->buckets[i]; f; f = f->next)
             if (f->current)
                 on_function(f, context);
+}
+
+void registry_walk_removed(void (*on_function)(struct function *f, void *context), void *context)
+{
+    LIST_EACH (&removed, at)
+        on_function(LIST_ENTRY(at, struct function, removed_link), context);
 }
 
 /* ---- in name order ---- */

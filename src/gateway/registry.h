@@ -51,7 +51,8 @@ struct function {
     bool removed;
     bool limited;   /* Lambda's reserved concurrency: `limit` stands in place of max_concurrency and of reserved */
     uint32_t limit; /* 0: it is not run (gateway/pool_limit.h) */
-    struct function *next; /* hash chain of the registry */
+    struct list removed_link; /* the registry module's list of those that are removed and still live */
+    struct function *next;    /* hash chain of the registry */
 };
 
 /* Instances at most, of all its versions together; `s` is the current version's. */
@@ -79,6 +80,8 @@ struct function *registry_find(struct registry *r, struct str name); /* NULL: no
 size_t registry_count(const struct registry *r);
 /* Every function with a current version, in no order: costs nothing beyond the calls. */
 void registry_walk(const struct registry *r, void (*on_function)(struct function *f, void *context), void *context);
+/* Those that are removed and whose last requests still run. */
+void registry_walk_removed(void (*on_function)(struct function *f, void *context), void *context);
 /* Calls back in name order; the callback must not add or remove. Nobody is called when memory is out. */
 void registry_each(struct registry *r, void (*on_function)(struct function *f, void *context), void *context);
 

@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 enum { CPUS_MAX = 65536 };
@@ -22,6 +23,45 @@ unsigned cgroup_count_cpus(const char *list)
         count += to - from + 1;
     }
     return count < CPUS_MAX ? (unsigned)count : 0;
+}
+
+enum { CHECKED_MAX = 4096 };
+
+/* Marks those of the list below CHECKED_MAX; false when it is none. */
+static bool mark_cpus(struct str list, bool on[CHECKED_MAX])
+{
+    while (list.n) {
+        bool is_range;
+        struct str part = str_cut(list, ',', &list, NULL), last;
+        struct str first = str_cut(part, '-', &last, &is_range);
+        uint64_t from, to;
+        if (!str_to_u64(first, &from) || !str_to_u64(is_range ? last : first, &to) || to < from)
+            return false;
+        for (uint64_t i = from; i <= to && i < CHECKED_MAX; i++)
+            on[i] = true;
+    }
+    return true;
+}
+
+static int check_cpuset(struct str given, const char *asked, struct err *e)
+{
+    bool has[CHECKED_MAX] = {false}, wants[CHECKED_MAX] = {false};
+    if (!mark_cpus(given, has) || !mark_cpus(str_from(asked), wants))
+        return 0; /* the kernel judges it */
+    for (unsigned i = 0; i < CHECKED_MAX; i++)
+        if (wants[i] && !has[i])
+            return err_say(e, EINVAL, "cpuset '%s' names processor %u, and there are only %.*s for functions here",
+                           asked, i, (int)given.n, given.p);
+    return 0;
+}
+
+int cgroup_limit_cpuset(int fd, const char *name, const struct cgroup_cpuset *set, struct err *e)
+{
+    char text[1024];
+    int n = cgroup_read(fd, ".", set->given_file, text, sizeof(text));
+    struct str rest, given = n > 0 ? str_cut((struct str){text, (size_t)n}, '\n', &rest, NULL) : (struct str){0};
+    int r = given.n ? check_cpuset(given, set->list, e) : 0;
+    return r < 0 ? r : cgroup_write(fd, name, "cpuset.cpus", set->list, e);
 }
 
 /* Those configured, not those online: one that is switched on later must not find an instance without its quota. The kernel fixes their number when it

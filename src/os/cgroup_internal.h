@@ -142,6 +142,12 @@ void cgroup_v1_read_usage(const struct cgroup *g, const struct cgroup_v1_tree *t
 bool cgroup_needs_quota(const struct cgroup_tree *t, const struct cgroup_limits *limits);
 /* How many processors a list like "0-2,5" names; 0 when it is malformed. */
 unsigned cgroup_count_cpus(const char *list);
+struct cgroup_cpuset {
+    const char *list;       /* asked for */
+    const char *given_file; /* of the directory `fd`: which processors its children may have */
+};
+/* -EINVAL with those that there are when the list names another: what the kernel says is an errno alone. */
+int cgroup_limit_cpuset(int fd, const char *name, const struct cgroup_cpuset *set, struct err *e);
 
 /* want: CGROUP_BITs that no v1 hierarchy has. */
 int cgroup_v2_open(struct cgroup_v2_tree *t, const struct cgroup_hierarchy *h, const char *name, unsigned want,

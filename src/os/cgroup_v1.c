@@ -115,7 +115,7 @@ int cgroup_v1_limit(const struct cgroup *g, unsigned index, const struct cgroup_
     if (r == 0 && t->controllers & CGROUP_BIT(CGROUP_CPU))
         r = limit_cpu(g, index, limits, e);
     if (r == 0 && t->controllers & CGROUP_BIT(CGROUP_CPUSET) && limits->cpuset && limits->cpuset[0])
-        r = cgroup_write(t->fd, name, "cpuset.cpus", limits->cpuset, e);
+        r = cgroup_limit_cpuset(t->fd, name, &(struct cgroup_cpuset){limits->cpuset, "cpuset.cpus"}, e);
     return r;
 }
 

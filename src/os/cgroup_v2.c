@@ -230,7 +230,7 @@ int cgroup_v2_create(struct cgroup *g, const struct cgroup_limits *limits, struc
     if (r == 0 && t->controllers & CGROUP_BIT(CGROUP_CPU))
         r = limit_cpu(g, t->fd, limits, e);
     if (r == 0 && t->controllers & CGROUP_BIT(CGROUP_CPUSET) && limits->cpuset && limits->cpuset[0])
-        r = cgroup_write(t->fd, g->name, "cpuset.cpus", limits->cpuset, e);
+        r = cgroup_limit_cpuset(t->fd, g->name, &(struct cgroup_cpuset){limits->cpuset, "cpuset.cpus.effective"}, e);
     return r;
 }
 

@@ -257,6 +257,7 @@ static void reload(struct supervisor *s)
     }
     if (config_restart_keys(&s->config, fresh, keys, sizeof(keys)) > 0)
         log_warn("reload: a restart is needed for a change of %s", keys);
+    config_note_waiting(&s->config, fresh); /* compares: before the values are made equal */
     configuration_keep_fixed(fresh, &s->config);
     int fd = gateway_process_make_memfd("faasd-config", fresh, sizeof(*fresh), &e);
     if (fd < 0) {

@@ -189,7 +189,8 @@ def test_special_files_are_refused(tree, kind, why):
 
 @pytest.mark.row("D2", "D3")
 def test_nothing_is_written_through_links(tree):
-    refused(tree, make_tar(special("d", tarfile.SYMTYPE, ".."), ("d/marker", b"overwritten")), "twice")
+    refused(tree, make_tar(special("d", tarfile.SYMTYPE, ".."), ("d/marker", b"overwritten")),
+            "'d' is a link, and the archive has a directory of that name, or entries beneath it")
     shutil.rmtree(tree)
     refused(tree, make_tar(special("m", tarfile.SYMTYPE, "../marker"), ("m", b"overwritten")), "twice")
     shutil.rmtree(tree)

@@ -539,6 +539,29 @@ def test_run_names_the_limit_that_ended_it(faasd, leaves_nothing):
     assert done.returncode == 1 and "OutOfMemory" in done.err and "24M" in done.err
 
 
+def test_run_names_the_limit_that_a_command_met(faasd, leaves_nothing):
+    done = faasd.cli("run", "--pids", "8", "--", "sh", "-c", "echo begun; for i in 1 2 3 4 5 6 7 8 9 10; do sleep 9 & done; wait", check=False)
+    assert done.returncode == 1 and done.out == "begun\n"
+    last = done.err.splitlines()[-1]
+    assert last == "faasd run: the command exited with status 2; 1 fork or thread was refused at the limit 'pids' (8)", done.err
+    done = faasd.cli("run", "--tmp", "1M", "--", "sh", "-c", "echo part; head -c 3000000 /dev/zero > /tmp/x", check=False)
+    assert done.returncode == 1 and done.out == "part\n"
+    assert done.err.splitlines()[-1] == "faasd run: the command exited with status 1; /tmp is full: the limit 'tmp' is 1M", done.err
+    done = faasd.cli("run", "--timeout", "500ms", "--", "sh", "-c", "echo some; sleep 60", check=False)
+    assert done.returncode == 1 and done.out == "some\n"
+    assert done.err.splitlines() == ["faasd run: timed out: the limit 'timeout' is 500ms (Timeout)"]
+
+
+def test_run_says_a_failure_once(faasd, tmp_path, leaves_nothing):
+    done = faasd.cli("run", script(tmp_path, "#!/bin/sh\necho no >&2\nexit 3\n"), check=False)
+    assert done.returncode == 1
+    assert done.err.splitlines() == ["no", "faasd run: the program exited with status 3 (FunctionError)"]
+    (tmp_path / "main.py").write_text("def handler(event, context):\n    raise ValueError('bad thing')\n")
+    done = faasd.cli("run", tmp_path / "main.py", check=False)
+    assert done.returncode == 1 and done.err.count("raise ValueError") == 1, done.err
+    assert done.err.splitlines()[-1] == "faasd run: bad thing (ValueError)", done.err
+
+
 def test_run_names_the_signal_that_killed_it(faasd, leaves_nothing):
     done = faasd.cli("run", "--", "sh", "-c", "kill -SEGV $$", check=False)
     assert done.returncode == 1 and "SIGSEGV" in done.err

@@ -68,6 +68,30 @@ def test_the_daemon_tells_what_it_uses():
         assert again["queue_timeout"] == {"value": "9s", "from": "FAASD_QUEUE_TIMEOUT"}, "the environment stands over the file"
 
 
+def test_a_key_that_waits_for_a_restart_says_so():
+    with Faasd(config={"drain": "6s", "connections": 500}) as faasd:
+        shown = lambda: json.loads(faasd.cli("config", "show", "--daemon", "--json").stdout)
+        reload(faasd, {"drain": "5s", "connections": 600, "records": {"memory": 2000}})
+        wait_until(lambda: shown()["drain"]["value"] == "5s", "the new configuration")
+        assert shown()["connections"] == {"value": 500, "from": "config.json", "waiting_in": "config.json"}
+        assert shown()["records.memory"] == {"value": 10000, "from": "default", "waiting_in": "config.json"}
+        lines = faasd.cli("config", "show", "--daemon").stdout.decode().splitlines()
+        assert next(line.split(None, 2)[1:] for line in lines if line.startswith("connections ")) == [
+            "config.json", "500 (another value, from config.json, waits for a restart)"]
+        reload(faasd, {"drain": "4s"})
+        wait_until(lambda: shown()["drain"]["value"] == "4s", "the new configuration")
+        assert shown()["connections"] == {"value": 500, "from": "config.json", "waiting_in": "default"}
+        assert shown()["records.memory"] == {"value": 10000, "from": "default"}, "it is as it was"
+        reload(faasd, {"drain": "3s", "connections": 500})
+        wait_until(lambda: shown()["drain"]["value"] == "3s", "the new configuration")
+        assert shown()["connections"] == {"value": 500, "from": "config.json"}, "nothing waits any more"
+
+
+def reload(faasd, config):
+    (faasd.root / "config.json").write_text(json.dumps(config))
+    faasd.process.send_signal(signal.SIGHUP)
+
+
 def test_without_a_daemon_it_says_so(root):
     done = show(root, "--daemon")
     assert done.returncode == 69

@@ -257,6 +257,23 @@ def slow_put(faasd, name, archive):
     return sock, archive[-1:]
 
 
+@pytest.mark.parametrize("framing", ["Content-Length: 1000000000", "Transfer-Encoding: chunked"])
+def test_a_refused_upload_leaves_the_name_free(daemon, framing):
+    """The unpacker takes a moment to be killed: nobody who tries again at once meets it."""
+    for _ in range(3):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(30)
+            sock.connect(daemon.control_path)
+            sock.sendall(f"PUT /v1/functions/again HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n".encode())
+            if "chunked" in framing:
+                sock.sendall(b"400\r\n" + bytes(1024) + b"\r\n")
+                wait_until(lambda: trees(daemon, "staging"), "its unpacker is at work")
+                sock.sendall(b"80000000\r\n")  # is refused by what it says, not when it has come
+            assert sock.recv(4096).startswith(b"HTTP/1.1 413 ")
+            assert put(daemon, "again", tar(program(OLD))).status in (200, 201)
+    wait_until(lambda: not trees(daemon, "staging"), "nothing is left of them")
+
+
 def test_two_deploys_of_one_name_do_not_mix(daemon):
     sock, rest = slow_put(daemon, "twice", tar(program()))
     wait_until(lambda: trees(daemon, "staging"), "the first one's unpacker is at work")

@@ -118,6 +118,12 @@ def test_the_hosts_network_where_granted(granted):
     server.close()
 
 
+def test_a_cpuset_of_other_processors_names_those_that_there_are(granted):
+    done = granted.deploy_script("elsewhere", "#!/bin/sh\n", "--cpuset", "0,4000", check=False)
+    assert done.returncode != 0
+    assert "cpuset '0,4000' names processor 4000, and there are only 0" in done.err, done.err
+
+
 def test_a_cpuset_holds(granted):
     last = os.cpu_count() - 1
     granted.deploy_script("pinned", "#!/bin/sh\ngrep Cpus_allowed_list /proc/self/status\n", "--cpuset", str(last))

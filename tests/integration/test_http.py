@@ -188,6 +188,8 @@ REFUSED = [
     # H14: bodies over the limit
     ("H14 length over the limit", post(b"Content-Length: %d" % (6 * M + 1)), 413),
     ("H14 chunks over the limit", chunked(b"700000\r\n" + b"x" * 7 * M + b"\r\n0\r\n\r\n"), 413),
+    ("H14 a chunk that says it is over the limit", chunked(b"80000000\r\n"), 413),
+    ("H14 a later chunk that says so", chunked(b"2\r\n{}\r\n600000\r\n"), 413),
     ("H14 many chunks over the limit", chunked((b"10000\r\n" + b"x" * 65536 + b"\r\n") * 100 + b"0\r\n\r\n"), 413),
     # H15: expectations
     ("H15 unknown expectation", post(b"Content-Length: 2", b"Expect: 200-ok", body=b"{}"), 417),

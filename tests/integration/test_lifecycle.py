@@ -10,6 +10,7 @@ import random
 import re
 import resource
 import signal
+import socket
 import stat
 import subprocess
 import tempfile
@@ -266,6 +267,49 @@ def test_the_drains_deadline_cuts_off_what_still_runs_and_says_so():
             assert "cut off: faasd is shutting down, and the limit 'drain' is 300ms" in reply, reply
         with Faasd(root=root) as faasd:
             assert "faasd was told to stop" in faasd.cli("why", re.search(r"X-Request-Id: (\S+)", reply)[1]).out
+
+
+def control(faasd, head, body=b""):
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(30)
+    sock.connect(faasd.control_path)
+    sock.sendall(head.encode() + b"\r\nHost: localhost\r\n\r\n" + body)
+    return sock
+
+
+@pytest.mark.row("L1")
+def test_commands_deploys_and_requests_of_removed_functions_are_told_at_the_drains_deadline(tmp_path):
+    with Faasd({"drain": "500ms", "init_timeout": "60s"}) as faasd:
+        faasd.deploy_script("gone", "#!/bin/sh\nsleep 50\n", "--timeout", "60s")
+        removed = control(faasd, "POST /function/gone HTTP/1.1\r\nContent-Length: 0")
+        wait_until(lambda: faasd.describe("gone")["counts"]["busy"] == 1, "it runs")
+        assert faasd.control("DELETE", "/v1/functions/gone").status == 200
+        body = b'{"command":["sleep","50"],"settings":{"timeout":"60s"}}'
+        command = control(faasd, f"POST /v1/exec HTTP/1.1\r\nContent-Length: {len(body)}", body)
+        wait_until(lambda: "a command is run" in faasd.log_text(), "the command is taken")
+        upload = control(faasd, "PUT /v1/functions/half HTTP/1.1\r\nContent-Length: 100000", b"x" * 600)
+        (tmp_path / "main.py").write_text("import time\ntime.sleep(50)\ndef handler(event, context): pass\n")
+        trial = subprocess.Popen([FAASD, "deploy", "--root", faasd.root, "slow", tmp_path / "main.py", "--runtime", "python"],
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        wait_until(lambda: any("/main.py" in c or "python" in c for c in commands_in(group_of(faasd))), "its first instance starts")
+        faasd.process.terminate()
+        replies = [receive_all(sock).decode() for sock in (removed, command, upload)]
+        said = trial.communicate(timeout=30)[1]
+        assert faasd.process.wait(30) == 0
+        for reply in replies:
+            assert reply.startswith("HTTP/1.1 503 ") and "X-Faasd-Error: NoCapacity\r\n" in reply, replies
+            assert "cut off: faasd is shutting down, and the limit 'drain' is 500ms" in reply, replies
+        assert trial.returncode == 75 and "the limit 'drain' is 500ms; nothing was changed" in said, said
+
+
+def commands_in(group):
+    found = []
+    for pid in processes_in(group):
+        try:
+            found.append(pathlib.Path(f"/proc/{pid}/cmdline").read_text())
+        except OSError:
+            pass  # it has ended meanwhile
+    return found
 
 
 @pytest.mark.row("L1")

@@ -247,6 +247,8 @@ static void a_wrong_value_is_refused_with_its_key_and_line(void **state)
     refuse("{\"mount\": \"/a:/b\"}", "an array of strings");
     refuse("{\"mount\": [\"/a\"]}", "SRC:DST");
     refuse("{\"mount\": [\"/a:/b:rx\"]}", "SRC:DST");
+    refuse("{\"mount\": [\"/a:/\"]}", "'/' is the whole tree");
+    refuse("{\"mount\": [\"/a/:/b\"]}", "ends with a slash");
     refuse("{\"mount\": [\"a:/b\"]}", "absolute path");
     refuse("{\"mount\": [\"/a/../b:/b\"]}", "absolute path");
     refuse("{\"mount\": [\"/a:/etc/x\"]}", "would hide /etc");
