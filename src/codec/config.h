@@ -194,8 +194,7 @@ size_t config_restart_keys(const struct config *before, const struct config *aft
 void config_note_waiting(const struct config *before, struct config *after);
 
 int config_print_json(const struct config *c, struct buf *out); /* the whole as JSON */
-/* Each key with where it came from: {"memory_budget":{"value":"2G","from":"FAASD_MEMORY_BUDGET"},"defaults.memory":{"value":"128M","from":"default"}, ...};
- * with "waiting_in":"config.json" where that has another value, which is used after a restart. */
+/* {"memory_budget":{"value":"2G","from":"FAASD_MEMORY_BUDGET"}, ...}, with "waiting_in":"config.json" where that has another value, used after a restart. */
 int config_print_origins(const struct config *c, struct buf *out);
 
 #endif
