@@ -208,10 +208,13 @@ static const struct help HELPS[] = {
      "  --local           times in this machine's time zone\n"
      "  --json            one JSON object a line\n",
      false, true},
-    {"check", "what this host offers to sandboxes", "check [--json]",
+    {"check", "what this host offers to sandboxes", "check [--system-calls PROFILE] [--json]",
      "Prints every feature of the kernel that faasd uses, found or missing, and what\n"
      "is lost without it. The exit status is 1 when `faasd serve` would refuse.\n"
      "\n"
+     "  --system-calls P  instead: the system call filter of profile P (default,\n"
+     "                    strict, shell, template), each row with its reason, and how\n"
+     "                    many calls it allows\n"
      "  --json            the same as one JSON object\n",
      false, false},
     {"stats", "counters of the daemon or of one function", "stats [NAME] [--json]",

@@ -40,6 +40,11 @@ static const struct scalar_choice NETWORKS[] = {
     {"egress", -1},
     {0},
 };
+static const struct scalar_choice SECCOMPS[] = {
+    {"default", SETTINGS_SECCOMP_DEFAULT},
+    {"strict", SETTINGS_SECCOMP_STRICT},
+    {0},
+};
 static const struct scalar_choice AUTHS[] = {
     {"default", SETTINGS_AUTH_DEFAULT},
     {"anonymous", SETTINGS_AUTH_ANONYMOUS},
@@ -49,7 +54,7 @@ static const struct scalar_choice AUTHS[] = {
 };
 
 /* Keys of CONTRACT 1 that a later release brings. */
-static const char *const NOT_BUILT[] = {"seccomp", "rootfs", "env_file", "instance_concurrency"};
+static const char *const NOT_BUILT[] = {"rootfs", "env_file", "instance_concurrency"};
 
 /* "json,boto3,xml.etree": what `import` takes, in this order. */
 static int check_imports(const char *text, struct err *e)
@@ -196,6 +201,8 @@ const struct settings_row settings_rows[SETTINGS_KEY_COUNT] = {
     [SETTINGS_KEY_DEVICE] = SHAPE_ROW(device, SETTINGS_DEVICES, "/dev/X: a host device; repeatable; needs a grant"),
     [SETTINGS_KEY_SECRET] =
         SHAPE_ROW(secret, SETTINGS_SECRETS, "NAME[=FILE]: a secret, as /run/secrets/FILE; repeatable"),
+    [SETTINGS_KEY_SECCOMP] =
+        ENUM_ROW(seccomp, SECCOMPS, "default, or strict: native: 45 system calls, no /proc, sockets or programs"),
     [SETTINGS_KEY_AUTH] = ENUM_ROW(auth, AUTHS, "who may invoke: default, anonymous, token or admin"),
     [SETTINGS_KEY_CORS] =
         TEXT_ROW(cors, settings_check_cors, "web pages that may call it: https://app.example.org,... or *"),

@@ -43,6 +43,7 @@ enum settings_isolation { SETTINGS_ISOLATION_REUSE, SETTINGS_ISOLATION_FORK, SET
 enum settings_template { SETTINGS_TEMPLATE_AUTO, SETTINGS_TEMPLATE_ON, SETTINGS_TEMPLATE_OFF };
 enum settings_payload { SETTINGS_PAYLOAD_RAW, SETTINGS_PAYLOAD_HTTP };
 enum settings_network { SETTINGS_NETWORK_NONE, SETTINGS_NETWORK_HOST };
+enum settings_seccomp { SETTINGS_SECCOMP_DEFAULT, SETTINGS_SECCOMP_STRICT };
 enum settings_auth { SETTINGS_AUTH_DEFAULT, SETTINGS_AUTH_ANONYMOUS, SETTINGS_AUTH_TOKEN, SETTINGS_AUTH_ADMIN };
 
 /* One bit per key, in the order of the key table: which keys were given rather than defaulted. */
@@ -82,6 +83,7 @@ enum settings_key {
     SETTINGS_KEY_MOUNT,
     SETTINGS_KEY_DEVICE,
     SETTINGS_KEY_SECRET,
+    SETTINGS_KEY_SECCOMP,
     SETTINGS_KEY_AUTH,
     SETTINGS_KEY_CORS,
     SETTINGS_KEY_DESCRIPTION,
@@ -100,6 +102,7 @@ struct settings {
     enum settings_contract contract;
     enum settings_payload payload;
     enum settings_network network;
+    enum settings_seccomp seccomp;
     enum settings_auth auth;
     enum settings_isolation isolation;
     enum settings_template template;

@@ -303,6 +303,12 @@ void api_shell(struct exchange *x, struct str name)
     struct function *f = api_find_function(x, name);
     if (!f)
         return;
+    if (f->current->settings.seccomp == SETTINGS_SECCOMP_STRICT) {
+        exchange_error(x, 400, "BadRequest",
+                       "no shell runs under seccomp strict, which executes nothing after the start: deploy the same "
+                       "code with seccomp default under another name");
+        return;
+    }
     if (!asks_for_shell(x->request)) {
         exchange_error_full(x, 426, "UpgradeRequired", STR_LITERAL("this path speaks 'Upgrade: faasd-shell'"),
                             (struct str){0}, "Upgrade: faasd-shell\r\n");

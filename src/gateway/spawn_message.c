@@ -46,6 +46,7 @@ void spawn_message_fill(struct message_spawn *m, const struct config *c, const s
     m->cpu_weight = s->cpu_weight;
     m->network = (uint32_t)role_network(c, v);
     m->tmp_exec = s->tmp_exec;
+    m->seccomp = (uint32_t)s->seccomp;
     m->mount_count = s->mount_count;
     m->device_count = s->device_count;
     if (s->mount_count)

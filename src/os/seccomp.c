@@ -302,12 +302,46 @@ void seccomp_program_fini(struct seccomp_program *p)
     *p = (struct seccomp_program){0};
 }
 
+int seccomp_program_copy_with(const struct seccomp_program *p, uint64_t from, uint64_t to,
+                              struct seccomp_program *ret_program, struct err *e)
+{
+    const uint32_t from_half[2] = {(uint32_t)from, (uint32_t)(from >> 32)};
+    const uint32_t to_half[2] = {(uint32_t)to, (uint32_t)(to >> 32)};
+    unsigned found[2] = {0, 0};
+    assert(from_half[0] != from_half[1]);
+    struct seccomp_program copy = {.code = calloc(p->length, sizeof(*copy.code)), .length = p->length};
+    if (!copy.code)
+        return err_set(e, ENOMEM, "copy a system call filter");
+    for (unsigned i = 0; i < p->length; i++) {
+        copy.code[i] = p->code[i];
+        for (unsigned half = 0; half < 2 && p->code[i].code == (BPF_JMP | BPF_JEQ | BPF_K); half++) {
+            if (p->code[i].k != from_half[half])
+                continue;
+            copy.code[i].k = to_half[half];
+            found[half]++;
+        }
+    }
+    if (found[0] == 1 && found[1] == 1) {
+        *ret_program = copy;
+        return 0;
+    }
+    seccomp_program_fini(&copy);
+    return err_say(e, EINVAL, "the filter compares with the placeholder's halves %u and %u times, not once", found[0],
+                   found[1]);
+}
+
 /* libseccomp's tokens of architectures are the kernel's. */
 void seccomp_find_name(uint32_t architecture, int number, char out[SECCOMP_NAME_MAX])
 {
     char *name = seccomp_syscall_resolve_num_arch(architecture, number);
     snprintf(out, SECCOMP_NAME_MAX, "%s", name ? name : "an unknown call");
     free(name);
+}
+
+int seccomp_find_number(const char *name)
+{
+    int number = seccomp_syscall_resolve_name(name);
+    return number < 0 ? -1 : number;
 }
 
 int seccomp_attach(const struct seccomp_program *p, struct err *e)

@@ -48,9 +48,16 @@ int seccomp_build(const struct seccomp_rule *rules, size_t count, int default_er
                   struct seccomp_program *ret_program, struct err *e);
 void seccomp_program_fini(struct seccomp_program *p);
 
+/* A copy in which the one comparison with the 64 bits of `from` is one with `to`. Its halves must stand in the program once each (-EINVAL). */
+int seccomp_program_copy_with(const struct seccomp_program *p, uint64_t from, uint64_t to,
+                              struct seccomp_program *ret_program, struct err *e);
+
 /* The name of a system call by its number under an architecture (AUDIT_ARCH_*, audit.h): "mount"; "an unknown call" where libseccomp knows none. */
 enum { SECCOMP_NAME_MAX = 64 };
 void seccomp_find_name(uint32_t architecture, int number, char out[SECCOMP_NAME_MAX]);
+
+/* Its number on this architecture; -1: it has none, or libseccomp doesn't know it. */
+int seccomp_find_number(const char *name);
 
 /* Async-signal-safe; no_new_privs must be set. */
 int seccomp_attach(const struct seccomp_program *p, struct err *e);

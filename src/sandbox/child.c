@@ -160,11 +160,10 @@ static int do_hostname(struct child *c, const struct step *s, struct err *e)
 
 static int do_network(struct child *c, const struct step *s, struct err *e)
 {
-    (void)s;
     if (c->has_network)
         return 0;
     int r = ns_unshare(CLONE_NEWNET, e);
-    return r < 0 ? r : netif_loopback_up(e);
+    return r < 0 || s->number == PLAN_LOOPBACK_DOWN ? r : netif_loopback_up(e);
 }
 
 /* Made in the sandbox's network, served by the gateway, which never enters it: the descriptor goes out, and nothing of the channel stays. */
@@ -435,8 +434,10 @@ static int do_no_new_privs(struct child *c, const struct step *s, struct err *e)
 static int do_landlock(struct child *c, const struct step *s, struct err *e)
 {
     (void)s;
-    const struct landlock_spec spec = {
-        .paths = c->plan->landlock, .path_count = c->plan->landlock_count, .scope = true};
+    const struct landlock_spec spec = {.paths = c->plan->landlock,
+                                       .path_count = c->plan->landlock_count,
+                                       .deny_tcp = c->plan->deny_tcp,
+                                       .scope = true};
     return landlock_restrict(&spec, e);
 }
 
@@ -473,8 +474,11 @@ static int do_seccomp(struct child *c, const struct step *s, struct err *e)
 
 static int do_exec_init(struct child *c, const struct step *s, struct err *e)
 {
-    char *argv[] = {(char[]){"init"}, (char *)(uintptr_t)s->value, NULL}, *envp[] = {NULL};
-    syscall(SYS_execveat, c->fd[SLOT_INIT], "", argv, envp, AT_EMPTY_PATH);
+    char key[INIT_KEY_DIGITS + 1];
+    fmt_to(key, sizeof(key), "%lx", (unsigned long)c->exec_key);
+    char *argv[] = {(char[]){"init"}, (char *)(uintptr_t)s->value, c->exec_key ? key : NULL, NULL}, *envp[] = {NULL};
+    /* the sixth is for the filter of a sandbox that has a key (sandbox/profile.h); the kernel knows five */
+    syscall(SYS_execveat, c->fd[SLOT_INIT], "", argv, envp, AT_EMPTY_PATH, c->exec_key);
     return err_set(e, errno, "execute init");
 }
 

@@ -19,7 +19,9 @@ enum {
     INIT_FD_CONTROL = 3,
     INIT_FD_WORKER = 4,       /* worker: handed to the first one as its fd 3; shell: the pty's slave */
     INIT_RECORD_MAX = 163840, /* below the default SO_SNDBUF of 212,992 with room for its bookkeeping */
-    INIT_STRINGS_MAX = 4096,  /* arguments plus environment entries */
+    INIT_KEY_DIGITS =
+        16, /* hexadecimal, of the key by which a strict filter lets something be executed: init's second argument */
+    INIT_STRINGS_MAX = 4096, /* arguments plus environment entries */
 };
 
 enum init_type {

@@ -8,6 +8,7 @@
  */
 #include "sandbox/profile.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
@@ -16,7 +17,9 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <termios.h>
@@ -113,7 +116,6 @@ static const struct seccomp_rule rows[] = {
     ALLOW("access", "may this be opened"),
     ALLOW("faccessat", "may this be opened"),
     ALLOW("faccessat2", "may this be opened"),
-    ALLOW("getdents", "directories"),
     ALLOW("getdents64", "directories"),
     ALLOW("getcwd", "directories"),
     ALLOW("chdir", "directories"),
@@ -141,13 +143,8 @@ static const struct seccomp_rule rows[] = {
     ALLOW("ftruncate", "/tmp; RLIMIT_FSIZE and the tmpfs size hold"),
     ALLOW("fallocate", "/tmp; RLIMIT_FSIZE and the tmpfs size hold"),
     ALLOW("fadvise64", "a hint"),
-    ALLOW("readahead", "a hint"),
     ALLOW("fsync", "SQLite and others in /tmp"),
     ALLOW("fdatasync", "SQLite and others in /tmp"),
-    ALLOW("sync_file_range", "one file's range"),
-    ALLOW("utime", "times of own files"),
-    ALLOW("utimes", "times of own files"),
-    ALLOW("futimesat", "times of own files"),
     ALLOW("utimensat", "times of own files"),
     ALLOW("getxattr", "cp and ls read attributes"),
     ALLOW("lgetxattr", "cp and ls read attributes"),
@@ -155,12 +152,12 @@ static const struct seccomp_rule rows[] = {
     ALLOW("listxattr", "cp and ls read attributes"),
     ALLOW("llistxattr", "cp and ls read attributes"),
     ALLOW("flistxattr", "cp and ls read attributes"),
-    ALLOW("setxattr", "own files; security.* and trusted.* need capabilities"),
-    ALLOW("lsetxattr", "own files; security.* and trusted.* need capabilities"),
-    ALLOW("fsetxattr", "own files; security.* and trusted.* need capabilities"),
-    ALLOW("removexattr", "own files"),
-    ALLOW("lremovexattr", "own files"),
-    ALLOW("fremovexattr", "own files"),
+    ANSWER("setxattr", EOPNOTSUPP, "as a file system without: /tmp is nobody's archive"),
+    ANSWER("lsetxattr", EOPNOTSUPP, "as a file system without"),
+    ANSWER("fsetxattr", EOPNOTSUPP, "as a file system without"),
+    ANSWER("removexattr", EOPNOTSUPP, "as a file system without"),
+    ANSWER("lremovexattr", EOPNOTSUPP, "as a file system without"),
+    ANSWER("fremovexattr", EOPNOTSUPP, "as a file system without"),
     ALLOW("copy_file_range", "cp, Go, Rust"),
     ALLOW("sendfile", "Go, Node, Rust"),
     ALLOW("inotify_init", "watchers; limited per user"),
@@ -198,10 +195,8 @@ static const struct seccomp_rule rows[] = {
     ALLOW("msync", "memory"),
     ALLOW("brk", "memory"),
     ALLOW("mlock", "bounded by RLIMIT_MEMLOCK"),
-    ALLOW("mlock2", "bounded by RLIMIT_MEMLOCK"),
     ALLOW("munlock", "memory"),
-    ALLOW("mlockall", "bounded by RLIMIT_MEMLOCK"),
-    ALLOW("munlockall", "memory"),
+    ANSWER("mlockall", EPERM, "what RLIMIT_MEMLOCK would say of a whole process"),
     ALLOW("memfd_create",
           "shared memory; executing one is stopped by vm.memfd_noexec, where there is none this row says ENOSYS"),
     ALLOW("pkey_alloc", "V8 guards its generated code"),
@@ -229,18 +224,14 @@ static const struct seccomp_rule rows[] = {
     ALLOW("waitid", "children"),
     ALLOW("set_tid_address", "threads"),
     ALLOW("set_robust_list", "threads"),
-    ALLOW("get_robust_list", "threads"),
     ALLOW("rseq", "the C library's threads"),
     ALLOW("futex", "locks"),
-    ALLOW("futex_waitv", "locks"),
     ALLOW("sched_yield", "threads"),
     ALLOW("sched_getaffinity", "how many processors there are"),
     ALLOW("sched_getparam", "threads: reading"),
     ALLOW("sched_getscheduler", "threads: reading"),
-    ALLOW("sched_getattr", "threads: reading"),
     ALLOW("sched_get_priority_max", "threads: reading"),
     ALLOW("sched_get_priority_min", "threads: reading"),
-    ALLOW("sched_rr_get_interval", "threads: reading"),
     ANSWER("sched_setaffinity", EPERM, "the share of the processors is the cgroup's"),
     ANSWER("sched_setparam", EPERM, "the share of the processors is the cgroup's"),
     ANSWER("sched_setscheduler", EPERM, "the share of the processors is the cgroup's"),
@@ -302,7 +293,6 @@ static const struct seccomp_rule rows[] = {
     ALLOW("tkill", "the pid namespace ends at the sandbox"),
     ALLOW("tgkill", "the pid namespace ends at the sandbox: abort, Go's preemption"),
     ALLOW("rt_sigqueueinfo", "the pid namespace ends at the sandbox"),
-    ALLOW("rt_tgsigqueueinfo", "the pid namespace ends at the sandbox"),
     ALLOW("rt_sigaction", "signals"),
     ALLOW("rt_sigprocmask", "signals"),
     ALLOW("rt_sigreturn", "signals"),
@@ -310,7 +300,6 @@ static const struct seccomp_rule rows[] = {
     ALLOW("rt_sigsuspend", "signals"),
     ALLOW("rt_sigtimedwait", "signals"),
     ALLOW("sigaltstack", "signals"),
-    ALLOW("signalfd", "signals"),
     ALLOW("signalfd4", "signals; init waits on one"),
     ALLOW("restart_syscall", "the kernel's own"),
     ALLOW("pause", "signals"),
@@ -326,7 +315,6 @@ static const struct seccomp_rule rows[] = {
     ALLOW("epoll_wait", "waiting"),
     ALLOW("epoll_pwait", "waiting"),
     ALLOW("epoll_pwait2", "waiting"),
-    ALLOW("eventfd", "waiting"),
     ALLOW("eventfd2", "waiting"),
     ALLOW("pipe", "pipes"),
     ALLOW("pipe2", "pipes"),
@@ -492,7 +480,78 @@ static const struct seccomp_rule template_rows[] = {
     ALLOW("capset", "each child then gives the capability up that let it"),
 };
 
+#define FCNTL(command, why) ALLOW_INT("fcntl", 1, command, why)
+
+/* All that `strict` allows; what else the default allows is denied there (rules_of_strict). Who needs it: init as a worker's pid 1, the function library, the start-up
+ * of glibc, dynamically linked or static, and of musl, the heap, threads. */
+static const struct seccomp_rule strict_rows[] = {
+    ALLOW("read", "files; the worker's socket"),
+    ALLOW("write", "files, the log"),
+    ALLOW("writev", "the log: musl's stdio"),
+    ALLOW("pread64", "files; the dynamic linker"),
+    ALLOW("lseek", "files"),
+    ALLOW("openat", "the mount namespace decides what there is to open"),
+    ALLOW("close", "descriptors"),
+    ALLOW("close_range", "init arranges the function's descriptors"),
+    ALLOW("dup3", "init arranges the function's descriptors"),
+    FCNTL(F_GETFD, "descriptors"),
+    FCNTL(F_SETFD, "descriptors: the function library"),
+    FCNTL(F_GETFL, "descriptors"),
+    FCNTL(F_SETFL, "descriptors"),
+    ANSWER("fcntl", EINVAL, "no locks, no leases, no notifications"),
+    ALLOW("fstat", "what a descriptor is: stdio"),
+    ALLOW("newfstatat", "the same: glibc's fstat"),
+    ALLOW("chdir", "init enters /var/task"),
+    IF("mmap", EACCES, 2, PROT_WRITE | PROT_EXEC, PROT_WRITE | PROT_EXEC, "memory is written or executed, never both"),
+    ALLOW("mmap", "memory; libraries"),
+    IF("mprotect", EACCES, 2, PROT_EXEC, PROT_EXEC, "what was written never becomes code"),
+    ALLOW("mprotect", "relocations; thread stacks"),
+    ALLOW("munmap", "memory"),
+    ALLOW("mremap", "memory: realloc"),
+    ALLOW("madvise", "memory: free"),
+    ALLOW("brk", "memory"),
+    NO_NAMESPACE(CLONE_NEWNS, "no new namespaces"),
+    NO_NAMESPACE(CLONE_NEWCGROUP, "no new namespaces"),
+    NO_NAMESPACE(CLONE_NEWUTS, "no new namespaces"),
+    NO_NAMESPACE(CLONE_NEWIPC, "no new namespaces"),
+    NO_NAMESPACE(CLONE_NEWUSER, "no new namespaces: the way to every capability within one"),
+    NO_NAMESPACE(CLONE_NEWPID, "no new namespaces"),
+    NO_NAMESPACE(CLONE_NEWNET, "no new namespaces"),
+    ALLOW("clone", "init starts the worker; threads; bounded by pids.max"),
+    IF("execveat", 0, 5, UINT64_MAX, PROFILE_EXEC_PLACEHOLDER, "init, and what init starts: by their key"),
+    ANSWER("execveat", EPERM, "nothing is executed after the start"),
+    ALLOW("wait4", "init reaps"),
+    ALLOW("exit", "threads"),
+    ALLOW("exit_group", "processes"),
+    ALLOW("set_tid_address", "threads"),
+    ALLOW("set_robust_list", "threads"),
+    ALLOW("rseq", "the C library's threads"),
+    ALLOW("futex", "locks"),
+    PRCTL(PR_SET_DUMPABLE, "init hides"),
+    PRCTL(PR_SET_NAME, "thread names"),
+    ANSWER("prctl", EINVAL, "as a kernel without the option says"),
+    ALLOW_INT("arch_prctl", 0, X86_SET_FS, "thread-local storage"),
+    ANSWER("arch_prctl", EINVAL, "as a kernel without the option says"),
+    ALLOW_INT("prlimit64", 0, 0, "own limits: the stack's size for threads"),
+    ANSWER("prlimit64", EPERM, "other processes' limits"),
+    ALLOW("rt_sigaction", "signals"),
+    ALLOW("rt_sigprocmask", "signals"),
+    ALLOW("rt_sigreturn", "signals"),
+    ALLOW("restart_syscall", "the kernel's own: a wait that freezing interrupted"),
+    ALLOW("signalfd4", "init waits for its worker's end"),
+    ALLOW("poll", "waiting: the function library"),
+    ALLOW("ppoll", "waiting: init"),
+    ALLOW("clock_gettime", "time, where the vDSO does not answer"),
+    ALLOW("clock_nanosleep", "time"),
+    ALLOW("getrandom", "random bytes"),
+    ALLOW("recvmsg", "init's control socket"),
+    ALLOW("recvfrom", "the worker's socket"),
+    ALLOW("sendmsg", "the worker's socket; init's"),
+    ALLOW("getsockopt", "init asks what it was given"),
+};
+
 enum {
+    STRICT_ROWS = sizeof(strict_rows) / sizeof(strict_rows[0]),
     ROWS = sizeof(rows) / sizeof(rows[0]),
     DEFAULT_ROWS = ROWS - TERMINAL_ROWS,
     CHANGES = sizeof(template_rows) / sizeof(template_rows[0]),
@@ -514,12 +573,63 @@ static const struct seccomp_rule *rules_of_templates(void)
     return changed;
 }
 
+static bool strict_names(const char *syscall)
+{
+    for (unsigned i = 0; i < STRICT_ROWS; i++)
+        if (strcmp(strict_rows[i].syscall, syscall) == 0)
+            return true;
+    return false;
+}
+
+/* Its own rows, and of the default's for other calls the last, without conditions, as a denial: what that allows becomes one. */
+static const struct seccomp_rule *rules_of_strict(size_t *ret_count)
+{
+    static struct seccomp_rule all[STRICT_ROWS + DEFAULT_ROWS];
+    size_t n = STRICT_ROWS;
+    memcpy(all, strict_rows, sizeof(strict_rows));
+    for (unsigned i = TERMINAL_ROWS; i < ROWS; i++) {
+        if (strict_names(rows[i].syscall) || rows[i].condition_count > 0)
+            continue;
+        all[n] = rows[i];
+        if (rows[i].error == 0) {
+            all[n].error = EPERM;
+            all[n].reason = "the default's, not strict's";
+        }
+        n++;
+    }
+    *ret_count = n;
+    return all;
+}
+
+const char *profile_name(enum profile p)
+{
+    static const char *const NAMES[] = {[PROFILE_DEFAULT] = "default",
+                                        [PROFILE_SHELL] = "shell",
+                                        [PROFILE_TEMPLATE] = "template",
+                                        [PROFILE_STRICT] = "strict"};
+    static_assert(sizeof(NAMES) / sizeof(NAMES[0]) == PROFILE_COUNT, "one each");
+    return NAMES[p];
+}
+
+bool profile_find(const char *name, enum profile *ret_profile)
+{
+    for (int p = 0; p < PROFILE_COUNT; p++) {
+        if (strcmp(name, profile_name((enum profile)p)) != 0)
+            continue;
+        *ret_profile = (enum profile)p;
+        return true;
+    }
+    return false;
+}
+
 const struct seccomp_rule *profile_rules(enum profile p, size_t *ret_count)
 {
     if (p == PROFILE_TEMPLATE) {
         *ret_count = DEFAULT_ROWS;
         return rules_of_templates();
     }
+    if (p == PROFILE_STRICT)
+        return rules_of_strict(ret_count);
     unsigned skipped = p == PROFILE_SHELL ? 0 : TERMINAL_ROWS;
     *ret_count = ROWS - skipped;
     return rows + skipped;
@@ -540,5 +650,31 @@ int profile_build(enum profile p, const struct profile_options *o, struct seccom
             changed[i].error = ENOSYS;
     int r = seccomp_build(changed, count, ENOSYS, ret_program, e);
     free(changed);
+    return r;
+}
+
+unsigned profile_count_calls(enum profile p)
+{
+    size_t count;
+    unsigned found = 0;
+    const struct seccomp_rule *rules = profile_rules(p, &count);
+    for (size_t i = 0; i < count; i++) {
+        bool counted = rules[i].error != 0 || seccomp_find_number(rules[i].syscall) < 0;
+        for (size_t k = 0; k < i && !counted; k++)
+            counted = rules[k].error == 0 && strcmp(rules[k].syscall, rules[i].syscall) == 0;
+        found += !counted;
+    }
+    return found;
+}
+
+int profile_seal(const struct seccomp_program *strict, uint64_t *ret_key, struct seccomp_program *ret_program,
+                 struct err *e)
+{
+    uint64_t key;
+    if (getrandom(&key, sizeof(key), 0) != (ssize_t)sizeof(key))
+        return err_set(e, errno, "draw a key");
+    int r = seccomp_program_copy_with(strict, PROFILE_EXEC_PLACEHOLDER, key, ret_program, e);
+    if (r == 0)
+        *ret_key = key;
     return r;
 }

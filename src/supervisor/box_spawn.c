@@ -91,6 +91,7 @@ static void fill_spec(struct box_trial *t, const struct box *x)
         .tmp_bytes = m->tmp_bytes < TMP_BYTES_MIN ? TMP_BYTES_MIN : m->tmp_bytes,
         .tmp_exec = m->tmp_exec == 1,
         .network_host = m->network == SETTINGS_NETWORK_HOST,
+        .strict = m->seccomp == SETTINGS_SECCOMP_STRICT,
         .slots = m->slots,
         .runtime_prefix = t->runtime_prefix,
         .limits = box_limits_of(m),

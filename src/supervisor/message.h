@@ -97,6 +97,7 @@ struct message_spawn {
     uint32_t cpu_weight;
     uint32_t network; /* enum settings_network */
     uint32_t tmp_exec;
+    uint32_t seccomp; /* enum settings_seccomp; STRICT for FUNCTION alone */
     uint32_t
         slots; /* roots with a /tmp of their own, for children of a template: 0 = it is none; at most MESSAGE_SLOTS_MAX */
     char runtime_name

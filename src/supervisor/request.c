@@ -184,6 +184,12 @@ static enum request_verdict check_runtime(const struct message_spawn *m, const s
         err_say(e, EPERM, "a template is forked by its own code, which runtimes exec and provided don't have");
         return REQUEST_REFUSED;
     }
+    if (m->seccomp == SETTINGS_SECCOMP_STRICT &&
+        (m->runtime != SETTINGS_RUNTIME_NATIVE || m->slots > 0 || m->network == SETTINGS_NETWORK_HOST || m->tmp_exec)) {
+        err_say(e, EPERM,
+                "seccomp 'strict' is for runtime native, without forked instances, network 'host' and tmp_exec");
+        return REQUEST_REFUSED;
+    }
     if (m->runtime == SETTINGS_RUNTIME_PROVIDED && m->network == SETTINGS_NETWORK_HOST) {
         err_say(e, EPERM,
                 "network 'host' and runtime 'provided' don't go together: the function's Runtime API would be open to "
@@ -232,7 +238,9 @@ static enum request_verdict check_grants(const struct message_spawn *m, const st
 static enum request_verdict check_spawn(const struct message_spawn *m, const struct config *c, struct err *e)
 {
     if (m->kind > MESSAGE_SPAWN_DELETE || m->runtime >= SETTINGS_RUNTIMES || m->network > SETTINGS_NETWORK_HOST ||
-        m->tmp_exec > 1 || m->slots > MESSAGE_SLOTS_MAX || (m->slots > 0 && m->kind != MESSAGE_SPAWN_FUNCTION))
+        m->tmp_exec > 1 || m->slots > MESSAGE_SLOTS_MAX || (m->slots > 0 && m->kind != MESSAGE_SPAWN_FUNCTION) ||
+        m->seccomp > SETTINGS_SECCOMP_STRICT ||
+        (m->seccomp != SETTINGS_SECCOMP_DEFAULT && m->kind != MESSAGE_SPAWN_FUNCTION))
         return bad(e, "SPAWN with a value out of range");
     if (!lists_are_well_formed(m) || !secrets_are_well_formed(m) || !layers_are_well_formed(m) ||
         !names_are_well_formed(m))
