@@ -19,7 +19,12 @@ static const char PEERS[] = "Docker's default profile: 307 of 381. Firecracker's
 static void print_answer(const struct seccomp_rule *r, char out[ANSWER_MAX])
 {
     const char *name = r->error > 0 ? strerrorname_np(r->error) : NULL;
-    fmt_to(out, ANSWER_MAX, "%s", r->error == SECCOMP_KILL ? "killed" : r->error == 0 ? "allowed" : name ? name : "?");
+    fmt_to(out, ANSWER_MAX, "%s",
+           r->error == SECCOMP_KILL   ? "killed"
+           : r->error == SECCOMP_TELL ? "told"
+           : r->error == 0            ? "allowed"
+           : name                     ? name
+                                      : "?");
 }
 
 /* "argument 1 & 0xffffffff = 0x541b" */
@@ -116,7 +121,7 @@ int check_calls(const char *profile, bool json)
     enum profile p;
     size_t count;
     if (!profile_find(profile, &p))
-        return options_refuse("check", "'%s' is no profile: default, strict, shell, template", profile);
+        return options_refuse("check", "'%s' is no profile: default, strict, shell, template, learning", profile);
     const struct seccomp_rule *rules = profile_rules(p, &count);
     if ((json ? print_json(p, rules, count) : print_table(p, rules, count)) < 0) {
         fprintf(stderr, "faasd check: no memory\n");

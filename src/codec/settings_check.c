@@ -76,6 +76,10 @@ static int check_runtime(const struct settings *s, struct err *e)
                        "open to every process of the host",
                        runtime);
     int r = settings_check_handler(s, e);
+    if (r == 0 && s->seccomp == SETTINGS_SECCOMP_LEARNED && s->calls_bytes == 0)
+        return err_say(
+            e, EINVAL,
+            "seccomp: learned needs system_calls, the list of what is allowed: `faasd learn NAME` writes it");
     if (r == 0 && s->seccomp == SETTINGS_SECCOMP_STRICT)
         return check_strict(s, e);
     return r < 0 ? err_wrap(e, "handler: runtime %s", runtime) : 0;

@@ -14,10 +14,12 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -73,6 +75,8 @@ static uint32_t answer_of(int error)
 {
     if (error == SECCOMP_KILL)
         return SECCOMP_RET_KILL_PROCESS;
+    if (error == SECCOMP_TELL)
+        return SECCOMP_RET_USER_NOTIF;
     return error ? SECCOMP_RET_ERRNO | (uint32_t)error : SECCOMP_RET_ALLOW;
 }
 
@@ -330,6 +334,11 @@ int seccomp_program_copy_with(const struct seccomp_program *p, uint64_t from, ui
                    found[1]);
 }
 
+uint32_t seccomp_native_architecture(void)
+{
+    return (uint32_t)NATIVE_ARCH;
+}
+
 /* libseccomp's tokens of architectures are the kernel's. */
 void seccomp_find_name(uint32_t architecture, int number, char out[SECCOMP_NAME_MAX])
 {
@@ -350,4 +359,44 @@ int seccomp_attach(const struct seccomp_program *p, struct err *e)
     if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
         return err_set(e, errno, "load the system call filter");
     return 0;
+}
+
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV /* Linux 5.19 */
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
+#endif
+
+int seccomp_attach_listening(const struct seccomp_program *p, struct err *e)
+{
+    const struct sock_fprog program = {.len = p->length, .filter = p->code};
+    const unsigned long listen = SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    /* Otherwise each signal, such as Go's for preemption, would take a call that waits back and make it anew. */
+    long fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, listen | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &program);
+    if (fd < 0 && errno == EINVAL)
+        fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, listen, &program);
+    if (fd < 0)
+        return err_set(e, errno, "load the system call filter that is listened to");
+    return (int)fd;
+}
+
+/* Before Linux 6.6 the ioctl waits for ever where nobody is left to ask, so poll(2) goes before it. One that was taken back in between is ENOENT. */
+int seccomp_receive_notice(int fd, struct seccomp_notice *ret_notice)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    if (poll(&p, 1, 0) < 0)
+        return 0;
+    if (!(p.revents & POLLIN))
+        return p.revents & (POLLHUP | POLLERR | POLLNVAL) ? -EPIPE : 0;
+    struct seccomp_notif notice = {0};
+    if (ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, &notice) < 0)
+        return errno == ENOENT || errno == EINTR ? 0 : -EPIPE;
+    *ret_notice = (struct seccomp_notice){.id = notice.id, .pid = notice.pid, .number = notice.data.nr};
+    return 1;
+}
+
+void seccomp_answer_notice(int fd, uint64_t id, int error)
+{
+    struct seccomp_notif_resp answer = {.id = id, .error = -error};
+    if (error == 0)
+        answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+    ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &answer);
 }

@@ -469,7 +469,15 @@ static int do_stdio(struct child *c, const struct step *s, struct err *e)
 static int do_seccomp(struct child *c, const struct step *s, struct err *e)
 {
     (void)s;
-    return seccomp_attach(c->filter, e);
+    if (!c->is_listened_to)
+        return seccomp_attach(c->filter, e);
+    /* Nothing from here to init's first breath is told: whoever is to answer does not know of this sandbox yet. */
+    scoped_fd fd = seccomp_attach_listening(c->filter, e);
+    if (fd < 0)
+        return fd;
+    const struct init_head head = {.type = INIT_NOTICES, .size = sizeof(head), .request = c->answer};
+    int r = sock_send(c->fd[SLOT_CONTROL], &head, sizeof(head), &fd, 1);
+    return r < 0 ? err_set(e, -r, "hand the filter's descriptor over") : 0;
 }
 
 static int do_exec_init(struct child *c, const struct step *s, struct err *e)

@@ -37,7 +37,10 @@ enum init_type {
                           * and a shell's `> /dev/stderr` works */
     INIT_DONE,          /* struct init_done */
     INIT_WORKER_EXITED, /* struct init_done, request 0 */
+    INIT_NOTICES, /* struct init_head + one fd, from the set-up before init begins: who listens to the sandbox's filter; request: enum init_notices */
 };
+
+enum init_notices { INIT_NOTICES_DENY, INIT_NOTICES_GO_ON }; /* what the gateway answers */
 
 struct init_head {
     uint32_t type;

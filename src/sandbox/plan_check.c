@@ -81,6 +81,8 @@ static int check_template(const struct sandbox_spec *spec, struct err *e)
 
 static int check_strict(const struct sandbox_spec *spec, struct err *e)
 {
+    if ((spec->learning || spec->calls) && spec->kind != SANDBOX_FUNCTION)
+        return err_say(e, EINVAL, "only a function's system calls are learnt");
     if (spec->strict && (spec->kind != SANDBOX_FUNCTION || spec->worker != SANDBOX_WORKER_SOCKET || spec->slots > 0 ||
                          spec->network_host || spec->tmp_exec))
         return err_say(e, EINVAL, "strict is for native workers: without slots, the host's network, programs in /tmp");

@@ -6,65 +6,21 @@
  *
  * A filter sees only numbers: a row never trusts what a pointer points at, and compares no more bits of an argument than the kernel will look at.
  */
-#include "sandbox/profile.h"
+#include "sandbox/profile_table.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <termios.h>
 
-#define INT_MASK UINT32_MAX /* an int or unsigned argument: the kernel drops the upper half of the register */
-
-#define ALLOW(name, why)                                                                                               \
-    {                                                                                                                  \
-        .syscall = (name), .reason = (why)                                                                             \
-    }
-#define ANSWER(name, errnum, why)                                                                                      \
-    {                                                                                                                  \
-        .syscall = (name), .error = (errnum), .reason = (why)                                                          \
-    }
-#define KILL(name, why)                                                                                                \
-    {                                                                                                                  \
-        .syscall = (name), .error = SECCOMP_KILL, .reason = (why)                                                      \
-    }
-#define IF(name, errnum, arg, bits, is, why)                                                                           \
-    {                                                                                                                  \
-        .syscall = (name), .error = (errnum), .condition_count = 1, .conditions = {{(arg), (bits), (is)}},             \
-        .reason = (why)                                                                                                \
-    }
-#define ALLOW_INT(name, arg, is, why) IF(name, 0, arg, INT_MASK, is, why)
-#define IOCTL(request, why)           ALLOW_INT("ioctl", 1, request, why)
-#define PRCTL(option, why)            ALLOW_INT("prctl", 0, option, why)
-#define NO_NAMESPACE(flag, why)       IF("clone", EPERM, 0, flag, flag, why)
-
-/* socket(2): the type's flags (SOCK_NONBLOCK, SOCK_CLOEXEC) are left out of the comparison. */
-#define TYPE_MASK (INT_MASK & ~(uint64_t)(SOCK_NONBLOCK | SOCK_CLOEXEC))
-/* AF_INET and AF_INET6 differ in one bit, as do SOCK_STREAM and SOCK_SEQPACKET. */
-#define INET_MASK        (INT_MASK & ~(uint64_t)(AF_INET ^ AF_INET6))
-#define STREAM_LIKE_MASK (TYPE_MASK & ~(uint64_t)(SOCK_STREAM ^ SOCK_SEQPACKET))
-#define SOCKET(name, domain_bits, domain, type_bits, type, proto_bits, proto, why)                                     \
-    {                                                                                                                  \
-        .syscall = (name), .condition_count = 3,                                                                       \
-        .conditions = {{0, (domain_bits), (domain)}, {1, (type_bits), (type)}, {2, (proto_bits), (proto)}},            \
-        .reason = (why)                                                                                                \
-    }
-
 _Static_assert((AF_INET & AF_INET6) == AF_INET && (AF_INET ^ AF_INET6) == 8, "one bit apart");
 _Static_assert((SOCK_STREAM & SOCK_SEQPACKET) == SOCK_STREAM && (SOCK_STREAM ^ SOCK_SEQPACKET) == 4, "one bit apart");
-
-/* Newer than the headers of the distributions that this builds on. */
-enum { CAN_SET_VMA = 0x53564d41, X86_SET_FS = 0x1002, X86_GET_FS = 0x1003, SOCKOPT_ATTACH_REUSEPORT_CBPF = 51 };
 
 /* Events of files that are only read. */
 #define WATCHES_OF_READERS (IN_ACCESS | IN_OPEN | IN_CLOSE_NOWRITE)
@@ -480,82 +436,26 @@ static const struct seccomp_rule template_rows[] = {
     ALLOW("capset", "each child then gives the capability up that let it"),
 };
 
-#define FCNTL(command, why) ALLOW_INT("fcntl", 1, command, why)
-
-/* All that `strict` allows; what else the default allows is denied there (rules_of_strict). Who needs it: init as a worker's pid 1, the function library, the start-up
- * of glibc, dynamically linked or static, and of musl, the heap, threads. */
-static const struct seccomp_rule strict_rows[] = {
-    ALLOW("read", "files; the worker's socket"),
-    ALLOW("write", "files, the log"),
-    ALLOW("writev", "the log: musl's stdio"),
-    ALLOW("pread64", "files; the dynamic linker"),
-    ALLOW("lseek", "files"),
-    ALLOW("openat", "the mount namespace decides what there is to open"),
-    ALLOW("close", "descriptors"),
-    ALLOW("close_range", "init arranges the function's descriptors"),
-    ALLOW("dup3", "init arranges the function's descriptors"),
-    FCNTL(F_GETFD, "descriptors"),
-    FCNTL(F_SETFD, "descriptors: the function library"),
-    FCNTL(F_GETFL, "descriptors"),
-    FCNTL(F_SETFL, "descriptors"),
-    ANSWER("fcntl", EINVAL, "no locks, no leases, no notifications"),
-    ALLOW("fstat", "what a descriptor is: stdio"),
-    ALLOW("newfstatat", "the same: glibc's fstat"),
-    ALLOW("chdir", "init enters /var/task"),
-    IF("mmap", EACCES, 2, PROT_WRITE | PROT_EXEC, PROT_WRITE | PROT_EXEC, "memory is written or executed, never both"),
-    ALLOW("mmap", "memory; libraries"),
-    IF("mprotect", EACCES, 2, PROT_EXEC, PROT_EXEC, "what was written never becomes code"),
-    ALLOW("mprotect", "relocations; thread stacks"),
-    ALLOW("munmap", "memory"),
-    ALLOW("mremap", "memory: realloc"),
-    ALLOW("madvise", "memory: free"),
-    ALLOW("brk", "memory"),
-    NO_NAMESPACE(CLONE_NEWNS, "no new namespaces"),
-    NO_NAMESPACE(CLONE_NEWCGROUP, "no new namespaces"),
-    NO_NAMESPACE(CLONE_NEWUTS, "no new namespaces"),
-    NO_NAMESPACE(CLONE_NEWIPC, "no new namespaces"),
-    NO_NAMESPACE(CLONE_NEWUSER, "no new namespaces: the way to every capability within one"),
-    NO_NAMESPACE(CLONE_NEWPID, "no new namespaces"),
-    NO_NAMESPACE(CLONE_NEWNET, "no new namespaces"),
-    ALLOW("clone", "init starts the worker; threads; bounded by pids.max"),
-    IF("execveat", 0, 5, UINT64_MAX, PROFILE_EXEC_PLACEHOLDER, "init, and what init starts: by their key"),
-    ANSWER("execveat", EPERM, "nothing is executed after the start"),
-    ALLOW("wait4", "init reaps"),
-    ALLOW("exit", "threads"),
-    ALLOW("exit_group", "processes"),
-    ALLOW("set_tid_address", "threads"),
-    ALLOW("set_robust_list", "threads"),
-    ALLOW("rseq", "the C library's threads"),
-    ALLOW("futex", "locks"),
-    PRCTL(PR_SET_DUMPABLE, "init hides"),
-    PRCTL(PR_SET_NAME, "thread names"),
-    ANSWER("prctl", EINVAL, "as a kernel without the option says"),
-    ALLOW_INT("arch_prctl", 0, X86_SET_FS, "thread-local storage"),
-    ANSWER("arch_prctl", EINVAL, "as a kernel without the option says"),
-    ALLOW_INT("prlimit64", 0, 0, "own limits: the stack's size for threads"),
-    ANSWER("prlimit64", EPERM, "other processes' limits"),
-    ALLOW("rt_sigaction", "signals"),
-    ALLOW("rt_sigprocmask", "signals"),
-    ALLOW("rt_sigreturn", "signals"),
-    ALLOW("restart_syscall", "the kernel's own: a wait that freezing interrupted"),
-    ALLOW("signalfd4", "init waits for its worker's end"),
-    ALLOW("poll", "waiting: the function library"),
-    ALLOW("ppoll", "waiting: init"),
-    ALLOW("clock_gettime", "time, where the vDSO does not answer"),
-    ALLOW("clock_nanosleep", "time"),
-    ALLOW("getrandom", "random bytes"),
-    ALLOW("recvmsg", "init's control socket"),
-    ALLOW("recvfrom", "the worker's socket"),
-    ALLOW("sendmsg", "the worker's socket; init's"),
-    ALLOW("getsockopt", "init asks what it was given"),
-};
-
 enum {
-    STRICT_ROWS = sizeof(strict_rows) / sizeof(strict_rows[0]),
     ROWS = sizeof(rows) / sizeof(rows[0]),
     DEFAULT_ROWS = ROWS - TERMINAL_ROWS,
     CHANGES = sizeof(template_rows) / sizeof(template_rows[0]),
 };
+
+const struct seccomp_rule *profile_default_table(size_t *ret_count)
+{
+    static_assert(sizeof(rows) / sizeof(rows[0]) <= PROFILE_TABLE_MAX, "room for it");
+    *ret_count = DEFAULT_ROWS;
+    return rows + TERMINAL_ROWS;
+}
+
+bool profile_is_templates(const char *syscall)
+{
+    for (unsigned i = 0; i < CHANGES; i++)
+        if (strcmp(syscall, template_rows[i].syscall) == 0)
+            return true;
+    return false;
+}
 
 static const struct seccomp_rule *change_for_templates(const struct seccomp_rule *row)
 {
@@ -573,40 +473,12 @@ static const struct seccomp_rule *rules_of_templates(void)
     return changed;
 }
 
-static bool strict_names(const char *syscall)
-{
-    for (unsigned i = 0; i < STRICT_ROWS; i++)
-        if (strcmp(strict_rows[i].syscall, syscall) == 0)
-            return true;
-    return false;
-}
-
-/* Its own rows, and of the default's for other calls the last, without conditions, as a denial: what that allows becomes one. */
-static const struct seccomp_rule *rules_of_strict(size_t *ret_count)
-{
-    static struct seccomp_rule all[STRICT_ROWS + DEFAULT_ROWS];
-    size_t n = STRICT_ROWS;
-    memcpy(all, strict_rows, sizeof(strict_rows));
-    for (unsigned i = TERMINAL_ROWS; i < ROWS; i++) {
-        if (strict_names(rows[i].syscall) || rows[i].condition_count > 0)
-            continue;
-        all[n] = rows[i];
-        if (rows[i].error == 0) {
-            all[n].error = EPERM;
-            all[n].reason = "the default's, not strict's";
-        }
-        n++;
-    }
-    *ret_count = n;
-    return all;
-}
-
 const char *profile_name(enum profile p)
 {
-    static const char *const NAMES[] = {[PROFILE_DEFAULT] = "default",
-                                        [PROFILE_SHELL] = "shell",
-                                        [PROFILE_TEMPLATE] = "template",
-                                        [PROFILE_STRICT] = "strict"};
+    static const char *const NAMES[] = {
+        [PROFILE_DEFAULT] = "default",   [PROFILE_SHELL] = "shell",
+        [PROFILE_TEMPLATE] = "template", [PROFILE_STRICT] = "strict",
+        [PROFILE_LEARNING] = "learning", [PROFILE_LEARNING_TEMPLATE] = "learning-template"};
     static_assert(sizeof(NAMES) / sizeof(NAMES[0]) == PROFILE_COUNT, "one each");
     return NAMES[p];
 }
@@ -629,27 +501,60 @@ const struct seccomp_rule *profile_rules(enum profile p, size_t *ret_count)
         return rules_of_templates();
     }
     if (p == PROFILE_STRICT)
-        return rules_of_strict(ret_count);
+        return profile_strict_table(ret_count);
+    if (p == PROFILE_LEARNING || p == PROFILE_LEARNING_TEMPLATE) {
+        static struct seccomp_rule told[2][DEFAULT_ROWS];
+        struct seccomp_rule *all = told[p == PROFILE_LEARNING_TEMPLATE];
+        *ret_count = DEFAULT_ROWS;
+        memcpy(all, p == PROFILE_LEARNING ? rows + TERMINAL_ROWS : rules_of_templates(), sizeof(told[0]));
+        profile_tell_others(all, DEFAULT_ROWS, NULL);
+        return all;
+    }
     unsigned skipped = p == PROFILE_SHELL ? 0 : TERMINAL_ROWS;
     *ret_count = ROWS - skipped;
     return rows + skipped;
 }
 
+/* `rules` may be changed: the host decides what memfd_create is. */
+static int build(struct seccomp_rule *rules, size_t count, const struct profile_options *o,
+                 struct seccomp_program *ret_program, struct err *e)
+{
+    for (size_t i = 0; i < count && o->memfd_denied; i++)
+        if (strcmp(rules[i].syscall, "memfd_create") == 0)
+            rules[i].error = ENOSYS;
+    return seccomp_build(rules, count, ENOSYS, ret_program, e);
+}
+
+static struct seccomp_rule *copy_rules(enum profile p, size_t *ret_count, struct err *e)
+{
+    const struct seccomp_rule *rules = profile_rules(p, ret_count);
+    struct seccomp_rule *copy = malloc(*ret_count * sizeof(*copy));
+    if (copy)
+        memcpy(copy, rules, *ret_count * sizeof(*copy));
+    else
+        err_set(e, ENOMEM, "build a system call filter");
+    return copy;
+}
+
 int profile_build(enum profile p, const struct profile_options *o, struct seccomp_program *ret_program, struct err *e)
 {
     size_t count;
-    const struct seccomp_rule *rules = profile_rules(p, &count);
-    if (!o->memfd_denied)
-        return seccomp_build(rules, count, ENOSYS, ret_program, e);
-    struct seccomp_rule *changed = malloc(count * sizeof(*changed));
-    if (!changed)
-        return err_set(e, ENOMEM, "build a system call filter");
-    memcpy(changed, rules, count * sizeof(*changed));
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(changed[i].syscall, "memfd_create") == 0)
-            changed[i].error = ENOSYS;
-    int r = seccomp_build(changed, count, ENOSYS, ret_program, e);
-    free(changed);
+    struct seccomp_rule *rules = copy_rules(p, &count, e);
+    int r = rules ? build(rules, count, o, ret_program, e) : -ENOMEM;
+    free(rules);
+    return r;
+}
+
+int profile_build_learned(bool for_template, const uint64_t calls[PROFILE_CALL_WORDS], const struct profile_options *o,
+                          struct seccomp_program *ret_program, struct err *e)
+{
+    size_t count;
+    struct seccomp_rule *rules = copy_rules(for_template ? PROFILE_TEMPLATE : PROFILE_DEFAULT, &count, e);
+    if (!rules)
+        return -ENOMEM;
+    profile_tell_others(rules, count, calls);
+    int r = build(rules, count, o, ret_program, e);
+    free(rules);
     return r;
 }
 
@@ -665,16 +570,4 @@ unsigned profile_count_calls(enum profile p)
         found += !counted;
     }
     return found;
-}
-
-int profile_seal(const struct seccomp_program *strict, uint64_t *ret_key, struct seccomp_program *ret_program,
-                 struct err *e)
-{
-    uint64_t key;
-    if (getrandom(&key, sizeof(key), 0) != (ssize_t)sizeof(key))
-        return err_set(e, errno, "draw a key");
-    int r = seccomp_program_copy_with(strict, PROFILE_EXEC_PLACEHOLDER, key, ret_program, e);
-    if (r == 0)
-        *ret_key = key;
-    return r;
 }

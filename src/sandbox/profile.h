@@ -12,6 +12,8 @@ enum profile {
     PROFILE_SHELL,    /* default plus the terminal ioctls */
     PROFILE_TEMPLATE, /* default plus what a child needs to enter its own root and to narrow itself */
     PROFILE_STRICT, /* native code that computes: no sockets, no other files' execution, no more than PROFILE_STRICT_CALLS_MAX calls */
+    PROFILE_LEARNING, /* the default, told call by call */
+    PROFILE_LEARNING_TEMPLATE,
     PROFILE_COUNT
 };
 
@@ -22,6 +24,15 @@ struct profile_options {
 };
 
 int profile_build(enum profile p, const struct profile_options *o, struct seccomp_program *ret_program, struct err *e);
+
+/*
+ * Profiles that are listened to: what they take from the default is told (SECCOMP_TELL) and answered by the gateway (gateway/notices.h): denied in `strict` and `learned`, let go on in `learning`. Never told, and
+ * always there, is what the sandbox's set-up and init themselves do.
+ */
+enum { PROFILE_CALL_WORDS = 8 }; /* 512 system call numbers, a bit each */
+/* The default, or a template's, less what is neither in `calls` nor init's. A bit whose call the default does not allow gives nothing. */
+int profile_build_learned(bool for_template, const uint64_t calls[PROFILE_CALL_WORDS], const struct profile_options *o,
+                          struct seccomp_program *ret_program, struct err *e);
 
 /*
  * Executing in `strict`. A filter can't count, and what a pointer points at it can't see, so "once, by init" is said by a key: execveat(2) has five arguments, the kernel

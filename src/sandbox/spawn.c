@@ -14,6 +14,7 @@
 #include "os/sock.h"
 #include "sandbox/base.h"
 #include "sandbox/child.h"
+#include "sandbox/init_protocol.h"
 
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -296,6 +297,8 @@ static enum profile filter_for(const struct sandbox_spec *spec)
         return PROFILE_SHELL;
     if (spec->strict)
         return PROFILE_STRICT;
+    if (spec->learning)
+        return spec->slots > 0 ? PROFILE_LEARNING_TEMPLATE : PROFILE_LEARNING;
     return spec->slots > 0 ? PROFILE_TEMPLATE : PROFILE_DEFAULT;
 }
 
@@ -303,6 +306,10 @@ static int choose_filter(struct start *s, struct err *e)
 {
     const struct seccomp_program *made = &s->base->filters[filter_for(s->spec)];
     s->child.filter = made;
+    s->child.answer = s->spec->learning ? INIT_NOTICES_GO_ON : INIT_NOTICES_DENY;
+    s->child.is_listened_to = s->spec->strict || s->spec->learning || s->spec->calls;
+    if (s->spec->calls)
+        return sandbox_base_find_learned(s->base, s->spec->slots > 0, s->spec->calls, &s->child.filter, e);
     if (!s->spec->strict)
         return 0;
     s->child.filter = &s->sealed;

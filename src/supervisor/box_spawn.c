@@ -92,6 +92,8 @@ static void fill_spec(struct box_trial *t, const struct box *x)
         .tmp_exec = m->tmp_exec == 1,
         .network_host = m->network == SETTINGS_NETWORK_HOST,
         .strict = m->seccomp == SETTINGS_SECCOMP_STRICT,
+        .learning = m->seccomp == SETTINGS_SECCOMP_LEARNING,
+        .calls = m->seccomp == SETTINGS_SECCOMP_LEARNED ? m->system_calls : NULL,
         .slots = m->slots,
         .runtime_prefix = t->runtime_prefix,
         .limits = box_limits_of(m),

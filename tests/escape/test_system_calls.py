@@ -78,7 +78,7 @@ def answer_of(rows, arguments):
     """What the table says to these arguments: the first row of the call whose conditions all hold."""
     for row in rows:
         if all(arguments[c["argument"]] & number_of(c["mask"]) == number_of(c["value"]) for c in row["when"]):
-            return row["answer"]
+            return "EPERM" if row["answer"] == "told" else row["answer"]  # whoever listens says so
     return "ENOSYS"
 
 
@@ -141,7 +141,7 @@ def make(faasd, function, what):
 
 WORKS = ["file", "thread", "child"]
 DENIED = [("wx", errno.EACCES), ("mprotect", errno.EACCES), ("exec", errno.EPERM), ("exec-at", errno.EPERM), ("exec-guess", errno.EPERM),
-          ("socket", errno.EAFNOSUPPORT), ("proc", errno.ENOENT)]
+          ("socket", errno.EPERM), ("proc", errno.ENOENT)]
 
 
 @pytest.mark.parametrize("what", WORKS)

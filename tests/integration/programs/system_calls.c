@@ -3,6 +3,7 @@
  * Which system calls reach the kernel, seen from inside. Each is tried in a child of its own, whose loss it is what the call does. An event is
  *   sweep                       every number: replies with those that reach the kernel, as a JSON array
  *   call NUMBER [ARGUMENT]...   one call (strtoull's notation): replies with its errno, 0, or -SIGNAL
+ *   fail WHAT                   the same, and fails; `flood`: sockets, for ever
  *   make WHAT                   things that functions do: file, thread, child, wx, mprotect, exec, exec-own, exec-guess, socket, proc
  */
 #include <errno.h>
@@ -224,6 +225,11 @@ static int handle(const struct faasd_event *event, struct faasd_reply *reply)
         return call_one(reply, text + 5);
     if (strncmp(text, "make ", 5) == 0)
         return faasd_reply_printf(reply, "%d", make_what(text + 5));
+    if (strncmp(text, "fail ", 5) == 0)
+        return faasd_fail(reply, "Failed", "%s: errno %d", text + 5, make_what(text + 5));
+    if (strcmp(text, "flood") == 0)
+        for (;;)
+            socket(AF_UNIX, SOCK_STREAM, 0);
     return faasd_fail(reply, "NoSuchEvent", "'%s'", text);
 }
 

@@ -86,25 +86,25 @@ static void every_key_is_read_and_printed_in_its_canonical_form(void **state)
     (void)state;
     struct settings s;
     settings_init(&s, &defaults);
-    read_good(
-        &s,
-        "{\"description\":\"a "
-        "line\",\"runtime\":\"python3.11\",\"handler\":\"app."
-        "run\",\"contract\":\"stdio\",\"payload\":\"raw\",\"content_type\":"
-        "\"text/"
-        "plain\",\"memory\":\"262144K\",\"timeout\":\"60s\",\"tmp\":\"1MiB\",\"tmp_exec\":true,\"env\":{\"B\":"
-        "\"2\",\"A\":\"1\"},"
-        "\"cpus\":\"0.50\",\"cpu_weight\":7,\"cpuset\":\"0-1,3\",\"pids\":100,\"isolation\":\"fork\","
-        "\"stream\":true,\"template\":\"on\","
-        "\"imports\":\"json,xml.etree\",\"venv\":\".venv\",\"min_warm\":1,\"max_concurrency\":9,\"reserved\":2,"
-        "\"keep_warm\":\"1m30s\",\"queue\":0,\"async_retries\":5,\"async_backoff\":\"20ms\",\"async_max_age\":"
-        "\"2h\",\"async_concurrency\":3,"
-        "\"on_success\":\"done:$LATEST\",\"on_failure\":\"failed\",\"dead_letter\":\"dead:7\",\"network\":"
-        "\"host\",\"mount\":[\"/data:/mnt/"
-        "d:rw\",\"/x:/"
-        "y\"],\"device\":[\"/dev/"
-        "ttyS0\"],\"secret\":[\"db\",\"tls=server.key\"],\"seccomp\":\"default\",\"auth\":\"token\",\"cors\":\"https://"
-        "a.example\",\"$schema\":\"x\"}");
+    read_good(&s,
+              "{\"description\":\"a "
+              "line\",\"runtime\":\"python3.11\",\"handler\":\"app."
+              "run\",\"contract\":\"stdio\",\"payload\":\"raw\",\"content_type\":"
+              "\"text/"
+              "plain\",\"memory\":\"262144K\",\"timeout\":\"60s\",\"tmp\":\"1MiB\",\"tmp_exec\":true,\"env\":{\"B\":"
+              "\"2\",\"A\":\"1\"},"
+              "\"cpus\":\"0.50\",\"cpu_weight\":7,\"cpuset\":\"0-1,3\",\"pids\":100,\"isolation\":\"fork\","
+              "\"stream\":true,\"template\":\"on\","
+              "\"imports\":\"json,xml.etree\",\"venv\":\".venv\",\"min_warm\":1,\"max_concurrency\":9,\"reserved\":2,"
+              "\"keep_warm\":\"1m30s\",\"queue\":0,\"async_retries\":5,\"async_backoff\":\"20ms\",\"async_max_age\":"
+              "\"2h\",\"async_concurrency\":3,"
+              "\"on_success\":\"done:$LATEST\",\"on_failure\":\"failed\",\"dead_letter\":\"dead:7\",\"network\":"
+              "\"host\",\"mount\":[\"/data:/mnt/"
+              "d:rw\",\"/x:/"
+              "y\"],\"device\":[\"/dev/"
+              "ttyS0\"],\"secret\":[\"db\",\"tls=server.key\"],\"seccomp\":\"learned\",\"system_calls\":[\"write\","
+              "\"mmap\",\"write\"],\"auth\":\"token\",\"cors\":\"https://"
+              "a.example\",\"$schema\":\"x\"}");
     expect_given(
         &s,
         "{\"runtime\":\"python3.11\",\"handler\":\"app."
@@ -120,7 +120,8 @@ static void every_key_is_read_and_printed_in_its_canonical_form(void **state)
         "\"mount\":[\"/data:/mnt/"
         "d:rw\",\"/x:/"
         "y\"],\"device\":[\"/dev/"
-        "ttyS0\"],\"secret\":[\"db\",\"tls=server.key\"],\"seccomp\":\"default\",\"auth\":\"token\",\"cors\":\"https://"
+        "ttyS0\"],\"secret\":[\"db\",\"tls=server.key\"],\"seccomp\":\"learned\",\"system_calls\":[\"mmap\",\"write\"],"
+        "\"auth\":\"token\",\"cors\":\"https://"
         "a.example\",\"description\":\"a line\"}");
     assert_int_equal(s.cpus_milli, 500);
     assert_int_equal(s.keep_warm_ms, 90000);
@@ -480,8 +481,16 @@ static void keys_that_do_not_go_together_are_refused_with_both_names(void **stat
            "strict and forked instances exclude");
     refuse("{\"runtime\":\"native\",\"seccomp\":\"strict\",\"network\":\"host\"}", "strict and network host exclude");
     refuse("{\"runtime\":\"native\",\"seccomp\":\"strict\",\"tmp_exec\":true}", "strict and tmp_exec exclude");
-    refuse("{\"seccomp\":\"docker\"}", "seccomp: 'docker' is not one of: default, strict");
+    refuse("{\"seccomp\":\"docker\"}", "seccomp: 'docker' is not one of: default, strict, learned, learning");
 
+    refuse("{\"seccomp\":\"learned\"}", "learned needs system_calls");
+    refuse("{\"seccomp\":\"learned\",\"system_calls\":[]}", "learned needs system_calls");
+    refuse("{\"system_calls\":[\"read\",\"Write\"]}", "'Write' is no system call's name");
+    refuse("{\"system_calls\":[\"\"]}", "'' is no system call's name");
+    refuse("{\"system_calls\":\"read\"}", "system_calls: ");
+
+    accept("{\"seccomp\":\"learned\",\"system_calls\":[\"read\",\"openat,write\"]}");
+    accept("{\"seccomp\":\"learning\"}");
     accept("{\"runtime\":\"native\",\"seccomp\":\"strict\",\"isolation\":\"sandbox\"}");
     accept("{\"contract\":\"files\"}");
     accept("{\"runtime\":\"node\",\"contract\":\"stdio\",\"imports\":\"\",\"venv\":\"\",\"template\":\"auto\"}");

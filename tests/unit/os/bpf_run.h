@@ -75,6 +75,8 @@ static inline uint32_t bpf_answer(int error)
 {
     if (error == SECCOMP_KILL)
         return SECCOMP_RET_KILL_PROCESS;
+    if (error == SECCOMP_TELL)
+        return SECCOMP_RET_USER_NOTIF;
     return error ? SECCOMP_RET_ERRNO | (uint32_t)error : SECCOMP_RET_ALLOW;
 }
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../os/bpf_run.h"
 
+#include "os/sock.h"
 #include "sandbox/profile.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
@@ -177,6 +179,93 @@ static void strict_is_a_part_of_the_default(void **state)
     seccomp_program_fini(&strict);
 }
 
+static void leave(int status)
+{
+    syscall(SYS_exit_group, status);
+}
+
+/* Under every list: what the default denies stays denied, init's calls stay, a call that is not listed is told with the arguments that the default would allow. */
+static void a_learned_list_only_takes(void **state)
+{
+    (void)state;
+    uint64_t calls[PROFILE_CALL_WORDS] = {0}, all[PROFILE_CALL_WORDS];
+    const struct profile_options o = {.memfd_denied = false};
+    const int socket_number = seccomp_find_number("socket"), mmap_number = seccomp_find_number("mmap");
+    calls[mmap_number / 64] |= UINT64_C(1) << (mmap_number % 64);
+    memset(all, 0xff, sizeof(all));
+    for (int for_template = 0; for_template < 2; for_template++) {
+        struct seccomp_program whole = built(for_template ? PROFILE_TEMPLATE : PROFILE_DEFAULT, false), learned, open;
+        struct err e = {0};
+        assert_int_equal(profile_build_learned(for_template, calls, &o, &learned, &e), 0);
+        assert_int_equal(profile_build_learned(for_template, all, &o, &open, &e), 0);
+        for (int number = 0; number < 1100; number++) {
+            struct seccomp_data d = {.nr = number, .arch = BPF_RUN_ARCH};
+            uint32_t with = bpf_run(whole.code, whole.length, &d), less = bpf_run(learned.code, learned.length, &d);
+            assert_int_equal(bpf_run(open.code, open.length, &d), with);
+            if (with != SECCOMP_RET_ALLOW)
+                assert_int_equal(less, with);
+            else
+                assert_true(less == SECCOMP_RET_ALLOW || less == SECCOMP_RET_USER_NOTIF);
+        }
+        struct seccomp_data d = {.nr = mmap_number, .arch = BPF_RUN_ARCH};
+        assert_int_equal(bpf_run(learned.code, learned.length, &d), SECCOMP_RET_ALLOW);
+        d = (struct seccomp_data){.nr = socket_number, .arch = BPF_RUN_ARCH, .args = {AF_UNIX, SOCK_STREAM, 0}};
+        assert_int_equal(bpf_run(learned.code, learned.length, &d), SECCOMP_RET_USER_NOTIF);
+        d.args[0] = AF_NETLINK;
+        assert_int_equal(bpf_run(learned.code, learned.length, &d), SECCOMP_RET_ERRNO | EAFNOSUPPORT);
+        d.nr = seccomp_find_number("chroot");
+        assert_int_equal(bpf_run(learned.code, learned.length, &d),
+                         for_template ? SECCOMP_RET_ALLOW : SECCOMP_RET_ERRNO | EPERM);
+        seccomp_program_fini(&whole);
+        seccomp_program_fini(&learned);
+        seccomp_program_fini(&open);
+    }
+}
+
+/* One that is listened to: denied by us, let go on by us, and what comes when nobody listens any more. */
+static void a_listener_is_told_and_answers(void **state)
+{
+    (void)state;
+    struct seccomp_program p = built(PROFILE_LEARNING, false);
+    int ends[2], status;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct err e;
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        int fd = seccomp_attach_listening(&p, &e);
+        if (fd < 0 || sock_send(ends[1], "", 1, &fd, 1) < 0)
+            leave(255);
+        close(fd);
+        bool denied = syscall(SYS_getuid) == -1 && errno == EPERM;
+        bool went_on = syscall(SYS_getuid) == (long)getuid();
+        leave(denied && went_on && syscall(SYS_getgid) == -1 && errno == ENOSYS ? 0 : 1);
+    }
+    char byte;
+    struct sock_record record;
+    assert_int_equal(sock_receive(ends[0], &byte, 1, &record), 0);
+    assert_int_equal(record.fd_count, 1);
+    struct seccomp_notice n;
+    const struct {
+        int number, answer;
+    } script[] = {{SYS_getuid, EPERM}, {SYS_getuid, 0}, {SYS_getuid, 0}};
+    for (unsigned i = 0; i < 3; i++) {
+        struct pollfd ready = {.fd = record.fds[0], .events = POLLIN};
+        assert_int_equal(poll(&ready, 1, 10000), 1);
+        assert_int_equal(seccomp_receive_notice(record.fds[0], &n), 1);
+        assert_int_equal(n.number, script[i].number);
+        assert_int_equal(n.pid, pid);
+        seccomp_answer_notice(record.fds[0], n.id, script[i].answer);
+        seccomp_answer_notice(record.fds[0], n.id + 1000, 0); /* nobody's: no error */
+    }
+    close(record.fds[0]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(WEXITSTATUS(status), 0);
+    close(ends[0]);
+    close(ends[1]);
+    seccomp_program_fini(&p);
+}
+
 static void each_sandbox_gets_a_key_of_its_own(void **state)
 {
     (void)state;
@@ -218,11 +307,6 @@ struct attempt {
     long number;
     long args[6];
 };
-
-static void leave(int status)
-{
-    syscall(SYS_exit_group, status);
-}
 
 static int try_under(const struct seccomp_program *p, struct attempt a)
 {
@@ -380,6 +464,8 @@ int main(void)
         cmocka_unit_test(each_row_answers_and_each_turned_bit_is_another_case),
         cmocka_unit_test(the_tables_allow_what_the_lists_say),
         cmocka_unit_test(strict_is_a_part_of_the_default),
+        cmocka_unit_test(a_learned_list_only_takes),
+        cmocka_unit_test(a_listener_is_told_and_answers),
         cmocka_unit_test(each_sandbox_gets_a_key_of_its_own),
         cmocka_unit_test(the_program_stays_small),
         cmocka_unit_test(denied_calls_fail_and_allowed_ones_work),

@@ -204,7 +204,8 @@ static void values_out_of_range_are_bad(void **state)
     SPOIL(runtime, SETTINGS_RUNTIMES);
     SPOIL(slots, MESSAGE_SLOTS_MAX + 1);
     SPOIL(slots, UINT32_MAX);
-    SPOIL(seccomp, SETTINGS_SECCOMP_STRICT + 1);
+    SPOIL(seccomp, SETTINGS_SECCOMP_LEARNING + 1);
+    SPOIL(system_calls[7], 1);
     SPOIL(seccomp, UINT32_MAX);
     SPOIL(network, SETTINGS_NETWORK_HOST + 1);
     SPOIL(tmp_exec, 2);
