@@ -232,6 +232,7 @@ static void a_listener_is_told_and_answers(void **state)
     pid_t pid = fork();
     if (pid == 0) {
         struct err e;
+        close(ends[0]); /* else a descriptor on its way would still be open when the test has failed */
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         int fd = seccomp_attach_listening(&p, &e);
         if (fd < 0 || sock_send(ends[1], "", 1, &fd, 1) < 0)
@@ -243,6 +244,8 @@ static void a_listener_is_told_and_answers(void **state)
     }
     char byte;
     struct sock_record record;
+    struct pollfd sent = {.fd = ends[0], .events = POLLIN};
+    assert_int_equal(poll(&sent, 1, 10000), 1); /* sock_receive does not wait */
     assert_int_equal(sock_receive(ends[0], &byte, 1, &record), 0);
     assert_int_equal(record.fd_count, 1);
     struct seccomp_notice n;
