@@ -125,7 +125,7 @@ $(BUILD)/programs/%: tests/integration/programs/%.c $(BUILD)/libfaasd.a Makefile
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu17 -D_GNU_SOURCE -O1 $(WARN) -fPIE -pie -Iinclude -o $@ $< $(BUILD)/libfaasd.a -lpthread $(PROGRAM_LIBS)
 
-.PHONY: check check-build build-asan check-unit check-integration check-escape escape check-front check-guest check-power check-asan check-ric check-sdk lint fuzz coverage soak bench
+.PHONY: check check-build build-asan check-unit check-integration check-escape escape check-front check-guest check-power check-asan check-ric check-sdk lint fuzz coverage soak bench check-runtimes
 check: ## installs what tests need, builds and runs every test
 	$(Q)scripts/setup test && $(MAKE) --no-print-directory all && scripts/check
 
@@ -166,6 +166,10 @@ build-asan: ## what check-asan runs, without running it
 check-asan: ## unit, integration, escape and front tests under ASan and UBSan
 	$(Q)$(MAKE) --no-print-directory BUILD=build/asan SANITIZE=address,undefined check-unit check-integration check-escape check-front \
 	    INTEGRATION_OPTIONS='-n 2 --dist loadfile $(NOT_SANITIZED:%=--ignore=tests/integration/test_%.py)' ESCAPE_OPTIONS=--ignore=tests/escape/test_template_children.py FRONT_OPTIONS=--ignore=tests/front/test_pressure.py
+
+check-runtimes: ## installs Go, Rust and a JVM, and runs programs of theirs, unmodified, under the default profile
+	$(Q)scripts/setup runtimes && $(MAKE) --no-print-directory all
+	$(Q)FAASD_BUILD=$(abspath $(BUILD)) $(PYTEST) tests/runtimes
 
 check-ric: all ## Node's official runtime client against the Runtime API: RIC=DIR, where `npm install aws-lambda-ric` was run
 	$(Q)FAASD_BUILD=$(abspath $(BUILD)) FAASD_RIC='$(RIC)' $(PYTEST) -rs tests/integration/test_ric.py

@@ -5,13 +5,14 @@
 #include <stddef.h>
 
 /* Naked: the stack that the kernel hands over holds no return address, and the ABI wants it aligned at the first call. At its
- * top is argc (the System V ABI's process initialisation), which is all of the arguments that server_run looks at. */
+ * top are argc and the arguments (the System V ABI's process initialisation). */
 #if defined(__x86_64__)
 __asm__(".globl _start\n"
         ".type _start, @function\n"
         "_start:\n"
         "    xor %ebp, %ebp\n"
         "    mov (%rsp), %rdi\n"
+        "    lea 8(%rsp), %rsi\n"
         "    and $-16, %rsp\n"
         "    call server_run\n"
         "    ud2\n");
@@ -20,6 +21,7 @@ __asm__(".globl _start\n"
         ".type _start, @function\n"
         "_start:\n"
         "    ldr x0, [sp]\n"
+        "    add x1, sp, #8\n"
         "    mov x29, #0\n"
         "    mov x30, #0\n"
         "    bl server_run\n"

@@ -11,6 +11,9 @@
  * 0 or a negative errno. */
 int payload_open(void);
 
+/* What it starts is executed by this key from now on (sandbox/profile.h), by path; 0 = as anybody does. */
+void payload_set_key(uint64_t key);
+
 /* out_fd, err_fd: write ends of the program's stdout and stderr; -1 = init's own (workers). They and the command's descriptor stay the
  * caller's. Returns the child's pid or a negative errno. */
 long payload_start(const struct command *c, int out_fd, int err_fd);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "cmd/check_calls.h"
 #include "cmd/cmd.h"
 #include "cmd/options.h"
 #include "cmd/output.h"
@@ -90,11 +91,16 @@ static int give_verdict(const struct feature_set *set, bool json)
 int cmd_check(int argc, char **argv)
 {
     bool json = false;
-    const struct option table[] = {{.name = "json", .kind = OPTION_BOOL, .target = &json}, {0}};
+    const char *profile = NULL;
+    const struct option table[] = {{.name = "json", .kind = OPTION_BOOL, .target = &json},
+                                   {.name = "system-calls", .kind = OPTION_TEXT, .target = &profile},
+                                   {0}};
     struct options o = {.command = "check", .tables = {table}};
     int status = options_parse(&o, argc, argv);
     if (status != OPTIONS_GO_ON)
         return status;
+    if (profile)
+        return check_calls(profile, json);
     struct err e;
     struct feature_set set;
     if (feature_probe(&set, &e) < 0) {

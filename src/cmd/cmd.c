@@ -40,6 +40,7 @@ static const struct command COMMANDS[] = {
     {"token", cmd_token},
     {"invocation", cmd_invocation},
     {"why", cmd_why},
+    {"learn", cmd_learn},
     {"bill", cmd_bill},
     {"version", cmd_version},
     {"help", cmd_help},

@@ -45,6 +45,7 @@ int cmd_restore(int argc, char **argv);
 int cmd_secret(int argc, char **argv);
 int cmd_invocation(int argc, char **argv);
 int cmd_why(int argc, char **argv);
+int cmd_learn(int argc, char **argv);
 int cmd_bill(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_help(int argc, char **argv);

@@ -208,10 +208,13 @@ static const struct help HELPS[] = {
      "  --local           times in this machine's time zone\n"
      "  --json            one JSON object a line\n",
      false, true},
-    {"check", "what this host offers to sandboxes", "check [--json]",
+    {"check", "what this host offers to sandboxes", "check [--system-calls PROFILE] [--json]",
      "Prints every feature of the kernel that faasd uses, found or missing, and what\n"
      "is lost without it. The exit status is 1 when `faasd serve` would refuse.\n"
      "\n"
+     "  --system-calls P  instead: the system call filter of profile P (default,\n"
+     "                    strict, shell, template), each row with its reason, and how\n"
+     "                    many calls it allows\n"
      "  --json            the same as one JSON object\n",
      false, false},
     {"stats", "counters of the daemon or of one function", "stats [NAME] [--json]",
@@ -301,6 +304,17 @@ static const struct help HELPS[] = {
      "log has it.\n"
      "\n"
      "  --json            the whole record as JSON\n",
+     false, true},
+    {"learn", "which system calls a function makes", "learn NAME [--for T] [--stop] [--json]",
+     "Replaces the function's instances by ones whose system calls are noted, waits\n"
+     "while its real requests run, and writes what was seen as its list (system_calls),\n"
+     "beside what stood there. Each call waits for faasd meanwhile, so it is slower.\n"
+     "`faasd config NAME --seccomp learned` then allows it these and no more: a call\n"
+     "that is denied answers EPERM, and errors and `faasd why` name it.\n"
+     "\n"
+     "  --for T           so long (default 10m, most 24h); Ctrl-C ends it before\n"
+     "  --stop            ends now what another `faasd learn NAME` has begun\n"
+     "  --json            what was written, as JSON\n",
      false, true},
     {"bill", "GB-seconds and requests by function and month", "bill [--month YYYY-MM] [options]",
      "A GB-second is a function's memory limit times its run time, in GB of 2^30\n"

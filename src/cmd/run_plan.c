@@ -38,6 +38,7 @@ static struct sandbox_spec make_spec(const struct settings *s, const struct conf
         .tmp_bytes = s->tmp_bytes,
         .tmp_exec = s->tmp_exec,
         .network_host = s->network == SETTINGS_NETWORK_HOST,
+        .strict = s->seccomp == SETTINGS_SECCOMP_STRICT,
         .limits = {.memory_bytes = s->memory_bytes,
                    .pids = s->pids,
                    .cpus_milli = s->cpus_milli,

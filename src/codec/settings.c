@@ -40,6 +40,13 @@ static const struct scalar_choice NETWORKS[] = {
     {"egress", -1},
     {0},
 };
+static const struct scalar_choice SECCOMPS[] = {
+    {"default", SETTINGS_SECCOMP_DEFAULT},
+    {"strict", SETTINGS_SECCOMP_STRICT},
+    {"learned", SETTINGS_SECCOMP_LEARNED},
+    {"learning", SETTINGS_SECCOMP_LEARNING},
+    {0},
+};
 static const struct scalar_choice AUTHS[] = {
     {"default", SETTINGS_AUTH_DEFAULT},
     {"anonymous", SETTINGS_AUTH_ANONYMOUS},
@@ -49,7 +56,7 @@ static const struct scalar_choice AUTHS[] = {
 };
 
 /* Keys of CONTRACT 1 that a later release brings. */
-static const char *const NOT_BUILT[] = {"seccomp", "rootfs", "env_file", "instance_concurrency"};
+static const char *const NOT_BUILT[] = {"rootfs", "env_file", "instance_concurrency"};
 
 /* "json,boto3,xml.etree": what `import` takes, in this order. */
 static int check_imports(const char *text, struct err *e)
@@ -196,6 +203,10 @@ const struct settings_row settings_rows[SETTINGS_KEY_COUNT] = {
     [SETTINGS_KEY_DEVICE] = SHAPE_ROW(device, SETTINGS_DEVICES, "/dev/X: a host device; repeatable; needs a grant"),
     [SETTINGS_KEY_SECRET] =
         SHAPE_ROW(secret, SETTINGS_SECRETS, "NAME[=FILE]: a secret, as /run/secrets/FILE; repeatable"),
+    [SETTINGS_KEY_SECCOMP] = ENUM_ROW(
+        seccomp, SECCOMPS, "default; strict: native, 45 system calls; learned: system_calls; learning: record"),
+    [SETTINGS_KEY_SYSTEM_CALLS] =
+        SHAPE_ROW(system_calls, SETTINGS_CALLS, "read,openat: what seccomp learned allows; `faasd learn` writes it"),
     [SETTINGS_KEY_AUTH] = ENUM_ROW(auth, AUTHS, "who may invoke: default, anonymous, token or admin"),
     [SETTINGS_KEY_CORS] =
         TEXT_ROW(cors, settings_check_cors, "web pages that may call it: https://app.example.org,... or *"),
@@ -265,6 +276,7 @@ void settings_fini(struct settings *s)
     settings_drop_env(s);
     settings_drop_mounts(s);
     settings_drop_secrets(s);
+    settings_drop_calls(s);
 }
 
 /* NULL for an empty one, and when memory is out. */
@@ -280,7 +292,9 @@ int settings_copy(struct settings *to, const struct settings *from)
     to->env = copy_block(from->env, from->env_bytes);
     to->mounts = copy_block(from->mounts, from->mount_count * sizeof(from->mounts[0]));
     to->secrets = copy_block(from->secrets, from->secrets_bytes);
-    if (!to->env == !from->env_bytes && !to->mounts == !from->mount_count && !to->secrets == !from->secrets_bytes)
+    to->calls = copy_block(from->calls, from->calls_bytes);
+    if (!to->env == !from->env_bytes && !to->mounts == !from->mount_count && !to->secrets == !from->secrets_bytes &&
+        !to->calls == !from->calls_bytes)
         return 0;
     settings_fini(to);
     return -ENOMEM;
@@ -324,6 +338,9 @@ static void return_to_default(struct settings *s, const struct settings_defaults
         break;
     case SETTINGS_SECRETS:
         settings_drop_secrets(s);
+        break;
+    case SETTINGS_CALLS:
+        settings_drop_calls(s);
         break;
     }
 }
@@ -406,6 +423,11 @@ static int read_key(struct settings *s, int key, const struct json *value, struc
         settings_drop_secrets(s);
         r = read_list(s, value, settings_add_secret, e);
         note_given(s, key, s->secrets_bytes > 0);
+        break;
+    case SETTINGS_CALLS:
+        settings_drop_calls(s);
+        r = read_list(s, value, settings_add_calls, e);
+        note_given(s, key, s->calls_bytes > 0);
         break;
     }
     return r < 0 ? err_wrap(e, "%s", settings_rows[key].scalar.name) : 0;
@@ -493,6 +515,9 @@ int settings_set_text(struct settings *s, const char *key_name, struct str value
         break;
     case SETTINGS_SECRETS:
         r = settings_add_secret(s, value, e);
+        break;
+    case SETTINGS_CALLS:
+        r = settings_add_calls(s, value, e);
         break;
     }
     if (r < 0)

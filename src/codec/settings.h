@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "codec/settings_seccomp.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -82,6 +83,8 @@ enum settings_key {
     SETTINGS_KEY_MOUNT,
     SETTINGS_KEY_DEVICE,
     SETTINGS_KEY_SECRET,
+    SETTINGS_KEY_SECCOMP,
+    SETTINGS_KEY_SYSTEM_CALLS,
     SETTINGS_KEY_AUTH,
     SETTINGS_KEY_CORS,
     SETTINGS_KEY_DESCRIPTION,
@@ -100,18 +103,16 @@ struct settings {
     enum settings_contract contract;
     enum settings_payload payload;
     enum settings_network network;
+    enum settings_seccomp seccomp;
     enum settings_auth auth;
     enum settings_isolation isolation;
     enum settings_template template;
-    char runtime_name
-        [SETTINGS_RUNTIME_MAX];   /* as given: "python3.11", "nodejs20.x", "provided.al2023"; "" = the family's name */
-    char venv[SETTINGS_PATH_MAX]; /* python: a virtual environment under /var/task, relative; "" = none */
-    char imports
-        [SETTINGS_IMPORTS_MAX]; /* python: "json,boto3": loaded before the user's module; "" = what the function was seen to import */
-    char cors[SETTINGS_CORS_MAX];    /* "https://a.example,http://localhost:3000", or "*"; "" = no web pages but the
-                                             function's own doing */
-    char handler[SETTINGS_PATH_MAX]; /* path under /var/task, relative; "" until the deploy has chosen it */
-    char content_type[SETTINGS_TEXT_MAX]; /* of stdio replies */
+    char runtime_name[SETTINGS_RUNTIME_MAX]; /* as given: "python3.11"; "" = the family's name */
+    char venv[SETTINGS_PATH_MAX];            /* python: a virtual environment under /var/task, relative; "" = none */
+    char imports[SETTINGS_IMPORTS_MAX];      /* python: "json,boto3"; "" = what the function was seen to import */
+    char cors[SETTINGS_CORS_MAX];            /* "https://a.example,http://localhost:3000", or "*"; "" = no web pages */
+    char handler[SETTINGS_PATH_MAX];         /* path under /var/task, relative; "" until the deploy has chosen it */
+    char content_type[SETTINGS_TEXT_MAX];    /* of stdio replies */
     char description[SETTINGS_TEXT_MAX];
     char cpuset[64]; /* "0-1,3"; "" = all */
     uint64_t memory_bytes;
@@ -129,8 +130,7 @@ struct settings {
     uint64_t async_backoff_ms;  /* before the first of them, doubled each time */
     uint64_t async_max_age_ms;  /* a call older than this is not tried any more */
     uint32_t async_concurrency; /* asynchronous calls at once; 0 = max_concurrency */
-    char on_success
-        [SETTINGS_TARGET_MAX]; /* "NAME" or "NAME:QUALIFIER": the function that is told of an asynchronous call's end; "" = none */
+    char on_success[SETTINGS_TARGET_MAX]; /* "NAME" or "NAME:QUALIFIER", told of asynchronous calls' ends; "" = none */
     char on_failure[SETTINGS_TARGET_MAX], dead_letter[SETTINGS_TARGET_MAX];
     bool tmp_exec;
     bool stream; /* /function/NAME passes the reply on as it comes */
@@ -139,9 +139,9 @@ struct settings {
     struct settings_mount *mounts; /* owned: 4 KiB for each of 10,000 functions that have none would be 40 MB */
     char devices[SETTINGS_DEVICES_MAX][64]; /* "/dev/X" */
     char *env;                              /* owned: NAME=VALUE\0 NAME=VALUE\0 ..., sorted by name; NULL when none */
-    size_t env_bytes;
-    char *secrets; /* owned: NAME=FILE\0 NAME=FILE\0 ..., as given; NULL when none */
-    size_t secrets_bytes;
+    char *secrets;                          /* owned: NAME=FILE\0 NAME=FILE\0 ..., as given; NULL when none */
+    char *calls;                            /* owned: NAME\0 NAME\0 ... (codec/settings_calls.h); NULL when none */
+    size_t env_bytes, secrets_bytes, calls_bytes;
 };
 
 /* What a function gets where it says nothing; filled from the configuration (codec/config.h). */

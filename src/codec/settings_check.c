@@ -33,6 +33,25 @@ static int check_numbers(const struct check *c, struct err *e)
     return 0;
 }
 
+/* Neither an interpreter nor whoever starts programs can live on what it leaves. */
+static int check_strict(const struct settings *s, struct err *e)
+{
+    if (s->runtime != SETTINGS_RUNTIME_NATIVE)
+        return err_say(e, EINVAL,
+                       "seccomp: strict is for runtime native; runtime %s needs more system calls, /proc or sockets; "
+                       "say default",
+                       settings_runtime_name(s));
+    if (s->template == SETTINGS_TEMPLATE_ON || s->isolation == SETTINGS_ISOLATION_FORK)
+        return err_say(e, EINVAL,
+                       "seccomp: strict and forked instances exclude each other: a child would need chroot(2) and "
+                       "/proc; say template auto or off, and isolation reuse or sandbox");
+    if (s->network == SETTINGS_NETWORK_HOST)
+        return err_say(e, EINVAL, "seccomp: strict and network host exclude each other: strict has no sockets");
+    if (s->tmp_exec)
+        return err_say(e, EINVAL, "seccomp: strict and tmp_exec exclude each other: strict executes nothing");
+    return 0;
+}
+
 /* Keys that only some runtimes have. Their default values suit every runtime: writing one of them undoes a conflict. */
 static int check_runtime(const struct settings *s, struct err *e)
 {
@@ -57,6 +76,12 @@ static int check_runtime(const struct settings *s, struct err *e)
                        "open to every process of the host",
                        runtime);
     int r = settings_check_handler(s, e);
+    if (r == 0 && s->seccomp == SETTINGS_SECCOMP_LEARNED && s->calls_bytes == 0)
+        return err_say(
+            e, EINVAL,
+            "seccomp: learned needs system_calls, the list of what is allowed: `faasd learn NAME` writes it");
+    if (r == 0 && s->seccomp == SETTINGS_SECCOMP_STRICT)
+        return check_strict(s, e);
     return r < 0 ? err_wrap(e, "handler: runtime %s", runtime) : 0;
 }
 

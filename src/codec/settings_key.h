@@ -5,6 +5,7 @@
 
 #include "codec/scalar.h"
 #include "codec/settings.h"
+#include "codec/settings_calls.h"
 #include "codec/settings_secret.h"
 
 enum settings_shape {
@@ -13,7 +14,8 @@ enum settings_shape {
     SETTINGS_ENV,
     SETTINGS_MOUNTS,
     SETTINGS_DEVICES,
-    SETTINGS_SECRETS
+    SETTINGS_SECRETS,
+    SETTINGS_CALLS
 };
 
 struct settings_row {

@@ -34,6 +34,15 @@ static void put_mounts(const struct settings *s, struct json_writer *w)
     buf_fini(&text);
 }
 
+static void put_calls(const struct settings *s, struct json_writer *w)
+{
+    struct str name;
+    json_put_array(w, "system_calls");
+    for (size_t at = 0; settings_call_next(s, &at, &name);)
+        json_put_text(w, NULL, name.p);
+    json_put_array_end(w);
+}
+
 static void put_secrets(const struct settings *s, struct json_writer *w)
 {
     struct settings_secret secret;
@@ -75,6 +84,9 @@ static void put_key(const struct settings *s, int key, bool mask_env, struct jso
     case SETTINGS_SECRETS:
         put_secrets(s, w);
         break;
+    case SETTINGS_CALLS:
+        put_calls(s, w);
+        break;
     }
 }
 
@@ -95,6 +107,15 @@ int settings_print_json(const struct settings *s, bool given_only, bool mask_env
     }
     json_put_object_end(&w);
     return json_writer_end(&w);
+}
+
+static int add_calls(const struct settings *s, struct buf *out)
+{
+    struct str name;
+    int r = 0;
+    for (size_t at = 0; r == 0 && settings_call_next(s, &at, &name);)
+        r = buf_addf(out, "%s%.*s", at > name.n + 1 ? ", " : "", (int)name.n, name.p);
+    return r;
 }
 
 static int add_secrets(const struct settings *s, struct buf *out)
@@ -126,6 +147,8 @@ static int add_value(const struct settings *s, int key, struct buf *out)
         r = buf_addf(out, "%s%s", i ? ", " : "", s->devices[i]);
     if (r == 0 && row->shape == SETTINGS_SECRETS)
         r = add_secrets(s, out);
+    if (r == 0 && row->shape == SETTINGS_CALLS)
+        r = add_calls(s, out);
     if (r == 0 && out->len == start)
         r = buf_add_text(out, "none");
     return r;

@@ -105,6 +105,8 @@ static void timed_out(struct json_writer *w, const struct advice_facts *f)
 static void add_limits(struct text *t, const struct advice_facts *f)
 {
     char size[UNITS_TEXT_MAX];
+    if (f->cause.denied)
+        add(t, "; before that it made a call that it may not make: %s", f->cause.denied);
     if (f->cause.pids_denied)
         add(t, "; before that %u %s refused at the limit 'pids' (%u)", f->cause.pids_denied,
             f->cause.pids_denied == 1 ? "fork or thread was" : "forks or threads were",
@@ -115,8 +117,18 @@ static void add_limits(struct text *t, const struct advice_facts *f)
     }
 }
 
+static void suggest_calls(struct json_writer *w, const struct advice_facts *f)
+{
+    if (!f->cause.denied || !f->settings)
+        return;
+    if (f->settings->seccomp == SETTINGS_SECCOMP_LEARNED)
+        say(w, NULL, "faasd learn %s, while it does what it did here: what is seen is added to its list", f->function);
+    say(w, NULL, "faasd config %s --seccomp default", f->function);
+}
+
 static void suggest_limits(struct json_writer *w, const struct advice_facts *f)
 {
+    suggest_calls(w, f);
     if (f->cause.pids_denied && f->settings)
         say(w, NULL, "faasd config %s --pids %u", f->function, f->settings->pids * 2);
     if (f->cause.tmp_full && f->settings)

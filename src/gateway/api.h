@@ -37,6 +37,7 @@ void api_secrets_delete(struct exchange *x, struct str name);
 
 /* The function by that name, or NULL when the exchange was ended with 404. */
 struct function *api_find_function(struct exchange *x, struct str name);
+void api_learned(struct exchange *x, struct str name);
 
 /* Sends `body` (JSON) and frees it; 503 when `error`, what the writer said, is not 0. */
 struct buf;

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,6 +170,9 @@ static const struct seccomp_rule rows[] = {
     DENY("fcntl", "F_SETOWN would send signals"),
     ALLOW_INT("ioctl", 1, FIONREAD, "how much can be read"),
     ALLOW_INT("ioctl", 1, FIONBIO, "non-blocking"),
+    ALLOW_INT("ioctl", 1, SECCOMP_IOCTL_NOTIF_RECV, "system calls that a function is watched for"),
+    ALLOW_INT("ioctl", 1, SECCOMP_IOCTL_NOTIF_SEND,
+              "and the answer, which is never more than the function's filter has"),
     ALLOW_INT("ioctl", 1, TIOCSWINSZ, "the size of a shell's terminal"),
     ANSWER("ioctl", ENOTTY, "nothing else is a terminal or a device"),
 

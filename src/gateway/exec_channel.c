@@ -279,6 +279,19 @@ static bool take_worker_exited(struct exec_channel *c, const struct init_done *d
     return false;
 }
 
+/* The set-up's one word before init begins; init never says it. */
+static bool take_notices(struct exec_channel *c, const struct init_head *head, const int *fds, unsigned fd_count)
+{
+    if (fd_count != 1 || c->notices || head->request > INIT_NOTICES_GO_ON) {
+        for (unsigned i = 0; i < fd_count; i++)
+            close(fds[i]);
+        lose(c, "init said NOTICES out of turn");
+        return false;
+    }
+    c->notices = notices_new(c->gateway, fds[0], (enum init_notices)head->request, c->learned);
+    return true;
+}
+
 /* Init is ours, but what runs beside it shares its uid: a record that is not exact is a broken sandbox. */
 static bool take_record(struct exec_channel *c, const void *bytes, size_t n, const int *fds, unsigned fd_count)
 {
@@ -291,6 +304,8 @@ static bool take_record(struct exec_channel *c, const void *bytes, size_t n, con
     memcpy(&head, bytes, sizeof(head));
     if (head.type == INIT_READY && n == sizeof(head) && head.size == n)
         return take_ready(c, fds, fd_count);
+    if (head.type == INIT_NOTICES && n == sizeof(head) && head.size == n)
+        return take_notices(c, &head, fds, fd_count);
     for (unsigned i = 0; i < fd_count; i++)
         close(fds[i]);
     if (n != sizeof(done) || head.size != n || (head.type != INIT_DONE && head.type != INIT_WORKER_EXITED)) {
@@ -363,6 +378,8 @@ void exec_channel_init(struct exec_channel *c, struct gateway *g, const struct e
     c->control_fd = -1;
     c->out_fd = -1;
     c->request = 0;
+    c->notices = NULL;
+    c->learned = NULL;
     c->unread = c->worker_runs = c->streams = c->paused = false;
     ev_init(&c->control_watcher, on_control);
     ev_init(&c->out_watcher, on_out);
@@ -386,6 +403,8 @@ void exec_channel_fini(struct exec_channel *c)
     if (c->control_fd >= 0)
         ev_io_stop(c->gateway->loop, &c->control_watcher);
     fd_close(&c->control_fd);
+    notices_put(c->notices);
+    c->notices = NULL;
     close_out(c);
     c->log.on_closed = NULL;
     line_reader_fini(&c->log);

@@ -13,6 +13,7 @@
 #define FAASD_GATEWAY_EXEC_CHANNEL_H
 
 #include "gateway/line_reader.h"
+#include "gateway/notices.h"
 #include "sandbox/init_protocol.h"
 
 enum exec_channel_state {
@@ -45,12 +46,15 @@ struct exec_channel {
     int out_fd; /* owned: stdout of the program at hand */
     ev_io out_watcher;
     struct buf out;
-    bool streams, paused;   /* of the program at hand */
-    struct line_reader log; /* stderr of the program at hand */
-    uint64_t request;       /* number of the program at hand */
-    bool unread;            /* on_lost: what was sent last had not been read when init ended */
-    bool worker_runs;       /* START was sent and its WORKER_EXITED has not come */
-    struct init_done done;  /* of the last program that ended; its `request` says which */
+    bool streams, paused;    /* of the program at hand */
+    struct line_reader log;  /* stderr of the program at hand */
+    uint64_t request;        /* number of the program at hand */
+    bool unread;             /* on_lost: what was sent last had not been read when init ended */
+    bool worker_runs;        /* START was sent and its WORKER_EXITED has not come */
+    struct notices *notices; /* owned: who listens to the sandbox's filter; NULL where it tells nothing */
+    struct learned_calls
+        *learned; /* borrowed, set by the owner before the socket is attached: where what it learns goes; may be NULL */
+    struct init_done done; /* of the last program that ended; its `request` says which */
 };
 
 /* `log` is initialised by the owner before (line_reader_init): whose lines they are is its knowledge. */

@@ -282,6 +282,8 @@ void instance_deliver(struct instance *i, struct invocation *inv)
     inv->spawn_ns = spawn_duration(i, inv->start);
     inv->instance = i->waiter.id;
     inv->version = version_get(i->version);
+    if (i->version->settings.seccomp != SETTINGS_SECCOMP_DEFAULT)
+        instance_listen_for(i, inv);
     i->used = true;
     i->requests++;
     instance_arm(i, i->version->settings.timeout_ms);
@@ -336,6 +338,8 @@ void instance_hand_back(struct instance *i)
     bool late = i->doom != INSTANCE_NOT_DOOMED && i->doom != INSTANCE_CRASHED;
     if (!inv || late || inv->stream || !pool_take_back(i->pool, inv))
         return;
+    notices_put(inv->notices);
+    inv->notices = NULL;
     i->invocation = NULL;
     line_reader_end(&i->log);
 }
@@ -410,9 +414,12 @@ void instance_init_failed(struct instance *i, const struct instance_fault *f)
     if (i->state != INSTANCE_STARTING)
         return;
     /* Without memory for it the one line below must do. */
-    if (buf_reserve(&i->fault_bytes, f->type.n + f->message.n + f->trace.n) == 0) {
+    char denied[NOTICES_TEXT_MAX + 2] = "; ";
+    struct str more = instance_print_denied(i, denied + 2) ? str_from(denied) : (struct str){0};
+    if (buf_reserve(&i->fault_bytes, f->type.n + f->message.n + more.n + f->trace.n) == 0) {
         i->fault.type = keep(&i->fault_bytes, f->type);
         i->fault.message = keep(&i->fault_bytes, f->message);
+        i->fault.message.n += keep(&i->fault_bytes, more).n; /* right behind it */
         i->fault.trace = keep(&i->fault_bytes, f->trace);
     }
     instance_stop(i, INSTANCE_START_FAILED, "%.*s: %.*s", (int)f->type.n, f->type.p, (int)f->message.n, f->message.p);

@@ -240,6 +240,10 @@ static void explain_failed_start(struct instance *i, const struct message_exited
         snprintf(how, sizeof(how), "%s", i->doom_text);
     else
         describe_end(i, m, how);
+    char denied[NOTICES_TEXT_MAX];
+    size_t n = strlen(how);
+    if (instance_print_denied(i, denied))
+        snprintf(how + n, sizeof(how) - n, "; %s", denied);
     explain_end(i, how);
 }
 

@@ -24,4 +24,10 @@ void instance_on_usage(struct instance *i, const struct message_exited *m);
 void instance_on_exited(struct instance *i, const struct message_exited *m);
 void instance_on_spawn_failed(struct instance *i, const struct message_failed *m);
 
+/* instance_denied.c: a delivered request's failure names the call that was denied meanwhile; a failed start that of its own. False: none was. */
+void instance_listen_for(struct instance *i, struct invocation *inv);
+bool instance_print_denied(const struct instance *i, char out[NOTICES_TEXT_MAX]);
+/* Where its version is one that learns. */
+void instance_begin_learning(struct instance *i);
+
 #endif

@@ -151,6 +151,7 @@ static void init(struct instance *i, struct gateway *g, const struct instance_op
     buf_init(&i->end, INSTANCE_END_MAX);
     line_reader_init(&i->channel.log, g, o->function->name, i->waiter.id);
     i->driver->init(i);
+    instance_begin_learning(i); /* the driver made the channel */
 }
 
 struct instance *instance_start(struct gateway *g, const struct instance_options *o)

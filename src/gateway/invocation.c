@@ -4,6 +4,7 @@
 #include "base/put.h"
 #include "gateway/face.h"
 #include "gateway/log_tail.h"
+#include "gateway/notices.h"
 #include "gateway/payload.h"
 #include "gateway/records.h"
 #include "gateway/reply_stream.h"
@@ -24,6 +25,7 @@ static struct invocation *free_list;
 static unsigned in_flight;
 
 enum { FIELDS_TEXT_MAX = 320 + TRACE_LINES_MAX, INVOCATION_LOG_MAX = 1024 };
+enum { DENIED_MESSAGE_MAX = 65536 + NOTICES_TEXT_MAX + 2 };
 
 static struct invocation *invocation_new(void)
 {
@@ -119,6 +121,7 @@ static void end(struct invocation *inv)
     struct function *f = inv->function;
     struct gateway *g = inv->exchange->gateway;
     payload_release(inv);
+    notices_put(inv->notices);
     version_put(inv->version);
     list_remove(&inv->queue_link);
     if (inv->stream)
@@ -233,9 +236,29 @@ static void cut_stream(struct invocation *inv, const struct invocation_failure *
     end(inv);
 }
 
+/* A function that met a denied call fails in its own words, which seldom say so. */
+static const struct invocation_failure *name_denied(const struct invocation *inv, const struct invocation_failure *f,
+                                                    struct invocation_failure *ret_told)
+{
+    static char denied[NOTICES_TEXT_MAX],
+        message[DENIED_MESSAGE_MAX]; /* until the one invocation that ends has ended */
+    int number = inv->notices ? notices_find_denied(inv->notices, inv->pid, inv->delivered_ns) : -1;
+    if (number < 0)
+        return f;
+    notices_print_denied(&inv->version->settings, number, denied);
+    int n = snprintf(message, sizeof(message), "%.*s; %s", (int)f->message.n, f->message.p ? f->message.p : "", denied);
+    *ret_told = *f;
+    ret_told->cause.denied = denied;
+    if (n < (int)sizeof(message))
+        ret_told->message = (struct str){message, (size_t)n};
+    return ret_told;
+}
+
 void invocation_end_failure(struct invocation *inv, const struct invocation_failure *f)
 {
+    struct invocation_failure told;
     role_explain_network(inv, f);
+    f = name_denied(inv, f, &told);
     if (inv->stream && inv->stream->passes) {
         cut_stream(inv, f);
         return;

@@ -50,6 +50,8 @@ struct invocation {
     struct version *version;      /* counted: that it was delivered to; NULL while queued */
     struct trace_ids trace;       /* handed on; all zero = none */
     bool has_parent, has_xray;    /* in which form it came or was asked for */
+    struct notices *notices;      /* of its instance, where there are any; valid while it is delivered */
+    int32_t pid;                  /* its process's, where it shares them with others; else 0 */
     struct instance *usage_of;    /* its usage is still open there; NULL otherwise. Valid until it ends */
     uint64_t cpu_ns, peak_bytes;  /* 0 = unknown */
     bool background;              /* an asynchronous call: nobody waits for its reply */
@@ -85,6 +87,8 @@ struct invocation_cause {
     uint32_t pids_denied;
     bool tmp_full;
     uint64_t peak_bytes, shmem_bytes;
+    const char
+        *denied; /* "system call socket denied by ..."; NULL: none was, or nobody listens. Borrowed for the call */
 };
 
 /* One of faasd's errors. `type` as CONTRACT 4 names it; `trace` a JSON array or empty. */

@@ -5,6 +5,7 @@
 #include "base/id.h"
 #include "gateway/account.h"
 #include "gateway/face.h"
+#include "gateway/notices.h"
 #include "gateway/pool.h"
 
 #include <assert.h>
@@ -103,6 +104,7 @@ void function_put(struct function *f)
     account_put(f->account);
     pool_free(f->pool);
     versions_fini(&f->versions);
+    free(f->learned);
     free(f);
 }
 
@@ -222,6 +224,8 @@ void registry_set_current(struct registry *r, struct function *f, struct version
     assert(!f->removed);
     struct version *before = f->current;
     f->current = v;
+    if (f->learned && v->settings.seccomp != SETTINGS_SECCOMP_LEARNING)
+        *f->learned = (struct learned_calls){.told = 0}; /* the next learning begins anew */
     r->served += !before;
     if (before)
         registry_note_use(f, before);

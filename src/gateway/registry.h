@@ -46,8 +46,9 @@ struct function {
     struct pool *pool;        /* owned, gateway/pool.h: made by pool_new when the function is made */
     struct versions versions; /* what qualifiers name; holds the current one's number, too */
     struct function_counters counters;
-    struct account *account; /* counted, gateway/account.h; NULL until its first instance or request */
-    unsigned references;     /* a removed function lives until its last invocation and instance are gone */
+    struct account *account;       /* counted, gateway/account.h; NULL until its first instance or request */
+    struct learned_calls *learned; /* owned (gateway/notices.h): what `faasd learn` has seen; NULL until it runs */
+    unsigned references;           /* a removed function lives until its last invocation and instance are gone */
     bool removed;
     bool limited;   /* Lambda's reserved concurrency: `limit` stands in place of max_concurrency and of reserved */
     uint32_t limit; /* 0: it is not run (gateway/pool_limit.h) */

@@ -48,6 +48,7 @@ static const struct route table[] = {
     {"POST", "/v1/functions/*/rollback", deploy_rollback, ACCESS_DEPLOY, PLAIN},
     {"POST", "/v1/functions/*/redrive", calls_api_redrive_all, ACCESS_DEPLOY, PLAIN},
     {"GET", "/v1/functions/*/versions", api_versions, ACCESS_READ, PLAIN},
+    {"GET", "/v1/functions/*/learned", api_learned, ACCESS_READ, PLAIN},
     {"GET", "/v1/functions/*/aliases", api_aliases, ACCESS_READ, PLAIN},
     {"GET", "/v1/functions/*/aliases/*", api_alias_get, ACCESS_READ, PLAIN},
     {"PUT", "/v1/functions/*/aliases/*", api_alias_put, ACCESS_DEPLOY, PLAIN},

@@ -303,6 +303,12 @@ void api_shell(struct exchange *x, struct str name)
     struct function *f = api_find_function(x, name);
     if (!f)
         return;
+    if (f->current->settings.seccomp == SETTINGS_SECCOMP_STRICT) {
+        exchange_error(x, 400, "BadRequest",
+                       "no shell runs under seccomp strict, which executes nothing after the start: deploy the same "
+                       "code with seccomp default under another name");
+        return;
+    }
     if (!asks_for_shell(x->request)) {
         exchange_error_full(x, 426, "UpgradeRequired", STR_LITERAL("this path speaks 'Upgrade: faasd-shell'"),
                             (struct str){0}, "Upgrade: faasd-shell\r\n");
@@ -316,6 +322,8 @@ void api_shell(struct exchange *x, struct str name)
     struct message_spawn m;
     spawn_message_fill(&m, s->gateway->config, f, f->current);
     m.kind = MESSAGE_SPAWN_SHELL;
+    m.seccomp = SETTINGS_SECCOMP_DEFAULT; /* the shell's own, whatever the function was seen to need */
+    memset(m.system_calls, 0, sizeof(m.system_calls));
     spawn_message_send(s->gateway, &s->waiter, &m, f->current);
     s->timer.repeat = (double)s->gateway->config->init_timeout_ms / 1e3;
     ev_timer_again(s->gateway->loop, &s->timer);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/spawn_message.h"
 
+#include "codec/settings_calls.h"
 #include "gateway/role.h"
 #include "gateway/runtime.h"
 #include "gateway/secrets.h"
+#include "os/seccomp.h"
 
 #include <assert.h>
 #include <string.h>
@@ -16,6 +18,17 @@ static void fill_runtime(struct message_spawn *m, const struct config *c, const 
     static_assert(sizeof(m->runtime_name) == sizeof(runtime->name), "a runtime's name fits its field");
     if (runtime && runtime->prefix[0])
         memcpy(m->runtime_name, runtime->name, sizeof(m->runtime_name));
+}
+
+/* By their numbers: the supervisor reads no names. Those of another architecture give nothing here. */
+static void fill_calls(struct message_spawn *m, const struct settings *s)
+{
+    struct str name;
+    for (size_t at = 0; settings_call_next(s, &at, &name);) {
+        int number = seccomp_find_number(name.p);
+        if (number >= 0 && number < MESSAGE_CALL_WORDS * 64)
+            m->system_calls[number / 64] |= UINT64_C(1) << (number % 64);
+    }
 }
 
 void spawn_message_fill(struct message_spawn *m, const struct config *c, const struct function *f,
@@ -46,6 +59,9 @@ void spawn_message_fill(struct message_spawn *m, const struct config *c, const s
     m->cpu_weight = s->cpu_weight;
     m->network = (uint32_t)role_network(c, v);
     m->tmp_exec = s->tmp_exec;
+    m->seccomp = (uint32_t)s->seccomp;
+    if (s->seccomp == SETTINGS_SECCOMP_LEARNED)
+        fill_calls(m, s);
     m->mount_count = s->mount_count;
     m->device_count = s->device_count;
     if (s->mount_count)

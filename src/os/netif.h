@@ -5,6 +5,8 @@
 
 #include "base/err.h"
 
-int netif_loopback_up(struct err *e); /* in the caller's network namespace */
+/* In the caller's network namespace. */
+int netif_loopback_up(struct err *e);
+int netif_loopback_down(struct err *e);
 
 #endif

@@ -14,10 +14,12 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -73,6 +75,8 @@ static uint32_t answer_of(int error)
 {
     if (error == SECCOMP_KILL)
         return SECCOMP_RET_KILL_PROCESS;
+    if (error == SECCOMP_TELL)
+        return SECCOMP_RET_USER_NOTIF;
     return error ? SECCOMP_RET_ERRNO | (uint32_t)error : SECCOMP_RET_ALLOW;
 }
 
@@ -302,6 +306,39 @@ void seccomp_program_fini(struct seccomp_program *p)
     *p = (struct seccomp_program){0};
 }
 
+int seccomp_program_copy_with(const struct seccomp_program *p, uint64_t from, uint64_t to,
+                              struct seccomp_program *ret_program, struct err *e)
+{
+    const uint32_t from_half[2] = {(uint32_t)from, (uint32_t)(from >> 32)};
+    const uint32_t to_half[2] = {(uint32_t)to, (uint32_t)(to >> 32)};
+    unsigned found[2] = {0, 0};
+    assert(from_half[0] != from_half[1]);
+    struct seccomp_program copy = {.code = calloc(p->length, sizeof(*copy.code)), .length = p->length};
+    if (!copy.code)
+        return err_set(e, ENOMEM, "copy a system call filter");
+    for (unsigned i = 0; i < p->length; i++) {
+        copy.code[i] = p->code[i];
+        for (unsigned half = 0; half < 2 && p->code[i].code == (BPF_JMP | BPF_JEQ | BPF_K); half++) {
+            if (p->code[i].k != from_half[half])
+                continue;
+            copy.code[i].k = to_half[half];
+            found[half]++;
+        }
+    }
+    if (found[0] == 1 && found[1] == 1) {
+        *ret_program = copy;
+        return 0;
+    }
+    seccomp_program_fini(&copy);
+    return err_say(e, EINVAL, "the filter compares with the placeholder's halves %u and %u times, not once", found[0],
+                   found[1]);
+}
+
+uint32_t seccomp_native_architecture(void)
+{
+    return (uint32_t)NATIVE_ARCH;
+}
+
 /* libseccomp's tokens of architectures are the kernel's. */
 void seccomp_find_name(uint32_t architecture, int number, char out[SECCOMP_NAME_MAX])
 {
@@ -310,10 +347,56 @@ void seccomp_find_name(uint32_t architecture, int number, char out[SECCOMP_NAME_
     free(name);
 }
 
+int seccomp_find_number(const char *name)
+{
+    int number = seccomp_syscall_resolve_name(name);
+    return number < 0 ? -1 : number;
+}
+
 int seccomp_attach(const struct seccomp_program *p, struct err *e)
 {
     const struct sock_fprog program = {.len = p->length, .filter = p->code};
     if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
         return err_set(e, errno, "load the system call filter");
     return 0;
+}
+
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV /* Linux 5.19 */
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
+#endif
+
+int seccomp_attach_listening(const struct seccomp_program *p, struct err *e)
+{
+    const struct sock_fprog program = {.len = p->length, .filter = p->code};
+    const unsigned long listen = SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    /* Otherwise each signal, such as Go's for preemption, would take a call that waits back and make it anew. */
+    long fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, listen | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &program);
+    if (fd < 0 && errno == EINVAL)
+        fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, listen, &program);
+    if (fd < 0)
+        return err_set(e, errno, "load the system call filter that is listened to");
+    return (int)fd;
+}
+
+/* Before Linux 6.6 the ioctl waits for ever where nobody is left to ask, so poll(2) goes before it. One that was taken back in between is ENOENT. */
+int seccomp_receive_notice(int fd, struct seccomp_notice *ret_notice)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    if (poll(&p, 1, 0) < 0)
+        return 0;
+    if (!(p.revents & POLLIN))
+        return p.revents & (POLLHUP | POLLERR | POLLNVAL) ? -EPIPE : 0;
+    struct seccomp_notif notice = {0};
+    if (ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, &notice) < 0)
+        return errno == ENOENT || errno == EINTR ? 0 : -EPIPE;
+    *ret_notice = (struct seccomp_notice){.id = notice.id, .pid = notice.pid, .number = notice.data.nr};
+    return 1;
+}
+
+void seccomp_answer_notice(int fd, uint64_t id, int error)
+{
+    struct seccomp_notif_resp answer = {.id = id, .error = -error};
+    if (error == 0)
+        answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+    ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &answer);
 }

@@ -30,13 +30,13 @@ enum { SECCOMP_CONDITIONS_MAX = 3 };
 
 struct seccomp_rule {
     const char *syscall; /* name; one that this architecture or libseccomp does not know is skipped */
-    int error;           /* 0 = allow, otherwise the errno to answer with; SECCOMP_KILL = the process dies of SIGSYS */
+    int error; /* 0 = allow, otherwise the errno to answer with; SECCOMP_KILL = the process dies of SIGSYS; SECCOMP_TELL = whoever listens is told, and answers */
     unsigned condition_count;
     struct seccomp_condition conditions[SECCOMP_CONDITIONS_MAX];
     const char *reason; /* why it is allowed, or why this answer */
 };
 
-enum { SECCOMP_KILL = -1 };
+enum { SECCOMP_KILL = -1, SECCOMP_TELL = -2 };
 
 enum { SECCOMP_RULES_PER_CALL_MAX = 64 };
 
@@ -48,11 +48,35 @@ int seccomp_build(const struct seccomp_rule *rules, size_t count, int default_er
                   struct seccomp_program *ret_program, struct err *e);
 void seccomp_program_fini(struct seccomp_program *p);
 
+/* A copy in which the one comparison with the 64 bits of `from` is one with `to`. Its halves must stand in the program once each (-EINVAL). */
+int seccomp_program_copy_with(const struct seccomp_program *p, uint64_t from, uint64_t to,
+                              struct seccomp_program *ret_program, struct err *e);
+
 /* The name of a system call by its number under an architecture (AUDIT_ARCH_*, audit.h): "mount"; "an unknown call" where libseccomp knows none. */
 enum { SECCOMP_NAME_MAX = 64 };
+uint32_t seccomp_native_architecture(void);
 void seccomp_find_name(uint32_t architecture, int number, char out[SECCOMP_NAME_MAX]);
+
+/* Its number on this architecture; -1: it has none, or libseccomp doesn't know it. */
+int seccomp_find_number(const char *name);
 
 /* Async-signal-safe; no_new_privs must be set. */
 int seccomp_attach(const struct seccomp_program *p, struct err *e);
+
+/*
+ * Listening (seccomp_unotify(2)). A program with SECCOMP_TELL is attached by the second form, which returns the descriptor to listen on, CLOEXEC. Whoever makes such a call waits until it is answered; when
+ * the last copy of the descriptor is closed it gets ENOSYS. "Let it go on" runs the call as it was made: the filter has seen its registers, which nobody can change
+ * meanwhile, so it is never more than another rule of the program, saying `allow` in its place, would be.
+ */
+int seccomp_attach_listening(const struct seccomp_program *p, struct err *e);
+struct seccomp_notice {
+    uint64_t id;
+    uint32_t pid; /* of the thread, in the caller's pid namespace; 0 = not in it */
+    int number;
+};
+/* 1 with a notice; 0: none waits; -EPIPE: none will, every process under the program is dead. Never blocks. */
+int seccomp_receive_notice(int fd, struct seccomp_notice *ret_notice);
+/* error: an errno, or 0 to let it go on. Who asked may be dead already: no error. */
+void seccomp_answer_notice(int fd, uint64_t id, int error);
 
 #endif

@@ -15,6 +15,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -105,6 +106,30 @@ static int build_filters(struct sandbox_base *b, struct err *e)
     return r;
 }
 
+int sandbox_base_find_learned(struct sandbox_base *b, bool for_template, const uint64_t calls[PROFILE_CALL_WORDS],
+                              const struct seccomp_program **ret_program, struct err *e)
+{
+    const struct profile_options o = {.memfd_denied = b->memfd_noexec_fd < 0};
+    struct learned_filter *f;
+    for (f = b->learned; f < b->learned + LEARNED_FILTERS; f++)
+        if (f->program.code && f->for_template == for_template && memcmp(f->calls, calls, sizeof(f->calls)) == 0)
+            break;
+    if (f == b->learned + LEARNED_FILTERS) {
+        struct seccomp_program made;
+        int r = profile_build_learned(for_template, calls, &o, &made, e);
+        if (r < 0)
+            return r;
+        f = &b->learned[b->next_learned];
+        b->next_learned = (b->next_learned + 1) % LEARNED_FILTERS;
+        seccomp_program_fini(&f->program);
+        f->program = made;
+        f->for_template = for_template;
+        memcpy(f->calls, calls, sizeof(f->calls));
+    }
+    *ret_program = &f->program;
+    return 0;
+}
+
 int sandbox_base_open(struct sandbox_base **ret_base, const struct sandbox_base_options *o, struct err *e)
 {
     struct sandbox_base *b = calloc(1, sizeof(*b));
@@ -140,6 +165,8 @@ void sandbox_base_close(struct sandbox_base *b)
         return;
     for (unsigned i = 0; i < PROFILE_COUNT; i++)
         seccomp_program_fini(&b->filters[i]);
+    for (unsigned i = 0; i < LEARNED_FILTERS; i++)
+        seccomp_program_fini(&b->learned[i].program);
     plan_fini(&b->plan);
     network_stock_fini(&b->networks);
     ns_home_close(&b->home);

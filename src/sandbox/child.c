@@ -160,11 +160,10 @@ static int do_hostname(struct child *c, const struct step *s, struct err *e)
 
 static int do_network(struct child *c, const struct step *s, struct err *e)
 {
-    (void)s;
     if (c->has_network)
         return 0;
     int r = ns_unshare(CLONE_NEWNET, e);
-    return r < 0 ? r : netif_loopback_up(e);
+    return r < 0 || s->number == PLAN_LOOPBACK_DOWN ? r : netif_loopback_up(e);
 }
 
 /* Made in the sandbox's network, served by the gateway, which never enters it: the descriptor goes out, and nothing of the channel stays. */
@@ -435,8 +434,10 @@ static int do_no_new_privs(struct child *c, const struct step *s, struct err *e)
 static int do_landlock(struct child *c, const struct step *s, struct err *e)
 {
     (void)s;
-    const struct landlock_spec spec = {
-        .paths = c->plan->landlock, .path_count = c->plan->landlock_count, .scope = true};
+    const struct landlock_spec spec = {.paths = c->plan->landlock,
+                                       .path_count = c->plan->landlock_count,
+                                       .deny_tcp = c->plan->deny_tcp,
+                                       .scope = true};
     return landlock_restrict(&spec, e);
 }
 
@@ -468,13 +469,24 @@ static int do_stdio(struct child *c, const struct step *s, struct err *e)
 static int do_seccomp(struct child *c, const struct step *s, struct err *e)
 {
     (void)s;
-    return seccomp_attach(c->filter, e);
+    if (!c->is_listened_to)
+        return seccomp_attach(c->filter, e);
+    /* Nothing from here to init's first breath is told: whoever is to answer does not know of this sandbox yet. */
+    scoped_fd fd = seccomp_attach_listening(c->filter, e);
+    if (fd < 0)
+        return fd;
+    const struct init_head head = {.type = INIT_NOTICES, .size = sizeof(head), .request = c->answer};
+    int r = sock_send(c->fd[SLOT_CONTROL], &head, sizeof(head), &fd, 1);
+    return r < 0 ? err_set(e, -r, "hand the filter's descriptor over") : 0;
 }
 
 static int do_exec_init(struct child *c, const struct step *s, struct err *e)
 {
-    char *argv[] = {(char[]){"init"}, (char *)(uintptr_t)s->value, NULL}, *envp[] = {NULL};
-    syscall(SYS_execveat, c->fd[SLOT_INIT], "", argv, envp, AT_EMPTY_PATH);
+    char key[INIT_KEY_DIGITS + 1];
+    fmt_to(key, sizeof(key), "%lx", (unsigned long)c->exec_key);
+    char *argv[] = {(char[]){"init"}, (char *)(uintptr_t)s->value, c->exec_key ? key : NULL, NULL}, *envp[] = {NULL};
+    /* the sixth is for the filter of a sandbox that has a key (sandbox/profile.h); the kernel knows five */
+    syscall(SYS_execveat, c->fd[SLOT_INIT], "", argv, envp, AT_EMPTY_PATH, c->exec_key);
     return err_set(e, errno, "execute init");
 }
 

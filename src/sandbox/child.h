@@ -11,6 +11,9 @@ struct child {
     const struct plan *plan;
     const char *root;                     /* the plan's, until STEP_PIVOT */
     const struct seccomp_program *filter; /* for STEP_SECCOMP */
+    bool is_listened_to;                  /* its descriptor goes to the gateway, over SLOT_CONTROL */
+    uint64_t answer;                      /* enum init_notices, for the gateway */
+    uint64_t exec_key; /* by which that filter lets init, and init its worker, be executed; 0 = it has none */
     const struct sandbox_secret *secrets; /* for STEP_SECRET */
     struct step_clock *clock;             /* when each step was done; NULL = not kept */
     int fd[SLOT_COUNT];                   /* -1 = none */

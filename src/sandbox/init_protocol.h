@@ -19,7 +19,9 @@ enum {
     INIT_FD_CONTROL = 3,
     INIT_FD_WORKER = 4,       /* worker: handed to the first one as its fd 3; shell: the pty's slave */
     INIT_RECORD_MAX = 163840, /* below the default SO_SNDBUF of 212,992 with room for its bookkeeping */
-    INIT_STRINGS_MAX = 4096,  /* arguments plus environment entries */
+    INIT_KEY_DIGITS =
+        16, /* hexadecimal, of the key by which a strict filter lets something be executed: init's second argument */
+    INIT_STRINGS_MAX = 4096, /* arguments plus environment entries */
 };
 
 enum init_type {
@@ -35,7 +37,10 @@ enum init_type {
                           * and a shell's `> /dev/stderr` works */
     INIT_DONE,          /* struct init_done */
     INIT_WORKER_EXITED, /* struct init_done, request 0 */
+    INIT_NOTICES, /* struct init_head + one fd, from the set-up before init begins: who listens to the sandbox's filter; request: enum init_notices */
 };
+
+enum init_notices { INIT_NOTICES_DENY, INIT_NOTICES_GO_ON }; /* what the gateway answers */
 
 struct init_head {
     uint32_t type;

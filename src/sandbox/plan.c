@@ -385,7 +385,10 @@ static void add_namespaces(const struct builder *b)
     struct plan *p = b->plan;
     plan_add(p, STEP_FRESH_SIGNALS, NULL, "a daemon's signal mask and umask are not the function's");
     plan_add(p, STEP_KEEP_FDS, NULL, "a leaked directory descriptor is a way out (CVE-2024-21626)");
-    if (!b->spec->network_host)
+    if (b->spec->strict)
+        plan_add(p, STEP_NETWORK, NULL, "an empty one, its loopback down: there are no sockets to talk through")
+            ->number = PLAN_LOOPBACK_DOWN;
+    else if (!b->spec->network_host)
         plan_add(p, STEP_NETWORK, NULL,
                  "an empty one, where programs talk to themselves; the clone brought it, or, when none was made ahead, "
                  "its 0.4 ms "
@@ -425,7 +428,7 @@ static void add_mounts(const struct builder *b)
     struct plan *p = b->plan;
     if (b->private_root)
         add_private_root(b);
-    if (b->features->found[FEATURE_PROC_SUBSET])
+    if (b->features->found[FEATURE_PROC_SUBSET] && !b->spec->strict)
         plan_add(p, STEP_PROC, "/proc",
                  "its own processes and nothing of the kernel's (subset=pid: no list of masked paths to get wrong)")
             ->number = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
@@ -471,6 +474,7 @@ static void add_surrender(const struct builder *b)
     plan_add(
         p, STEP_LANDLOCK, NULL,
         "a second layer: reads and executes anywhere, writes to /tmp, /dev and writable grants, signals only inside");
+    p->deny_tcp = b->spec->strict;
     allow(p, "/", LANDLOCK_RIGHT_READ | LANDLOCK_RIGHT_EXECUTE);
     allow(p, "/tmp", LANDLOCK_RIGHT_READ | LANDLOCK_RIGHT_WRITE);
     allow(p, "/dev", LANDLOCK_RIGHT_READ | LANDLOCK_RIGHT_WRITE);

@@ -31,6 +31,8 @@ enum {
  */
 enum { PLAN_KEEP_CHROOT = 1 };
 
+enum { PLAN_LOOPBACK_DOWN = 1 };
+
 /* `path` is as seen inside; while a tree is being built, the interpreter puts the plan's `root` before it. */
 enum step_op {
     STEP_FRESH_SIGNALS, /* empty mask, umask 022; actions were reset by the clone */
@@ -41,16 +43,16 @@ enum step_op {
     STEP_WAIT_PARENT,   /* one record from SLOT_SYNC: the maps are written; with it come the v1 groups' `tasks` */
     STEP_BECOME,        /* number: uid and gid, no supplementary groups */
     STEP_HOSTNAME,      /* value */
-    STEP_NETWORK,       /* a network namespace with lo up, unless the clone was made in one (sandbox/network.h) */
-    STEP_LISTEN,        /* on 127.0.0.1, number: port; the socket goes out through `slot`, which is closed */
-    STEP_PRIVATE,       /* no mount event in or out */
-    STEP_TMPFS,         /* path, value: options, number: attributes */
-    STEP_PROC,          /* path, number: attributes */
-    STEP_CHDIR,         /* path */
-    STEP_DIR,           /* path; one that is there already is fine */
-    STEP_FILE,          /* path: an empty one, to mount on */
-    STEP_POINT,         /* path: a directory or an empty file, as what is in `slot` is one */
-    STEP_TEXT,          /* path, value: its contents, number: their length */
+    STEP_NETWORK, /* a network namespace, unless the clone was made in one (sandbox/network.h); number: 0 = lo up, or PLAN_LOOPBACK_DOWN */
+    STEP_LISTEN,  /* on 127.0.0.1, number: port; the socket goes out through `slot`, which is closed */
+    STEP_PRIVATE, /* no mount event in or out */
+    STEP_TMPFS,   /* path, value: options, number: attributes */
+    STEP_PROC,    /* path, number: attributes */
+    STEP_CHDIR,   /* path */
+    STEP_DIR,     /* path; one that is there already is fine */
+    STEP_FILE,    /* path: an empty one, to mount on */
+    STEP_POINT,   /* path: a directory or an empty file, as what is in `slot` is one */
+    STEP_TEXT,    /* path, value: its contents, number: their length */
     STEP_SECRET, /* path, slot: which of the spec's secrets; readable by the instance's own id alone, its bytes wiped afterwards */
     STEP_COPY,    /* path, value: a small file on the host */
     STEP_SYMLINK, /* path, value: target */
@@ -116,6 +118,7 @@ struct plan {
     bool out_of_memory;
     struct idmap idmap;
     uint32_t inside_id; /* what init runs as */
+    bool deny_tcp;      /* by STEP_LANDLOCK */
     unsigned landlock_count;
     struct landlock_path landlock[PLAN_LANDLOCK_MAX];
 };

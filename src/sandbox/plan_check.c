@@ -79,6 +79,16 @@ static int check_template(const struct sandbox_spec *spec, struct err *e)
     return 0;
 }
 
+static int check_strict(const struct sandbox_spec *spec, struct err *e)
+{
+    if ((spec->learning || spec->calls) && spec->kind != SANDBOX_FUNCTION)
+        return err_say(e, EINVAL, "only a function's system calls are learnt");
+    if (spec->strict && (spec->kind != SANDBOX_FUNCTION || spec->worker != SANDBOX_WORKER_SOCKET || spec->slots > 0 ||
+                         spec->network_host || spec->tmp_exec))
+        return err_say(e, EINVAL, "strict is for native workers: without slots, the host's network, programs in /tmp");
+    return 0;
+}
+
 int plan_check(const struct plan *base, const struct sandbox_spec *spec, struct err *e)
 {
     if (spec->worker == SANDBOX_WORKER_LISTENER && spec->network_host)
@@ -101,6 +111,8 @@ int plan_check(const struct plan *base, const struct sandbox_spec *spec, struct 
             strstr(spec->devices[i], "/../"))
             return err_say(e, EINVAL, "device '%s' is not beneath /dev", spec->devices[i]);
     int r = check_template(spec, e);
+    if (r == 0)
+        r = check_strict(spec, e);
     return r < 0 ? r : check_prefix(base, spec, e);
 }
 

@@ -6,62 +6,21 @@
  *
  * A filter sees only numbers: a row never trusts what a pointer points at, and compares no more bits of an argument than the kernel will look at.
  */
-#include "sandbox/profile.h"
+#include "sandbox/profile_table.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <termios.h>
 
-#define INT_MASK UINT32_MAX /* an int or unsigned argument: the kernel drops the upper half of the register */
-
-#define ALLOW(name, why)                                                                                               \
-    {                                                                                                                  \
-        .syscall = (name), .reason = (why)                                                                             \
-    }
-#define ANSWER(name, errnum, why)                                                                                      \
-    {                                                                                                                  \
-        .syscall = (name), .error = (errnum), .reason = (why)                                                          \
-    }
-#define KILL(name, why)                                                                                                \
-    {                                                                                                                  \
-        .syscall = (name), .error = SECCOMP_KILL, .reason = (why)                                                      \
-    }
-#define IF(name, errnum, arg, bits, is, why)                                                                           \
-    {                                                                                                                  \
-        .syscall = (name), .error = (errnum), .condition_count = 1, .conditions = {{(arg), (bits), (is)}},             \
-        .reason = (why)                                                                                                \
-    }
-#define ALLOW_INT(name, arg, is, why) IF(name, 0, arg, INT_MASK, is, why)
-#define IOCTL(request, why)           ALLOW_INT("ioctl", 1, request, why)
-#define PRCTL(option, why)            ALLOW_INT("prctl", 0, option, why)
-#define NO_NAMESPACE(flag, why)       IF("clone", EPERM, 0, flag, flag, why)
-
-/* socket(2): the type's flags (SOCK_NONBLOCK, SOCK_CLOEXEC) are left out of the comparison. */
-#define TYPE_MASK (INT_MASK & ~(uint64_t)(SOCK_NONBLOCK | SOCK_CLOEXEC))
-/* AF_INET and AF_INET6 differ in one bit, as do SOCK_STREAM and SOCK_SEQPACKET. */
-#define INET_MASK        (INT_MASK & ~(uint64_t)(AF_INET ^ AF_INET6))
-#define STREAM_LIKE_MASK (TYPE_MASK & ~(uint64_t)(SOCK_STREAM ^ SOCK_SEQPACKET))
-#define SOCKET(name, domain_bits, domain, type_bits, type, proto_bits, proto, why)                                     \
-    {                                                                                                                  \
-        .syscall = (name), .condition_count = 3,                                                                       \
-        .conditions = {{0, (domain_bits), (domain)}, {1, (type_bits), (type)}, {2, (proto_bits), (proto)}},            \
-        .reason = (why)                                                                                                \
-    }
-
 _Static_assert((AF_INET & AF_INET6) == AF_INET && (AF_INET ^ AF_INET6) == 8, "one bit apart");
 _Static_assert((SOCK_STREAM & SOCK_SEQPACKET) == SOCK_STREAM && (SOCK_STREAM ^ SOCK_SEQPACKET) == 4, "one bit apart");
-
-/* Newer than the headers of the distributions that this builds on. */
-enum { CAN_SET_VMA = 0x53564d41, X86_SET_FS = 0x1002, X86_GET_FS = 0x1003, SOCKOPT_ATTACH_REUSEPORT_CBPF = 51 };
 
 /* Events of files that are only read. */
 #define WATCHES_OF_READERS (IN_ACCESS | IN_OPEN | IN_CLOSE_NOWRITE)
@@ -113,7 +72,6 @@ static const struct seccomp_rule rows[] = {
     ALLOW("access", "may this be opened"),
     ALLOW("faccessat", "may this be opened"),
     ALLOW("faccessat2", "may this be opened"),
-    ALLOW("getdents", "directories"),
     ALLOW("getdents64", "directories"),
     ALLOW("getcwd", "directories"),
     ALLOW("chdir", "directories"),
@@ -141,13 +99,8 @@ static const struct seccomp_rule rows[] = {
     ALLOW("ftruncate", "/tmp; RLIMIT_FSIZE and the tmpfs size hold"),
     ALLOW("fallocate", "/tmp; RLIMIT_FSIZE and the tmpfs size hold"),
     ALLOW("fadvise64", "a hint"),
-    ALLOW("readahead", "a hint"),
     ALLOW("fsync", "SQLite and others in /tmp"),
     ALLOW("fdatasync", "SQLite and others in /tmp"),
-    ALLOW("sync_file_range", "one file's range"),
-    ALLOW("utime", "times of own files"),
-    ALLOW("utimes", "times of own files"),
-    ALLOW("futimesat", "times of own files"),
     ALLOW("utimensat", "times of own files"),
     ALLOW("getxattr", "cp and ls read attributes"),
     ALLOW("lgetxattr", "cp and ls read attributes"),
@@ -155,12 +108,12 @@ static const struct seccomp_rule rows[] = {
     ALLOW("listxattr", "cp and ls read attributes"),
     ALLOW("llistxattr", "cp and ls read attributes"),
     ALLOW("flistxattr", "cp and ls read attributes"),
-    ALLOW("setxattr", "own files; security.* and trusted.* need capabilities"),
-    ALLOW("lsetxattr", "own files; security.* and trusted.* need capabilities"),
-    ALLOW("fsetxattr", "own files; security.* and trusted.* need capabilities"),
-    ALLOW("removexattr", "own files"),
-    ALLOW("lremovexattr", "own files"),
-    ALLOW("fremovexattr", "own files"),
+    ANSWER("setxattr", EOPNOTSUPP, "as a file system without: /tmp is nobody's archive"),
+    ANSWER("lsetxattr", EOPNOTSUPP, "as a file system without"),
+    ANSWER("fsetxattr", EOPNOTSUPP, "as a file system without"),
+    ANSWER("removexattr", EOPNOTSUPP, "as a file system without"),
+    ANSWER("lremovexattr", EOPNOTSUPP, "as a file system without"),
+    ANSWER("fremovexattr", EOPNOTSUPP, "as a file system without"),
     ALLOW("copy_file_range", "cp, Go, Rust"),
     ALLOW("sendfile", "Go, Node, Rust"),
     ALLOW("inotify_init", "watchers; limited per user"),
@@ -198,10 +151,8 @@ static const struct seccomp_rule rows[] = {
     ALLOW("msync", "memory"),
     ALLOW("brk", "memory"),
     ALLOW("mlock", "bounded by RLIMIT_MEMLOCK"),
-    ALLOW("mlock2", "bounded by RLIMIT_MEMLOCK"),
     ALLOW("munlock", "memory"),
-    ALLOW("mlockall", "bounded by RLIMIT_MEMLOCK"),
-    ALLOW("munlockall", "memory"),
+    ANSWER("mlockall", EPERM, "what RLIMIT_MEMLOCK would say of a whole process"),
     ALLOW("memfd_create",
           "shared memory; executing one is stopped by vm.memfd_noexec, where there is none this row says ENOSYS"),
     ALLOW("pkey_alloc", "V8 guards its generated code"),
@@ -229,18 +180,14 @@ static const struct seccomp_rule rows[] = {
     ALLOW("waitid", "children"),
     ALLOW("set_tid_address", "threads"),
     ALLOW("set_robust_list", "threads"),
-    ALLOW("get_robust_list", "threads"),
     ALLOW("rseq", "the C library's threads"),
     ALLOW("futex", "locks"),
-    ALLOW("futex_waitv", "locks"),
     ALLOW("sched_yield", "threads"),
     ALLOW("sched_getaffinity", "how many processors there are"),
     ALLOW("sched_getparam", "threads: reading"),
     ALLOW("sched_getscheduler", "threads: reading"),
-    ALLOW("sched_getattr", "threads: reading"),
     ALLOW("sched_get_priority_max", "threads: reading"),
     ALLOW("sched_get_priority_min", "threads: reading"),
-    ALLOW("sched_rr_get_interval", "threads: reading"),
     ANSWER("sched_setaffinity", EPERM, "the share of the processors is the cgroup's"),
     ANSWER("sched_setparam", EPERM, "the share of the processors is the cgroup's"),
     ANSWER("sched_setscheduler", EPERM, "the share of the processors is the cgroup's"),
@@ -302,7 +249,6 @@ static const struct seccomp_rule rows[] = {
     ALLOW("tkill", "the pid namespace ends at the sandbox"),
     ALLOW("tgkill", "the pid namespace ends at the sandbox: abort, Go's preemption"),
     ALLOW("rt_sigqueueinfo", "the pid namespace ends at the sandbox"),
-    ALLOW("rt_tgsigqueueinfo", "the pid namespace ends at the sandbox"),
     ALLOW("rt_sigaction", "signals"),
     ALLOW("rt_sigprocmask", "signals"),
     ALLOW("rt_sigreturn", "signals"),
@@ -310,7 +256,6 @@ static const struct seccomp_rule rows[] = {
     ALLOW("rt_sigsuspend", "signals"),
     ALLOW("rt_sigtimedwait", "signals"),
     ALLOW("sigaltstack", "signals"),
-    ALLOW("signalfd", "signals"),
     ALLOW("signalfd4", "signals; init waits on one"),
     ALLOW("restart_syscall", "the kernel's own"),
     ALLOW("pause", "signals"),
@@ -326,7 +271,6 @@ static const struct seccomp_rule rows[] = {
     ALLOW("epoll_wait", "waiting"),
     ALLOW("epoll_pwait", "waiting"),
     ALLOW("epoll_pwait2", "waiting"),
-    ALLOW("eventfd", "waiting"),
     ALLOW("eventfd2", "waiting"),
     ALLOW("pipe", "pipes"),
     ALLOW("pipe2", "pipes"),
@@ -498,6 +442,21 @@ enum {
     CHANGES = sizeof(template_rows) / sizeof(template_rows[0]),
 };
 
+const struct seccomp_rule *profile_default_table(size_t *ret_count)
+{
+    static_assert(sizeof(rows) / sizeof(rows[0]) <= PROFILE_TABLE_MAX, "room for it");
+    *ret_count = DEFAULT_ROWS;
+    return rows + TERMINAL_ROWS;
+}
+
+bool profile_is_templates(const char *syscall)
+{
+    for (unsigned i = 0; i < CHANGES; i++)
+        if (strcmp(syscall, template_rows[i].syscall) == 0)
+            return true;
+    return false;
+}
+
 static const struct seccomp_rule *change_for_templates(const struct seccomp_rule *row)
 {
     for (unsigned i = 0; i < CHANGES; i++)
@@ -514,31 +473,101 @@ static const struct seccomp_rule *rules_of_templates(void)
     return changed;
 }
 
+const char *profile_name(enum profile p)
+{
+    static const char *const NAMES[] = {
+        [PROFILE_DEFAULT] = "default",   [PROFILE_SHELL] = "shell",
+        [PROFILE_TEMPLATE] = "template", [PROFILE_STRICT] = "strict",
+        [PROFILE_LEARNING] = "learning", [PROFILE_LEARNING_TEMPLATE] = "learning-template"};
+    static_assert(sizeof(NAMES) / sizeof(NAMES[0]) == PROFILE_COUNT, "one each");
+    return NAMES[p];
+}
+
+bool profile_find(const char *name, enum profile *ret_profile)
+{
+    for (int p = 0; p < PROFILE_COUNT; p++) {
+        if (strcmp(name, profile_name((enum profile)p)) != 0)
+            continue;
+        *ret_profile = (enum profile)p;
+        return true;
+    }
+    return false;
+}
+
 const struct seccomp_rule *profile_rules(enum profile p, size_t *ret_count)
 {
     if (p == PROFILE_TEMPLATE) {
         *ret_count = DEFAULT_ROWS;
         return rules_of_templates();
     }
+    if (p == PROFILE_STRICT)
+        return profile_strict_table(ret_count);
+    if (p == PROFILE_LEARNING || p == PROFILE_LEARNING_TEMPLATE) {
+        static struct seccomp_rule told[2][DEFAULT_ROWS];
+        struct seccomp_rule *all = told[p == PROFILE_LEARNING_TEMPLATE];
+        *ret_count = DEFAULT_ROWS;
+        memcpy(all, p == PROFILE_LEARNING ? rows + TERMINAL_ROWS : rules_of_templates(), sizeof(told[0]));
+        profile_tell_others(all, DEFAULT_ROWS, NULL);
+        return all;
+    }
     unsigned skipped = p == PROFILE_SHELL ? 0 : TERMINAL_ROWS;
     *ret_count = ROWS - skipped;
     return rows + skipped;
 }
 
+/* `rules` may be changed: the host decides what memfd_create is. */
+static int build(struct seccomp_rule *rules, size_t count, const struct profile_options *o,
+                 struct seccomp_program *ret_program, struct err *e)
+{
+    for (size_t i = 0; i < count && o->memfd_denied; i++)
+        if (strcmp(rules[i].syscall, "memfd_create") == 0)
+            rules[i].error = ENOSYS;
+    return seccomp_build(rules, count, ENOSYS, ret_program, e);
+}
+
+static struct seccomp_rule *copy_rules(enum profile p, size_t *ret_count, struct err *e)
+{
+    const struct seccomp_rule *rules = profile_rules(p, ret_count);
+    struct seccomp_rule *copy = malloc(*ret_count * sizeof(*copy));
+    if (copy)
+        memcpy(copy, rules, *ret_count * sizeof(*copy));
+    else
+        err_set(e, ENOMEM, "build a system call filter");
+    return copy;
+}
+
 int profile_build(enum profile p, const struct profile_options *o, struct seccomp_program *ret_program, struct err *e)
 {
     size_t count;
-    const struct seccomp_rule *rules = profile_rules(p, &count);
-    if (!o->memfd_denied)
-        return seccomp_build(rules, count, ENOSYS, ret_program, e);
-    struct seccomp_rule *changed = malloc(count * sizeof(*changed));
-    if (!changed)
-        return err_set(e, ENOMEM, "build a system call filter");
-    memcpy(changed, rules, count * sizeof(*changed));
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(changed[i].syscall, "memfd_create") == 0)
-            changed[i].error = ENOSYS;
-    int r = seccomp_build(changed, count, ENOSYS, ret_program, e);
-    free(changed);
+    struct seccomp_rule *rules = copy_rules(p, &count, e);
+    int r = rules ? build(rules, count, o, ret_program, e) : -ENOMEM;
+    free(rules);
     return r;
+}
+
+int profile_build_learned(bool for_template, const uint64_t calls[PROFILE_CALL_WORDS], const struct profile_options *o,
+                          struct seccomp_program *ret_program, struct err *e)
+{
+    size_t count;
+    struct seccomp_rule *rules = copy_rules(for_template ? PROFILE_TEMPLATE : PROFILE_DEFAULT, &count, e);
+    if (!rules)
+        return -ENOMEM;
+    profile_tell_others(rules, count, calls);
+    int r = build(rules, count, o, ret_program, e);
+    free(rules);
+    return r;
+}
+
+unsigned profile_count_calls(enum profile p)
+{
+    size_t count;
+    unsigned found = 0;
+    const struct seccomp_rule *rules = profile_rules(p, &count);
+    for (size_t i = 0; i < count; i++) {
+        bool counted = rules[i].error != 0 || seccomp_find_number(rules[i].syscall) < 0;
+        for (size_t k = 0; k < i && !counted; k++)
+            counted = rules[k].error == 0 && strcmp(rules[k].syscall, rules[i].syscall) == 0;
+        found += !counted;
+    }
+    return found;
 }

@@ -9,13 +9,17 @@
 #include "base/fdio.h"
 #include "base/fmt.h"
 #include "os/mnt.h"
+#include "os/netif.h"
 #include "os/pidfd.h"
 #include "os/sock.h"
 #include "sandbox/base.h"
 #include "sandbox/child.h"
+#include "sandbox/init_protocol.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -28,7 +32,8 @@ struct start {
     struct plan plan;
     struct child child;
     struct sandbox made;
-    int sync_fd; /* our end: one record lets the child go on */
+    struct seccomp_program sealed; /* the spec's own, where it is strict */
+    int sync_fd;                   /* our end: one record lets the child go on */
 };
 
 static void start_init(struct start *s, struct sandbox_base *b, const struct sandbox_spec *spec)
@@ -202,7 +207,12 @@ static bool enter_network(struct start *s)
 {
     struct err unused;
     scoped_fd fd = s->spec->network_host ? -1 : network_stock_take(&s->base->networks);
-    return fd >= 0 && ns_enter_network(fd, &unused) == 0;
+    if (fd < 0 || ns_enter_network(fd, &unused) < 0)
+        return false;
+    if (!s->spec->strict || netif_loopback_down(&unused) == 0)
+        return true;
+    ns_home_return_network(&s->base->home);
+    return false;
 }
 
 static int clone_inside(struct start *s, const struct cgroup_tree *t, struct err *e)
@@ -285,7 +295,34 @@ static enum profile filter_for(const struct sandbox_spec *spec)
 {
     if (spec->kind == SANDBOX_SHELL)
         return PROFILE_SHELL;
+    if (spec->strict)
+        return PROFILE_STRICT;
+    if (spec->learning)
+        return spec->slots > 0 ? PROFILE_LEARNING_TEMPLATE : PROFILE_LEARNING;
     return spec->slots > 0 ? PROFILE_TEMPLATE : PROFILE_DEFAULT;
+}
+
+static int choose_filter(struct start *s, struct err *e)
+{
+    const struct seccomp_program *made = &s->base->filters[filter_for(s->spec)];
+    s->child.filter = made;
+    s->child.answer = s->spec->learning ? INIT_NOTICES_GO_ON : INIT_NOTICES_DENY;
+    s->child.is_listened_to = s->spec->strict || s->spec->learning || s->spec->calls;
+    if (s->spec->calls)
+        return sandbox_base_find_learned(s->base, s->spec->slots > 0, s->spec->calls, &s->child.filter, e);
+    if (!s->spec->strict)
+        return 0;
+    s->child.filter = &s->sealed;
+    return profile_seal(made, &s->child.exec_key, &s->sealed, e);
+}
+
+/* The child has its own copy of key and filter. */
+static void forget_filter(struct start *s)
+{
+    explicit_bzero(&s->child.exec_key, sizeof(s->child.exec_key));
+    if (s->sealed.code)
+        explicit_bzero(s->sealed.code, s->sealed.length * sizeof(*s->sealed.code));
+    seccomp_program_fini(&s->sealed);
 }
 
 int sandbox_spawn(struct sandbox_base *b, struct cgroup_tree *t, const struct sandbox_spec *spec,
@@ -301,11 +338,12 @@ int sandbox_spawn(struct sandbox_base *b, struct cgroup_tree *t, const struct sa
     child_init(&s.child, &s.plan);
     s.child.fd[SLOT_INIT] = b->init_fd;
     s.child.fd[SLOT_MEMFD_NOEXEC] = b->memfd_noexec_fd;
-    s.child.filter = &b->filters[filter_for(spec)];
     s.child.secrets = spec->secrets;
     s.child.clock = spec->clock;
     step_clock_mark_parent(spec->clock, "plan");
-    r = cgroup_create_clonable(t, spec->name, &spec->limits, &s.made.group, e);
+    r = choose_filter(&s, e);
+    if (r == 0)
+        r = cgroup_create_clonable(t, spec->name, &spec->limits, &s.made.group, e);
     step_clock_mark_parent(spec->clock, "group to clone into");
     if (r == 0) {
         r = spawn_in_group(&s, t, e);
@@ -316,6 +354,7 @@ int sandbox_spawn(struct sandbox_base *b, struct cgroup_tree *t, const struct sa
     if (r < 0)
         close_parent_ends(&s);
     fd_close(&s.sync_fd);
+    forget_filter(&s);
     plan_fini(&s.plan);
     if (r == 0)
         *ret_sandbox = s.made;

@@ -55,6 +55,11 @@ struct sandbox_spec {
     uint64_t tmp_bytes;
     bool tmp_exec;
     bool network_host;
+    bool learning; /* FUNCTION: the gateway is told of each system call, and lets it go on */
+    const uint64_t
+        *calls; /* FUNCTION: a bit for each that is allowed (sandbox/profile.h); NULL = as the profile has it */
+    bool
+        strict; /* FUNCTION with a worker's socket and without slots: profile strict, no /proc, lo down, no TCP by Landlock */
     unsigned
         slots; /* FUNCTION: a template with this many roots for its children, /run/slots/0 and on, each with a /tmp of its own */
     const char *runtime_prefix; /* a directory of the host shown read-only at the same path; NULL or "" = none */

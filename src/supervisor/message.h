@@ -19,6 +19,7 @@ enum {
     MESSAGE_SLOTS_MAX = 16,
     MESSAGE_LAYERS_MAX = 5,
     MESSAGE_SECRETS_MAX = SETTINGS_SECRETS_MAX + 1, /* a function's own, and its role's */
+    MESSAGE_CALL_WORDS = 8,                         /* 512 system call numbers */
     MESSAGE_KEY_MAX = 1025,                         /* an object's key and a NUL */
     MESSAGE_STATUS_UNKNOWN = -1,                    /* in place of a wait status */
     MESSAGE_HELPER_MEMORY_MAX = 256 << 20,          /* of an unpacker or deleter, which memory_budget does not count */
@@ -99,6 +100,7 @@ struct message_spawn {
     uint32_t cpu_weight;
     uint32_t network; /* enum settings_network */
     uint32_t tmp_exec;
+    uint32_t seccomp; /* enum settings_seccomp; all but DEFAULT for FUNCTION alone */
     uint32_t
         slots; /* roots with a /tmp of their own, for children of a template: 0 = it is none; at most MESSAGE_SLOTS_MAX */
     char runtime_name
@@ -108,6 +110,8 @@ struct message_spawn {
     char cpuset[64];
     struct settings_mount mounts[SETTINGS_MOUNTS_MAX];
     char devices[SETTINGS_DEVICES_MAX][64];
+    uint64_t
+        system_calls[MESSAGE_CALL_WORDS]; /* LEARNED: a bit for each number, of which the default's count; else 0 */
     uint32_t secret_count;
     struct message_secret secrets[MESSAGE_SECRETS_MAX];
 };

@@ -184,6 +184,12 @@ static enum request_verdict check_runtime(const struct message_spawn *m, const s
         err_say(e, EPERM, "a template is forked by its own code, which runtimes exec and provided don't have");
         return REQUEST_REFUSED;
     }
+    if (m->seccomp == SETTINGS_SECCOMP_STRICT &&
+        (m->runtime != SETTINGS_RUNTIME_NATIVE || m->slots > 0 || m->network == SETTINGS_NETWORK_HOST || m->tmp_exec)) {
+        err_say(e, EPERM,
+                "seccomp 'strict' is for runtime native, without forked instances, network 'host' and tmp_exec");
+        return REQUEST_REFUSED;
+    }
     if (m->runtime == SETTINGS_RUNTIME_PROVIDED && m->network == SETTINGS_NETWORK_HOST) {
         err_say(e, EPERM,
                 "network 'host' and runtime 'provided' don't go together: the function's Runtime API would be open to "
@@ -229,13 +235,24 @@ static enum request_verdict check_grants(const struct message_spawn *m, const st
     return check_mounts(m, c, e);
 }
 
+/* Any number will do: what the default does not allow, no bit gives. */
+static bool calls_are_well_formed(const struct message_spawn *m)
+{
+    uint64_t any = 0;
+    for (unsigned i = 0; i < MESSAGE_CALL_WORDS; i++)
+        any |= m->system_calls[i];
+    return any == 0 || m->seccomp == SETTINGS_SECCOMP_LEARNED;
+}
+
 static enum request_verdict check_spawn(const struct message_spawn *m, const struct config *c, struct err *e)
 {
     if (m->kind > MESSAGE_SPAWN_DELETE || m->runtime >= SETTINGS_RUNTIMES || m->network > SETTINGS_NETWORK_HOST ||
-        m->tmp_exec > 1 || m->slots > MESSAGE_SLOTS_MAX || (m->slots > 0 && m->kind != MESSAGE_SPAWN_FUNCTION))
+        m->tmp_exec > 1 || m->slots > MESSAGE_SLOTS_MAX || (m->slots > 0 && m->kind != MESSAGE_SPAWN_FUNCTION) ||
+        m->seccomp > SETTINGS_SECCOMP_LEARNING ||
+        (m->seccomp != SETTINGS_SECCOMP_DEFAULT && m->kind != MESSAGE_SPAWN_FUNCTION))
         return bad(e, "SPAWN with a value out of range");
     if (!lists_are_well_formed(m) || !secrets_are_well_formed(m) || !layers_are_well_formed(m) ||
-        !names_are_well_formed(m))
+        !calls_are_well_formed(m) || !names_are_well_formed(m))
         return bad(e, "SPAWN with a malformed name, path or list");
     if (m->memory_bytes == 0 || m->memory_bytes > INT64_MAX || m->tmp_bytes > INT64_MAX || m->pids == 0 ||
         m->cpu_weight > 10000 || m->cpus_milli > REQUEST_CPUS_MILLI_MAX)

@@ -30,6 +30,7 @@ static const char *const KINDS[] = {
 static const char *const SETTINGS_SHAPES[] = {
     [SETTINGS_SCALAR] = NULL,   [SETTINGS_RUNTIME_SHAPE] = "text", [SETTINGS_ENV] = "object",
     [SETTINGS_MOUNTS] = "list", [SETTINGS_DEVICES] = "list",       [SETTINGS_SECRETS] = "list",
+    [SETTINGS_CALLS] = "list",
 };
 
 static const char *const CONFIG_SHAPES[] = {

@@ -102,7 +102,8 @@ static void every_key_is_read_and_printed_in_its_canonical_form(void **state)
               "\"host\",\"mount\":[\"/data:/mnt/"
               "d:rw\",\"/x:/"
               "y\"],\"device\":[\"/dev/"
-              "ttyS0\"],\"secret\":[\"db\",\"tls=server.key\"],\"auth\":\"token\",\"cors\":\"https://"
+              "ttyS0\"],\"secret\":[\"db\",\"tls=server.key\"],\"seccomp\":\"learned\",\"system_calls\":[\"write\","
+              "\"mmap\",\"write\"],\"auth\":\"token\",\"cors\":\"https://"
               "a.example\",\"$schema\":\"x\"}");
     expect_given(
         &s,
@@ -119,7 +120,8 @@ static void every_key_is_read_and_printed_in_its_canonical_form(void **state)
         "\"mount\":[\"/data:/mnt/"
         "d:rw\",\"/x:/"
         "y\"],\"device\":[\"/dev/"
-        "ttyS0\"],\"secret\":[\"db\",\"tls=server.key\"],\"auth\":\"token\",\"cors\":\"https://"
+        "ttyS0\"],\"secret\":[\"db\",\"tls=server.key\"],\"seccomp\":\"learned\",\"system_calls\":[\"mmap\",\"write\"],"
+        "\"auth\":\"token\",\"cors\":\"https://"
         "a.example\",\"description\":\"a line\"}");
     assert_int_equal(s.cpus_milli, 500);
     assert_int_equal(s.keep_warm_ms, 90000);
@@ -471,6 +473,27 @@ static void keys_that_do_not_go_together_are_refused_with_both_names(void **stat
     refuse("{\"on_failure\":\"a:$OLDEST\"}", "on_failure: 'a:$OLDEST' is not a function's NAME or NAME:QUALIFIER");
     refuse("{\"reserved\":1001}", "reserved: 1001 is too large: the most is 1000");
 
+    refuse("{\"seccomp\":\"strict\"}", "seccomp: strict is for runtime native; runtime exec needs more");
+    refuse("{\"runtime\":\"python3.11\",\"seccomp\":\"strict\"}", "runtime python3.11 needs more");
+    refuse("{\"runtime\":\"node\",\"seccomp\":\"strict\"}", "runtime node needs more");
+    refuse("{\"runtime\":\"provided\",\"seccomp\":\"strict\"}", "runtime provided needs more");
+    refuse("{\"runtime\":\"native\",\"seccomp\":\"strict\",\"isolation\":\"fork\"}",
+           "strict and forked instances exclude");
+    refuse("{\"runtime\":\"native\",\"seccomp\":\"strict\",\"template\":\"on\"}",
+           "strict and forked instances exclude");
+    refuse("{\"runtime\":\"native\",\"seccomp\":\"strict\",\"network\":\"host\"}", "strict and network host exclude");
+    refuse("{\"runtime\":\"native\",\"seccomp\":\"strict\",\"tmp_exec\":true}", "strict and tmp_exec exclude");
+    refuse("{\"seccomp\":\"docker\"}", "seccomp: 'docker' is not one of: default, strict, learned, learning");
+
+    refuse("{\"seccomp\":\"learned\"}", "learned needs system_calls");
+    refuse("{\"seccomp\":\"learned\",\"system_calls\":[]}", "learned needs system_calls");
+    refuse("{\"system_calls\":[\"read\",\"Write\"]}", "'Write' is no system call's name");
+    refuse("{\"system_calls\":[\"\"]}", "'' is no system call's name");
+    refuse("{\"system_calls\":\"read\"}", "system_calls: ");
+
+    accept("{\"seccomp\":\"learned\",\"system_calls\":[\"read\",\"openat,write\"]}");
+    accept("{\"seccomp\":\"learning\"}");
+    accept("{\"runtime\":\"native\",\"seccomp\":\"strict\",\"isolation\":\"sandbox\"}");
     accept("{\"contract\":\"files\"}");
     accept("{\"runtime\":\"node\",\"contract\":\"stdio\",\"imports\":\"\",\"venv\":\"\",\"template\":\"auto\"}");
     accept("{\"runtime\":\"native\",\"template\":\"on\",\"isolation\":\"reuse\"}");

@@ -25,11 +25,25 @@
 #define BPF_RUN_ARCH AUDIT_ARCH_AARCH64
 #endif
 
+/* What of a program was run: each instruction, and of each comparison both verdicts. */
+struct bpf_coverage {
+    bool run[BPF_MAXINSNS], yes[BPF_MAXINSNS], no[BPF_MAXINSNS];
+};
+static struct bpf_coverage bpf_coverage;
+
+static inline unsigned bpf_step(unsigned pc, const struct sock_filter *i, bool holds)
+{
+    bpf_coverage.yes[pc] |= holds;
+    bpf_coverage.no[pc] |= !holds;
+    return holds ? i->jt : i->jf;
+}
+
 static inline uint32_t bpf_run(const struct sock_filter *code, unsigned length, const struct seccomp_data *d)
 {
     uint32_t a = 0;
     for (unsigned pc = 0; pc < length; pc++) {
         const struct sock_filter *i = &code[pc];
+        bpf_coverage.run[pc] = true;
         switch (i->code) {
         case BPF_LD | BPF_W | BPF_ABS:
             assert_true(i->k % 4 == 0 && i->k + 4 <= sizeof(*d));
@@ -39,10 +53,10 @@ static inline uint32_t bpf_run(const struct sock_filter *code, unsigned length, 
             a &= i->k;
             break;
         case BPF_JMP | BPF_JEQ | BPF_K:
-            pc += a == i->k ? i->jt : i->jf;
+            pc += bpf_step(pc, i, a == i->k);
             break;
         case BPF_JMP | BPF_JGE | BPF_K:
-            pc += a >= i->k ? i->jt : i->jf;
+            pc += bpf_step(pc, i, a >= i->k);
             break;
         case BPF_JMP | BPF_JA:
             pc += i->k;
@@ -61,6 +75,8 @@ static inline uint32_t bpf_answer(int error)
 {
     if (error == SECCOMP_KILL)
         return SECCOMP_RET_KILL_PROCESS;
+    if (error == SECCOMP_TELL)
+        return SECCOMP_RET_USER_NOTIF;
     return error ? SECCOMP_RET_ERRNO | (uint32_t)error : SECCOMP_RET_ALLOW;
 }
 
@@ -88,6 +104,31 @@ static inline void bpf_compare(const struct seccomp_program *p, const struct sec
         fail_msg("call %d(%#llx, %#llx, %#llx): the table says %#x, the program %#x", d->nr,
                  (unsigned long long)d->args[0], (unsigned long long)d->args[1], (unsigned long long)d->args[2], want,
                  got);
+}
+
+/* All of it, or the test has not looked at what the kernel would run. */
+static inline void bpf_expect_covered(const struct seccomp_program *p)
+{
+    for (unsigned i = 0; i < p->length; i++) {
+        if (!bpf_coverage.run[i])
+            fail_msg("instruction %u was never run", i);
+        unsigned op = BPF_OP(p->code[i].code);
+        if (BPF_CLASS(p->code[i].code) == BPF_JMP && op != BPF_JA && (!bpf_coverage.yes[i] || !bpf_coverage.no[i]))
+            fail_msg("the comparison at %u with %#x was never %s", i, p->code[i].k,
+                     bpf_coverage.yes[i] ? "false" : "true");
+    }
+}
+
+/* What no table says: foreign architectures, x32, -1. */
+static inline void bpf_run_foreign(const struct seccomp_program *p)
+{
+    const struct seccomp_data foreign = {.arch = BPF_RUN_ARCH ^ 1}, skipped = {.nr = -1, .arch = BPF_RUN_ARCH};
+    assert_int_equal(bpf_run(p->code, p->length, &foreign), SECCOMP_RET_KILL_PROCESS);
+    assert_int_equal(bpf_run(p->code, p->length, &skipped), SECCOMP_RET_ERRNO | 38);
+#if defined(__x86_64__)
+    const struct seccomp_data x32 = {.nr = 0x40000000, .arch = BPF_RUN_ARCH};
+    assert_int_equal(bpf_run(p->code, p->length, &x32), SECCOMP_RET_KILL_PROCESS);
+#endif
 }
 
 /* Every number with arguments of zeros and of ones; every rule met exactly, and with each bit of each argument that it looks at flipped, and with

@@ -98,6 +98,29 @@ static void power_is_given_up_in_an_order_that_works(void **state)
     plan_fini(&p);
 }
 
+static void strict_has_no_proc_no_loopback_and_no_tcp(void **state)
+{
+    struct fixture *f = *state;
+    f->features.found[FEATURE_PROC_SUBSET] = true;
+    f->spec.worker = SANDBOX_WORKER_SOCKET;
+    struct plan plain = build(f);
+    f->spec.strict = true;
+    struct plan strict = build(f);
+    assert_true(has(&plain, STEP_PROC, "/proc") && !has(&strict, STEP_PROC, NULL));
+    assert_int_equal(plain.steps[position(&plain, STEP_NETWORK)].number, 0);
+    assert_int_equal(strict.steps[position(&strict, STEP_NETWORK)].number, PLAN_LOOPBACK_DOWN);
+    assert_true(strict.deny_tcp && !plain.deny_tcp);
+    plan_fini(&plain);
+    plan_fini(&strict);
+    struct err e;
+    const struct plan_input in = {.base = &f->base, .features = &f->features, .spec = &f->spec, .code_owner = 200001};
+    f->spec.slots = 1;
+    assert_int_equal(plan_build_sandbox(&strict, &in, &e), -EINVAL);
+    f->spec.slots = 0;
+    f->spec.worker = SANDBOX_WORKER_NONE;
+    assert_int_equal(plan_build_sandbox(&strict, &in, &e), -EINVAL);
+}
+
 static void a_function_maps_its_own_id_and_the_code_owner(void **state)
 {
     struct fixture *f = *state;
@@ -487,6 +510,7 @@ int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, make_fixture, free_fixture)
     const struct CMUnitTest tests[] = {
+        TEST(strict_has_no_proc_no_loopback_and_no_tcp),
         TEST(every_step_has_a_name_and_a_reason),
         TEST(power_is_given_up_in_an_order_that_works),
         TEST(a_function_maps_its_own_id_and_the_code_owner),

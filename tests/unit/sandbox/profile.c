@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../os/bpf_run.h"
 
+#include "os/sock.h"
 #include "sandbox/profile.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
@@ -49,9 +51,248 @@ static void the_programs_answer_as_the_tables_say(void **state)
         size_t count;
         const struct seccomp_rule *rules = profile_rules((enum profile)p, &count);
         struct seccomp_program program = built((enum profile)p, false);
+        memset(&bpf_coverage, 0, sizeof(bpf_coverage));
         bpf_compare_all(&program, rules, count);
+        bpf_run_foreign(&program);
+        bpf_expect_covered(&program);
         seccomp_program_fini(&program);
     }
+}
+
+/* Every row does something: it answers in some case that the rows before it leave, and otherwise when one bit that it looks at is turned over. */
+static void each_row_answers_and_each_turned_bit_is_another_case(void **state)
+{
+    (void)state;
+    for (int p = PROFILE_DEFAULT; p < PROFILE_COUNT; p++) {
+        size_t count;
+        const struct seccomp_rule *rules = profile_rules((enum profile)p, &count);
+        struct seccomp_program program = built((enum profile)p, false);
+        for (size_t i = 0; i < count; i++) {
+            int number = seccomp_find_number(rules[i].syscall);
+            if (number < 0 || rules[i].condition_count == 0)
+                continue;
+            struct seccomp_data met = {.nr = number, .arch = BPF_RUN_ARCH};
+            for (unsigned k = 0; k < rules[i].condition_count; k++)
+                met.args[rules[i].conditions[k].argument] = rules[i].conditions[k].value;
+            uint32_t with = bpf_answer(rules[i].error);
+            assert_int_equal(bpf_run(program.code, program.length, &met), with);
+            bool differs = false;
+            for (unsigned bit = 0; bit < 64 * rules[i].condition_count; bit++) {
+                const struct seccomp_condition *c = &rules[i].conditions[bit / 64];
+                struct seccomp_data turned = met;
+                turned.args[c->argument] ^= 1ULL << (bit % 64);
+                bool looked_at = c->mask >> (bit % 64) & 1;
+                uint32_t got = bpf_run(program.code, program.length, &turned);
+                if (!looked_at && got != with)
+                    fail_msg("%s: bit %u, which the kernel does not look at, changes the answer", rules[i].syscall,
+                             bit % 64);
+                differs |= looked_at && got != with;
+            }
+            if (!differs)
+                fail_msg("%s: row %zu answers as the rows behind it do", rules[i].syscall, i);
+        }
+        seccomp_program_fini(&program);
+    }
+}
+
+/* tests/escape/golden, which the sweep of a live sandbox is held against on the machine at hand. */
+#define GOLDEN(name, file)                                                                                             \
+    __asm__(".pushsection .rodata\n" #name ": .incbin \"tests/escape/golden/" file "\"\n.byte 0\n.popsection\n");      \
+    extern const char name[] __attribute__((visibility("hidden")))
+GOLDEN(golden_default_x86_64, "default.x86_64");
+GOLDEN(golden_default_aarch64, "default.aarch64");
+GOLDEN(golden_strict_x86_64, "strict.x86_64");
+GOLDEN(golden_strict_aarch64, "strict.aarch64");
+
+static bool lists(const char *text, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *line = text; *line; line = strchr(line, '\n') + 1)
+        if (strncmp(line, name, n) == 0 && line[n] == '\n')
+            return true;
+    return false;
+}
+
+static unsigned count_lines(const char *text)
+{
+    unsigned n = 0;
+    for (; *text; text++)
+        n += *text == '\n';
+    return n;
+}
+
+/* As many as the list has, and each of them on it. */
+static void expect_golden(enum profile p, uint32_t architecture, const char *text)
+{
+    size_t count;
+    unsigned found = 0;
+    const struct seccomp_rule *rules = profile_rules(p, &count);
+    for (size_t i = 0; i < count; i++) {
+        bool counted = rules[i].error != 0;
+        for (size_t k = 0; k < i && !counted; k++)
+            counted = rules[k].error == 0 && strcmp(rules[k].syscall, rules[i].syscall) == 0;
+        if (counted || seccomp_syscall_resolve_name_arch(architecture, rules[i].syscall) < 0)
+            continue;
+        if (!lists(text, rules[i].syscall))
+            fail_msg("%s is allowed, and not on the list of %#x", rules[i].syscall, architecture);
+        found++;
+    }
+    assert_int_equal(found, count_lines(text));
+}
+
+static void the_tables_allow_what_the_lists_say(void **state)
+{
+    (void)state;
+    expect_golden(PROFILE_DEFAULT, SCMP_ARCH_X86_64, golden_default_x86_64);
+    expect_golden(PROFILE_DEFAULT, SCMP_ARCH_AARCH64, golden_default_aarch64);
+    expect_golden(PROFILE_STRICT, SCMP_ARCH_X86_64, golden_strict_x86_64);
+    expect_golden(PROFILE_STRICT, SCMP_ARCH_AARCH64, golden_strict_aarch64);
+    assert_true(count_lines(golden_strict_x86_64) <= PROFILE_STRICT_CALLS_MAX);
+    assert_int_equal(profile_count_calls(PROFILE_STRICT),
+                     count_lines(BPF_RUN_ARCH == AUDIT_ARCH_X86_64 ? golden_strict_x86_64 : golden_strict_aarch64));
+}
+
+/* Whatever strict allows, the default allows too: nothing is gained by asking for it. The key takes execve's place. */
+static void strict_is_a_part_of_the_default(void **state)
+{
+    (void)state;
+    size_t count;
+    const struct seccomp_rule *rules = profile_rules(PROFILE_STRICT, &count);
+    struct seccomp_program function = built(PROFILE_DEFAULT, false), strict = built(PROFILE_STRICT, false);
+    for (int number = 0; number < 1100; number++) {
+        for (int ones = 0; ones < 2; ones++) {
+            struct seccomp_data d = {.nr = number, .arch = BPF_RUN_ARCH};
+            memset(d.args, ones ? 0xff : 0, sizeof(d.args));
+            if (bpf_run(strict.code, strict.length, &d) == SECCOMP_RET_ALLOW)
+                assert_int_equal(bpf_run(function.code, function.length, &d), SECCOMP_RET_ALLOW);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct seccomp_data d = {.nr = seccomp_find_number(rules[i].syscall), .arch = BPF_RUN_ARCH};
+        if (rules[i].error != 0 || d.nr < 0)
+            continue;
+        for (unsigned k = 0; k < rules[i].condition_count; k++)
+            d.args[rules[i].conditions[k].argument] = rules[i].conditions[k].value;
+        assert_int_equal(bpf_run(function.code, function.length, &d), SECCOMP_RET_ALLOW);
+    }
+    seccomp_program_fini(&function);
+    seccomp_program_fini(&strict);
+}
+
+static void leave(int status)
+{
+    syscall(SYS_exit_group, status);
+}
+
+/* Under every list: what the default denies stays denied, init's calls stay, a call that is not listed is told with the arguments that the default would allow. */
+static void a_learned_list_only_takes(void **state)
+{
+    (void)state;
+    uint64_t calls[PROFILE_CALL_WORDS] = {0}, all[PROFILE_CALL_WORDS];
+    const struct profile_options o = {.memfd_denied = false};
+    const int socket_number = seccomp_find_number("socket"), mmap_number = seccomp_find_number("mmap");
+    calls[mmap_number / 64] |= UINT64_C(1) << (mmap_number % 64);
+    memset(all, 0xff, sizeof(all));
+    for (int for_template = 0; for_template < 2; for_template++) {
+        struct seccomp_program whole = built(for_template ? PROFILE_TEMPLATE : PROFILE_DEFAULT, false), learned, open;
+        struct err e = {0};
+        assert_int_equal(profile_build_learned(for_template, calls, &o, &learned, &e), 0);
+        assert_int_equal(profile_build_learned(for_template, all, &o, &open, &e), 0);
+        for (int number = 0; number < 1100; number++) {
+            struct seccomp_data d = {.nr = number, .arch = BPF_RUN_ARCH};
+            uint32_t with = bpf_run(whole.code, whole.length, &d), less = bpf_run(learned.code, learned.length, &d);
+            assert_int_equal(bpf_run(open.code, open.length, &d), with);
+            if (with != SECCOMP_RET_ALLOW)
+                assert_int_equal(less, with);
+            else
+                assert_true(less == SECCOMP_RET_ALLOW || less == SECCOMP_RET_USER_NOTIF);
+        }
+        struct seccomp_data d = {.nr = mmap_number, .arch = BPF_RUN_ARCH};
+        assert_int_equal(bpf_run(learned.code, learned.length, &d), SECCOMP_RET_ALLOW);
+        d = (struct seccomp_data){.nr = socket_number, .arch = BPF_RUN_ARCH, .args = {AF_UNIX, SOCK_STREAM, 0}};
+        assert_int_equal(bpf_run(learned.code, learned.length, &d), SECCOMP_RET_USER_NOTIF);
+        d.args[0] = AF_NETLINK;
+        assert_int_equal(bpf_run(learned.code, learned.length, &d), SECCOMP_RET_ERRNO | EAFNOSUPPORT);
+        d.nr = seccomp_find_number("chroot");
+        assert_int_equal(bpf_run(learned.code, learned.length, &d),
+                         for_template ? SECCOMP_RET_ALLOW : SECCOMP_RET_ERRNO | EPERM);
+        seccomp_program_fini(&whole);
+        seccomp_program_fini(&learned);
+        seccomp_program_fini(&open);
+    }
+}
+
+/* One that is listened to: denied by us, let go on by us, and what comes when nobody listens any more. */
+static void a_listener_is_told_and_answers(void **state)
+{
+    (void)state;
+    struct seccomp_program p = built(PROFILE_LEARNING, false);
+    int ends[2], status;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct err e;
+        close(ends[0]); /* else a descriptor on its way would still be open when the test has failed */
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        int fd = seccomp_attach_listening(&p, &e);
+        if (fd < 0 || sock_send(ends[1], "", 1, &fd, 1) < 0)
+            leave(255);
+        close(fd);
+        bool denied = syscall(SYS_getuid) == -1 && errno == EPERM;
+        bool went_on = syscall(SYS_getuid) == (long)getuid();
+        leave(denied && went_on && syscall(SYS_getgid) == -1 && errno == ENOSYS ? 0 : 1);
+    }
+    char byte;
+    struct sock_record record;
+    struct pollfd sent = {.fd = ends[0], .events = POLLIN};
+    assert_int_equal(poll(&sent, 1, 10000), 1); /* sock_receive does not wait */
+    assert_int_equal(sock_receive(ends[0], &byte, 1, &record), 0);
+    assert_int_equal(record.fd_count, 1);
+    struct seccomp_notice n;
+    const struct {
+        int number, answer;
+    } script[] = {{SYS_getuid, EPERM}, {SYS_getuid, 0}, {SYS_getuid, 0}};
+    for (unsigned i = 0; i < 3; i++) {
+        struct pollfd ready = {.fd = record.fds[0], .events = POLLIN};
+        assert_int_equal(poll(&ready, 1, 10000), 1);
+        assert_int_equal(seccomp_receive_notice(record.fds[0], &n), 1);
+        assert_int_equal(n.number, script[i].number);
+        assert_int_equal(n.pid, pid);
+        seccomp_answer_notice(record.fds[0], n.id, script[i].answer);
+        seccomp_answer_notice(record.fds[0], n.id + 1000, 0); /* nobody's: no error */
+    }
+    close(record.fds[0]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(WEXITSTATUS(status), 0);
+    close(ends[0]);
+    close(ends[1]);
+    seccomp_program_fini(&p);
+}
+
+static void each_sandbox_gets_a_key_of_its_own(void **state)
+{
+    (void)state;
+    struct seccomp_program strict = built(PROFILE_STRICT, false), sealed[2];
+    uint64_t key[2];
+    struct err e = {0};
+    const int number = seccomp_find_number("execveat");
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(profile_seal(&strict, &key[i], &sealed[i], &e), 0);
+    assert_true(key[0] != key[1] && key[0] != 0);
+    for (int i = 0; i < 2; i++) {
+        struct seccomp_data d = {.nr = number, .arch = BPF_RUN_ARCH, .args = {[5] = key[i]}};
+        assert_int_equal(bpf_run(sealed[i].code, sealed[i].length, &d), SECCOMP_RET_ALLOW);
+        const uint64_t others[] = {key[!i], PROFILE_EXEC_PLACEHOLDER, 0, key[i] ^ 1, key[i] ^ 1ULL << 63};
+        for (size_t k = 0; k < sizeof(others) / sizeof(others[0]); k++) {
+            d.args[5] = others[k];
+            assert_int_equal(bpf_run(sealed[i].code, sealed[i].length, &d), SECCOMP_RET_ERRNO | EPERM);
+        }
+        seccomp_program_fini(&sealed[i]);
+    }
+    struct seccomp_program function = built(PROFILE_DEFAULT, false);
+    assert_int_equal(profile_seal(&function, &key[0], &sealed[0], &e), -EINVAL);
+    seccomp_program_fini(&function);
+    seccomp_program_fini(&strict);
 }
 
 /* The load is on every cold start's path and costs by the instruction. */
@@ -69,11 +310,6 @@ struct attempt {
     long number;
     long args[6];
 };
-
-static void leave(int status)
-{
-    syscall(SYS_exit_group, status);
-}
 
 static int try_under(const struct seccomp_program *p, struct attempt a)
 {
@@ -228,6 +464,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_row_has_a_reason_and_a_known_name),
         cmocka_unit_test(the_programs_answer_as_the_tables_say),
+        cmocka_unit_test(each_row_answers_and_each_turned_bit_is_another_case),
+        cmocka_unit_test(the_tables_allow_what_the_lists_say),
+        cmocka_unit_test(strict_is_a_part_of_the_default),
+        cmocka_unit_test(a_learned_list_only_takes),
+        cmocka_unit_test(a_listener_is_told_and_answers),
+        cmocka_unit_test(each_sandbox_gets_a_key_of_its_own),
         cmocka_unit_test(the_program_stays_small),
         cmocka_unit_test(denied_calls_fail_and_allowed_ones_work),
         cmocka_unit_test(bare_the_same_calls_get_through),

@@ -204,6 +204,9 @@ static void values_out_of_range_are_bad(void **state)
     SPOIL(runtime, SETTINGS_RUNTIMES);
     SPOIL(slots, MESSAGE_SLOTS_MAX + 1);
     SPOIL(slots, UINT32_MAX);
+    SPOIL(seccomp, SETTINGS_SECCOMP_LEARNING + 1);
+    SPOIL(system_calls[7], 1);
+    SPOIL(seccomp, UINT32_MAX);
     SPOIL(network, SETTINGS_NETWORK_HOST + 1);
     SPOIL(tmp_exec, 2);
     SPOIL(mount_count, SETTINGS_MOUNTS_MAX + 1);
@@ -411,6 +414,32 @@ static void only_a_function_is_a_template(void **state)
         r.spawn.slots = 1;
         assert_int_equal(judge(&r), REQUEST_REFUSED);
     }
+}
+
+static void strict_is_for_plain_native_functions(void **state)
+{
+    (void)state;
+    union request good = spawn();
+    good.spawn.runtime = SETTINGS_RUNTIME_NATIVE;
+    good.spawn.seccomp = SETTINGS_SECCOMP_STRICT;
+    assert_int_equal(judge(&good), REQUEST_OK);
+    union request r = good;
+    r.spawn.kind = MESSAGE_SPAWN_SHELL;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    for (uint32_t runtime = 0; runtime < SETTINGS_RUNTIMES; runtime++) {
+        r = good;
+        r.spawn.runtime = runtime;
+        assert_int_equal(judge(&r), runtime == SETTINGS_RUNTIME_NATIVE ? REQUEST_OK : REQUEST_REFUSED);
+    }
+    r = good;
+    r.spawn.slots = 1;
+    assert_int_equal(judge(&r), REQUEST_REFUSED);
+    r = good;
+    r.spawn.tmp_exec = 1;
+    assert_int_equal(judge(&r), REQUEST_REFUSED);
+    r = good;
+    r.spawn.network = SETTINGS_NETWORK_HOST;
+    assert_int_equal(judge(&r), REQUEST_REFUSED);
 }
 
 static void a_runtime_has_to_be_one_of_the_configurations(void **state)
@@ -660,6 +689,7 @@ int main(void)
         cmocka_unit_test(the_unpacker_gets_its_directory_and_nothing_else),
         cmocka_unit_test(a_helper_gets_no_more_than_a_helpers_share),
         cmocka_unit_test(only_a_function_is_a_template),
+        cmocka_unit_test(strict_is_for_plain_native_functions),
         cmocka_unit_test(a_runtime_has_to_be_one_of_the_configurations),
         cmocka_unit_test(the_runtime_api_is_never_on_the_hosts_network),
         cmocka_unit_test(a_child_needs_a_template_and_a_process),

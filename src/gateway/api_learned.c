@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* GET /v1/functions/NAME/learned: what a function was seen to call since its `seccomp` is `learning`, and what was on its list already. */
+#include "base/clock.h"
+#include "codec/settings_calls.h"
+#include "gateway/api.h"
+#include "gateway/api_print.h"
+#include "gateway/notices.h"
+#include "os/seccomp.h"
+
+static int add_seen(struct settings *list, const struct learned_calls *l, struct err *e)
+{
+    int r = 0;
+    for (int number = 0; number < NOTICES_NUMBERS && r == 0; number++) {
+        char name[SECCOMP_NAME_MAX];
+        if (!(l->seen[number / 64] >> (number % 64) & 1))
+            continue;
+        seccomp_find_name(seccomp_native_architecture(), number, name);
+        if (seccomp_find_number(name) == number) /* else this libseccomp is older than the call */
+            r = settings_add_calls(list, str_from(name), e);
+    }
+    return r;
+}
+
+/* Those of the list stay: what an earlier learning saw may be rare. */
+static int merge(struct settings *list, const struct function *f, struct err *e)
+{
+    struct str name;
+    int r = f->learned ? add_seen(list, f->learned, e) : 0;
+    for (size_t at = 0; r == 0 && settings_call_next(&f->current->settings, &at, &name);)
+        r = settings_add_calls(list, name, e);
+    return r;
+}
+
+static void print(struct json_writer *w, const struct function *f, const struct settings *list)
+{
+    static const char *const NAMES[] = {[SETTINGS_SECCOMP_DEFAULT] = "default",
+                                        [SETTINGS_SECCOMP_STRICT] = "strict",
+                                        [SETTINGS_SECCOMP_LEARNED] = "learned",
+                                        [SETTINGS_SECCOMP_LEARNING] = "learning"};
+    struct str name;
+    char since[CLOCK_RFC3339_MAX];
+    json_put_object(w, NULL);
+    json_put_text(w, "name", f->name);
+    json_put_text(w, "seccomp", NAMES[f->current->settings.seccomp]);
+    if (f->learned && f->learned->since_ms) {
+        clock_format_rfc3339(f->learned->since_ms, since);
+        json_put_text(w, "since", since);
+    }
+    json_put_u64(w, "told", f->learned ? f->learned->told : 0);
+    json_put_array(w, "system_calls");
+    for (size_t at = 0; settings_call_next(list, &at, &name);)
+        json_put_text(w, NULL, name.p);
+    json_put_array_end(w);
+    json_put_object_end(w);
+}
+
+void api_learned(struct exchange *x, struct str name)
+{
+    struct function *f = api_find_function(x, name);
+    if (!f)
+        return;
+    struct settings list = {.calls = NULL};
+    struct buf body;
+    struct json_writer w;
+    struct err e;
+    buf_init(&body, 0);
+    json_writer_init(&w, &body);
+    int r = merge(&list, f, &e);
+    print(&w, f, &list);
+    int written = json_writer_end(&w);
+    settings_drop_calls(&list);
+    api_reply_json(x, &body, r < 0 ? r : written);
+}
