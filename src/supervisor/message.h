@@ -37,15 +37,13 @@ enum message_type {
     MESSAGE_PUBLISH,   /* message_tree: staging/ID -> versions/DIGEST, durably; answered by MESSAGE_DONE */
     MESSAGE_DISCARD,   /* message_tree: staging/ID -> trash; answered by MESSAGE_DONE */
     MESSAGE_RETIRE,    /* message_tree: versions/DIGEST -> trash; answered by MESSAGE_DONE */
-    MESSAGE_PREPARE, /* message_prepare: groups for a child of a template; answered by MESSAGE_SPAWNED (fds: the files by which it joins them, or none: those
-                        that the slot's last child had) or SPAWN_FAILED */
+    MESSAGE_PREPARE, /* message_prepare: groups for a template's child; answered by SPAWNED (fds: the files to join by, or none: the last child's) or SPAWN_FAILED */
     MESSAGE_ADOPT, /* message_adopt: the child is in its groups; where it is not what it claims to be it is killed, and EXITED follows. No other answer */
     MESSAGE_FREEZE, /* message_plain: nothing of the instance runs until THAW or KILL. Nothing where the host can't. No answer */
     MESSAGE_THAW,  /* message_plain. No answer */
     MESSAGE_PONG,  /* message_plain, id 0: the answer to PING */
     MESSAGE_STEPS, /* message_steps: when the steps of an instance's start were done; answered by MESSAGE_STEPS_ARE */
-    MESSAGE_OPEN_OBJECT, /* message_object: a file of one of the configuration's code_buckets; answered by MESSAGE_DONE with its descriptor, or ENXIO: no such
-                            bucket, ENOENT: no such file */
+    MESSAGE_OPEN_OBJECT, /* message_object: a file of a code_bucket; answered by DONE with its descriptor, or ENXIO: no such bucket, ENOENT: no such file */
     /* supervisor -> gateway */
     MESSAGE_SPAWNED = 64, /* message_spawned + fds */
     MESSAGE_SPAWN_FAILED, /* message_failed: no such instance (any more); `text` is for the person who deployed. Ends the id: no EXITED follows. */
