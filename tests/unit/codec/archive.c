@@ -212,7 +212,7 @@ static void dots_and_empty_components_are_refused(void **state)
 static void nothing_is_written_through_a_link(void **state)
 {
     /* the link would point at the directory with the marker; it is not made before the file's path is */
-    REFUSE("twice", {"up", '2', 0, "..", NULL}, {"up/marker", '0', 0, NULL, "overwritten"});
+    REFUSE("has a directory of that name", {"up", '2', 0, "..", NULL}, {"up/marker", '0', 0, NULL, "overwritten"});
 }
 
 static void a_link_over_a_file_is_refused(void **state)
@@ -316,7 +316,7 @@ static void a_file_where_a_directory_is_needed_is_refused(void **state)
 
 static void a_directory_where_a_file_stands_is_refused(void **state)
 {
-    REFUSE("twice", {"a/", '5', 0, NULL, NULL}, {"a", '0', 0, NULL, "2"});
+    REFUSE("has a directory of that name", {"a/", '5', 0, NULL, NULL}, {"a", '0', 0, NULL, "2"});
 }
 
 static void limits_are_enforced(void **state)
