@@ -206,7 +206,7 @@ static struct finding
 R22(const char *argument) {
     static const struct {
         const char *name;
-        int which;
+        __rlimit_resource_t which;
         rlim_t more;
     } LIMITS[] = {{"RLIMIT_CORE", RLIMIT_CORE, 1 << 20},
                   {"RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE, 1},
