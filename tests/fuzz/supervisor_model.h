@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -691,22 +692,29 @@ static void check_object(const struct message_failed *m, int fd)
     assert(m->error.code == 0 && read(fd, text, sizeof(text) - 1) > 0 && strcmp(text, "in the bucket") == 0);
 }
 
-/* What the gateway would be told: whole, and of the kinds that there are. */
+/* What the gateway would be told: whole, and of the kinds that there are. The length of the message at `p`. */
+static size_t check_answer(const char *p, const struct sock_record *record, size_t left)
+{
+    struct message_header h;
+    assert(left >= sizeof(h));
+    memcpy(&h, p, sizeof(h));
+    assert(h.size >= sizeof(h) && h.size <= left && h.type >= MESSAGE_SPAWNED && h.type <= MESSAGE_STEPS_ARE);
+    assert(h.size == record->size ||
+           (message_may_share(h.type) && !record->fd_count && record->size <= MESSAGE_RECORD_MAX));
+    if (h.type == MESSAGE_DONE && record->fd_count)
+        check_object((const struct message_failed *)p, record->fds[0]);
+    else
+        assert(!record->fd_count || h.type == MESSAGE_SPAWNED);
+    return h.size;
+}
+
 static void read_answers(void)
 {
-    static union {
-        struct message_header header;
-        struct message_failed failed;
-        struct message_steps_are steps;
-        char room[65536];
-    } m;
+    static _Alignas(struct message_failed) char room[65536];
     struct sock_record record;
-    while (gateway_end >= 0 && sock_receive(gateway_end, &m, sizeof(m), &record) == 0 && record.size) {
-        assert(record.size == m.header.size && m.header.type >= MESSAGE_SPAWNED && m.header.type <= MESSAGE_STEPS_ARE);
-        if (m.header.type == MESSAGE_DONE && record.fd_count)
-            check_object(&m.failed, record.fds[0]);
-        else
-            assert(!record.fd_count || m.header.type == MESSAGE_SPAWNED);
+    while (gateway_end >= 0 && sock_receive(gateway_end, room, sizeof(room), &record) == 0 && record.size) {
+        for (size_t at = 0; at < record.size;)
+            at += check_answer(room + at, &record, record.size - at);
         sock_record_close(&record);
     }
 }
