@@ -30,7 +30,8 @@ void faasd_random_reseed(const unsigned char *bytes)
     } seed;
     unsigned char fresh[32];
     _Static_assert(sizeof(seed) <= sizeof(fresh), "one draw is enough");
-    memcpy(child_bytes, bytes, sizeof(child_bytes));
+    if (bytes)
+        memcpy(child_bytes, bytes, sizeof(child_bytes));
     if (faasd_random_seed(fresh) != 0)
         memcpy(fresh, child_bytes, sizeof(fresh));
     memcpy(&seed, fresh, sizeof(seed));

@@ -7,6 +7,7 @@
 #include "event.h"
 #include "faasd/frame.h"
 #include "faasd/function.h"
+#include "random.h"
 #include "reply.h"
 #include "template.h"
 #include "wait.h"
@@ -222,6 +223,9 @@ static int run(int fd, int (*init)(void), faasd_handler handler, bool may_be_tem
     struct worker w = {.fd = fd, .handler = handler};
     signal(SIGPIPE, SIG_IGN);
     setvbuf(stdout, NULL, _IOLBF, 0); /* a pipe would be fully buffered: the log would lag behind by 4 KiB */
+    /* Where a template has no room for one more child, or is not there yet, this process serves by itself: beside children that all differ. */
+    if (may_be_template && faasd_template_is_wanted())
+        faasd_random_reseed(NULL);
     int result = init ? init() : 0;
     if (result != 0)
         return fail_init(fd, result);

@@ -67,11 +67,12 @@ def argument_of(row, targets):
 
 
 def processes_named(name):
+    """The newest first: what forks all the time has gone on to another id by the time that all the others were looked at."""
     found = []
-    for entry in pathlib.Path("/proc").glob("[0-9]*"):
+    for pid in sorted((int(entry) for entry in os.listdir("/proc") if entry.isdigit()), reverse=True):
         with contextlib.suppress(OSError):
-            if (entry / "comm").read_text().strip() == name and is_alive(int(entry.name)):
-                found.append(int(entry.name))
+            if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == name and is_alive(pid):
+                found.append(pid)
     return found
 
 
