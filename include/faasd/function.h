@@ -105,7 +105,7 @@ int faasd_serve_fd(int fd, int (*init)(void), faasd_handler handler);
 /*
  * Forked instances. faasd may run init once and fork an instance from that process whenever one is needed, in a fraction of a millisecond: with
  * isolation fork, or template on. It does so only when init leaves one thread, no descriptor open beyond 0-3 and no writable shared memory; otherwise each instance runs init itself, and `faasd describe`
- * says why. rand(), random() and drand48() are seeded afresh in each instance, also in one that runs init itself (before init); other generators need a hook:
+ * says why. rand(), random() and drand48() are seeded afresh in each instance, whichever of the two it is; other generators need a hook:
  *
  *     static int reseed(void) { unsigned char seed[32]; return faasd_random_seed(seed) || my_generator_seed(seed, sizeof(seed)); }
  *     ... faasd_after_fork(reseed) in init

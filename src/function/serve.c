@@ -201,7 +201,8 @@ int faasd_init_fail(const char *type, const char *format, ...)
 static int serve(struct worker *w, bool may_be_template)
 {
     char text[TEMPLATE_TEXT_MAX];
-    const char *answer = may_be_template && faasd_template_is_wanted() ? faasd_template_answer(text) : NULL;
+    bool is_wanted = may_be_template && faasd_template_is_wanted(), is_child = false;
+    const char *answer = is_wanted ? faasd_template_answer(text) : NULL;
     if (faasd_channel_send_ready(w->fd, answer) != 0)
         return -1;
     if (answer && answer != text) {
@@ -214,7 +215,11 @@ static int serve(struct worker *w, bool may_be_template)
             return outcome;
         if (outcome == TEMPLATE_REQUEST && input_begin(&w->in, &head) != 0)
             return -1;
+        is_child = outcome == TEMPLATE_CHILD;
     }
+    /* Where a template has no room for one more child this process serves by itself, beside children that all differ: so must it. */
+    if (is_wanted && !is_child)
+        faasd_random_reseed(NULL);
     return loop(w);
 }
 
@@ -223,9 +228,6 @@ static int run(int fd, int (*init)(void), faasd_handler handler, bool may_be_tem
     struct worker w = {.fd = fd, .handler = handler};
     signal(SIGPIPE, SIG_IGN);
     setvbuf(stdout, NULL, _IOLBF, 0); /* a pipe would be fully buffered: the log would lag behind by 4 KiB */
-    /* Where a template has no room for one more child, or is not there yet, this process serves by itself: beside children that all differ. */
-    if (may_be_template && faasd_template_is_wanted())
-        faasd_random_reseed(NULL);
     int result = init ? init() : 0;
     if (result != 0)
         return fail_init(fd, result);
