@@ -93,7 +93,8 @@ static int show_on_terminal(struct client *c, const struct http1_response *reply
     if (r == 0 && output_escape(&safe, buf_str(&body), true) < 0)
         r = err_set(e, ENOMEM, "look through the reply");
     if (r == 0 && safe.len == body.len) {
-        fwrite(body.data, 1, body.len, stdout);
+        if (body.len)
+            fwrite(body.data, 1, body.len, stdout);
         if (body.len && body.data[body.len - 1] != '\n')
             fputc('\n', stdout); /* what follows, a trace or the prompt, has a line of its own and comes behind */
         fflush(stdout);

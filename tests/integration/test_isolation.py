@@ -257,6 +257,7 @@ def test_out_of_memory_says_so_however_late_the_supervisor_looks(faasd, tmp_path
                                          .replace("    return", "    time.sleep(1)\n    return"))
         faasd.deploy(name, tmp_path, "--runtime", "python", "--template", "off", *memory)
     assert faasd.invoke(name, b"{}").status == 200  # one is warm: the supervisor is not needed to begin
+    wait_until(lambda: any(i["state"] == "idle" for i in faasd.instances(name)), "the first request's instance is idle again")
     init = next(i["pid"] for i in faasd.instances(name) if i["state"] == "idle")
     fill = pathlib.Path(f"/proc/{init}/root/tmp/fill")
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
