@@ -28,7 +28,7 @@ LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SANFLAGS) $(LDFLAGS)
 LIBS := -lev -lcjson -lseccomp -lcap -Wl,-Bstatic -lsqlite3 -lsodium -Wl,-Bdynamic -lpthread -lm -ldl
 
 ## What is built
-LAYERS := base os codec sandbox supervisor gateway lambda cmd
+LAYERS := base os codec sandbox supervisor gateway resolver network lambda cmd
 SRC := $(foreach l,$(LAYERS),$(wildcard src/$(l)/*.c))
 OBJ := $(SRC:src/%.c=$(BUILD)/obj/%.o)
 MAIN_OBJ := $(BUILD)/obj/main.o
@@ -125,7 +125,16 @@ $(BUILD)/programs/%: tests/integration/programs/%.c $(BUILD)/libfaasd.a Makefile
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu17 -D_GNU_SOURCE -O1 $(WARN) -fPIE -pie -Iinclude -o $@ $< $(BUILD)/libfaasd.a -lpthread $(PROGRAM_LIBS)
 
-.PHONY: check check-build build-asan check-unit check-integration check-escape escape check-front check-guest check-power check-asan check-ric check-sdk lint fuzz coverage soak bench check-runtimes
+# faasd with tests/faults/preload/inject.c between it and the C library: definitions of the program come before those of every library
+$(BUILD)/faults/inject.o: tests/faults/preload/inject.c tests/faults/preload/calls.h tests/faults/preload/control.h Makefile
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu17 -D_GNU_SOURCE -O1 -g -fPIE -fno-builtin -Wall -Wextra -c -o $@ $<
+
+$(BUILD)/faults/faasd: $(MAIN_OBJ) $(OBJ) $(BUILD)/faults/inject.o
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+.PHONY: check check-build build-asan check-unit check-integration check-escape escape check-front check-faults faults check-guest check-guest-rootless check-power check-asan check-ric check-sdk lint fuzz coverage mutants soak kill-storm bench check-runtimes
 check: ## installs what tests need, builds and runs every test
 	$(Q)scripts/setup test && $(MAKE) --no-print-directory all && scripts/check
 
@@ -141,31 +150,42 @@ check-escape: all $(BUILD)/probe $(PROGRAMS) ## attacks run inside a function
 	$(Q)FAASD_BUILD=$(abspath $(BUILD)) $(PYTEST) -n 2 --dist loadfile tests/escape $(ESCAPE_OPTIONS)
 
 # Front door and integration tests that are rows of the catalogue are told by their marks (tests/conftest.py).
-escape: all $(BUILD)/probe $(PROGRAMS) ## the whole attack catalogue: what was tried, what was seen, as a table
-	$(Q)FAASD_BUILD=$(abspath $(BUILD)) $(PYTEST) -n 2 --dist loadfile --rows tests/escape tests/integration $(wildcard tests/front) $(ESCAPE_OPTIONS)
+escape: all $(BUILD)/probe $(BUILD)/faults/faasd $(PROGRAMS) ## the whole attack catalogue: what was tried, what was seen, as a table
+	$(Q)FAASD_BUILD=$(abspath $(BUILD)) $(PYTEST) -n 2 --dist loadfile --rows --rows-save=$(abspath $(BUILD))/rows.json --rows-user=$(abspath $(BUILD))/guest/rows.json tests/escape tests/integration $(wildcard tests/front) tests/faults $(ESCAPE_OPTIONS)
 
 check-front: all $(PROGRAMS) ## the front door: hostile requests, other parsers beside ours, slow and many clients
 	$(Q)FAASD_BUILD=$(abspath $(BUILD)) $(PYTEST) tests/front $(FRONT_OPTIONS)
 
+check-faults: all $(BUILD)/faults/faasd ## allocations and system calls of faasd itself fail: of each scene and role a sample
+	$(Q)FAASD_BUILD=$(abspath $(BUILD)) $(PYTEST) tests/faults $(FAULTS_OPTIONS)
+
+# Hours. One scene and role: FAULTS_OPTIONS="-k 'deploy and gateway'"; the second of five parts: FAULTS_PART=2/5; each place once with all of its errors: FAULTS=places
+faults: all $(BUILD)/faults/faasd ## the same, all of them in turn, with every error that their manual pages name
+	$(Q)FAULTS=$(or $(FAULTS),whole) FAASD_BUILD=$(abspath $(BUILD)) $(PYTEST) -rP tests/faults $(FAULTS_OPTIONS)
+
 GUEST_UNITS := $(patsubst %,$(BUILD)/unit/%,$(shell cat tests/guest/units))
 check-guest: all $(BUILD)/probe $(PROGRAMS) $(GUEST_UNITS) ## the same under pure cgroup v2, in a virtual machine
 	$(Q)FAASD_BUILD=$(abspath $(BUILD)) tests/guest/run
+
+check-guest-rootless: all $(BUILD)/probe $(PROGRAMS) $(GUEST_UNITS) ## there, the attacks on an ordinary user's daemon, as a table
+	$(Q)FAASD_ROOTLESS=1 FAASD_BUILD=$(abspath $(BUILD)) tests/guest/run
 
 RESETS ?= 50
 check-power: all ## cuts a machine's power RESETS times (default 50) while it accepts asynchronous calls: none may be missing
 	$(Q)FAASD_BUILD=$(abspath $(BUILD)) tests/power/run $(RESETS)
 
 # Functions and the library they link are not built with sanitizers: what children of templates can't do is tested without. Nor are tests that drive
-# interpreters and programs of others, hardly a line of faasd's, nor the one that preloads a clock, which would have to come behind the sanitizer's runtime.
+# interpreters and programs of others, hardly a line of faasd's, nor the one that preloads a clock, which would have to come behind the sanitizer's runtime,
+# nor the one that looks at the flags of the build that is used.
 # Of the front door what measures times is left out: a sanitizer's are its own.
-NOT_SANITIZED := python_bootstrap node_bootstrap init install proxy clock
+NOT_SANITIZED := python_bootstrap node_bootstrap init install proxy clock hardening
 # Whole files to each of two lanes: a module has one daemon.
 build-asan: ## what check-asan runs, without running it
 	$(Q)$(MAKE) --no-print-directory BUILD=build/asan SANITIZE=address,undefined check-build
 
 check-asan: ## unit, integration, escape and front tests under ASan and UBSan
 	$(Q)$(MAKE) --no-print-directory BUILD=build/asan SANITIZE=address,undefined check-unit check-integration check-escape check-front \
-	    INTEGRATION_OPTIONS='-n 2 --dist loadfile $(NOT_SANITIZED:%=--ignore=tests/integration/test_%.py)' ESCAPE_OPTIONS=--ignore=tests/escape/test_template_children.py FRONT_OPTIONS=--ignore=tests/front/test_pressure.py
+	    INTEGRATION_OPTIONS='-n 2 --dist loadfile $(NOT_SANITIZED:%=--ignore=tests/integration/test_%.py)' ESCAPE_OPTIONS=--ignore=tests/escape/test_template_children.py FRONT_OPTIONS=--ignore=tests/front/test_many_clients.py
 
 check-runtimes: ## installs Go, Rust and a JVM, and runs programs of theirs, unmodified, under the default profile
 	$(Q)scripts/setup runtimes && $(MAKE) --no-print-directory all
@@ -181,7 +201,7 @@ $(BUILD)/probe: $(wildcard tests/escape/*.c tests/escape/*.h) $(BUILD)/libfaasd.
 	$(call say,CC,$@)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -O1 -Wall -Wextra -static -Iinclude -o $@ $(filter %.c %.a,$^) -lpthread
 
-lint: ## format, clang-tidy, cppcheck, layers and owners
+lint: ## format, clang-tidy, cppcheck, gcc -fanalyzer, layers and owners, lines that run with power
 	$(Q)scripts/lint
 
 fuzz: ## libFuzzer over the codecs: FUZZ_SECONDS each (default 600)
@@ -190,8 +210,14 @@ fuzz: ## libFuzzer over the codecs: FUZZ_SECONDS each (default 600)
 coverage: ## which lines and branches the tests run: a table, and HTML in build/coverage/html
 	$(Q)scripts/setup test && scripts/coverage
 
+mutants: ## small faults put into what reads strangers' bytes, one at a time: do the tests notice? MUTANTS: its options (--seed N, --count N, --modules NAME,...)
+	$(Q)scripts/setup test && scripts/mutants $(MUTANTS)
+
 soak: all $(BUILD)/probe ## calls of every kind, good and bad, SOAK (default --invocations 10000000; or --seconds S): nothing may be left, nothing may grow
 	$(Q)FAASD_BUILD=$(abspath $(BUILD)) scripts/soak $(SOAK)
+
+kill-storm: all $(BUILD)/probe $(PROGRAMS) ## kills processes of a daemon under load, STORM (default --kills 1000; --seed S): it heals, and nothing is left or lost
+	$(Q)FAASD_BUILD=$(abspath $(BUILD)) scripts/kill-storm $(STORM)
 
 bench: all ## measured numbers beside the floors
 	$(Q)scripts/bench

@@ -11,6 +11,7 @@ import collections
 import json
 import os
 import pathlib
+import platform
 import re
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import pytest
 REPO = pathlib.Path(__file__).resolve().parents[1]
 FAASD = pathlib.Path(os.environ.get("FAASD_BUILD", REPO / "build")).resolve() / "faasd"
 sys.path.insert(0, str(REPO / "tests" / "escape"))
-from rows import ELSEWHERE, GROUPS, NEEDS  # noqa: E402
+from rows import ELSEWHERE, GROUPS, NEEDS, NOT_AS_A_USER  # noqa: E402
 
 CASE = re.compile(r"([A-Z]\d+[a-z]*) ")
 NAME = re.compile(r"([A-Z])(\d*)(.*)")
@@ -28,6 +29,8 @@ NAME = re.compile(r"([A-Z])(\d*)(.*)")
 
 def pytest_addoption(parser):
     parser.addoption("--rows", action="store_true", help="run the tests that are rows of the attack catalogue, and print its table")
+    parser.addoption("--rows-save", metavar="FILE", help="with --rows: write the table's lines there")
+    parser.addoption("--rows-user", metavar="FILE", help="with --rows: one more column, of lines that were saved from an ordinary user's daemon")
 
 
 def pytest_configure(config):
@@ -92,12 +95,48 @@ def what_the_host_lacks():
             for row, names in NEEDS.items() for name in names if not known[name]["found"]]
 
 
-def print_table(write, lines):
+def key_of(line):
+    return line["row"], line["attack"], line["own"]
+
+
+class User:
+    """What the same lines came to on an ordinary user's daemon, or nothing where none was saved."""
+
+    def __init__(self, path):
+        self.saved = json.loads(pathlib.Path(path).read_text()) if path and os.path.exists(path) else {"lines": []}
+        self.lines = {key_of(line): line for line in self.saved["lines"]}
+
+    def cell(self, line):
+        """A result is its first word, a test's is as it stands. What it saw more is in its own table."""
+        mine = self.lines.get(key_of(line))
+        if not mine:
+            return "-"
+        seen = mine["seen"].split()[0] if mine["own"] else mine["seen"].removesuffix(" cases hold")
+        return seen if mine["held"] else "NOT HELD"
+
+    def print_end(self, write, lines):
+        if not self.lines:
+            write("No column of an ordinary user's daemon: make check-guest-rootless makes it, in a virtual machine.")
+            return
+        tried = [self.lines[key_of(line)] for line in lines if key_of(line) in self.lines]
+        known = {line["row"] for line in tried}
+        write(f"As a user: an ordinary user's daemon, {self.saved['where']}: {sum(line['held'] for line in tried)} of {len(tried)} lines held.")
+        write("Rows that were not tried there, and why:")
+        reasons = collections.OrderedDict()
+        for row in collections.OrderedDict.fromkeys(line["row"] for line in lines if line["row"] not in known):
+            reasons.setdefault(NOT_AS_A_USER.get(row) or NOT_AS_A_USER.get(row[0]) or "no reason is given: tests/escape/rows.py", []).append(row)
+        for why, rows in reasons.items():
+            write(f"  {', '.join(rows)}: {why}")
+
+
+def print_table(write, lines, user):
     width = max(len(line["attack"]) for line in lines)
-    write(f"{'row':<11} {'attack':<{width}}  {'outside':<8} {'expected':<25} seen")
+    column = f"{'as a user':<15} " if user.lines else ""
+    write(f"{'row':<11} {'attack':<{width}}  {'outside':<8} {'expected':<25} {column}seen")
     for line in lines:
         mark = "" if line["held"] else "  <-- NOT HELD"
-        write(f"{line['row']:<11} {line['attack']:<{width}}  {line['outside']:<8} {line['expected']:<25} {line['seen']}{mark}")
+        column = f"{user.cell(line):<15} " if user.lines else ""
+        write(f"{line['row']:<11} {line['attack']:<{width}}  {line['outside']:<8} {line['expected']:<25} {column}{line['seen']}{mark}")
 
 
 def print_sums(write, lines):
@@ -120,8 +159,13 @@ def pytest_terminal_summary(terminalreporter):
     lines, write = lines_of(reports), terminalreporter.write_line
     if not lines:
         return
+    user = User(terminalreporter.config.getoption("--rows-user"))
+    saved = terminalreporter.config.getoption("--rows-save")
+    if saved:
+        where = f"Linux {platform.release()}, cgroup {'v2' if os.path.exists('/sys/fs/cgroup/cgroup.controllers') else 'hybrid'}"
+        pathlib.Path(saved).write_text(json.dumps({"where": where, "lines": lines}))
     terminalreporter.section("the attack catalogue")
-    print_table(write, lines)
+    print_table(write, lines, user)
     write("")
     write("Not shown open outside, and why:")
     for line in lines:
@@ -135,6 +179,7 @@ def pytest_terminal_summary(terminalreporter):
     write("Rows that are shown elsewhere, or not yet:")
     for row, why in ELSEWHERE.items():
         write(f"  {row:<9} {why}")
+    user.print_end(write, lines)
     print_sums(write, lines)
     held = sum(line["held"] for line in lines)
     write(f"{held} of {len(lines)} lines held" + ("" if held == len(lines) else ": not all"))

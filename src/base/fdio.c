@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 
 ssize_t fd_read_full(int fd, void *out, size_t n)
 {
@@ -25,6 +26,20 @@ int fd_write_full(int fd, const void *bytes, size_t n)
     size_t done = 0;
     while (done < n) {
         ssize_t r = write(fd, (const char *)bytes + done, n - done);
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0)
+            return -errno;
+        done += (size_t)r;
+    }
+    return 0;
+}
+
+int fd_pwrite_full(int fd, const void *bytes, size_t n, off_t at)
+{
+    size_t done = 0;
+    while (done < n) {
+        ssize_t r = pwrite(fd, (const char *)bytes + done, n - done, at + (off_t)done);
         if (r < 0 && errno == EINTR)
             continue;
         if (r < 0)
@@ -71,4 +86,22 @@ int fd_set_nonblock(int fd)
     if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
         return -errno;
     return 0;
+}
+
+int fd_truncate(int fd, off_t n)
+{
+    int r;
+    do
+        r = ftruncate(fd, n);
+    while (r < 0 && errno == EINTR);
+    return r < 0 ? -errno : 0;
+}
+
+int fd_lock(int fd)
+{
+    int r;
+    do
+        r = flock(fd, LOCK_EX | LOCK_NB);
+    while (r < 0 && errno == EINTR);
+    return r < 0 ? -errno : 0;
 }

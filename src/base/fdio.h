@@ -39,12 +39,15 @@ static inline int fd_take(int *fd) /* hands a scoped descriptor over to the call
 ssize_t fd_read_full(int fd, void *out, size_t n);
 /* 0 when all was written, or -errno. */
 int fd_write_full(int fd, const void *bytes, size_t n);
+int fd_pwrite_full(int fd, const void *bytes, size_t n, off_t at);
 
 /* A whole small file, NUL-terminated; -EFBIG when it is longer than cap - 1. Returns its length. */
 ssize_t fd_read_file_at(int dirfd, const char *path, char *out, size_t cap, struct err *e);
 /* One write(2) of the whole text to an existing file (a cgroup or proc attribute). */
 int fd_write_file_at(int dirfd, const char *path, const char *text, struct err *e);
 
-int fd_set_nonblock(int fd); /* 0 or -errno */
+int fd_set_nonblock(int fd);
+int fd_truncate(int fd, off_t n);                                                                     /* 0 or -errno */
+int fd_lock(int fd); /* flock(2) for itself alone, at once: -EWOULDBLOCK when somebody else has it */ /* 0 or -errno */
 
 #endif

@@ -11,7 +11,7 @@
 #include "cmd/output.h"
 #include "codec/json.h"
 #include "gateway/store_copy.h"
-#include "supervisor/supervisor.h"
+#include "supervisor/rootless.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -247,5 +247,9 @@ int cmd_backup(int argc, char **argv)
     b.file = o.operands[0];
     if (supervisor_find_paths(root, &b.paths, &e) < 0)
         return options_refuse("backup", "%s", e.text);
+    if (rootless_enter_private(&b.paths, &e) < 0) {
+        fprintf(stderr, "faasd backup: %s\n", e.text);
+        return CMD_DENIED;
+    }
     return backup(&b);
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/fmt.h"
 #include "cmd/check_calls.h"
+#include "cmd/check_egress.h"
 #include "cmd/cmd.h"
 #include "cmd/options.h"
 #include "cmd/output.h"
 #include "codec/json.h"
-#include "sandbox/feature.h"
+#include "supervisor/rootless.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const char *need_text(enum feature_need need)
 {
@@ -37,6 +40,8 @@ static int print_json(const struct feature_set *set)
         json_put_text(&w, "need", need_text(feature_need(f)));
         json_put_text(&w, "detail", set->detail[i]);
         json_put_text(&w, "lost_without", feature_loss(f));
+        if (feature_remedy(set, f))
+            json_put_text(&w, "remedy", feature_remedy(set, f));
         json_put_object_end(&w);
     }
     json_put_array_end(&w);
@@ -48,6 +53,19 @@ static int print_json(const struct feature_set *set)
     }
     buf_fini(&out);
     return r;
+}
+
+/* Once each: several features may want the same. */
+static void print_remedies(const struct feature_set *set)
+{
+    char last[512] = "";
+    for (int i = 0; i < FEATURE_COUNT; i++) {
+        const char *remedy = feature_remedy(set, (enum feature)i);
+        if (!remedy || strcmp(remedy, last) == 0)
+            continue;
+        printf("%s%s: %s\n", last[0] ? "" : "\n", feature_name((enum feature)i), remedy);
+        fmt_to(last, sizeof(last), "%s", remedy);
+    }
 }
 
 static int print_table(const struct feature_set *set)
@@ -65,6 +83,7 @@ static int print_table(const struct feature_set *set)
             r = output_table_add(&t, str_from(cells[k]));
     }
     output_table_print(&t, stdout);
+    print_remedies(set);
     return r;
 }
 
@@ -103,10 +122,12 @@ int cmd_check(int argc, char **argv)
         return check_calls(profile, json);
     struct err e;
     struct feature_set set;
+    rootless_enter(NULL, &e); /* what can't be had is told */
     if (feature_probe(&set, &e) < 0) {
         fprintf(stderr, "faasd check: %s\n", e.text);
         return CMD_FAILED;
     }
+    check_egress_probe(&set);
     if ((json ? print_json(&set) : print_table(&set)) < 0) {
         fprintf(stderr, "faasd check: no memory\n");
         return CMD_FAILED;

@@ -3,6 +3,8 @@
 
 #include "gateway/gateway.h"
 #include "lambda/lambda.h"
+#include "network/network.h"
+#include "resolver/resolver.h"
 
 #include "cmd/help.h"
 
@@ -133,6 +135,10 @@ int cmd_main(int argc, char **argv)
         prctl(PR_SET_NAME, "faasd-gateway"); /* execveat named the process after a descriptor */
         return gateway_main(lambda_face());
     }
+    if (argc > 0 && strcmp(argv[0], "faasd-resolver") == 0)
+        return resolver_main();
+    if (argc > 0 && strcmp(argv[0], "faasd-network") == 0)
+        return network_main();
     if (argc < 2) {
         help_print_overview(stderr);
         return CMD_USAGE;

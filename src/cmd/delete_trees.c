@@ -80,16 +80,19 @@ static void clear(struct trash *t, const char *name)
     if (!dir)
         return;
     (void)fchmod(dirfd(dir), 0700); /* where it fails, removing says so */
-    for (struct dirent *at; (at = readdir(dir));) {
+    for (struct dirent *at; (errno = 0, at = readdir(dir));) {
         if (is_dot(at->d_name))
             continue;
-        if (unlinkat(dirfd(dir), at->d_name, 0) == 0 || unlinkat(dirfd(dir), at->d_name, AT_REMOVEDIR) == 0)
+        if (unlinkat(dirfd(dir), at->d_name, 0) == 0 ||
+            (errno == EISDIR && unlinkat(dirfd(dir), at->d_name, AT_REMOVEDIR) == 0))
             t->removed++;
         else if (errno == ENOTEMPTY || errno == EEXIST)
             move_to_top(t, dirfd(dir), at->d_name);
         else
             note(t, errno, "remove", at->d_name);
     }
+    if (errno)
+        note(t, errno, "list", name);
     closedir(dir);
 }
 
@@ -100,7 +103,7 @@ static bool pass(struct trash *t)
     DIR *dir = read_directory(t, openat(t->top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), ".");
     if (!dir)
         return false;
-    for (struct dirent *at; (at = readdir(dir));) {
+    for (struct dirent *at; (errno = 0, at = readdir(dir));) {
         if (is_dot(at->d_name))
             continue;
         if (unlinkat(t->top, at->d_name, 0) == 0) {
@@ -108,12 +111,18 @@ static bool pass(struct trash *t)
             continue;
         }
         left = true;
+        if (errno != EISDIR) {
+            note(t, errno, "remove", at->d_name);
+            continue;
+        }
         clear(t, at->d_name);
         if (unlinkat(t->top, at->d_name, AT_REMOVEDIR) == 0)
             t->removed++;
         else
             note(t, errno, "remove", at->d_name);
     }
+    if (errno)
+        note(t, errno, "list", ".");
     closedir(dir);
     return left;
 }

@@ -13,6 +13,7 @@
 #include "cmd/output.h"
 #include "cmd/private.h"
 #include "cmd/watch.h"
+#include "supervisor/rootless.h"
 
 #include <limits.h>
 #include <poll.h>
@@ -234,6 +235,10 @@ static int start(struct dev *d, const char *path)
         make_name(d);
     if (supervisor_find_paths(d->root, &d->paths, &e) < 0)
         return options_refuse("dev", "%s", e.text);
+    if (rootless_enter_private(&d->paths, &e) < 0) {
+        fprintf(stderr, "faasd dev: %s\n", e.text);
+        return CMD_FAILED;
+    }
     return dev(d);
 }
 

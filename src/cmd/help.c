@@ -22,7 +22,8 @@ static const struct help HELPS[] = {
     {"serve", "run the daemon",
      "serve [--config FILE] [--listen ADDR]... [--metrics-listen ADDR] [--url-domain DOMAIN]\n"
      "                   [--root DIR] [--allow-degraded] [--insecure-control] [--check-config]",
-     "Needs root. Runs in the foreground, prints one line that begins with \"ready\"\n"
+     "As root, or as an ordinary user in a user namespace (`faasd check` says what\n"
+     "that costs). Runs in the foreground, prints one line that begins with \"ready\"\n"
      "on stderr when it accepts requests, and drains on SIGTERM. SIGHUP reads the\n"
      "configuration again.\n"
      "\n"
@@ -100,7 +101,7 @@ static const struct help HELPS[] = {
     {"run", "one function or command in a sandbox, without a server",
      "run [limits] PATH [-d DATA]\n"
      "       faasd run [limits] [--name N] -- CMD ARGS...",
-     "Needs root. Starts a private daemon, runs once and removes everything. PATH is\n"
+     "Starts a private daemon, runs once and removes everything. PATH is\n"
      "deployed and called as with `deploy` and `invoke`, its runtime guessed as there.\n"
      "CMD is a program of this host (under\n"
      "/usr, /bin, /sbin) or a file of yours; its stdout and stderr come out here\n"
@@ -129,7 +130,7 @@ static const struct help HELPS[] = {
      "  --path DIR        the directory, instead of NAME\n",
      false, false},
     {"dev", "serve a path and deploy it again on every change", "dev PATH [options]",
-     "Needs root. Starts a private daemon on a loopback port, prints its URL and the\n"
+     "Starts a private daemon on a loopback port, prints its URL and the\n"
      "function's log, and deploys PATH again when a file in it has been written,\n"
      "renamed or removed (.faasdignore says what does not count). A change that is\n"
      "refused leaves the last good version serving. Ctrl-C ends it and removes\n"
@@ -210,7 +211,8 @@ static const struct help HELPS[] = {
      false, true},
     {"check", "what this host offers to sandboxes", "check [--system-calls PROFILE] [--json]",
      "Prints every feature of the kernel that faasd uses, found or missing, and what\n"
-     "is lost without it. The exit status is 1 when `faasd serve` would refuse.\n"
+     "is lost without it; for an ordinary user also how to get what is missing. The\n"
+     "exit status is 1 when `faasd serve` would refuse.\n"
      "\n"
      "  --system-calls P  instead: the system call filter of profile P (default,\n"
      "                    strict, shell, template), each row with its reason, and how\n"

@@ -79,7 +79,7 @@ static unsigned read_kills(int fd, uint64_t since_ms, uint64_t until_ms, struct 
     return count;
 }
 
-void kernel_log_print_kills(uint64_t since_ms, uint64_t until_ms, char *out, size_t size)
+bool kernel_log_print_kills(uint64_t since_ms, uint64_t until_ms, char *out, size_t size)
 {
     struct kernel_log_kill all[KILLS_MAX];
     scoped_fd fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -91,4 +91,5 @@ void kernel_log_print_kills(uint64_t since_ms, uint64_t until_ms, char *out, siz
         seccomp_find_name(all[i].architecture, all[i].number, name);
         n = fmt_at(out, size, n, "%s%s (%d)", i ? ", " : "", name, all[i].number);
     }
+    return fd >= 0;
 }

@@ -21,7 +21,8 @@ struct kernel_log_kill {
 enum { KERNEL_LOG_COARSE_MS = 10 };
 bool kernel_log_parse_kill(struct str record, struct kernel_log_kill *ret_kill);
 
-/* "mount (165), umount2 (166)": each call once that killed a process of this host between these times; empty when none is known, or the log can't be read. */
-void kernel_log_print_kills(uint64_t since_ms, uint64_t until_ms, char *out, size_t size);
+/* "mount (165), umount2 (166)": each call once that killed a process of this host between these times; empty when the log has none, of which it
+ * keeps ten in five seconds (kernel.printk_ratelimit_burst, without an audit daemon). False: it can't be read. */
+bool kernel_log_print_kills(uint64_t since_ms, uint64_t until_ms, char *out, size_t size);
 
 #endif

@@ -50,13 +50,15 @@ static int remove_all(const struct merge *m, int parent, const char *name)
 {
     if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
         return 0;
-    DIR *dir = open_listing(parent, name);
+    DIR *dir = errno == EISDIR ? open_listing(parent, name) : NULL;
     if (!dir)
         return fail(m, errno, "replace", name);
     int r = 0;
-    for (struct dirent *at; r == 0 && (at = readdir(dir));)
+    for (struct dirent *at; r == 0 && (errno = 0, at = readdir(dir));)
         if (!is_dot(at->d_name))
             r = remove_all(m, dirfd(dir), at->d_name);
+    if (r == 0 && errno)
+        r = fail(m, errno, "list", name);
     closedir(dir);
     if (r == 0 && unlinkat(parent, name, AT_REMOVEDIR) < 0)
         r = fail(m, errno, "replace", name);
@@ -157,7 +159,7 @@ static int copy_tree(struct merge *m, int from, int to)
 {
     DIR *dir = open_listing(from, ".");
     int r = dir ? 0 : fail(m, errno, "list", "a layer");
-    for (struct dirent *at; r == 0 && (at = readdir(dir));) {
+    for (struct dirent *at; r == 0 && (errno = 0, at = readdir(dir));) {
         struct stat st;
         if (is_dot(at->d_name))
             continue;
@@ -170,6 +172,8 @@ static int copy_tree(struct merge *m, int from, int to)
         else if (S_ISLNK(st.st_mode))
             r = copy_link(m, from, to, at->d_name);
     }
+    if (r == 0 && errno) /* readdir's: half a layer must not pass for a whole one */
+        r = fail(m, errno, "list", "a layer");
     if (dir)
         closedir(dir);
     if (r == 0 && m->durable && fsync(to) < 0)

@@ -12,8 +12,10 @@
 #include "cmd/output.h"
 #include "gateway/store_copy.h"
 #include "gateway/store_digest.h"
+#include "sandbox/identity.h"
 #include "supervisor/configuration.h"
 #include "supervisor/directory.h"
+#include "supervisor/rootless.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,7 +50,7 @@ static int find_owners(struct restore *r, struct err *e)
     if (!c)
         return err_set(e, ENOMEM, "read the configuration");
     int result = configuration_load(&o, c, &r->accounts, e);
-    r->code_owner = c->uid_base + 1;
+    r->code_owner = identity_code_owner(c);
     return result;
 }
 
@@ -299,5 +301,9 @@ int cmd_restore(int argc, char **argv)
     r.file = o.operands[0];
     if (supervisor_find_paths(root, &r.paths, &e) < 0)
         return options_refuse("restore", "%s", e.text);
+    if (rootless_enter_private(&r.paths, &e) < 0) {
+        fprintf(stderr, "faasd restore: %s\n", e.text);
+        return CMD_DENIED;
+    }
     return restore(&r);
 }

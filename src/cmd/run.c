@@ -16,12 +16,12 @@
 #include "cmd/run_plan.h"
 #include "cmd/settings_flags.h"
 #include "cmd/upload.h"
+#include "supervisor/rootless.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
 struct run {
@@ -70,8 +70,11 @@ static int lock(const struct run *r, int *ret_fd, struct err *e)
     scoped_fd fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return err_set(e, errno, "open '%s'", path);
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+    int locked = fd_lock(fd);
+    if (locked == -EWOULDBLOCK)
         return err_say(e, EWOULDBLOCK, "another run of '%s' is under way", r->name);
+    if (locked < 0)
+        return err_set(e, -locked, "lock '%s'", path);
     *ret_fd = fd_take(&fd);
     return 0;
 }
@@ -341,6 +344,8 @@ static int start(struct run *r, const struct options *o)
         return options_refuse("run", "%s", e.text);
     if (r->plan)
         return finish(plan(r, &e), &e);
+    if (rootless_enter_private(&r->paths, &e) < 0)
+        return finish(-e.code, &e);
     return finish(run(r, &e), &e);
 }
 

@@ -10,14 +10,13 @@
 #include "gateway/revision.h"
 #include "gateway/runtime.h"
 #include "gateway/template.h"
+#include "sandbox/identity.h"
 #include "sandbox/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
-
-enum { FIRST_INSTANCE = 2 }; /* uid_base is the gateway's, uid_base + 1 the code owner's */
 
 static enum sandbox_worker worker_of(const struct settings *s)
 {
@@ -34,10 +33,12 @@ static struct sandbox_spec make_spec(const struct settings *s, const struct conf
         .name = "run",
         .hostname = "run",
         .code_dirfd = -1,
-        .host_uid = c->uid_base + FIRST_INSTANCE,
+        .host_uid = identity_first_instance(c),
         .tmp_bytes = s->tmp_bytes,
         .tmp_exec = s->tmp_exec,
         .network_host = s->network == SETTINGS_NETWORK_HOST,
+        .network_egress = s->network == SETTINGS_NETWORK_EGRESS,
+        .network_fd = -1,
         .strict = s->seccomp == SETTINGS_SECCOMP_STRICT,
         .limits = {.memory_bytes = s->memory_bytes,
                    .pids = s->pids,

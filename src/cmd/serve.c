@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cmd/cmd.h"
 #include "cmd/options.h"
-#include "supervisor/supervisor.h"
+#include "supervisor/rootless.h"
 
 #include "base/fdio.h"
 #include "base/fmt.h"
@@ -54,6 +54,19 @@ static int set_config(struct supervisor_options *o, const char *path, struct err
     return 0;
 }
 
+/* The default place of an ordinary user is in a directory that nobody but root makes. */
+static int demand_run(const struct supervisor_paths *p, struct err *e)
+{
+    char place[32];
+    size_t n = fmt_to(place, sizeof(place), "/run/user/%u", geteuid());
+    if (geteuid() == 0 || strncmp(p->run, place, n) != 0 || p->run[n] != '/' || access(place, F_OK) == 0)
+        return 0;
+    return err_say(e, ENOENT,
+                   "XDG_RUNTIME_DIR is not set and there is no '%s', which a login makes (and `loginctl enable-linger` "
+                   "keeps): set the one, or use --root DIR",
+                   place);
+}
+
 int cmd_serve(int argc, char **argv)
 {
     const char *root = NULL;
@@ -79,6 +92,10 @@ int cmd_serve(int argc, char **argv)
     if (r == 0 && config)
         r = set_config(&o, config, &e);
     if (r < 0) {
+        fprintf(stderr, "faasd serve: %s\n", e.text);
+        return CMD_FAILED;
+    }
+    if (!o.check_config && (demand_run(&o.paths, &e) < 0 || rootless_enter(&o.paths, &e) < 0)) {
         fprintf(stderr, "faasd serve: %s\n", e.text);
         return CMD_FAILED;
     }

@@ -94,7 +94,9 @@ static int read_manifest(struct unpack_job *job, struct json_doc **ret_doc, stru
     scoped_fd fd = openat(job->dir, "faasd.json", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
         return 0;
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+    if ((fd < 0 && errno != ELOOP) || (fd >= 0 && fstat(fd, &st) < 0))
+        return err_set(e, errno, "read faasd.json");
+    if (fd < 0 || !S_ISREG(st.st_mode))
         return err_say(e, EINVAL, "faasd.json is not a regular file");
     if (st.st_size > UNPACK_MANIFEST_MAX)
         return err_say(e, EMSGSIZE, "faasd.json has more than %d bytes", (int)UNPACK_MANIFEST_MAX);

@@ -71,14 +71,17 @@ static int list_candidates(const struct unpack_job *job, struct err *e)
     if (!dir)
         return err_set(e, errno, "read the unpacked tree");
     fd_take(&own);
-    for (struct dirent *at; (at = readdir(dir)) && count < CANDIDATES_MAX;) {
+    for (struct dirent *at; (errno = 0, at = readdir(dir)) && count < CANDIDATES_MAX;) {
         size_t length = strlen(at->d_name);
         if (n + length + 3 > sizeof(names) || !handler_is_likely(job->dir, at->d_name))
             continue;
         n += (size_t)snprintf(names + n, sizeof(names) - n, "%s%s", n ? ", " : "", at->d_name);
         count++;
     }
+    int error = errno;
     closedir(dir);
+    if (error)
+        return err_set(e, error, "read the unpacked tree");
     if (!count)
         return err_say(e, EINVAL, "which file is the program? None at the top looks like one: say --handler FILE");
     return err_say(e, EINVAL, "which file is the program? Say --handler FILE: %s", names);

@@ -24,9 +24,11 @@ static void print_killing_call(const struct json *record)
     if (!json_get_u64(json_get(record, "error"), "signal", &signal) || signal != SIGSYS ||
         !json_get_u64(log, "since", &since_ms) || !json_get_u64(log, "until", &until_ms))
         return;
-    kernel_log_print_kills(since_ms, until_ms, calls, sizeof(calls));
+    bool is_readable = kernel_log_print_kills(since_ms, until_ms, calls, sizeof(calls));
     if (calls[0])
         printf("call    %s, as the kernel's log has it\n", calls);
+    else if (is_readable)
+        printf("call    not in the kernel's log, which leaves some out while it is told many: invoke it again\n");
 }
 
 static int explain(const struct client_target *target, struct str reply)

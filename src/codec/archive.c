@@ -70,8 +70,9 @@ struct unpack {
 static int say_damaged(struct unpack *u)
 {
     const char *why = archive_lib.archive_error_string(u->archive);
-    if (archive_lib.archive_errno(u->archive) == ENOMEM)
-        return err_set(u->e, ENOMEM, "read the archive");
+    int error = archive_lib.archive_errno(u->archive);
+    if (error == ENOMEM || error == EIO) /* the host's; of what is in it libarchive has numbers of its own */
+        return err_set(u->e, error, "read the archive");
     return err_say(u->e, EINVAL, "the archive is damaged or of an unknown kind: %s", why ? why : "no reason known");
 }
 
@@ -104,10 +105,9 @@ static int write_content(struct unpack *u, struct archive_entry *entry, int fd, 
     const void *block;
     size_t n;
     la_int64_t at, end = 0;
+    /* a negative one is more than any limit */
     if (archive_lib.archive_entry_size_is_set(entry))
         end = archive_lib.archive_entry_size(entry);
-    if (end < 0)
-        return err_say(u->e, EINVAL, "'%.*s' has a negative size", SHOWN, name);
     int r = archive_tree_count_bytes(&u->tree, (uint64_t)end, name, u->e);
     while (r == 0) {
         int status = archive_lib.archive_read_data_block(u->archive, &block, &n, &at);
@@ -205,9 +205,10 @@ static int read_entries(struct unpack *u)
 /* libarchive takes the end of the file for the end of a tar; one that was cut between two entries would pass for whole. */
 static int check_end_mark(int fd, uint64_t bytes, struct err *e)
 {
-    unsigned char last[TAR_BLOCK];
-    if (bytes < TAR_BLOCK || pread(fd, last, sizeof(last), (off_t)(bytes - TAR_BLOCK)) != TAR_BLOCK ||
-        !is_zero(last, sizeof(last)))
+    unsigned char last[TAR_BLOCK] = {1};
+    if (pread(fd, last, sizeof(last), (off_t)(bytes - TAR_BLOCK)) < 0)
+        return err_set(e, errno, "read the upload");
+    if (!is_zero(last, sizeof(last)))
         return err_say(e, EINVAL, "the archive is cut short: it has no end mark");
     return 0;
 }

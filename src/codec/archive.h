@@ -52,7 +52,8 @@ int archive_detect(int fd, struct err *e);
 int archive_unpack(int fd, int into, const struct archive_options *o, struct archive_totals *ret_totals, struct err *e);
 
 /* Where `path` of an unpacked tree leads when every link is followed: a path in the tree ("bin/run") or, through a link, one of the sandbox ("/usr/bin/awk").
- * What doesn't exist is taken as a plain name. -EINVAL when it leads out of the tree, -ELOOP after ARCHIVE_LINK_HOPS_MAX links. */
+ * What doesn't exist is taken as a plain name. -EINVAL when it leads out of the tree, -ELOOP after ARCHIVE_LINK_HOPS_MAX links;
+ * others: a name that could not be looked at. */
 int archive_resolve(int tree, const char *path, char ret_path[ARCHIVE_PATH_MAX], struct err *e);
 
 /*
@@ -62,7 +63,7 @@ int archive_resolve(int tree, const char *path, char ret_path[ARCHIVE_PATH_MAX],
  *
  * .faasdignore: one pattern a line, empty lines and "#" comments aside. `*`, `?` and `[...]` (fnmatch(3)) match within one component. A pattern without a
  * slash inside matches at every level, one with a slash (also a leading one) from the top; with a slash at its end it matches only directories.
- * A directory that matches goes with all that is in it. There is no negation: "!" is refused.
+ * A directory that matches goes with all that is in it. There is no negation: "!" is refused, and so is a NUL byte.
  */
 int archive_pack(const char *path, int out_fd, struct buf *left_out, struct err *e);
 

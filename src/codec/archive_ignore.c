@@ -32,6 +32,18 @@ static int add_rule(struct archive_ignore *ignore, char *line, unsigned number, 
     return 0;
 }
 
+/* Nobody's pattern has one: the file is UTF-16, say, and what stands behind it would be no rule. */
+static int refuse_nul(const char *text, size_t n, struct err *e)
+{
+    const char *nul = memchr(text, '\0', n);
+    unsigned number = 1;
+    if (!nul)
+        return 0;
+    for (const char *at = text; at < nul; at++)
+        number += *at == '\n';
+    return err_say(e, EINVAL, "%s:%u: a NUL byte: save the file as plain text (UTF-8)", FILE_NAME, number);
+}
+
 int archive_ignore_load(struct archive_ignore *ignore, int dirfd, struct err *e)
 {
     *ignore = (struct archive_ignore){0};
@@ -44,7 +56,7 @@ int archive_ignore_load(struct archive_ignore *ignore, int dirfd, struct err *e)
     if (!ignore->text)
         return err_set(e, ENOMEM, "read %s", FILE_NAME);
     ssize_t n = fd_read_file_at(dirfd, FILE_NAME, ignore->text, ARCHIVE_IGNORE_BYTES_MAX, e);
-    int r = n < 0 ? (int)n : 0;
+    int r = n < 0 ? (int)n : refuse_nul(ignore->text, (size_t)n, e);
     unsigned number = 0;
     for (char *line = ignore->text, *next; r == 0 && line; line = next) {
         next = strchr(line, '\n');

@@ -24,7 +24,7 @@ int archive_library_load(struct err *e)
         return 0;
     void *handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
     if (!handle)
-        return err_say(e, ENOENT, "%s is missing: install libarchive13", LIBRARY);
+        return err_say(e, ENOENT, "%s; where it is missing: install libarchive13", dlerror());
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
         void *symbol = dlsym(handle, wanted[i].name);
         if (!symbol) {

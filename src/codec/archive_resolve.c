@@ -71,6 +71,12 @@ static int push_target(struct walk *w, const char *target, size_t n, struct str 
     return 0;
 }
 
+/* What readlink(2) says of a name that is no link, or no name of the tree; of one that it couldn't read nobody knows. */
+static bool is_plain_name(int error)
+{
+    return error == EINVAL || error == ENOENT || error == ENOTDIR || error == ENAMETOOLONG;
+}
+
 /* Takes the first component off w->rest. 1 when the walk has left for an absolute path, now whole in w->rest. */
 static int step(struct walk *w)
 {
@@ -88,6 +94,8 @@ static int step(struct walk *w)
         r = append(w, part);
         n = r < 0 ? -1 : readlinkat(w->tree, w->done, target, sizeof(target));
         is_link = n >= 0;
+        if (r == 0 && !is_link && !is_plain_name(errno))
+            r = err_set(w->e, errno, "follow '%.80s'", w->done);
     }
     if (r < 0)
         return r;
@@ -96,7 +104,7 @@ static int step(struct walk *w)
         w->rest[rest.n] = '\0';
         return 0;
     }
-    if (n == sizeof(target) || n == 0)
+    if (n == sizeof(target))
         return err_say(w->e, EINVAL, "a link's target is too long");
     if (++w->hops > ARCHIVE_LINK_HOPS_MAX)
         return err_say(w->e, ELOOP, "it leads through more than %d links", (int)ARCHIVE_LINK_HOPS_MAX);

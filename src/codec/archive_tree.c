@@ -5,6 +5,7 @@
 #include "base/units.h"
 #include "codec/json_scan.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -113,8 +114,8 @@ static int current(const struct archive_tree *t)
 static int enter(struct archive_tree *t, struct str part, const char *whole, struct err *e)
 {
     char name[256];
-    if (t->depth == ARCHIVE_DEPTH_MAX || !str_copy(part, name, sizeof(name)))
-        return err_say(e, EINVAL, "'%.*s' lies too deep", SHOWN, whole);
+    assert(t->depth < ARCHIVE_DEPTH_MAX); /* normalise() looked at both */
+    str_copy(part, name, sizeof(name));
     bool made = mkdirat(current(t), name, 0755) == 0;
     if (!made && errno != EEXIST)
         return err_set(e, errno, "make directory '%.*s'", SHOWN, whole);
@@ -239,7 +240,10 @@ static int make_hard_link(struct archive_tree *t, const char *path, const char *
     scoped_fd dir = fcntl(current(t), F_DUPFD_CLOEXEC, 3);
     if (dir < 0)
         return err_set(e, errno, "open the directory of '%.*s'", SHOWN, from);
-    if (fstatat(dir, from_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+    bool found = fstatat(dir, from_name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!found && errno != ENOENT)
+        return err_set(e, errno, "stat '%.*s'", SHOWN, from);
+    if (!found || !S_ISREG(st.st_mode))
         return err_say(e, EINVAL, "'%.*s' is a hard link to '%.*s', which is no earlier file of the archive", SHOWN,
                        path, SHOWN, from);
     r = archive_tree_count_bytes(t, (uint64_t)st.st_size, path, e);
@@ -283,9 +287,9 @@ int archive_tree_add(struct archive_tree *t, const struct archive_item *item, in
     case ARCHIVE_ITEM_LINK:
         return keep_link(t, path, item->target, e);
     case ARCHIVE_ITEM_HARD_LINK:
-        return make_hard_link(t, path, item->target, e);
+        break;
     }
-    return -EINVAL;
+    return make_hard_link(t, path, item->target, e);
 }
 
 static int make_links(struct archive_tree *t, struct err *e)

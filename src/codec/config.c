@@ -97,6 +97,7 @@ static int check_account(const char *text, struct err *e)
 
 static const struct scalar_choice NETWORKS[] = {
     {"none", CONFIG_NETWORK_NONE},
+    {"egress", CONFIG_NETWORK_EGRESS},
     {"host", CONFIG_NETWORK_HOST},
     {0},
 };
@@ -173,6 +174,7 @@ const struct config_row config_rows[] = {
     TIME_ROW("drain", drain_ms, 0, DAY_MS),
     SIZE_ROW("memory_budget", memory_budget_bytes, 4 * MIB, 1024 * TIB),
     TIME_ROW("crash_backoff", crash_backoff_max_ms, 0, HOUR_MS),
+    TIME_ROW("learn_lease", learn_lease_ms, 1000, DAY_MS),
     COUNT_ROW("functions", functions_max, 1, 1000000),
     COUNT_ROW("exec", exec_max, 0, 1000),
     COUNT_ROW("instances", instances_max, 1, 1000000),
@@ -260,6 +262,19 @@ const struct config_row config_rows[] = {
     LIST_ROW("lambda.roles", CONFIG_ROLES, LATER),
     LIST_ROW("code_buckets", CONFIG_BUCKETS, LATER),
 
+    {{.name = "egress.range",
+      .kind = SCALAR_TEXT,
+      .offset = offsetof(struct config, egress.range),
+      .max = CONFIG_RANGE_MAX,
+      .check = config_check_egress_range},
+     CONFIG_SCALAR,
+     RESTART},
+    LIST_ROW("egress.dns", CONFIG_NAME_SERVERS, RESTART),
+    ROW("egress.rate", SCALAR_SIZE, egress.rate, 64 * KIB, TIB, RESTART),
+    ROW("egress.packets", SCALAR_COUNT, egress.packets, 10, 100000000, RESTART),
+    ROW("egress.connections", SCALAR_COUNT, egress.connections, 1, 1000000, RESTART),
+    ROW("egress.connections_total", SCALAR_COUNT, egress.connections_total, 1, 10000000, RESTART),
+
     ROW("uid_base", SCALAR_COUNT, uid_base, 1000, UINT32_MAX - 1, RESTART),
     ROW("uid_count", SCALAR_COUNT, uid_count, 16, UINT32_MAX - 1, RESTART),
     LIST_ROW("etc", CONFIG_ETC, RESTART),
@@ -267,6 +282,8 @@ const struct config_row config_rows[] = {
     LIST_ROW("grants.mounts", CONFIG_GRANT_MOUNTS, LATER),
     LIST_ROW("grants.devices", CONFIG_GRANT_DEVICES, LATER),
     BOOL_ROW("grants.network_host", grant_network_host),
+    BOOL_ROW("grants.network_egress", grant_network_egress),
+    LIST_ROW("grants.egress_private", CONFIG_EGRESS_PRIVATE, RESTART),
     BOOL_ROW("grants.cpuset", grant_cpuset),
     BOOL_ROW("grants.timeout_zero", grant_timeout_zero),
 };
@@ -326,6 +343,7 @@ static void init_functions(struct config *c)
     c->drain_ms = 5 * SECOND_MS;
     c->memory_budget_bytes = three_quarters_of_memory();
     c->crash_backoff_max_ms = 10 * SECOND_MS;
+    c->learn_lease_ms = 60 * SECOND_MS;
     c->functions_max = 10000;
     c->exec_max = 8;
     c->instances_max = 4096;
@@ -376,6 +394,11 @@ void config_init(struct config *c)
     memcpy(c->lambda_region, "us-east-1", sizeof("us-east-1"));
     memcpy(c->lambda_account, "000000000000", sizeof("000000000000"));
     c->lambda.layers_max = 1000;
+    memcpy(c->egress.range, "100.64.0.0/16", sizeof("100.64.0.0/16"));
+    c->egress.rate = 12 * MIB;
+    c->egress.packets = 20000;
+    c->egress.connections = 256;
+    c->egress.connections_total = 8192;
     c->archive_bytes_max = 256 * MIB;
     c->code_bytes_max = 512 * MIB;
     c->code_entries_max = 65536;
@@ -411,8 +434,11 @@ static int check_list(const struct config *c, enum config_shape shape, struct er
     int r = 0;
     for (uint32_t i = 0; r == 0 && i < config_list_count(c, shape); i++) {
         text.len = 0;
-        if (config_list_entry(c, shape, i, &text) < 0 || buf_add(&text, "", 1) < 0)
-            r = err_say(e, EINVAL, "an entry has no end");
+        r = config_list_entry(c, shape, i, &text);
+        if (r == 0)
+            r = buf_add(&text, "", 1);
+        if (r < 0)
+            r = r == -ENOMEM ? err_set(e, ENOMEM, "check a list") : err_say(e, EINVAL, "an entry has no end");
         else
             r = config_add_entry(&scratch, shape, text.data, e);
     }
@@ -434,7 +460,7 @@ static int check_together(const struct config *c, struct err *e)
                        c->uid_count - 2);
     if (c->defaults.min_warm > c->defaults.max_concurrency)
         return err_say(e, EINVAL, "defaults.min_warm is more than defaults.max_concurrency");
-    return 0;
+    return config_check_egress(c, e);
 }
 
 int config_check(const struct config *c, struct err *e)

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "codec/address.h"
+#include "codec/config_egress.h"
 #include "codec/config_lambda.h"
 #include "codec/settings.h"
 
@@ -23,7 +24,7 @@ enum {
     CONFIG_HOST_MAX = 254,       /* a DNS name and a NUL */
     CONFIG_ROWS_MAX = 128,       /* keys */
     CONFIG_FILES_NAMED_MAX = 16, /* of conf.d: what comes from one beyond is said to come from the last */
-    CONFIG_MAGIC = 0x66616138,   /* "faa8": raise the digit when the struct changes meaning */
+    CONFIG_MAGIC = 0x66616139,   /* "faa9": raise the digit when the struct changes meaning */
     CONFIG_ACCESS_LOG_MAX = 64,
 };
 
@@ -73,6 +74,7 @@ struct config {
     uint64_t drain_ms;             /* 5 s */
     uint64_t memory_budget_bytes;  /* all instances together: 75% of RAM */
     uint64_t crash_backoff_max_ms; /* 10 s */
+    uint64_t learn_lease_ms;       /* learning ends when nobody has looked at it for this long: 1 min */
     uint32_t functions_max;        /* 10000 */
     uint32_t exec_max;             /* one-shot sandboxes at a time (POST /v1/exec): 8 */
     uint32_t instances_max;        /* 4096 on the host */
@@ -134,13 +136,13 @@ struct config {
     char lambda_region[CONFIG_LAMBDA_REGION_MAX];   /* of requests whose signature names none: us-east-1 */
     char lambda_account[CONFIG_LAMBDA_ACCOUNT_MAX]; /* in every ARN: 000000000000 */
     struct config_lambda lambda;                    /* more of it */
+    struct config_egress egress;                    /* the network `egress` */
 
     /* sandbox */
     uint32_t uid_base;  /* first host id: gateway (without a user faasd), +1 code owner, instances from +2 */
     uint32_t uid_count; /* 65536 */
     uint32_t etc_count;
-    char etc[CONFIG_ETC_MAX]
-            [64]; /* names or globs under /etc shown read-only where present: "alternatives", "java-*" */
+    char etc[CONFIG_ETC_MAX][64]; /* names or globs under /etc shown read-only where present: "java-*" */
 
     /* runtimes */
     uint32_t runtime_count;
@@ -151,9 +153,8 @@ struct config {
     struct config_grant_mount grant_mounts[CONFIG_GRANTS_MAX];
     uint32_t grant_device_count;
     char grant_devices[CONFIG_GRANTS_MAX][64];
-    bool grant_network_host;
-    bool grant_cpuset;
-    bool grant_timeout_zero;
+    bool grant_network_host, grant_network_egress;
+    bool grant_cpuset, grant_timeout_zero;
 
     /* for people: where each key's value came from, by the key's row: enum config_origin, or CONFIG_FROM_FILE plus the file's index */
     uint32_t file_count;
@@ -184,7 +185,6 @@ int config_set_flag(struct config *c, const char *key, const char *text, struct 
 int config_check(const struct config *c, struct err *e);
 /* A --listen argument: "8080" -> two entries. Replaces the defaults on first use (listen_count = 0 by the caller). */
 int config_add_listen(struct config *c, const char *text, struct err *e);
-
 int config_check_flag(const char *key, const char *text, struct err *e); /* what config_set_flag() would say */
 
 /* Names of the keys whose change needs a restart, comma separated, that differ between the two; 0 when none. */

@@ -18,6 +18,8 @@ enum config_shape {
     CONFIG_RUNTIMES,
     CONFIG_HOSTS,
     CONFIG_PROXIES,
+    CONFIG_NAME_SERVERS,
+    CONFIG_EGRESS_PRIVATE,
     CONFIG_BUCKETS, /* this and the next: objects whose members are entries "NAME=VALUE" (codec/config_lambda.c) */
     CONFIG_ROLES
 };
@@ -36,6 +38,12 @@ int config_add_grant_mount(struct config *c, const char *text, struct err *e);
 int config_add_grant_device(struct config *c, const char *text, struct err *e);
 int config_add_host(struct config *c, const char *text, struct err *e);
 int config_add_proxy(struct config *c, const char *text, struct err *e);
+/* The network `egress` (codec/config_egress.c). */
+int config_check_egress_range(const char *text, struct err *e);
+int config_add_name_server(struct config *c, const char *text, struct err *e);
+int config_add_egress_private(struct config *c, const char *text, struct err *e);
+int config_print_range(const struct egress_range *r, struct buf *out); /* -EINVAL: it is none */
+int config_check_egress(const struct config *c, struct err *e);        /* what holds between its keys */
 /* "zips=/srv/zips", "arn:aws:iam::000000000000:role/reader=SECRET,NETWORK": one that has the same name is replaced. */
 int config_add_bucket(struct config *c, const char *text, struct err *e);
 int config_add_role(struct config *c, const char *text, struct err *e);

@@ -9,7 +9,8 @@
 #include <string.h>
 
 static_assert((int)CONFIG_BUCKET_PATH_MAX == (int)CONFIG_PATH_MAX, "a path is a path");
-static const char *const NETWORK_NAMES[] = {[CONFIG_NETWORK_NONE] = "none", [CONFIG_NETWORK_HOST] = "host"};
+static const char *const NETWORK_NAMES[] = {
+    [CONFIG_NETWORK_NONE] = "none", [CONFIG_NETWORK_HOST] = "host", [CONFIG_NETWORK_EGRESS] = "egress"};
 enum {
     NETWORK_COUNT = sizeof(NETWORK_NAMES) / sizeof(NETWORK_NAMES[0]),
     ENTRY_MAX = CONFIG_ROLE_MAX + CONFIG_PATH_MAX
@@ -89,7 +90,7 @@ static int read_network(struct config_role *r, struct str text, struct err *e)
             r->network = (enum config_network)i;
             return 0;
         }
-    return err_say(e, EINVAL, "network: '%.*s' is not one of none, host", (int)text.n, text.p);
+    return err_say(e, EINVAL, "network: '%.*s' is not one of none, egress, host", (int)text.n, text.p);
 }
 
 /* A role's name may hold '=' and ',', a secret's not: the text is read from its end. */

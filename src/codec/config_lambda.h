@@ -22,7 +22,7 @@ struct config_bucket {
     char path[CONFIG_BUCKET_PATH_MAX];
 };
 
-enum config_network { CONFIG_NETWORK_NONE, CONFIG_NETWORK_HOST };
+enum config_network { CONFIG_NETWORK_NONE, CONFIG_NETWORK_HOST, CONFIG_NETWORK_EGRESS };
 
 /* lambda.roles: {"arn:aws:iam::000000000000:role/reader": {"secret": "reader-keys", "network": "host"}} */
 struct config_role {

@@ -175,6 +175,10 @@ uint32_t config_list_count(const struct config *c, enum config_shape shape)
         return c->host_count;
     case CONFIG_PROXIES:
         return c->proxy_count;
+    case CONFIG_NAME_SERVERS:
+        return c->egress.server_count;
+    case CONFIG_EGRESS_PRIVATE:
+        return c->egress.grants.count;
     case CONFIG_BUCKETS:
         return c->lambda.bucket_count;
     case CONFIG_ROLES:
@@ -218,6 +222,10 @@ int config_list_entry(const struct config *c, enum config_shape shape, uint32_t 
             return -EINVAL;
         address_print_range(&c->proxies[i], range);
         return buf_add_text(out, range);
+    case CONFIG_NAME_SERVERS:
+        return config_print_range(&(struct egress_range){c->egress.servers[i], 32}, out);
+    case CONFIG_EGRESS_PRIVATE:
+        return config_print_range(&c->egress.grants.ranges[i], out);
     case CONFIG_BUCKETS:
     case CONFIG_ROLES:
         return config_named_entry(c, shape, i, out);
@@ -241,6 +249,10 @@ int config_add_entry(struct config *c, enum config_shape shape, const char *text
         return config_add_host(c, text, e);
     case CONFIG_PROXIES:
         return config_add_proxy(c, text, e);
+    case CONFIG_NAME_SERVERS:
+        return config_add_name_server(c, text, e);
+    case CONFIG_EGRESS_PRIVATE:
+        return config_add_egress_private(c, text, e);
     case CONFIG_BUCKETS:
         return config_add_bucket(c, text, e);
     case CONFIG_ROLES:

@@ -152,16 +152,18 @@ static int check_elf(int tree, int fd, struct str head, const char *handler, str
     return 0;
 }
 
-/* The regular file at `path` of the tree, its first bytes in `head`. -1: there is none. */
+/* The regular file at `path` of the tree, its first bytes in `head`. -EINVAL: it is none; others: the host's. */
 static int open_file(int tree, const char *path, char head[LINE_MAX_BYTES], size_t *ret_n)
 {
     struct stat st;
     scoped_fd fd = openat(tree, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-        return -1;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return errno == ELOOP ? -EINVAL : -errno;
+    if (!S_ISREG(st.st_mode))
+        return -EINVAL;
     ssize_t n = fd_read_full(fd, head, LINE_MAX_BYTES);
     if (n < 0)
-        return -1;
+        return (int)n;
     *ret_n = (size_t)n;
     return fd_take(&fd);
 }
@@ -213,15 +215,22 @@ static int check(int tree, const char *handler, bool bare_python, struct err *e)
 {
     char path[ARCHIVE_PATH_MAX], bytes[LINE_MAX_BYTES];
     struct str head = {.p = bytes};
-    if (archive_resolve(tree, handler, path, e) < 0 || path[0] == '/' || !path[0])
+    int r = archive_resolve(tree, handler, path, e);
+    if (r < 0 && r != -EINVAL && r != -ELOOP)
+        return r;
+    if (r < 0 || path[0] == '/' || !path[0])
         return err_say(e, EINVAL, "the handler '%.*s' leads out of the function's own files", SHOWN, handler);
-    if (faccessat(tree, path, F_OK, 0) < 0)
+    bool found = faccessat(tree, path, F_OK, 0) == 0;
+    if (!found && errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG)
+        return err_set(e, errno, "look for '%.*s'", SHOWN, handler);
+    if (!found)
         return err_say(e, EINVAL, "the handler '%.*s' is not among the uploaded files%s", SHOWN, handler,
                        advise_missing(handler));
     scoped_fd fd = open_file(tree, path, bytes, &head.n);
-    if (fd < 0)
+    if (fd == -EINVAL)
         return err_say(e, EINVAL, "the handler '%.*s' is not a regular file", SHOWN, handler);
-    int r;
+    if (fd < 0)
+        return err_set(e, -fd, "read '%.*s'", SHOWN, handler);
     if (is_script(head))
         r = check_script(tree, handler, head, e);
     else if (is_elf(head))

@@ -34,7 +34,7 @@ struct http1_request {
     struct str method; /* a token; case is kept */
     struct str target; /* as it came */
     struct str path;   /* of the target, begins with '/', still percent-encoded; "*" for OPTIONS * */
-    struct str query;  /* without the '?'; empty when absent */
+    struct str query;  /* without the '?'; empty, at the target's end, when absent */
     struct str host;   /* of Host or the absolute form, with port; empty only for HTTP/1.0 */
     unsigned minor;    /* 0 or 1 */
     bool keep_alive;

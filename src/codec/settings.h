@@ -2,7 +2,7 @@
 /*
  * A function's settings (CONTRACT 1): one table of keys serves the manifest faasd.json, the API's JSON and the
  * command line's flags, so that a key has one spelling, one parser, one default and one error.
- * Keys that a later release brings are refused by name ("isolation 'fork' is not built yet"), never ignored.
+ * Keys that a later release brings are refused by name, never ignored.
  */
 #ifndef FAASD_CODEC_SETTINGS_H
 #define FAASD_CODEC_SETTINGS_H
@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "codec/egress.h"
 #include "codec/settings_seccomp.h"
 
 #include <stdbool.h>
@@ -43,7 +44,7 @@ enum settings_isolation { SETTINGS_ISOLATION_REUSE, SETTINGS_ISOLATION_FORK, SET
 /* Whether instances are forked from an initialised one. AUTO: python always, native where isolation is fork. */
 enum settings_template { SETTINGS_TEMPLATE_AUTO, SETTINGS_TEMPLATE_ON, SETTINGS_TEMPLATE_OFF };
 enum settings_payload { SETTINGS_PAYLOAD_RAW, SETTINGS_PAYLOAD_HTTP };
-enum settings_network { SETTINGS_NETWORK_NONE, SETTINGS_NETWORK_HOST };
+enum settings_network { SETTINGS_NETWORK_NONE, SETTINGS_NETWORK_HOST, SETTINGS_NETWORK_EGRESS };
 enum settings_auth { SETTINGS_AUTH_DEFAULT, SETTINGS_AUTH_ANONYMOUS, SETTINGS_AUTH_TOKEN, SETTINGS_AUTH_ADMIN };
 
 /* One bit per key, in the order of the key table: which keys were given rather than defaulted. */
@@ -80,6 +81,7 @@ enum settings_key {
     SETTINGS_KEY_ON_FAILURE,
     SETTINGS_KEY_DEAD_LETTER,
     SETTINGS_KEY_NETWORK,
+    SETTINGS_KEY_ALLOW_HOST,
     SETTINGS_KEY_MOUNT,
     SETTINGS_KEY_DEVICE,
     SETTINGS_KEY_SECRET,
@@ -136,6 +138,8 @@ struct settings {
     bool stream; /* /function/NAME passes the reply on as it comes */
     uint32_t mount_count;
     uint32_t device_count;
+    uint32_t allow_count;
+    struct egress_rule *allow;     /* owned: where network egress leads; none: every public address */
     struct settings_mount *mounts; /* owned: 4 KiB for each of 10,000 functions that have none would be 40 MB */
     char devices[SETTINGS_DEVICES_MAX][64]; /* "/dev/X" */
     char *env;                              /* owned: NAME=VALUE\0 NAME=VALUE\0 ..., sorted by name; NULL when none */
@@ -153,21 +157,16 @@ struct settings_defaults {
 
 bool settings_name_is_valid(struct str name);   /* a function's name, or a secret's */
 bool settings_target_is_valid(struct str text); /* NAME, NAME:NUMBER, NAME:ALIAS or NAME:$LATEST */
-
 /* The family of a runtime's name: exec, native, python[3[.N]], node, nodeN, nodejs, nodejsN.x, provided[.al2|.al2023]. False: it is none. */
 bool settings_runtime_parse(struct str name, enum settings_runtime *ret_runtime);
-
 /* Does `cors` name this Origin? */
 bool settings_cors_allows(const struct settings *s, struct str origin);
-
 const char *settings_runtime_family(enum settings_runtime r); /* "python" */
 const char *settings_runtime_name(const struct settings *s);  /* as given, or the family's: never "" */
-
 /* The file that a python or node handler means, without its suffix: "pkg/app" of "pkg.app.handler" or "pkg/app.handler" (python), "src/index" of
  * "src/index.handler" (node); and the function in it. False: it is none of that runtime. */
 bool settings_handler_split(enum settings_runtime r, const char *handler, char module[SETTINGS_PATH_MAX],
                             char function[SETTINGS_PATH_MAX]);
-
 void settings_init(struct settings *s, const struct settings_defaults *d);
 void settings_fini(struct settings *s);
 int settings_copy(struct settings *to, const struct settings *from); /* 0 or -ENOMEM; `to` uninitialised before */
@@ -177,12 +176,11 @@ int settings_copy(struct settings *to, const struct settings *from); /* 0 or -EN
  * `$schema` is accepted. On failure `s` may be half changed: parse into a copy. Defaults that depend on the runtime are settled at its end;
  * what holds between keys is settings_check's. */
 int settings_read_json(struct settings *s, const struct settings_defaults *d, struct str json, struct err *e);
-
 /* What holds between keys; -EINVAL with a sentence that names both. more_follows: other sources (a manifest) may still be read over these, so only
  * what is wrong between two keys that were both given counts. */
 int settings_check(const struct settings *s, bool more_follows, struct err *e);
 
-/* One key from text, as a flag gives it: "memory", "64M". env: "K=V". mount: "SRC:DST[:rw]". secret: "NAME[=FILE]". Booleans: "yes"/"no"/"true"/"false". */
+/* One key from text, as a flag gives it: "memory", "64M". env: "K=V". mount: "SRC:DST[:rw]". secret: "NAME[=FILE]". allow_host: "HOST:PORT". Booleans: "yes"/"no"/"true"/"false". */
 int settings_set_text(struct settings *s, const char *key, struct str value, struct err *e);
 
 /* The whole as JSON, keys in table order. given_only: only what was given, in canonical form (the stored form, and what the digest covers).

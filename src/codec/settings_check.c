@@ -45,8 +45,9 @@ static int check_strict(const struct settings *s, struct err *e)
         return err_say(e, EINVAL,
                        "seccomp: strict and forked instances exclude each other: a child would need chroot(2) and "
                        "/proc; say template auto or off, and isolation reuse or sandbox");
-    if (s->network == SETTINGS_NETWORK_HOST)
-        return err_say(e, EINVAL, "seccomp: strict and network host exclude each other: strict has no sockets");
+    if (s->network != SETTINGS_NETWORK_NONE)
+        return err_say(e, EINVAL, "seccomp: strict and network %s exclude each other: strict has no sockets",
+                       s->network == SETTINGS_NETWORK_HOST ? "host" : "egress");
     if (s->tmp_exec)
         return err_say(e, EINVAL, "seccomp: strict and tmp_exec exclude each other: strict executes nothing");
     return 0;
@@ -92,6 +93,9 @@ int settings_check(const struct settings *s, bool more_follows, struct err *e)
     if (r == 0 && s->template == SETTINGS_TEMPLATE_ON && s->isolation == SETTINGS_ISOLATION_SANDBOX)
         r = err_say(e, EINVAL,
                     "template: on and isolation sandbox exclude each other: forked instances share a sandbox");
+    if (r == 0 && s->allow_count && s->network != SETTINGS_NETWORK_EGRESS && counts(&c, SETTINGS_KEY_NETWORK))
+        r = err_say(e, EINVAL, "allow_host: it is for network egress, and network is %s",
+                    s->network == SETTINGS_NETWORK_HOST ? "host" : "none");
     if (r == 0 && counts(&c, SETTINGS_KEY_RUNTIME))
         r = check_runtime(s, e);
     return r;

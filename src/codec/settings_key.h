@@ -15,6 +15,7 @@ enum settings_shape {
     SETTINGS_MOUNTS,
     SETTINGS_DEVICES,
     SETTINGS_SECRETS,
+    SETTINGS_ALLOW,
     SETTINGS_CALLS
 };
 
@@ -41,9 +42,12 @@ int settings_add_mount(struct settings *s, struct str text, struct err *e);  /* 
 int settings_add_device(struct settings *s, struct str text, struct err *e); /* "/dev/X" */
 int settings_add_secret(struct settings *s, struct str text, struct err *e); /* "NAME[=FILE]" */
 
+int settings_add_allow(struct settings *s, struct str text, struct err *e); /* "HOST:PORT": codec/egress.h */
+
 void settings_drop_env(struct settings *s);
 void settings_drop_mounts(struct settings *s);
 void settings_drop_secrets(struct settings *s);
+void settings_drop_allow(struct settings *s);
 
 /* "SRC:DST[:rw]" */
 int settings_print_mount(const struct settings_mount *m, struct buf *out);

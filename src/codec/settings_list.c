@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The keys of settings that hold more than one value: env, mount, device, secret. */
+/* The keys of settings that hold more than one value: env, mount, device, allow_host, secret. */
 #include "codec/settings_key.h"
 #include "codec/settings_secret.h"
 
@@ -194,6 +194,33 @@ int settings_add_device(struct settings *s, struct str text, struct err *e)
         if (!strcmp(s->devices[i], path))
             return err_say(e, EINVAL, "'%s' stands there twice", path);
     memcpy(s->devices[s->device_count++], path, text.n + 1);
+    return 0;
+}
+
+void settings_drop_allow(struct settings *s)
+{
+    free(s->allow);
+    s->allow = NULL;
+    s->allow_count = 0;
+}
+
+int settings_add_allow(struct settings *s, struct str text, struct err *e)
+{
+    struct egress_rule rule;
+    int r = egress_parse(text, &rule, e);
+    if (r < 0)
+        return r;
+    if (s->allow_count == EGRESS_RULES_MAX)
+        return err_say(e, EINVAL, "more than %d hosts", (int)EGRESS_RULES_MAX);
+    for (uint32_t i = 0; i < s->allow_count; i++)
+        if (!memcmp(&s->allow[i], &rule, sizeof(rule)))
+            return err_say(e, EINVAL, "'%.*s' stands there twice", (int)(text.n < SHOWN_MAX ? text.n : SHOWN_MAX),
+                           text.p);
+    struct egress_rule *more = realloc(s->allow, (s->allow_count + 1) * sizeof(rule));
+    if (!more)
+        return err_set(e, ENOMEM, "add a host");
+    s->allow = more;
+    s->allow[s->allow_count++] = rule;
     return 0;
 }
 

@@ -59,6 +59,21 @@ static void put_secrets(const struct settings *s, struct json_writer *w)
     buf_fini(&text);
 }
 
+static void put_allow(const struct settings *s, struct json_writer *w)
+{
+    struct buf text;
+    buf_init(&text, 0);
+    json_put_array(w, "allow_host");
+    for (uint32_t i = 0; i < s->allow_count; i++) {
+        text.len = 0;
+        if (egress_print(&s->allow[i], &text) < 0)
+            w->error = w->error ? w->error : -ENOMEM;
+        json_put_str(w, NULL, buf_str(&text));
+    }
+    json_put_array_end(w);
+    buf_fini(&text);
+}
+
 static void put_key(const struct settings *s, int key, bool mask_env, struct json_writer *w)
 {
     const struct settings_row *row = &settings_rows[key];
@@ -83,6 +98,9 @@ static void put_key(const struct settings *s, int key, bool mask_env, struct jso
         break;
     case SETTINGS_SECRETS:
         put_secrets(s, w);
+        break;
+    case SETTINGS_ALLOW:
+        put_allow(s, w);
         break;
     case SETTINGS_CALLS:
         put_calls(s, w);
@@ -145,6 +163,10 @@ static int add_value(const struct settings *s, int key, struct buf *out)
     }
     for (uint32_t i = 0; r == 0 && row->shape == SETTINGS_DEVICES && i < s->device_count; i++)
         r = buf_addf(out, "%s%s", i ? ", " : "", s->devices[i]);
+    for (uint32_t i = 0; r == 0 && row->shape == SETTINGS_ALLOW && i < s->allow_count; i++) {
+        r = i ? buf_add_text(out, ", ") : 0;
+        r = r < 0 ? r : egress_print(&s->allow[i], out);
+    }
     if (r == 0 && row->shape == SETTINGS_SECRETS)
         r = add_secrets(s, out);
     if (r == 0 && row->shape == SETTINGS_CALLS)

@@ -222,5 +222,5 @@ void access_print_caller(const struct exchange *x, char out[ACCESS_CALLER_MAX])
         fmt_to(out, ACCESS_CALLER_MAX, "token:%s", x->token->id);
     else if (x->listener == GATEWAY_LISTENER_CONTROL && x->conn &&
              getsockopt(x->conn->fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0)
-        fmt_to(out, ACCESS_CALLER_MAX, "uid:%u", peer.uid);
+        fmt_to(out, ACCESS_CALLER_MAX, "uid:%u", peer.uid == 0 ? x->gateway->boot->owner : peer.uid);
 }

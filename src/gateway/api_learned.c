@@ -4,32 +4,8 @@
 #include "codec/settings_calls.h"
 #include "gateway/api.h"
 #include "gateway/api_print.h"
+#include "gateway/learning.h"
 #include "gateway/notices.h"
-#include "os/seccomp.h"
-
-static int add_seen(struct settings *list, const struct learned_calls *l, struct err *e)
-{
-    int r = 0;
-    for (int number = 0; number < NOTICES_NUMBERS && r == 0; number++) {
-        char name[SECCOMP_NAME_MAX];
-        if (!(l->seen[number / 64] >> (number % 64) & 1))
-            continue;
-        seccomp_find_name(seccomp_native_architecture(), number, name);
-        if (seccomp_find_number(name) == number) /* else this libseccomp is older than the call */
-            r = settings_add_calls(list, str_from(name), e);
-    }
-    return r;
-}
-
-/* Those of the list stay: what an earlier learning saw may be rare. */
-static int merge(struct settings *list, const struct function *f, struct err *e)
-{
-    struct str name;
-    int r = f->learned ? add_seen(list, f->learned, e) : 0;
-    for (size_t at = 0; r == 0 && settings_call_next(&f->current->settings, &at, &name);)
-        r = settings_add_calls(list, name, e);
-    return r;
-}
 
 static void print(struct json_writer *w, const struct function *f, const struct settings *list)
 {
@@ -65,7 +41,8 @@ void api_learned(struct exchange *x, struct str name)
     struct err e;
     buf_init(&body, 0);
     json_writer_init(&w, &body);
-    int r = merge(&list, f, &e);
+    learning_renew(f);
+    int r = learning_list(f, &list, &e);
     print(&w, f, &list);
     int written = json_writer_end(&w);
     settings_drop_calls(&list);

@@ -2,6 +2,7 @@
 #include "gateway/archive_pipe.h"
 
 #include "base/fdio.h"
+#include "base/watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,8 +10,8 @@
 
 static void on_writable(struct ev_loop *loop, ev_io *w, int events)
 {
+    watch_again(loop, w, events);
     struct archive_pipe *p = w->data;
-    (void)events;
     ev_io_stop(loop, &p->watcher);
     p->on_room(p->owner);
 }

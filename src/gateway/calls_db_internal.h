@@ -39,6 +39,9 @@ enum calls_statement {
     CALLS_STATEMENTS
 };
 
+extern const struct store_db_format CALLS_DB_FORMAT;
+extern const char *const CALLS_DB_STATEMENT_TEXT[CALLS_STATEMENTS];
+
 struct calls_db {
     struct store_db *db;
     struct calls_totals totals, before; /* `before`: as the transaction found them */
@@ -48,6 +51,20 @@ struct calls_db {
 /* What tells that an event is the one that was accepted: a disk may flip bits where SQLite can't notice. Never 0, which a lost page reads as. */
 enum { CALLS_DB_NO_SUM = 1 };
 uint64_t calls_db_sum(const uint8_t id[CALLS_ID_BYTES], struct str head, struct str body);
+
+/* A statement whose one parameter is a row's seq. False: SQLite says why. */
+bool calls_db_run_on(struct calls_db *d, enum calls_statement which, uint64_t seq);
+
+/* What a damaged database makes of counters must not wrap. */
+static inline void calls_db_take_off(uint64_t *counter, uint64_t n)
+{
+    *counter -= *counter < n ? *counter : n;
+}
+
+static inline struct str calls_db_id_str(const uint8_t id[CALLS_ID_BYTES])
+{
+    return (struct str){.p = (const char *)id, .n = CALLS_ID_BYTES};
+}
 
 struct calls_ended_place {
     uint64_t seq, bytes, event_bytes;

@@ -4,6 +4,7 @@
 
 #include "base/fdio.h"
 #include "base/log.h"
+#include "base/watch.h"
 #include "gateway/calls_store_internal.h"
 #include "gateway/store_salvage.h"
 #include "gateway/thread.h"
@@ -151,12 +152,11 @@ static void take_results(struct calls_store *s)
 
 static void on_results(struct ev_loop *loop, ev_io *w, int events)
 {
+    watch_again(loop, w, events);
     struct calls_store *s = w->data;
     uint64_t count;
     ssize_t ignored = read(s->done_fd, &count, sizeof(count));
     (void)ignored;
-    (void)loop;
-    (void)events;
     take_results(s);
 }
 

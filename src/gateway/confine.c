@@ -5,6 +5,7 @@
 #include "os/caps.h"
 #include "os/landlock.h"
 #include "os/rlimit.h"
+#include "os/seccomp_rows.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,20 +21,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#ifdef __SANITIZE_ADDRESS__
-#define CONFINE_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define CONFINE_SANITIZED 1
-#endif
-#endif
-
-#define INT_MASK UINT32_MAX
-
-#define ALLOW(name, why)                                                                                               \
-    {                                                                                                                  \
-        .syscall = (name), .reason = (why)                                                                             \
-    }
 #define DENY(name, why)                                                                                                \
     {                                                                                                                  \
         .syscall = (name), .error = EPERM, .reason = (why)                                                             \
@@ -292,12 +279,12 @@ const struct seccomp_rule *gateway_confine_rules(size_t *ret_count)
     return rows;
 }
 
-static int check_power(struct err *e)
+static int check_power(bool shares_id, struct err *e)
 {
     uid_t real, effective, saved;
     if (getresuid(&real, &effective, &saved) < 0)
         return err_set(e, errno, "read the user ids");
-    if (real == 0 || effective == 0 || saved == 0)
+    if ((real == 0 || effective == 0 || saved == 0) && !shares_id)
         return err_say(e, EPERM, "the gateway must not run as root");
     int r = caps_check_none(0, e);
     if (r < 0)
@@ -360,7 +347,7 @@ static int load_filter(struct err *e)
 
 int gateway_confine(const struct gateway_boot *boot, struct err *e)
 {
-    int r = check_power(e);
+    int r = check_power(boot->shares_id, e);
     if (r < 0)
         return err_wrap(e, "confine the gateway");
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)

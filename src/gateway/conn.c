@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/fdio.h"
 #include "base/units.h"
+#include "base/watch.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -283,6 +284,7 @@ static void on_eof(struct conn *c)
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 {
+    watch_again(loop, w, events);
     struct conn *c = w->data;
     if (c->broken)
         return;

@@ -2,6 +2,8 @@
 /* What leaves a connection: at once where the socket takes it, the rest copied and sent as the client reads. */
 #include "gateway/conn.h"
 
+#include "base/watch.h"
+
 #include "os/sock.h"
 
 #include <assert.h>
@@ -97,8 +99,8 @@ static void tell_room(struct conn *c)
 
 void conn_on_writable(struct ev_loop *loop, ev_io *w, int events)
 {
+    watch_again(loop, w, events);
     struct conn *c = w->data;
-    (void)events;
     if (c->broken)
         return;
     ssize_t n = send(c->fd, c->out.data + c->out_at, c->out.len - c->out_at, MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -10,6 +10,7 @@
 #include "gateway/deploy_job.h"
 #include "gateway/pool.h"
 #include "gateway/revision.h"
+#include "gateway/role.h"
 #include "gateway/secrets.h"
 #include "gateway/store.h"
 
@@ -335,6 +336,13 @@ void deploy_succeed(struct deploy *d, bool unchanged)
     deploy_free(d);
 }
 
+static const char *deploy_role(const struct deploy *d)
+{
+    if (d->wish && d->wish->role)
+        return d->wish->role;
+    return d->before ? d->before->role : NULL;
+}
+
 int deploy_settle(struct deploy *d, const struct revision_sources *s)
 {
     struct err e;
@@ -343,6 +351,8 @@ int deploy_settle(struct deploy *d, const struct revision_sources *s)
     int r = revision_merge(d->gateway->config, s, &d->settings, &e);
     if (r == 0)
         r = revision_check(d->gateway->config, &d->settings, &e);
+    if (r == 0)
+        r = role_check(d->gateway->config, &d->settings, deploy_role(d), &e);
     if (r == 0)
         r = secrets_check(d->gateway->secrets, &d->settings, &e);
     if (r == -EPERM)
@@ -373,12 +383,8 @@ const char *deploy_opt(const struct deploy *d)
 
 void deploy_make_version(struct deploy *d, uint64_t code_bytes)
 {
-    const struct revision_code code = {.digest = d->code,
-                                       .bytes = code_bytes,
-                                       .opt = deploy_opt(d),
-                                       .role = d->wish && d->wish->role ? d->wish->role
-                                               : d->before              ? d->before->role
-                                                                        : NULL};
+    const struct revision_code code = {
+        .digest = d->code, .bytes = code_bytes, .opt = deploy_opt(d), .role = deploy_role(d)};
     d->version = revision_make(&code, &d->settings, &d->settings_json);
     if (d->version)
         d->version->opt_bootstrap = d->opt_bootstrap;

@@ -27,8 +27,9 @@
 
 enum {
     COLLECT_DELAY_S = 1,
-    COLLECT_RETRY_S = 30 /* doubled with each failure */,
-    COLLECT_DOUBLINGS = 7,
+    COLLECT_RETRY_S = 30, /* a tree without a row is still used */
+    COLLECT_DOUBLINGS =
+        12, /* of COLLECT_DELAY_S, one with each failure of the deleter in a row: a full trash is what a full disk waits for */
     DELETE_MS = 600 * 1000,
     DELETE_MEMORY = 64 << 20,
     DELETE_ANSWER_MAX = 65536
@@ -44,7 +45,7 @@ static struct {
     bool trash;        /* something may be in the trash */
     bool left;         /* a tree without a row is still used */
     unsigned retiring; /* RETIRE messages without an answer */
-    unsigned failures; /* of the deleter, in a row */
+    unsigned failures; /* of the deleter or its start, in a row */
 } collector;
 
 static void on_due(struct ev_loop *loop, ev_timer *w, int events);
@@ -77,9 +78,11 @@ static void finish_pass(void)
     collector.state = COLLECT_RESTING;
     if (collector.again)
         make_due(g, COLLECT_DELAY_S);
-    else if (collector.left || collector.trash)
+    else if (collector.trash)
         make_due(g,
-                 COLLECT_RETRY_S << (collector.failures < COLLECT_DOUBLINGS ? collector.failures : COLLECT_DOUBLINGS));
+                 COLLECT_DELAY_S << (collector.failures < COLLECT_DOUBLINGS ? collector.failures : COLLECT_DOUBLINGS));
+    else if (collector.left)
+        make_due(g, COLLECT_RETRY_S);
     collector.again = false;
 }
 
@@ -120,8 +123,10 @@ static void empty_trash(void)
         return;
     }
     collector.trash = exec_once(collector.gateway, &o) == NULL;
-    if (collector.trash)
+    if (collector.trash) {
+        collector.failures++;
         finish_pass();
+    }
 }
 
 /* ---- moving trees there ---- */

@@ -2,6 +2,7 @@
 /* The second half: hash the tree, move it into place, try it, commit the row, serve it. */
 #include "gateway/deploy_job.h"
 #include "gateway/instance.h"
+#include "gateway/learning.h"
 #include "gateway/pool.h"
 #include "gateway/revision.h"
 #include "gateway/store.h"
@@ -24,6 +25,7 @@ static void on_stored(void *owner, const struct err *e)
     if (!d->wish || d->wish->publication != STORE_DRAFT)
         versions_add(&d->function->versions, d->version->number, 0); /* there is room: store_it() */
     registry_set_current(d->gateway->registry, d->function, version_get(d->version));
+    learning_begin(d->gateway, d->function);
     version_collect(d->gateway, d->function);
     deploy_succeed(d, false);
 }

@@ -6,7 +6,9 @@
 #include "codec/json.h"
 #include "gateway/deploy.h"
 #include "gateway/deploy_job.h"
+#include "gateway/learning.h"
 #include "gateway/revision.h"
+#include "gateway/role.h"
 #include "gateway/secrets.h"
 #include "gateway/version_collect.h"
 
@@ -43,6 +45,8 @@ static int check(struct deploy *d)
         return -EINVAL;
     }
     int r = revision_check(d->gateway->config, &d->version->settings, &e);
+    if (r == 0)
+        r = role_check(d->gateway->config, &d->version->settings, d->version->role, &e);
     if (r == 0)
         r = secrets_check(d->gateway->secrets, &d->version->settings, &e);
     if (r == -EPERM)
@@ -88,6 +92,7 @@ static void on_moved(struct store_task *t)
         return;
     }
     registry_set_current(d->gateway->registry, d->function, version_get(d->version));
+    learning_begin(d->gateway, d->function);
     version_collect(d->gateway, d->function);
     deploy_succeed(d, false);
 }

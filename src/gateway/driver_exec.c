@@ -43,6 +43,10 @@ static void on_flood(void *owner)
 {
     struct instance *i = owner;
     char limit[UNITS_TEXT_MAX];
+    if (i->channel.out.len < i->channel.out.limit) {
+        instance_stop(i, INSTANCE_BAD_REPLY, "out of memory for its reply");
+        return;
+    }
     units_format_size(i->gateway->config->reply_bytes_max, limit);
     bool files = i->version->settings.contract == SETTINGS_CONTRACT_FILES;
     instance_stop(i, INSTANCE_BAD_REPLY, "the %s is longer than the limit 'reply_bytes' (%s)",
@@ -216,6 +220,10 @@ static void deliver(struct instance *i, struct invocation *inv)
     };
     r = exec_channel_exec(&i->channel, &o);
     fd_close(&stdin_fd);
+    if (r == -ENOBUFS || r == -ENOMEM || r == -ETOOMANYREFS) { /* the kernel's, for a moment: unix(7) */
+        refuse(i, 503, "NoCapacity", "no memory for a message to the function's sandbox");
+        return;
+    }
     if (r == -EPIPE || r == -ECONNRESET)
         instance_hand_back(i);
     if (r < 0)

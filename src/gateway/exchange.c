@@ -106,6 +106,11 @@ bool exchange_errors_are_brief(const struct exchange *x)
     return x->gateway->config->errors == CONFIG_ERRORS_BRIEF;
 }
 
+static bool says_when(const char *fields)
+{
+    return fields && strstr(fields, "Retry-After: ");
+}
+
 void exchange_error_full(struct exchange *x, int status, const char *type, struct str message, struct str trace,
                          const char *fields)
 {
@@ -131,7 +136,8 @@ void exchange_error_full(struct exchange *x, int status, const char *type, struc
     json_put_object_end(&w);
     if (json_writer_end(&w) < 0 || buf_add(&body, "\n", 1) < 0)
         body.len = 0; /* out of memory: the status and X-Faasd-Error still say it */
-    int n = snprintf(lines, sizeof(lines), "X-Faasd-Error: %s\r\n%s", type, fields ? fields : "");
+    int n = snprintf(lines, sizeof(lines), "X-Faasd-Error: %s\r\n%s%s", type, fields ? fields : "",
+                     status == 503 && !says_when(fields) ? "Retry-After: 1\r\n" : "");
     assert(n > 0 && (size_t)n < sizeof(lines));
     struct reply r = {.status = status,
                       .content_type = "application/json",

@@ -119,7 +119,7 @@ void exchange_reply(struct exchange *x, const struct reply *r);
  * `type` is "BadRequest", "ResourceNotFound", ... */
 void exchange_error(struct exchange *x, int status, const char *type, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-/* The same with header lines of the caller's ("Retry-After: 1\r\n") and, for function errors, a trace: JSON array or empty. */
+/* The same with header lines of the caller's ("Retry-After: 1\r\n", which every 503 has anyway) and, for function errors, a trace: JSON array or empty. */
 void exchange_error_full(struct exchange *x, int status, const char *type, struct str message, struct str trace,
                          const char *fields);
 

@@ -2,6 +2,7 @@
 #include "gateway/exec_channel.h"
 
 #include "base/fdio.h"
+#include "base/watch.h"
 
 #include <assert.h>
 #include <fcntl.h>
@@ -181,6 +182,18 @@ void exec_channel_resume(struct exec_channel *c)
     c->paused = false;
 }
 
+static void lose(struct exec_channel *c, const char *why)
+{
+    ev_io_stop(c->gateway->loop, &c->control_watcher);
+    c->events->on_lost(c->owner, why);
+}
+
+static void lose_output(struct exec_channel *c, const char *why)
+{
+    close_out(c);
+    lose(c, why);
+}
+
 /* Reads stdout until it would block. False when the owner was told something. */
 static bool read_out(struct exec_channel *c)
 {
@@ -205,6 +218,10 @@ static bool read_out(struct exec_channel *c)
             continue;
         if (n < 0 && errno == EAGAIN)
             return true;
+        if (n < 0) { /* what came so far must not pass for all of it */
+            lose_output(c, "what the program writes can't be read");
+            return false;
+        }
         close_out(c);
     }
     return true;
@@ -212,9 +229,8 @@ static bool read_out(struct exec_channel *c)
 
 static void on_out(struct ev_loop *loop, ev_io *w, int events)
 {
+    watch_again(loop, w, events);
     struct exec_channel *c = w->data;
-    (void)loop;
-    (void)events;
     if (read_out(c))
         finish_if_complete(c);
 }
@@ -222,12 +238,6 @@ static void on_out(struct ev_loop *loop, ev_io *w, int events)
 static void on_log_closed(struct line_reader *r)
 {
     finish_if_complete(r->owner);
-}
-
-static void lose(struct exec_channel *c, const char *why)
-{
-    ev_io_stop(c->gateway->loop, &c->control_watcher);
-    c->events->on_lost(c->owner, why);
 }
 
 /* Each take_* returns false when the owner was told something: the channel may be gone then. */
@@ -356,8 +366,7 @@ static bool receive(struct exec_channel *c)
 
 static void on_control(struct ev_loop *loop, ev_io *w, int events)
 {
-    (void)loop;
-    (void)events;
+    watch_again(loop, w, events);
     struct exec_channel *c = w->data;
     turn_begin(c->gateway);
     receive(c); /* what else stands there wakes the loop again */

@@ -28,7 +28,8 @@ enum exec_channel_state {
 struct exec_channel_events {
     void (*on_ready)(void *owner);
     void (*on_finished)(void *owner, const struct init_done *done); /* stdout is complete in channel->out */
-    void (*on_flood)(void *owner); /* stdout went over out.limit; reading has stopped */
+    /* stdout went over out.limit, or there is no memory for more of it; reading has stopped */
+    void (*on_flood)(void *owner);
     /* exec_options.streams: more of stdout stands in channel->out, which the owner takes what it wants from; it must leave the channel to itself. False:
      * no more before exec_channel_resume, except what a program that has ended left in the pipe. NULL for owners that never stream. */
     bool (*on_output)(void *owner);

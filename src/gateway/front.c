@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/fdio.h"
 #include "base/log.h"
+#include "base/watch.h"
 #include "gateway/conn.h"
 
 #include <arpa/inet.h>
@@ -133,9 +134,8 @@ static void on_no_descriptor(struct front *f, int listener_fd)
 
 static void on_acceptable(struct ev_loop *loop, ev_io *w, int events)
 {
+    watch_again(loop, w, events);
     struct listener *l = w->data;
-    (void)loop;
-    (void)events;
     for (unsigned i = 0; i < ACCEPT_PER_TURN; i++) {
         struct sockaddr_storage address = {0};
         socklen_t length = sizeof(address);

@@ -2,6 +2,7 @@
 #include "gateway/handover.h"
 
 #include "base/fdio.h"
+#include "base/watch.h"
 
 #include <string.h>
 #include <sys/socket.h>
@@ -29,10 +30,9 @@ static int receive_descriptor(int from_fd, ssize_t *ret_n)
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 {
+    watch_again(loop, w, events);
     struct handover *h = w->data;
     ssize_t n;
-    (void)loop;
-    (void)events;
     int fd = receive_descriptor(h->fd, &n);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;

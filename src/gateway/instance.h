@@ -127,13 +127,13 @@ struct instance {
     enum instance_doom doom;
     char doom_text[ERR_TEXT_MAX];
     bool kill_sent;
-    bool ended_first;             /* its socket's end was seen before KILL was sent */
-    bool holds_memory;            /* of the host's budget */
-    uint32_t oom_seen, pids_seen; /* of earlier requests, so that a failure is blamed on its own */
-    struct buf fault_bytes;       /* owned: what `fault` points into */
-    struct instance_fault fault;  /* what a failed initialisation said; type.n 0 = nothing */
-    bool out_of_memory;           /* GONE: that is why it never became ready */
-    bool killed_outside;          /* GONE: it was not ready yet, and neither faasd nor a limit killed it */
+    bool ended_first;              /* its socket's end was seen before KILL was sent */
+    bool holds_memory;             /* of the host's budget */
+    uint32_t oom_seen, pids_seen;  /* of earlier requests, so that a failure is blamed on its own */
+    struct buf fault_bytes;        /* owned: what `fault` points into */
+    struct instance_fault fault;   /* what a failed initialisation said; type.n 0 = nothing */
+    bool out_of_memory, host_full; /* GONE: why it never became ready; the latter says nothing about its function */
+    bool killed_outside;           /* GONE: it was not ready yet, and neither faasd nor a limit killed it */
     struct buf end; /* owned: why it never became ready when it did not say so itself, with the end of its log */
     struct line_reader log;      /* init's and a worker's stdout and stderr */
     struct exec_channel channel; /* init's control socket */
@@ -194,7 +194,6 @@ const char *instance_state_name(enum instance_state s);
 /* Each request gets an instance, or a process in one, that has seen no other. exec starts a process for each request as it is. */
 bool instance_settings_single_use(const struct settings *s);
 bool instance_is_single_use(const struct instance *i);
-
 void instance_free(struct instance *i);
 
 #endif

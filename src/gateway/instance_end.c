@@ -252,6 +252,18 @@ bool instance_is_lost_fork(const struct instance *i)
     return instance_is_child(i) && i->fault.type.n == 0 && !i->out_of_memory && i->doom != INSTANCE_TIMED_OUT;
 }
 
+/* Of memory, processes, descriptors, namespaces, cgroups: what another moment may bring. */
+static bool is_shortage(int error)
+{
+    static const int shortages[] = {EAGAIN, ENOMEM, ENOSPC, EMFILE, ENFILE, ENOBUFS, EDQUOT, EUSERS, EBUSY};
+    for (size_t k = 0; k < sizeof(shortages) / sizeof(shortages[0]); k++)
+        if (error == shortages[k])
+            return true;
+    return false;
+}
+
+static const char NO_ROOM[] = "the host had no room for a sandbox: ";
+
 void instance_explain_start(const struct instance *i, struct instance_start_failure *ret)
 {
     bool said = i->fault.type.n && !i->out_of_memory;
@@ -268,7 +280,10 @@ void instance_explain_start(const struct instance *i, struct instance_start_fail
                                          .trace = i->fault.trace};
         return;
     }
-    if (i->out_of_memory)
+    if (i->host_full) {
+        *f = (struct invocation_failure){.outcome = INVOCATION_REFUSED, .status = 503, .type = "NoCapacity"};
+        aim = NO_ROOM;
+    } else if (i->out_of_memory)
         *f = (struct invocation_failure){.outcome = INVOCATION_OUT_OF_MEMORY, .status = 502, .type = "OutOfMemory"};
     else if (i->doom == INSTANCE_TIMED_OUT)
         *f = (struct invocation_failure){.outcome = INVOCATION_TIMED_OUT, .status = 504, .type = "Timeout"};
@@ -336,11 +351,21 @@ void instance_on_spawn_failed(struct instance *i, const struct message_failed *m
     bool failed_start = i->doom != INSTANCE_RETIRED; /* our KILL may have crossed it */
     if (i->state != INSTANCE_STOPPING)
         instance_set_state(i, INSTANCE_STOPPING);
+    /* Its sockets may have closed before the supervisor's word came, which alone says why. */
+    if (i->doom == INSTANCE_START_FAILED || (i->doom == INSTANCE_CRASHED && i->ready_ns == 0))
+        i->doom = INSTANCE_NOT_DOOMED;
     instance_doom(i, INSTANCE_START_FAILED, m->error.text);
+    i->host_full = is_shortage(m->error.code);
     if (i->invocation) {
         struct invocation *inv = i->invocation;
         i->invocation = NULL;
-        invocation_fail(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", "%s", m->error.text);
+        if (i->host_full)
+            invocation_fail(inv, INVOCATION_REFUSED, 503, "NoCapacity", "%s%s", NO_ROOM, m->error.text);
+        else
+            invocation_fail(inv, INVOCATION_CRASHED, 502, "FunctionCrashed", "%s", m->error.text);
     }
-    go(i, failed_start, &m->error, NULL);
+    struct err told = m->error;
+    if (i->host_full) /* one word for all of them: ENOSPC would be taken for a full disk */
+        told.code = EAGAIN;
+    go(i, failed_start, &told, NULL);
 }

@@ -2,6 +2,7 @@
 #include "gateway/line_reader.h"
 
 #include "base/fdio.h"
+#include "base/watch.h"
 #include "gateway/log_tail.h"
 #include "gateway/shared_pipe.h"
 #include "gateway/store.h"
@@ -77,8 +78,7 @@ static void close_fd(struct line_reader *r)
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 {
-    (void)loop;
-    (void)events;
+    watch_again(loop, w, events);
     line_reader_drain(w->data);
 }
 

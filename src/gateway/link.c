@@ -3,6 +3,7 @@
 
 #include "base/fdio.h"
 #include "base/list.h"
+#include "base/watch.h"
 #include "os/sock.h"
 
 #include <assert.h>
@@ -210,7 +211,7 @@ static int receive(struct link *l, struct received *m)
     do
         n = recvmsg(l->fd, &h, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
-    if (n < 0 && errno == EAGAIN)
+    if (n < 0 && (errno == EAGAIN || errno == ENOMEM || errno == ENOBUFS)) /* without memory it stays where it is */
         return 0;
     if (n <= 0) {
         lose(l, "the supervisor is gone");
@@ -264,9 +265,8 @@ static int take_record(struct link *l, struct received *m)
 
 static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 {
+    watch_again(loop, watcher, events);
     struct link *l = watcher->data;
-    (void)loop;
-    (void)events;
     for (int i = 0; i < LINK_TURN && !l->lost;) {
         struct received m;
         if (receive(l, &m) <= 0)
@@ -277,11 +277,11 @@ static void on_readable(struct ev_loop *loop, ev_io *watcher, int events)
 
 /* ---- sending ---- */
 
-/* 0, or -errno: -EAGAIN when the kernel's buffer is full. The descriptor stays the caller's. */
+/* 0, or -errno: -EAGAIN when the kernel's buffer or memory is full. The descriptor stays the caller's. */
 static int send_now(struct link *l, const void *bytes, size_t size, int fd)
 {
     int r = sock_send(l->fd, bytes, size, &fd, fd >= 0);
-    return r == -ENOBUFS || r == -ETOOMANYREFS ? -EAGAIN : r;
+    return r == -ENOBUFS || r == -ENOMEM || r == -ETOOMANYREFS ? -EAGAIN : r;
 }
 
 static void queued_free(struct queued *q)
@@ -293,8 +293,8 @@ static void queued_free(struct queued *q)
 
 static void on_writable(struct ev_loop *loop, ev_io *watcher, int events)
 {
+    watch_again(loop, watcher, events);
     struct link *l = watcher->data;
-    (void)events;
     LIST_EACH (&l->queue, at) {
         struct queued *q = LIST_ENTRY(at, struct queued, link);
         int r = send_now(l, q->bytes, q->size, q->fd);

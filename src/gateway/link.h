@@ -32,7 +32,7 @@ void link_register(struct link *l, struct link_waiter *w); /* gives w->id a fres
 void link_unregister(struct link *l, struct link_waiter *w);
 
 /* Bytes of messages that wait for the supervisor to read: some three thousand SPAWNs. */
-enum { LINK_QUEUE_MAX = 16 << 20 };
+enum { LINK_QUEUE_MAX = 32 << 20 };
 
 /* Sends one message (header.type and the rest filled in; size and id are set here from the arguments), in its order: at once, or, where it may share a record with others
  * (message_may_share), when the loop has done all that it was woken for. The socket is blocking-free: what the kernel does not take

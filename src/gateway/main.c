@@ -9,6 +9,7 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/watch.h"
 #include "gateway/api.h"
 #include "gateway/calls.h"
 #include "gateway/confine.h"
@@ -17,12 +18,14 @@
 #include "gateway/face.h"
 #include "gateway/front.h"
 #include "gateway/invocation.h"
+#include "gateway/learning.h"
 #include "gateway/link.h"
 #include "gateway/pool.h"
 #include "gateway/process_stats.h"
 #include "gateway/records.h"
 #include "gateway/registry.h"
 #include "gateway/revision.h"
+#include "gateway/role.h"
 #include "gateway/secrets.h"
 #include "gateway/store.h"
 #include "gateway/store_records.h"
@@ -99,6 +102,15 @@ static int read_config(int fd, struct config *c, struct err *e)
     return config_check(c, e);
 }
 
+/* The configuration may give a role a network that its function's sandbox can't have: said now, not only when the function starts next. */
+static void check_role(struct function *f, void *context)
+{
+    const struct gateway *g = context;
+    struct err e;
+    if (f->current && role_check(g->config, &f->current->settings, f->current->role, &e) < 0)
+        log_warn("%s; its starts are refused until then fn=%s", e.text, f->name);
+}
+
 static void on_config(struct gateway *g, int fd)
 {
     struct err e;
@@ -108,12 +120,15 @@ static void on_config(struct gateway *g, int fd)
     if (r == 0)
         r = fresh ? read_config(from, fresh, &e) : err_set(&e, ENOMEM, "read the new configuration");
     if (r < 0) {
-        log_error("the configuration stays as it was: %s", e.text);
+        log_error("reload: %s", e.text); /* the supervisor says what that means */
+        link_send_plain(g->link, NULL, MESSAGE_CONFIG_KEPT);
         return;
     }
+    link_send_plain(g->link, NULL, MESSAGE_CONFIG_TAKEN); /* ahead of whatever is asked for by it */
     *g->config = *fresh;
     store_configure(g->store);
     log_info("the new configuration is in use");
+    registry_each(g->registry, check_role, g);
 }
 
 static void on_lost(struct gateway *g, const char *why)
@@ -154,26 +169,31 @@ static int read_boot(struct err *e)
     return r;
 }
 
-/* A row that can't be used costs its own function, not all the others. */
+/* A row that can't be used costs its own function, not all the others; without memory none can be told from another, and a further start may have it. */
 static int take_revision(const struct store_revision *r, void *context)
 {
     struct gateway *g = context;
-    struct err e = {.text = "its name is no function's name"};
+    struct err e = {.code = EINVAL, .text = "its name is no function's name"};
     if (!r->current)
         return 0;
     struct version *v = settings_name_is_valid(str_from(r->function)) ? revision_load(g->config, r, &e) : NULL;
+    if (!v && e.code == ENOMEM)
+        return -ENOMEM;
     if (!v) {
         log_error("a stored function cannot be served fn=%s: %s", r->function, e.text);
         return 0;
     }
     struct function *f = registry_ensure(g->registry, str_from(r->function));
     if (!f) {
-        log_error("a stored function cannot be served fn=%s: the limit 'functions' (%u) is reached, or memory is out",
-                  r->function, g->config->functions_max);
         version_put(v);
+        if (!registry_is_full(g->registry))
+            return -ENOMEM;
+        log_error("a stored function cannot be served fn=%s: the limit 'functions' (%u) is reached", r->function,
+                  g->config->functions_max);
         return 0;
     }
     registry_set_current(g->registry, f, v);
+    learning_begin(g, f);
     return 0;
 }
 
@@ -202,11 +222,18 @@ static void take_alias(const char *function, const struct versions_alias *a, voi
         log_error("out of memory: an alias is not found fn=%s alias=%s", function, a->name);
 }
 
+static void end_at_once(const char *why)
+{
+    log_error("%s; the supervisor starts another gateway", why);
+    _exit(EXIT_FAILURE);
+}
+
 static int make_parts(struct gateway *g, struct err *e)
 {
     g->boot = &boot;
     g->config = &boot.config;
-    g->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+    watch_prepare(end_at_once);
+    g->loop = watch_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
     if (!g->loop)
         return err_set(e, ENOMEM, "make the event loop");
     g->link = link_new(g, GATEWAY_FD_LINK, e);
@@ -282,7 +309,8 @@ int gateway_main(const struct face *face)
     calls_start(gateway.calls);
     deploy_collect(&gateway);
     memory_give_back();
-    ev_run(gateway.loop, 0);
+    if (!lost) /* with the greeting */
+        ev_run(gateway.loop, 0);
     /* Sandboxes and sockets end with the process; the disk is the one thing that must be brought to an end. */
     calls_close(gateway.calls);
     records_close(gateway.records);

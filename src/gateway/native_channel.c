@@ -4,6 +4,7 @@
 #include "base/fdio.h"
 #include "base/id.h"
 #include "base/units.h"
+#include "base/watch.h"
 #include "os/sock.h"
 
 #include <assert.h>
@@ -275,9 +276,8 @@ static struct str read_room(struct native_channel *c)
 static bool take_first_control(struct native_channel *c, const struct msghdr *m)
 {
     unsigned count = 0;
+    /* A Unix socket's are all of the level SOL_SOCKET (unix(7)). */
     for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR((struct msghdr *)m, h)) {
-        if (h->cmsg_level != SOL_SOCKET)
-            continue;
         if (h->cmsg_type == SCM_CREDENTIALS) {
             struct ucred from;
             memcpy(&from, CMSG_DATA(h), sizeof(from));
@@ -354,8 +354,7 @@ static bool receive(struct native_channel *c)
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 {
-    (void)loop;
-    (void)events;
+    watch_again(loop, w, events);
     struct native_channel *c = w->data;
     turn_begin(c->gateway);
     receive(c);
@@ -373,8 +372,8 @@ void native_channel_drain(struct native_channel *c)
 
 static void on_writable(struct ev_loop *loop, ev_io *w, int events)
 {
+    watch_again(loop, w, events);
     struct native_channel *c = w->data;
-    (void)events;
     ssize_t n = send(c->fd, c->out.data + c->out_sent, c->out.len - c->out_sent, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;

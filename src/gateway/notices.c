@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/fdio.h"
 #include "base/fmt.h"
+#include "base/watch.h"
 #include "codec/settings.h"
 #include "os/seccomp.h"
 
@@ -96,7 +97,7 @@ static void take(struct notices *n, unsigned most)
 
 static void on_notice(struct ev_loop *loop, ev_io *w, int events)
 {
-    (void)loop, (void)events;
+    watch_again(loop, w, events);
     take(w->data, NOTICES_TURN);
 }
 

@@ -25,8 +25,10 @@ enum {
 /* What a function was seen to call, by all its instances since learning began; of its version's settings the list is made from it. */
 struct learned_calls {
     uint64_t seen[NOTICES_NUMBERS / 64];
-    uint64_t told;     /* how many calls that were, one by one */
-    uint64_t since_ms; /* real time */
+    uint64_t told;      /* how many calls that were, one by one */
+    uint64_t since_ms;  /* real time */
+    uint64_t looked_ns; /* monotonic: when somebody last asked for it (gateway/learning.h) */
+    bool is_ending;     /* its last change of settings is under way */
 };
 
 struct notices;

@@ -107,7 +107,7 @@ static void look_for_spares(const struct pool *p, struct policy_view *v)
     bool in_use = v->busy || v->queued;
     struct policy_use u = {
         .single_use = instance_settings_single_use(s),
-        .forks = runtime_wants_template(s) && !p->version->no_template[0],
+        .forks = pool_may_fork(p, p->version),
         .used_ms = in_use ? v->now_ms : p->used_ms,
         .keep_warm_ms = v->keep_warm_ms,
         .now_ms = v->now_ms,
@@ -237,14 +237,18 @@ static void hand_out(struct pool *p)
         instance_deliver(LIST_ENTRY(front, struct instance, link), pool_dequeue(p));
 }
 
+enum { START_AGAIN_MS = 20 };
+
 static void start_wanted(struct pool *p, const struct policy_decision *d)
 {
     p->short_of_memory = false;
     for (uint32_t k = 0; k < d->start; k++) {
         bool ahead = k >= d->start - d->ahead;
         enum pool_start r = pool_start_one(p, ahead);
-        p->short_of_memory = r == POOL_NO_ROOM && !ahead;
-        pools_set_hungry(p, p->short_of_memory);
+        p->short_of_memory = (r == POOL_NO_ROOM || r == POOL_NO_MEMORY) && !ahead;
+        pools_set_hungry(p, r == POOL_NO_ROOM && !ahead);
+        if (r == POOL_NO_MEMORY) /* nobody tells when there is some again */
+            pool_arm_wake(p, pool_now_ms(p) + START_AGAIN_MS);
         if (r != POOL_STARTED)
             return;
     }
@@ -288,10 +292,11 @@ static void end_overdue(struct pool *p)
                             "most crash_backoff: its log says why",
                             p->failures);
         else if (p->short_of_memory)
-            invocation_fail(inv, INVOCATION_REFUSED, 503, "NoCapacity",
-                            "no instance could be started within queue_timeout (%s): the host's memory_budget or "
-                            "instances limit is used up",
-                            limit);
+            invocation_fail(
+                inv, INVOCATION_REFUSED, 503, "NoCapacity",
+                "no instance could be started within queue_timeout (%s): the host's memory, memory_budget or "
+                "instances limit is used up",
+                limit);
         else
             invocation_fail(inv, INVOCATION_THROTTLED, 429, "TooManyRequests",
                             "no instance was free within queue_timeout (%s): max_concurrency is %u", limit,

@@ -194,7 +194,7 @@ enum pool_start {
     POOL_NO_PLACE,    /* within max_concurrency: the function's other versions work */
     POOL_NO_MEMORY,
 };
-/* `ahead` of need: see pools_make_room. */
-enum pool_start pool_start_one(struct pool *p, bool ahead);
+bool pool_may_fork(const struct pool *p, struct version *v); /* from templates; else v->no_template says why not */
+enum pool_start pool_start_one(struct pool *p, bool ahead);  /* ahead of need: see pools_make_room */
 
 #endif

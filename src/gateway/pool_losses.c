@@ -30,6 +30,14 @@ bool pool_on_process_lost(struct pool *p, struct instance *i)
     return !i->counted || count_failure(p) == 0;
 }
 
+/* Of starts that overlap each would be the hope of those whom another one failed, for ever. So there is none left when nobody serves and as many failed in a row as are under way, and one
+ * more: all that were under way at the first failure have failed by then. */
+static bool has_hope(const struct pool *p)
+{
+    unsigned starting = p->counts[INSTANCE_SPAWNING] + p->counts[INSTANCE_STARTING];
+    return pool_has_servers(p) && (starting < pool_total(p) || p->failures <= starting);
+}
+
 /* Nothing of this function serves or is about to: whoever waits is told why, rather than left to wait for a start that fails again. */
 static void fail_queue(struct pool *p, const struct instance *i)
 {
@@ -80,7 +88,7 @@ void pool_on_instance_gone(struct pool *p, struct instance *i, bool failed_start
         p->doubts_forks = true;
     else if (counted && failed_start && i->killed_outside && p->starts_lost < STARTS_LOST_MAX)
         p->starts_lost++;
-    else if (counted && failed_start && !pool_has_servers(p))
+    else if (counted && failed_start && !has_hope(p))
         fail_queue(p, i);
     pool_evaluate(p);
     if (p->number)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is started when one more instance is wanted, and what becomes of a template. */
+#include "base/fmt.h"
 #include "gateway/pool_internal.h"
 
 #include "gateway/runtime.h"
@@ -61,9 +62,13 @@ static unsigned slots_for_another(const struct pool *p, const struct choice *c)
     return template_slots(s, p->pools->separable);
 }
 
-static bool may_fork(const struct version *v)
+bool pool_may_fork(const struct pool *p, struct version *v)
 {
-    return runtime_wants_template(&v->settings) && !v->no_template[0];
+    if (!runtime_wants_template(&v->settings))
+        return false;
+    if (p->pools->gateway->boot->no_groups)
+        fmt_to(v->no_template, sizeof(v->no_template), "this host gives its sandboxes no control groups");
+    return !v->no_template[0];
 }
 
 /* A template without children in the way of its own first child gives its place up: whatever comes in its stead serves by itself (pool_may_open_template). */
@@ -79,7 +84,7 @@ enum pool_start pool_start_one(struct pool *p, bool ahead)
 {
     struct version *v = p->version;
     struct instance_options o = {.pool = p, .function = p->function, .version = v};
-    if (may_fork(v) && (ahead || !p->doubts_forks)) {
+    if (pool_may_fork(p, v) && (ahead || !p->doubts_forks)) {
         struct choice c = choose_template(p);
         if (!c.open && c.waits)
             return POOL_START_WAITS;
@@ -144,7 +149,7 @@ void pool_trial(struct pool *p, struct version *v, pool_on_trial *on_done, void 
         on_done(owner, &e, NULL);
         return;
     }
-    if (may_fork(v))
+    if (pool_may_fork(p, v))
         o.slots = template_slots(&v->settings, p->pools->separable);
     pools_make_room(p->pools, p, v, false);
     if (!start(p, &o))

@@ -200,12 +200,17 @@ size_t registry_count(const struct registry *r)
     return r->served;
 }
 
+bool registry_is_full(const struct registry *r)
+{
+    return r->total >= r->gateway->config->functions_max;
+}
+
 struct function *registry_ensure(struct registry *r, struct str name)
 {
     struct function *f = look_up(r, name);
     if (f)
         return f;
-    if (r->total >= r->gateway->config->functions_max)
+    if (registry_is_full(r))
         return NULL;
     f = function_new(r->gateway, name);
     if (!f)

@@ -88,6 +88,7 @@ void registry_each(struct registry *r, void (*on_function)(struct function *f, v
 
 /* The function by that name, made (with a pool, without a version) when absent; NULL when functions_max is reached or memory is out. */
 struct function *registry_ensure(struct registry *r, struct str name);
+bool registry_is_full(const struct registry *r); /* else NULL means that there is no memory */
 /* Makes `v` (its reference is taken over) what new requests get, and tells the pool. */
 void registry_set_current(struct registry *r, struct function *f, struct version *v);
 /* When it was last asked for is noted beside its number. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/relay.h"
 
+#include "base/watch.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
@@ -60,9 +62,8 @@ static bool flush(struct relay *r)
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 {
+    watch_again(loop, w, events);
     struct relay *r = w->data;
-    (void)loop;
-    (void)events;
     ssize_t n = read(r->from, r->held, sizeof(r->held));
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -76,8 +77,7 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 
 static void on_writable(struct ev_loop *loop, ev_io *w, int events)
 {
-    (void)loop;
-    (void)events;
+    watch_again(loop, w, events);
     flush(w->data);
 }
 

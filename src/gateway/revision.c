@@ -3,8 +3,10 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "codec/settings_calls.h"
 #include "gateway/runtime.h"
 #include "gateway/store_digest.h"
+#include "os/seccomp.h"
 
 #include <errno.h>
 #include <string.h>
@@ -87,6 +89,12 @@ static int check_grants(const struct config *c, const struct settings *s, struct
 {
     if (s->network == SETTINGS_NETWORK_HOST && !c->grant_network_host)
         return err_say(e, EPERM, "network 'host' is not granted: set grants.network_host to true in the configuration");
+    if (s->network == SETTINGS_NETWORK_EGRESS && !c->grant_network_egress)
+        return err_say(e, EPERM,
+                       "network 'egress' is not granted: set grants.network_egress to true in the configuration");
+    for (uint32_t i = 0; i < s->allow_count; i++)
+        if (egress_check_grant(&s->allow[i], &c->egress.grants, e) < 0)
+            return -e->code;
     if (s->cpuset[0] && !c->grant_cpuset)
         return err_say(e, EPERM, "cpuset is not granted: set grants.cpuset to true in the configuration");
     if (s->timeout_ms == 0 && !c->grant_timeout_zero)
@@ -100,6 +108,21 @@ static int check_grants(const struct config *c, const struct settings *s, struct
     return r;
 }
 
+/* A name that is none would be an allowance that is missing, found at its first call. */
+static int check_calls(const struct settings *s, struct err *e)
+{
+    struct str name;
+    for (size_t at = 0; settings_call_next(s, &at, &name);) {
+        char nearest[SECCOMP_NAME_MAX];
+        if (seccomp_is_name(name.p))
+            continue;
+        seccomp_find_nearest(name.p, nearest);
+        return err_say(e, EINVAL, "system_calls: there is no system call '%s'%s%s%s", name.p,
+                       *nearest ? ", did you mean '" : "", nearest, *nearest ? "'?" : "");
+    }
+    return 0;
+}
+
 int revision_check(const struct config *c, const struct settings *s, struct err *e)
 {
     char asked[UNITS_TEXT_MAX], limit[UNITS_TEXT_MAX];
@@ -111,7 +134,8 @@ int revision_check(const struct config *c, const struct settings *s, struct err 
     }
     if ((s->runtime == SETTINGS_RUNTIME_PYTHON || s->runtime == SETTINGS_RUNTIME_NODE) && !runtime_find(c, s, e))
         return -EINVAL;
-    return check_grants(c, s, e);
+    int r = check_calls(s, e);
+    return r < 0 ? r : check_grants(c, s, e);
 }
 
 /* ---- making ---- */

@@ -4,12 +4,18 @@
 #include "gateway/invocation.h"
 #include "gateway/store.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+static const struct config_role *find_role(const struct config *c, const char *role)
+{
+    return role && *role ? config_find_role(c, role) : NULL;
+}
+
 static const struct config_role *find(const struct config *c, const struct version *v)
 {
-    return v->role ? config_find_role(c, v->role) : NULL;
+    return find_role(c, v->role);
 }
 
 const char *role_secret(const struct config *c, const struct version *v)
@@ -24,28 +30,46 @@ bool role_names_secret(const struct config *c, const struct version *v, struct s
     return *secret && str_is(name, secret);
 }
 
-static bool is_given(const struct version *v)
+static bool is_given(const struct settings *s)
 {
-    return v->settings.given & (UINT64_C(1) << SETTINGS_KEY_NETWORK);
+    return s->given & (UINT64_C(1) << SETTINGS_KEY_NETWORK);
 }
 
 /* provided never gets the host's: its Runtime API would be open to every process there. */
+static enum settings_network find_network(const struct config *c, const struct settings *s, const char *role)
+{
+    if (!role || !*role || is_given(s))
+        return s->network;
+    const struct config_role *r = find_role(c, role);
+    enum config_network network = r && r->has_network ? r->network : c->lambda.network;
+    if (network == CONFIG_NETWORK_EGRESS)
+        return SETTINGS_NETWORK_EGRESS;
+    return network == CONFIG_NETWORK_HOST && s->runtime != SETTINGS_RUNTIME_PROVIDED ? SETTINGS_NETWORK_HOST
+                                                                                     : SETTINGS_NETWORK_NONE;
+}
+
 enum settings_network role_network(const struct config *c, const struct version *v)
 {
-    if (!v->role || is_given(v) || v->settings.runtime == SETTINGS_RUNTIME_PROVIDED)
-        return v->settings.network;
-    const struct config_role *r = find(c, v);
-    enum config_network network = r && r->has_network ? r->network : c->lambda.network;
-    return network == CONFIG_NETWORK_HOST ? SETTINGS_NETWORK_HOST : SETTINGS_NETWORK_NONE;
+    return find_network(c, &v->settings, v->role);
+}
+
+/* settings_check() has seen the settings alone. */
+int role_check(const struct config *c, const struct settings *s, const char *role, struct err *e)
+{
+    if (s->seccomp != SETTINGS_SECCOMP_STRICT || find_network(c, s, role) == SETTINGS_NETWORK_NONE)
+        return 0;
+    return err_say(e, EINVAL,
+                   "seccomp: strict has no sockets, and the function's role gives it a network (lambda.roles or "
+                   "lambda.network of the configuration): say network none");
 }
 
 /* What opens it. */
 static const char *find_key(const struct config *c, const struct version *v)
 {
     if (v->settings.runtime == SETTINGS_RUNTIME_PROVIDED)
-        return "those of runtime provided can't have one on this host";
-    if (!v->role || is_given(v))
-        return "the setting 'network' opens it (faasd config NAME --network host)";
+        return "network 'egress' opens one for runtime provided (the setting, its role's, or lambda.network)";
+    if (!v->role || is_given(&v->settings))
+        return "the setting 'network' opens it (faasd config NAME --network egress)";
     const struct config_role *r = find(c, v);
     return r && r->has_network
                ? "'network' of its role in lambda.roles of the configuration opens it"

@@ -19,6 +19,8 @@ bool role_names_secret(const struct config *c, const struct version *v, struct s
 /* What its sandboxes get: its own setting, where it was given; else its role's; else of functions that have a role lambda.network. Whether it is granted is the
  * supervisor's to say. */
 enum settings_network role_network(const struct config *c, const struct version *v);
+/* Whether these settings can have what the role gives: -EINVAL with what to say instead. */
+int role_check(const struct config *c, const struct settings *s, const char *role, struct err *e);
 
 /* A failure whose words are those of a closed network leaves one line in the function's log for each version, which says what opens it. Errors that the function catches are not seen. */
 struct invocation;

@@ -2,6 +2,7 @@
 #include "gateway/runtime_api.h"
 
 #include "base/fdio.h"
+#include "base/watch.h"
 #include "gateway/runtime_api_conn.h"
 
 #include <netinet/in.h>
@@ -41,8 +42,8 @@ static void admit(struct runtime_api *a, int fd)
 
 static void on_acceptable(struct ev_loop *loop, ev_io *w, int events)
 {
+    watch_again(loop, w, events);
     struct runtime_api *a = w->data;
-    (void)events;
     for (unsigned i = 0; i < ACCEPT_PER_TURN; i++) {
         int fd = accept4(a->listener_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0) {

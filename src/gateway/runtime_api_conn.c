@@ -3,6 +3,7 @@
 #include "gateway/runtime_api_conn.h"
 
 #include "base/fdio.h"
+#include "base/watch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -383,9 +384,8 @@ static void read_once(struct runtime_api_conn *c)
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 {
+    watch_again(loop, w, events);
     struct runtime_api_conn *c = w->data;
-    (void)loop;
-    (void)events;
     turn_begin(c->api->gateway);
     hold(c);
     read_once(c);
@@ -407,8 +407,8 @@ static void resume(struct runtime_api_conn *c)
 
 static void on_writable(struct ev_loop *loop, ev_io *w, int events)
 {
+    watch_again(loop, w, events);
     struct runtime_api_conn *c = w->data;
-    (void)events;
     ssize_t n = send(c->fd, c->out.data + c->out_sent, c->out.len - c->out_sent, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;

@@ -58,6 +58,11 @@ void spawn_message_fill(struct message_spawn *m, const struct config *c, const s
     m->cpus_milli = s->cpus_milli;
     m->cpu_weight = s->cpu_weight;
     m->network = (uint32_t)role_network(c, v);
+    if (m->network == SETTINGS_NETWORK_EGRESS && s->allow_count) {
+        assert(s->allow_count <= EGRESS_RULES_MAX);
+        m->allow_count = s->allow_count;
+        memcpy(m->allow, s->allow, s->allow_count * sizeof(m->allow[0]));
+    }
     m->tmp_exec = s->tmp_exec;
     m->seccomp = (uint32_t)s->seccomp;
     if (s->seccomp == SETTINGS_SECCOMP_LEARNED)

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/fdio.h"
+#include "base/watch.h"
 #include "gateway/store_job.h"
 #include "gateway/store_lost.h"
 #include "gateway/thread.h"
@@ -16,8 +17,7 @@
 static void ring_bell(int fd)
 {
     uint64_t one = 1;
-    ssize_t ignored = write(fd, &one, sizeof(one)); /* fails only when it has rung 2^64 times already */
-    (void)ignored;
+    fd_write_full(fd, &one, sizeof(one)); /* fails only when it has rung 2^64 times already */
 }
 
 /* `urgent`: a lingering thread is woken too. */
@@ -126,12 +126,11 @@ static void call_back(struct store_job *j)
 
 static void on_results(struct ev_loop *loop, ev_io *w, int events)
 {
+    watch_again(loop, w, events);
     struct store *s = w->data;
     uint64_t count;
     ssize_t ignored = read(s->done_fd, &count, sizeof(count));
     (void)ignored;
-    (void)loop;
-    (void)events;
     struct store_job *j;
     while ((j = store_queue_take(&s->results))) {
         s->under_way--;

@@ -7,12 +7,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BATCH_BYTES = 16 * 1024 };
+enum {
+    BATCH_BYTES = 16 * 1024,
+    STDERR_WAIT_MS = 1000,
+};
 
 void store_access_init(struct store_access *a, int dirfd)
 {
@@ -67,12 +72,37 @@ static int write_file(struct store_access *a)
     return r;
 }
 
+/* As many lines as a pipe takes whole or not at all (pipe(7)). */
+static size_t whole_lines(const char *text, size_t n)
+{
+    const char *end = n > PIPE_BUF ? memrchr(text, '\n', PIPE_BUF) : NULL;
+    return end ? (size_t)(end - text) + 1 : n;
+}
+
+/* It does not block (supervisor/hygiene.c). A reader that is behind is given a moment, once: this is the store's thread, and others wait for it. */
+static int write_stderr(const struct store_access *a)
+{
+    const char *text = a->batch.data;
+    size_t left = a->batch.len;
+    while (left > 0) {
+        ssize_t n = write(STDERR_FILENO, text, whole_lines(text, left));
+        if (n >= 0) {
+            text += n;
+            left -= (size_t)n;
+            continue;
+        }
+        struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
+        if (errno != EINTR && (errno != EAGAIN || a->troubled || poll(&room, 1, STDERR_WAIT_MS) <= 0))
+            return -errno;
+    }
+    return 0;
+}
+
 void store_access_flush(struct store_access *a)
 {
     if (a->batch.len == 0)
         return;
-    int r =
-        str_is(str_from(a->name), "stderr") ? fd_write_full(STDERR_FILENO, a->batch.data, a->batch.len) : write_file(a);
+    int r = str_is(str_from(a->name), "stderr") ? write_stderr(a) : write_file(a);
     if (r < 0)
         drop(a, -r);
     else

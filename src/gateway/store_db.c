@@ -5,6 +5,7 @@
 #include "base/fmt.h"
 #include "base/log.h"
 #include "codec/config.h"
+#include "gateway/store_lock.h"
 
 #include <assert.h>
 #include <fcntl.h>
@@ -204,6 +205,7 @@ static int open_at(struct store_db *db, const char *dir, const char *path, const
     int pages = format->log_pages ? format->log_pages : 1000;
     long limit = format->log_pages ? (long)pages * LOG_FRAME_BYTES : 1 << 20;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
+    store_lock_prepare();
     if (sqlite3_open_v2(path, &db->handle, flags, NULL) != SQLITE_OK)
         return db->handle ? store_db_fail(db, e, "open the database") : err_set(e, ENOMEM, "open the database");
     sqlite3_extended_result_codes(db->handle, 0);

@@ -58,7 +58,7 @@ static int repair(int fd, uint64_t *ret_size)
         }
         end -= (off_t)n;
     }
-    if (end != st.st_size && ftruncate(fd, end) < 0)
+    if (end != st.st_size && fd_truncate(fd, end) < 0)
         return -errno;
     *ret_size = (uint64_t)end;
     return 0;
@@ -121,7 +121,7 @@ static int write_batch(struct open_log *o)
 {
     int r = fd_write_full(o->fd, o->batch.data, o->batch.len);
     /* Half a line is worse than none; when even the cut fails, the repair at the next open does it. */
-    if (r < 0 && ftruncate(o->fd, (off_t)o->size) < 0)
+    if (r < 0 && fd_truncate(o->fd, (off_t)o->size) < 0)
         fd_close(&o->fd);
     return r;
 }

@@ -13,13 +13,17 @@ enum { CAPS_NUMBERS_MAX = 64 };
 enum {
     LOCKED_BITS = SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED,
     AMBIENT_BITS = SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED,
-    NOTHING_KEPT = CAPS_NUMBERS_MAX,
 };
 
-static int empty_bounding(unsigned long kept, struct err *e)
+static bool has(uint64_t set, unsigned long capability)
+{
+    return set >> capability & 1;
+}
+
+static int empty_bounding(uint64_t kept, struct err *e)
 {
     for (unsigned long cap = 0; cap < CAPS_NUMBERS_MAX; cap++) {
-        if (cap == kept || prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+        if (has(kept, cap) || prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
             continue;
         if (errno == EINVAL && cap > 0)
             break;
@@ -39,13 +43,13 @@ static int set_secure_bits(unsigned long bits, struct err *e)
 
 int caps_drop_bounding(struct err *e)
 {
-    int r = empty_bounding(NOTHING_KEPT, e);
+    int r = empty_bounding(0, e);
     return r < 0 ? r : set_secure_bits(LOCKED_BITS | AMBIENT_BITS, e);
 }
 
-int caps_drop_bounding_but(unsigned capability, struct err *e)
+int caps_drop_bounding_but(uint64_t kept, struct err *e)
 {
-    int r = empty_bounding(capability, e);
+    int r = empty_bounding(kept, e);
     return r < 0 ? r : set_secure_bits(LOCKED_BITS | SECBIT_KEEP_CAPS, e); /* execve clears KEEP_CAPS, locked or not */
 }
 
@@ -61,10 +65,12 @@ static int set_caps(const struct caps_sets *s)
     return capset(&header, copy.words);
 }
 
-static void add_held(struct caps_sets *s, unsigned capability)
+static struct caps_sets sets_of(uint64_t set)
 {
-    s->words[CAP_TO_INDEX(capability)].permitted |= CAP_TO_MASK(capability);
-    s->words[CAP_TO_INDEX(capability)].effective |= CAP_TO_MASK(capability);
+    struct caps_sets s = {0};
+    for (unsigned i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+        s.words[i].permitted = s.words[i].effective = (uint32_t)(set >> 32 * i);
+    return s;
 }
 
 int caps_drop_all(struct err *e)
@@ -73,33 +79,33 @@ int caps_drop_all(struct err *e)
     return set_caps(&none) < 0 ? err_set(e, errno, "drop all capabilities") : 0;
 }
 
-static int refuse(unsigned capability, struct err *e)
+static int refuse(uint64_t kept, struct err *e)
 {
-    return err_set(e, errno, "drop all capabilities but number %u", capability);
+    return err_set(e, errno, "drop all capabilities but 0x%llx", (unsigned long long)kept);
 }
 
-int caps_drop_all_but(unsigned capability, struct err *e)
+int caps_drop_all_but(uint64_t kept, struct err *e)
 {
-    struct caps_sets one = {0};
-    add_held(&one, capability);
-    return set_caps(&one) < 0 ? refuse(capability, e) : 0;
+    const struct caps_sets s = sets_of(kept);
+    return set_caps(&s) < 0 ? refuse(kept, e) : 0;
 }
 
-int caps_keep_across_exec(unsigned capability, struct err *e)
+int caps_keep_across_exec(uint64_t kept, struct err *e)
 {
-    struct caps_sets one = {0}, two;
-    add_held(&one, capability);
-    one.words[CAP_TO_INDEX(capability)].inheritable |= CAP_TO_MASK(capability);
-    two = one;
-    add_held(&two, CAP_SETPCAP); /* to lock the secure bits, the last thing that it is needed for */
-    if (set_caps(&two) < 0)
-        return refuse(capability, e);
-    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) < 0)
-        return err_set(e, errno, "keep capability %u across execve", capability);
+    struct caps_sets last = sets_of(kept),
+                     first =
+                         sets_of(kept | CAPS_BIT(CAP_SETPCAP)); /* to lock the secure bits, all that it is needed for */
+    for (unsigned i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+        first.words[i].inheritable = last.words[i].inheritable = last.words[i].permitted;
+    if (set_caps(&first) < 0)
+        return refuse(kept, e);
+    for (unsigned long cap = 0; cap < CAPS_NUMBERS_MAX; cap++)
+        if (has(kept, cap) && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+            return err_set(e, errno, "keep capability %lu across execve", cap);
     int r = set_secure_bits(LOCKED_BITS | SECBIT_KEEP_CAPS | AMBIENT_BITS, e);
     if (r < 0)
         return r;
-    return set_caps(&one) < 0 ? refuse(capability, e) : 0;
+    return set_caps(&last) < 0 ? refuse(kept, e) : 0;
 }
 
 bool caps_has(unsigned capability)

@@ -6,24 +6,28 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
+
+/* Sets of them: a bit each. */
+#define CAPS_BIT(capability) (UINT64_C(1) << (capability))
 
 /* Empties the bounding and the ambient set and locks the secure bits, so that no execve and no uid 0 brings one back. Needs CAP_SETPCAP,
  * so before caps_drop_all. */
 int caps_drop_bounding(struct err *e);
 
-/* The same but for one, which caps_keep_across_exec is to keep: the permitted set survives the next change of ids, and the ambient set is not locked yet. */
-int caps_drop_bounding_but(unsigned capability, struct err *e);
+/* The same but for those that caps_keep_across_exec is to keep: the permitted set survives the next change of ids, and the ambient set is not locked yet. */
+int caps_drop_bounding_but(uint64_t kept, struct err *e);
 
 /* Empties permitted, effective and inheritable. */
 int caps_drop_all(struct err *e);
 
-/* The same but for one, which stays permitted and effective (and dies at the next execve). */
-int caps_drop_all_but(unsigned capability, struct err *e);
+/* The same but for these, which stay permitted and effective (and die at the next execve). */
+int caps_drop_all_but(uint64_t kept, struct err *e);
 
-/* The same but for one, which stays in every set, the ambient one included, and so with every program that is executed: execve(2) with no_new_privs
+/* The same but for these, which stay in every set, the ambient one included, and so with every program that is executed: execve(2) with no_new_privs
  * leaves the ambient set alone. Locks the secure bits. After caps_drop_bounding_but and the change of ids. */
-int caps_keep_across_exec(unsigned capability, struct err *e);
+int caps_keep_across_exec(uint64_t kept, struct err *e);
 
 /* Whether this process has it in its effective set. */
 bool caps_has(unsigned capability);

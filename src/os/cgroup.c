@@ -39,7 +39,7 @@ static void describe(struct cgroup_tree *t)
         fmt_to(t->describe, sizeof(t->describe), "v1");
 }
 
-static void open_v1(struct cgroup_tree *t, const struct cgroup_find *found, bool unified, struct err *e)
+static void open_v1(struct cgroup_tree *t, const struct cgroup_find *found, bool unified)
 {
     for (unsigned i = 0; i < found->count; i++) {
         const struct cgroup_hierarchy *h = &found->found[i];
@@ -47,7 +47,7 @@ static void open_v1(struct cgroup_tree *t, const struct cgroup_find *found, bool
         bool needless = unified && h->controllers == CGROUP_BIT(CGROUP_CPUACCT);
         if (h->unified || needless || t->v1_count == CGROUP_CONTROLLERS)
             continue;
-        if (cgroup_v1_open(&t->v1[t->v1_count], h, t->name, e) == 0)
+        if (cgroup_v1_open(&t->v1[t->v1_count], h, t->name, &t->refused) == 0)
             t->v1_count++;
     }
 }
@@ -65,13 +65,13 @@ static int open_found(struct cgroup_tree *t, const struct cgroup_find *found, st
 {
     const unsigned all =
         CGROUP_BIT(CGROUP_MEMORY) | CGROUP_BIT(CGROUP_PIDS) | CGROUP_BIT(CGROUP_CPU) | CGROUP_BIT(CGROUP_CPUSET);
-    struct err refused = {.text = "nothing was tried"};
     const struct cgroup_hierarchy *unified = find_unified(found);
-    open_v1(t, found, unified != NULL, &refused);
+    open_v1(t, found, unified != NULL);
     if (unified)
-        cgroup_v2_open(&t->v2, unified, t->name, all & ~v1_controllers(t), &refused);
+        cgroup_v2_open(&t->v2, unified, t->name, all & ~v1_controllers(t), &t->refused);
     if (t->v1_count == 0 && t->v2.fd < 0)
-        return err_say(e, refused.code ? refused.code : ENOENT, "no cgroup hierarchy can be used: %s", refused.text);
+        return err_say(e, t->refused.code ? t->refused.code : ENOENT, "no cgroup hierarchy can be used: %s",
+                       t->refused.code ? t->refused.text : "nothing was tried");
     t->has_kill = t->v2.fd >= 0 && cgroup_has_file(t->v2.fd, ".", "cgroup.kill");
     t->has_freeze = t->v2.fd >= 0 && cgroup_has_file(t->v2.fd, ".", "cgroup.freeze");
     describe(t);
@@ -90,13 +90,27 @@ static int find_and_open(struct cgroup_tree *t, struct err *e)
     return r;
 }
 
-int cgroup_tree_open(struct cgroup_tree **ret_tree, const char *name, struct err *e)
+struct cgroup_tree *cgroup_tree_open_none(void)
 {
     struct cgroup_tree *t = calloc(1, sizeof(*t));
     if (!t)
-        return err_set(e, ENOMEM, "open the cgroup tree");
+        return NULL;
     t->v2.fd = t->v2.parent_fd = -1;
     list_init(&t->kept);
+    fmt_to(t->describe, sizeof(t->describe), "none");
+    return t;
+}
+
+bool cgroup_tree_is_none(const struct cgroup_tree *t)
+{
+    return t->v1_count == 0 && t->v2.fd < 0;
+}
+
+int cgroup_tree_open(struct cgroup_tree **ret_tree, const char *name, struct err *e)
+{
+    struct cgroup_tree *t = cgroup_tree_open_none();
+    if (!t)
+        return err_set(e, ENOMEM, "open the cgroup tree");
     fmt_to(t->name, sizeof(t->name), "%s", name);
     int r = find_and_open(t, e);
     if (r < 0) {
@@ -112,6 +126,11 @@ bool cgroup_tree_has(const struct cgroup_tree *t, enum cgroup_controller c)
     if ((v1_controllers(t) | t->v2.controllers) & CGROUP_BIT(c))
         return true;
     return c == CGROUP_CPUACCT && t->v2.fd >= 0;
+}
+
+const char *cgroup_tree_refusal(const struct cgroup_tree *t)
+{
+    return t->refused.code ? t->refused.text : "nothing was refused";
 }
 
 bool cgroup_tree_has_kill(const struct cgroup_tree *t)
@@ -302,17 +321,12 @@ static bool line_names_group(const struct cgroup *g, const char *cgroups, unsign
     return false;
 }
 
-int cgroup_verify_member(const struct cgroup *g, int pid, struct err *e)
+int cgroup_verify_member(const struct cgroup *g, int pid, const char *cgroups, struct err *e)
 {
-    char path[48], text[8192];
-    fmt_to(path, sizeof(path), "/proc/%d/cgroup", pid);
-    ssize_t n = fd_read_file_at(AT_FDCWD, path, text, sizeof(text), e);
-    if (n < 0)
-        return (int)n;
     for (unsigned i = 0; i < g->tree->v1_count; i++)
-        if (g->in_v1[i] && !line_names_group(g, text, g->tree->v1[i].controllers))
+        if (g->in_v1[i] && !line_names_group(g, cgroups, g->tree->v1[i].controllers))
             return err_say(e, EPERM, "process %d is not in cgroup '%s' of v1 hierarchy %u", pid, g->name, i);
-    if (g->in_v2 && !line_names_group(g, text, 0))
+    if (g->in_v2 && !line_names_group(g, cgroups, 0))
         return err_say(e, EPERM, "process %d is not in cgroup '%s' of the unified hierarchy", pid, g->name);
     return 0;
 }

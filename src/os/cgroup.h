@@ -35,10 +35,14 @@ struct cgroup_tree;
 struct cgroup; /* one instance's group */
 
 /* Finds how cgroups are mounted and makes the directory `name` ("faasd-<hash of the root>") beneath this process's own group in each hierarchy.
- * v2: moves this process into a leaf first where the "no internal processes" rule needs it. What is missing is told by cgroup_tree_has;
- * fails only when nothing at all can be used. */
+ * v2: moves this process into a leaf first where the "no internal processes" rule needs it. What is missing is told by cgroup_tree_has,
+ * and why by cgroup_tree_refusal; fails only when nothing at all can be used. */
 int cgroup_tree_open(struct cgroup_tree **ret_tree, const char *name, struct err *e);
+/* A tree in no hierarchy, for a daemon that is to serve without any: its groups have no limits and nobody is found in them. NULL without memory. */
+struct cgroup_tree *cgroup_tree_open_none(void);
+bool cgroup_tree_is_none(const struct cgroup_tree *t);
 bool cgroup_tree_has(const struct cgroup_tree *t, enum cgroup_controller c);
+const char *cgroup_tree_refusal(const struct cgroup_tree *t);  /* the last thing that could not be had */
 bool cgroup_tree_has_kill(const struct cgroup_tree *t);        /* cgroup.kill, v2 or unified */
 bool cgroup_tree_has_freeze(const struct cgroup_tree *t);      /* cgroup.freeze, v2 or unified */
 bool cgroup_tree_has_clone_into(const struct cgroup_tree *t);  /* CLONE_INTO_CGROUP */
@@ -86,8 +90,8 @@ void cgroup_close_tasks(int fds[CGROUP_TASKS_MAX], unsigned count);
 void cgroup_settle(struct cgroup *g);
 /* Puts a process into the unified or v2 directory where CLONE_INTO_CGROUP could not: slow (an RCU grace period, 15 ms after a pause). */
 int cgroup_attach(struct cgroup *g, int pid, struct err *e);
-/* Whether every line of /proc/PID/cgroup that this group limits or kills by names it. -EPERM with the one that does not. */
-int cgroup_verify_member(const struct cgroup *g, int pid, struct err *e);
+/* Whether every line of `cgroups`, what /proc/PID/cgroup says, that this group limits or kills by names it. -EPERM with the one that does not. */
+int cgroup_verify_member(const struct cgroup *g, int pid, const char *cgroups, struct err *e);
 /* The same of a process that ends, or is dead and not waited for yet: v2 and the unified hierarchy still name its group, v1 names the root for all of them. */
 int cgroup_verify_dead(const struct cgroup *g, int pid, struct err *e);
 
@@ -143,7 +147,8 @@ struct cgroup_survey {
     bool has[CGROUP_CONTROLLERS];
     bool v2_limits[CGROUP_CONTROLLERS]; /* that controller is v2's */
     bool kill, freeze, oom_group, swap_limit, clone_into;
-    char describe[64]; /* as cgroup_tree_describe, or why there is nothing */
+    bool limits_are_v1; /* the memory controller has a v1 hierarchy, whether this process may use it or not */
+    char describe[64];  /* as cgroup_tree_describe, or why there is nothing */
 };
 void cgroup_survey(struct cgroup_survey *ret_survey);
 

@@ -152,13 +152,16 @@ int cgroup_open_join(struct cgroup *g, const struct cgroup_joiner *who, int fds[
     unsigned count = 0;
     if (cgroup_kept_join(g, fds, ret_count))
         return 0;
-    assert(geteuid() == 0 && who->uid != 0);
+    assert(geteuid() == 0);
     gid_t own = getegid();
-    become(who->uid, who->gid);
+    bool other = who->uid != 0; /* a daemon with one id has nobody to become */
+    if (other)
+        become(who->uid, who->gid);
     int r = cgroup_open_tasks(g, fds, &count, e);
     if (r == 0 && g->in_v2 && !g->parent)
         r = open_unified(g, &fds[count], e);
-    become(0, own);
+    if (other)
+        become(0, own);
     if (r == 0 && g->in_v2 && g->parent)
         r = open_unified(g, &fds[count], e);
     if (r < 0) {

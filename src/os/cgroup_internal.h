@@ -57,6 +57,7 @@ struct cgroup_v2_tree {
 struct cgroup_tree {
     char name[CGROUP_NAME_MAX];
     char describe[64];
+    struct err refused; /* the last hierarchy, or controller, that could not be had; code 0: none */
     bool has_kill, has_freeze;
     unsigned v1_count;
     struct cgroup_v1_tree v1[CGROUP_CONTROLLERS];

@@ -83,6 +83,7 @@ void cgroup_survey(struct cgroup_survey *ret_survey)
     for (unsigned i = 0; r == 0 && i < found->count; i++) {
         const struct cgroup_hierarchy *h = &found->found[i];
         int error;
+        ret_survey->limits_are_v1 |= !h->unified && h->controllers & CGROUP_BIT(CGROUP_MEMORY);
         int fd = open_probe(h, name, path, sizeof(path), &error);
         if (fd < 0) {
             refused = error;

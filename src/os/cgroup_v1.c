@@ -41,12 +41,12 @@ int cgroup_v1_open(struct cgroup_v1_tree *t, const struct cgroup_hierarchy *h, c
     if (mkdirat(parent, name, 0755) < 0 && errno != EEXIST)
         return err_set(e, errno, "make '%s/%s'", path, name);
     scoped_fd fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return err_set(e, errno, "open '%s/%s'", path, name);
-    if (h->controllers & CGROUP_BIT(CGROUP_CPUSET)) {
-        int r = copy_cpuset(parent, ".", parent, name, e);
-        if (r < 0)
-            return r;
+    int r = fd < 0 ? err_set(e, errno, "open '%s/%s'", path, name) : 0;
+    if (r == 0 && (h->controllers & CGROUP_BIT(CGROUP_CPUSET)))
+        r = copy_cpuset(parent, ".", parent, name, e);
+    if (r < 0) {
+        unlinkat(parent, name, AT_REMOVEDIR); /* no tree remembers it; one that is in use stays */
+        return r;
     }
     t->parent_fd = fd_take(&parent);
     t->fd = fd_take(&fd);

@@ -130,6 +130,8 @@ static int make_tree(struct cgroup_v2_tree *t, const char *name, unsigned want, 
     unsigned added;
     int refused;
     t->controllers = enable_controllers(t->fd, want, &added, &refused);
+    if (t->controllers != want && e && !e->code)
+        err_set(e, refused ? -refused : ENOENT, "switch on controllers in cgroup '%s'", name); /* said, no failure */
     return 0;
 }
 
@@ -155,7 +157,7 @@ int cgroup_v2_open(struct cgroup_v2_tree *t, const struct cgroup_hierarchy *h, c
     }
     int r = make_tree(t, name, want, e);
     if (r < 0)
-        cgroup_v2_close(t, name, false);
+        cgroup_v2_close(t, name, true); /* nobody remembers its directory from here on; one that is in use stays */
     return r;
 }
 
@@ -187,9 +189,10 @@ static int limit_memory(int fd, const char *name, uint64_t bytes, struct err *e)
     int r = cgroup_write_number(fd, name, "memory.max", bytes, e);
     if (r == 0)
         r = cgroup_write(fd, name, "memory.oom.group", "1", e);
-    if (r == 0 && cgroup_has_file(fd, name, "memory.swap.max")) /* absent without swap in the kernel */
-        r = cgroup_write(fd, name, "memory.swap.max", "0", e);
-    return r;
+    if (r < 0)
+        return r;
+    r = cgroup_write(fd, name, "memory.swap.max", "0", e);
+    return r == -ENOENT ? 0 : r; /* without swap in the kernel */
 }
 
 static int limit_cpu(const struct cgroup *g, int fd, const struct cgroup_limits *limits, struct err *e)

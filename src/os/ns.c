@@ -2,12 +2,24 @@
 #include "os/ns.h"
 
 #include "base/fdio.h"
+#include "base/fmt.h"
+#include "os/idmap.h"
+#include "os/pidfd.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/nsfs.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <time.h>
 
 static const char own_network[] = "/proc/self/ns/net";
 
@@ -29,6 +41,27 @@ pid_t ns_clone(uint64_t flags, int cgroup_fd, int *ret_pidfd)
     if (pid > 0)
         *ret_pidfd = pidfd;
     return (pid_t)pid;
+}
+
+pid_t ns_fork(int *ret_pidfd)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    pid_t pid = fork();
+    int error = errno;
+    if (pid == 0)
+        return 0;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (pid < 0)
+        return -error;
+    *ret_pidfd = pidfd_open(pid, 0);
+    if (*ret_pidfd >= 0)
+        return pid;
+    error = errno;
+    kill(pid, SIGKILL); /* ours and not reaped: the pid can't be another's */
+    waitpid(pid, NULL, 0);
+    return -error;
 }
 
 int ns_unshare(uint64_t flags, struct err *e)
@@ -79,10 +112,22 @@ int ns_enter_mount(int mount_fd, int *ret_cwd, struct err *e)
     return 0;
 }
 
+enum { HOME_TRIES = 200 }; /* a millisecond apart */
+
+/* The kernel may lack memory for a moment. A supervisor that stays where a sandbox belongs must not go on: then everything ends with it. */
+static void wait_for_home(unsigned *tries)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    if (++*tries == HOME_TRIES)
+        abort();
+    nanosleep(&pause, NULL);
+}
+
 void ns_home_return(const struct ns_home *h, int *cwd)
 {
-    if (setns(h->mount_fd, CLONE_NEWNS) < 0 || fchdir(h->root_fd) < 0 || chroot(".") < 0 || fchdir(*cwd) < 0)
-        abort();
+    unsigned tries = 0;
+    while (setns(h->mount_fd, CLONE_NEWNS) < 0 || fchdir(h->root_fd) < 0 || chroot(".") < 0 || fchdir(*cwd) < 0)
+        wait_for_home(&tries);
     fd_close(cwd);
 }
 
@@ -106,6 +151,58 @@ int ns_enter_network(int network_fd, struct err *e)
 
 void ns_home_return_network(const struct ns_home *h)
 {
-    if (setns(h->network_fd, CLONE_NEWNET) < 0)
-        abort();
+    unsigned tries = 0;
+    while (setns(h->network_fd, CLONE_NEWNET) < 0)
+        wait_for_home(&tries);
+}
+
+/* ---- a network namespace of another user namespace ---- */
+
+static int open_of(pid_t pid, const char *kind, struct err *e)
+{
+    char path[48];
+    fmt_to(path, sizeof(path), "/proc/%d/ns/%s", pid, kind);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? err_set(e, errno, "open '%s'", path) : fd;
+}
+
+int ns_make_owned_network(const struct idmap *m, int *ret_user, int *ret_network, struct err *e)
+{
+    int status;
+    scoped_fd pidfd = -1;
+    pid_t parent = getpid(), pid = ns_clone(CLONE_NEWUSER | CLONE_NEWNET, -1, &pidfd);
+    if (pid < 0)
+        return err_set(e, -pid, "make a user and a network namespace");
+    if (pid == 0) { /* until it is killed, or its parent */
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent)
+            for (;;)
+                pause();
+        _exit(0);
+    }
+    int r = idmap_write(pid, m, e);
+    scoped_fd user = r < 0 ? -1 : open_of(pid, "user", e);
+    scoped_fd network = user < 0 ? -1 : open_of(pid, "net", e);
+    pidfd_kill(pidfd);
+    pidfd_reap(pidfd, true, &status);
+    if (network < 0)
+        return -e->code;
+    *ret_user = fd_take(&user);
+    *ret_network = fd_take(&network);
+    return 0;
+}
+
+int ns_check_network(int fd, int user_fd, uint64_t *ret_inode, struct err *e)
+{
+    struct statfs fs;
+    struct stat st, owner_st, user_st;
+    /* first what kind of file it is: a device would take the same number for something else */
+    if (fstatfs(fd, &fs) < 0 || fs.f_type != NSFS_MAGIC || ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET)
+        return err_say(e, EPERM, "what should be a network namespace is none");
+    scoped_fd owner = ioctl(fd, NS_GET_USERNS);
+    if (owner < 0 || fstat(owner, &owner_st) < 0 || fstat(user_fd, &user_st) < 0 || fstat(fd, &st) < 0)
+        return err_set(e, errno, "look at a network namespace");
+    if (owner_st.st_ino != user_st.st_ino || owner_st.st_dev != user_st.st_dev)
+        return err_say(e, EPERM, "a network namespace belongs to somebody else");
+    *ret_inode = st.st_ino;
+    return 0;
 }

@@ -13,6 +13,9 @@
  * No atfork handler runs: the child may do only what is async-signal-safe. */
 pid_t ns_clone(uint64_t flags, int cgroup_fd, int *ret_pidfd);
 
+/* fork(2) with a pidfd: 0 in the child, where every signal is blocked, so that no handler of this process runs there; the pid in the parent, or -errno. */
+pid_t ns_fork(int *ret_pidfd);
+
 /* Async-signal-safe. */
 int ns_unshare(uint64_t flags, struct err *e);
 
@@ -37,5 +40,12 @@ int ns_make_network(const struct ns_home *h, struct err *e);
 int ns_enter_network(int network_fd, struct err *e);
 /* Never fails, as above: sockets would be made in the wrong network. */
 void ns_home_return_network(const struct ns_home *h);
+
+/* A user namespace with the ids of `m`, and an empty network namespace that belongs to it. Nobody lives in them: descriptors, CLOEXEC. */
+struct idmap;
+int ns_make_owned_network(const struct idmap *m, int *ret_user, int *ret_network, struct err *e);
+
+/* That what somebody handed over is a network namespace which belongs to that user namespace, and nothing else: -EPERM. *ret_inode names it. */
+int ns_check_network(int fd, int user_fd, uint64_t *ret_inode, struct err *e);
 
 #endif

@@ -9,6 +9,9 @@
  */
 #include "os/seccomp.h"
 
+#include "base/fdio.h"
+#include "base/str.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <linux/audit.h>
@@ -353,6 +356,25 @@ int seccomp_find_number(const char *name)
     return number < 0 ? -1 : number;
 }
 
+bool seccomp_is_name(const char *name)
+{
+    return seccomp_syscall_resolve_name(name) != __NR_SCMP_ERROR; /* other architectures' have numbers below that */
+}
+
+void seccomp_find_nearest(const char *word, char out[SECCOMP_NAME_MAX])
+{
+    unsigned least = str_slips(word) + 1;
+    out[0] = '\0';
+    for (int number = 0; number < NUMBERS_MAX; number++) {
+        scoped_free char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, number);
+        unsigned distance = name ? str_distance(word, name) : least;
+        if (distance >= least)
+            continue;
+        least = distance;
+        snprintf(out, SECCOMP_NAME_MAX, "%s", name);
+    }
+}
+
 int seccomp_attach(const struct seccomp_program *p, struct err *e)
 {
     const struct sock_fprog program = {.len = p->length, .filter = p->code};
@@ -376,6 +398,35 @@ int seccomp_attach_listening(const struct seccomp_program *p, struct err *e)
     if (fd < 0)
         return err_set(e, errno, "load the system call filter that is listened to");
     return (int)fd;
+}
+
+unsigned seccomp_make_calls(const uint64_t words[SECCOMP_CALL_WORDS], struct sock_filter *code)
+{
+    unsigned n = 0;
+    code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+    for (unsigned w = 0; w < SECCOMP_CALL_WORDS; w++) {
+        unsigned start = n++;
+        for (unsigned bit = 0; bit < 64; bit++) {
+            bool told = !(words[w] >> bit & 1), next_told = bit < 63 && !(words[w] >> (bit + 1) & 1);
+            if (bit < 63 && told == next_told)
+                continue;
+            if (bit < 63)
+                code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 64 * w + bit + 1, 1, 0);
+            code[n++] =
+                (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, told ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ALLOW);
+        }
+        code[start] =
+            (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 64 * (w + 1), (uint8_t)(n - start - 1), 0);
+    }
+    code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF);
+    return n;
+}
+
+int seccomp_attach_calls(const uint64_t words[SECCOMP_CALL_WORDS], struct err *e)
+{
+    struct sock_filter code[SECCOMP_CALLS_MAX];
+    const struct seccomp_program p = {.code = code, .length = (unsigned short)seccomp_make_calls(words, code)};
+    return seccomp_attach_listening(&p, e);
 }
 
 /* Before Linux 6.6 the ioctl waits for ever where nobody is left to ask, so poll(2) goes before it. One that was taken back in between is ENOENT. */

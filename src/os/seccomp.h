@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -60,6 +61,11 @@ void seccomp_find_name(uint32_t architecture, int number, char out[SECCOMP_NAME_
 /* Its number on this architecture; -1: it has none, or libseccomp doesn't know it. */
 int seccomp_find_number(const char *name);
 
+/* Has any architecture a call of that name? A list may be carried from one to another. */
+bool seccomp_is_name(const char *name);
+/* The name of this architecture's call that `word` may be a slip of; "": none is near. */
+void seccomp_find_nearest(const char *word, char out[SECCOMP_NAME_MAX]);
+
 /* Async-signal-safe; no_new_privs must be set. */
 int seccomp_attach(const struct seccomp_program *p, struct err *e);
 
@@ -69,6 +75,16 @@ int seccomp_attach(const struct seccomp_program *p, struct err *e);
  * meanwhile, so it is never more than another rule of the program, saying `allow` in its place, would be.
  */
 int seccomp_attach_listening(const struct seccomp_program *p, struct err *e);
+
+/*
+ * A filter of its own in front of another: what has no bit in `words` is told (SECCOMP_TELL), the rest is left to the other. Of two answers the kernel takes the stricter, and an errno or a death is
+ * stricter than being told (seccomp(2)), so it takes from what the other allows and gives nothing. SYS_seccomp needs a bit, as the other is attached behind it. No memory is
+ * allocated; ranges of numbers with one verdict are one comparison, so that the kernel can know beforehand what is always allowed (seccomp_cache_prepare).
+ */
+enum { SECCOMP_CALL_WORDS = 8 /* 512 numbers, a bit each */, SECCOMP_CALLS_MAX = SECCOMP_CALL_WORDS * 128 + 2 };
+/* code: room for SECCOMP_CALLS_MAX. Returns how many instructions it has. */
+unsigned seccomp_make_calls(const uint64_t words[SECCOMP_CALL_WORDS], struct sock_filter *code);
+int seccomp_attach_calls(const uint64_t words[SECCOMP_CALL_WORDS], struct err *e); /* as seccomp_attach_listening */
 struct seccomp_notice {
     uint64_t id;
     uint32_t pid; /* of the thread, in the caller's pid namespace; 0 = not in it */

@@ -11,6 +11,7 @@
 #include "base/fmt.h"
 #include "init_image.h"
 #include "os/pidfd.h"
+#include "os/userns.h"
 #include "sandbox/child.h"
 
 #include <fcntl.h>
@@ -24,13 +25,14 @@
 #endif
 
 /* The helper: builds, says so by one byte, and stays until the parent has hold of the namespace. */
-static void __attribute__((noreturn)) build_tree(const struct plan *p, int report_fd, int release_fd)
+static void __attribute__((noreturn)) build_tree(struct plan *p, int report_fd, int release_fd)
 {
     struct child c;
     struct err e = {0};
-    child_init(&c, p);
-    child_run(&c, &e);
-    fd_write_full(report_fd, &e, sizeof(e));
+    child_init(&c, p, NULL);
+    child_build_base(&c, &e);
+    if (fd_write_full(report_fd, &e, sizeof(e)) < 0)
+        _exit(1); /* the parent reads the end */
     char byte;
     fd_read_full(release_fd, &byte, 1);
     _exit(0);
@@ -52,7 +54,7 @@ static int open_namespace(pid_t helper, int report_fd, struct err *e)
 }
 
 /* Returns the descriptor of the namespace whose root is the tree. */
-static int make_tree(const struct plan *p, struct err *e)
+static int make_tree(struct plan *p, struct err *e)
 {
     int report[2], release[2], status;
     if (pipe2(report, O_CLOEXEC) < 0)
@@ -103,31 +105,9 @@ static int build_filters(struct sandbox_base *b, struct err *e)
     int r = 0;
     for (unsigned p = 0; p < PROFILE_COUNT && r == 0; p++)
         r = profile_build((enum profile)p, &o, &b->filters[p], e);
+    for (unsigned for_template = 0; for_template < 2; for_template++)
+        profile_add_always(for_template, b->always[for_template]);
     return r;
-}
-
-int sandbox_base_find_learned(struct sandbox_base *b, bool for_template, const uint64_t calls[PROFILE_CALL_WORDS],
-                              const struct seccomp_program **ret_program, struct err *e)
-{
-    const struct profile_options o = {.memfd_denied = b->memfd_noexec_fd < 0};
-    struct learned_filter *f;
-    for (f = b->learned; f < b->learned + LEARNED_FILTERS; f++)
-        if (f->program.code && f->for_template == for_template && memcmp(f->calls, calls, sizeof(f->calls)) == 0)
-            break;
-    if (f == b->learned + LEARNED_FILTERS) {
-        struct seccomp_program made;
-        int r = profile_build_learned(for_template, calls, &o, &made, e);
-        if (r < 0)
-            return r;
-        f = &b->learned[b->next_learned];
-        b->next_learned = (b->next_learned + 1) % LEARNED_FILTERS;
-        seccomp_program_fini(&f->program);
-        f->program = made;
-        f->for_template = for_template;
-        memcpy(f->calls, calls, sizeof(f->calls));
-    }
-    *ret_program = &f->program;
-    return 0;
 }
 
 int sandbox_base_open(struct sandbox_base **ret_base, const struct sandbox_base_options *o, struct err *e)
@@ -165,8 +145,6 @@ void sandbox_base_close(struct sandbox_base *b)
         return;
     for (unsigned i = 0; i < PROFILE_COUNT; i++)
         seccomp_program_fini(&b->filters[i]);
-    for (unsigned i = 0; i < LEARNED_FILTERS; i++)
-        seccomp_program_fini(&b->learned[i].program);
     plan_fini(&b->plan);
     network_stock_fini(&b->networks);
     ns_home_close(&b->home);
@@ -179,7 +157,8 @@ void sandbox_base_close(struct sandbox_base *b)
 
 bool sandbox_base_has_stock(const struct sandbox_base *b)
 {
-    return network_stock_is_full(&b->networks);
+    /* Who has entered another network can't come back to the host's without power over that one: there the child makes its own. */
+    return userns_own()->entered || network_stock_is_full(&b->networks);
 }
 
 int sandbox_base_make_stock(struct sandbox_base *b, struct err *e)

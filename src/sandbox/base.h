@@ -8,14 +8,6 @@
 #include "sandbox/plan.h"
 #include "sandbox/profile.h"
 
-/* A function's own, kept for its next instances: making one takes a millisecond. */
-enum { LEARNED_FILTERS = 16 };
-struct learned_filter {
-    bool for_template;
-    uint64_t calls[PROFILE_CALL_WORDS];
-    struct seccomp_program program; /* no code: the place is free */
-};
-
 struct sandbox_base {
     struct feature_set features;
     uint32_t code_owner;
@@ -27,12 +19,7 @@ struct sandbox_base {
     int memfd_noexec_fd; /* /proc/sys/vm/memfd_noexec; -1 where the kernel has none */
     struct network_stock networks;
     struct seccomp_program filters[PROFILE_COUNT];
-    struct learned_filter learned[LEARNED_FILTERS];
-    unsigned next_learned; /* whose place the next new one takes */
+    uint64_t always[2][PROFILE_CALL_WORDS]; /* what is on every list of learned calls: of a function, of a template */
 };
-
-/* Borrowed until the next call. */
-int sandbox_base_find_learned(struct sandbox_base *b, bool for_template, const uint64_t calls[PROFILE_CALL_WORDS],
-                              const struct seccomp_program **ret_program, struct err *e);
 
 #endif

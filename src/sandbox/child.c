@@ -30,9 +30,9 @@
 
 enum { CHILD_PATH_MAX = 1024, FIRST_FREE_FD = INIT_FD_WORKER + 1, COPY_CHUNK = 16384, LISTEN_BACKLOG = 128 };
 
-void child_init(struct child *c, const struct plan *plan)
+void child_init(struct child *c, struct plan *plan, const struct plan_input *input)
 {
-    *c = (struct child){.plan = plan, .root = plan->root};
+    *c = (struct child){.plan = plan, .input = input, .root = plan->root};
     for (unsigned i = 0; i < SLOT_COUNT; i++)
         c->fd[i] = -1;
 }
@@ -94,9 +94,11 @@ static int do_keep_fds(struct child *c, const struct step *s, struct err *e)
 static int do_join_cgroups(struct child *c, const struct step *s, struct err *e)
 {
     (void)s;
-    for (unsigned i = 0; i < c->task_count; i++)
-        if (write(c->tasks[i], "0", 1) != 1)
-            return err_set(e, errno, "join cgroup %u", i);
+    for (unsigned i = 0; i < c->task_count; i++) {
+        int r = fd_write_full(c->tasks[i], "0", 1);
+        if (r < 0)
+            return err_set(e, -r, "join cgroup %u", i);
+    }
     cgroup_close_tasks(c->tasks, c->task_count);
     c->task_count = 0;
     return 0;
@@ -107,8 +109,12 @@ static int do_write(struct child *c, const struct step *s, struct err *e)
     size_t n = strlen(s->value);
     /* At offset 0: the descriptor is the supervisor's, all children share its position, and a write to a sysctl anywhere else is ignored
      * without an error (sysctl_writes_strict, Documentation/admin-guide/sysctl/kernel.rst). */
-    if (pwrite(c->fd[s->slot], s->value, n, 0) != (ssize_t)n)
-        return err_set(e, errno, "write '%s' to %s", s->value, s->path);
+    ssize_t written;
+    do
+        written = pwrite(c->fd[s->slot], s->value, n, 0);
+    while (written < 0 && errno == EINTR);
+    if (written != (ssize_t)n)
+        return err_set(e, written < 0 ? errno : EIO, "write '%s' to %s", s->value, s->path);
     return 0;
 }
 
@@ -141,7 +147,7 @@ static int do_become(struct child *c, const struct step *s, struct err *e)
 {
     (void)c;
     long id = (long)s->number;
-    if (syscall(SYS_setgroups, 0, NULL) < 0)
+    if (s->slot != PLAN_KEEP_GROUPS && syscall(SYS_setgroups, 0, NULL) < 0)
         return err_set(e, errno, "drop supplementary groups");
     if (syscall(SYS_setresgid, id, id, id) < 0)
         return err_set(e, errno, "become group %ld", id);
@@ -260,7 +266,7 @@ static int do_secret(struct child *c, const struct step *s, struct err *e)
     int r = from->bytes ? fd_write_full(fd, from->bytes, from->size) : -ENODATA;
     if (from->bytes)
         explicit_bzero(from->bytes, from->size);
-    if (r == 0 && fchown(fd, PLAN_UID_INSIDE, PLAN_UID_INSIDE) < 0)
+    if (r == 0 && fchown(fd, c->plan->inside_id, c->plan->inside_id) < 0)
         r = -errno;
     return r < 0 ? err_set(e, -r, "write '%s'", path) : 0;
 }
@@ -305,7 +311,7 @@ static int do_node(struct child *c, const struct step *s, struct err *e)
     if (errno != EPERM)
         return err_set(e, errno, "make device '%s'", path);
     int r = do_file(c, s, e);
-    return r < 0 ? r : attach_clone(s->value, path, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, e);
+    return r < 0 ? r : attach_clone(s->value, path, CHILD_NODE_ATTRIBUTES, e);
 }
 
 static int do_bind(struct child *c, const struct step *s, struct err *e)
@@ -401,13 +407,13 @@ static int do_keyring(struct child *c, const struct step *s, struct err *e)
 static int do_drop_bounding(struct child *c, const struct step *s, struct err *e)
 {
     (void)c;
-    return s->number == PLAN_KEEP_CHROOT ? caps_drop_bounding_but(CAP_SYS_CHROOT, e) : caps_drop_bounding(e);
+    return s->number == PLAN_KEEP_CHROOT ? caps_drop_bounding_but(CAPS_BIT(CAP_SYS_CHROOT), e) : caps_drop_bounding(e);
 }
 
 static int do_drop_caps(struct child *c, const struct step *s, struct err *e)
 {
     (void)c;
-    return s->number == PLAN_KEEP_CHROOT ? caps_keep_across_exec(CAP_SYS_CHROOT, e) : caps_drop_all(e);
+    return s->number == PLAN_KEEP_CHROOT ? caps_keep_across_exec(CAPS_BIT(CAP_SYS_CHROOT), e) : caps_drop_all(e);
 }
 
 /* The parent may have died before the signal was set. getppid() is 0 in a new pid namespace either way, but the error pipe knows: without a
@@ -466,13 +472,24 @@ static int do_stdio(struct child *c, const struct step *s, struct err *e)
     return r;
 }
 
+/* A function's list is in front of the filter that it takes from. */
+static int attach_both(const struct child *c, struct err *e)
+{
+    uint64_t calls[SECCOMP_CALL_WORDS];
+    for (unsigned i = 0; i < SECCOMP_CALL_WORDS; i++)
+        calls[i] = c->calls[i] | c->always[i];
+    scoped_fd fd = seccomp_attach_calls(calls, e);
+    int r = fd < 0 ? fd : seccomp_attach(c->filter, e);
+    return r < 0 ? r : fd_take(&fd);
+}
+
 static int do_seccomp(struct child *c, const struct step *s, struct err *e)
 {
     (void)s;
     if (!c->is_listened_to)
         return seccomp_attach(c->filter, e);
     /* Nothing from here to init's first breath is told: whoever is to answer does not know of this sandbox yet. */
-    scoped_fd fd = seccomp_attach_listening(c->filter, e);
+    scoped_fd fd = c->calls ? attach_both(c, e) : seccomp_attach_listening(c->filter, e);
     if (fd < 0)
         return fd;
     const struct init_head head = {.type = INIT_NOTICES, .size = sizeof(head), .request = c->answer};
@@ -490,69 +507,136 @@ static int do_exec_init(struct child *c, const struct step *s, struct err *e)
     return err_set(e, errno, "execute init");
 }
 
-/* ---- the table ---- */
+/* ---- the tables ---- */
 
-static const struct {
-    const char *name;
-    int (*run)(struct child *c, const struct step *s, struct err *e);
-} ops[STEP_OPS] = {
-    [STEP_FRESH_SIGNALS] = {"signals", do_fresh_signals},
-    [STEP_KEEP_FDS] = {"close fds", do_keep_fds},
-    [STEP_JOIN_CGROUPS] = {"cgroups", do_join_cgroups},
-    [STEP_WRITE] = {"sysctl", do_write},
-    [STEP_UNSHARE] = {"unshare", do_unshare},
-    [STEP_WAIT_PARENT] = {"wait", do_wait_parent},
-    [STEP_BECOME] = {"become", do_become},
-    [STEP_HOSTNAME] = {"hostname", do_hostname},
-    [STEP_NETWORK] = {"network", do_network},
-    [STEP_LISTEN] = {"listen", do_listen},
-    [STEP_PRIVATE] = {"propagation", do_private},
-    [STEP_TMPFS] = {"tmpfs", do_tmpfs},
-    [STEP_PROC] = {"proc", do_proc},
-    [STEP_CHDIR] = {"chdir", do_chdir},
-    [STEP_DIR] = {"dir", do_dir},
-    [STEP_FILE] = {"file", do_file},
-    [STEP_POINT] = {"mount point", do_point},
-    [STEP_TEXT] = {"text", do_text},
-    [STEP_SECRET] = {"secret", do_secret},
-    [STEP_COPY] = {"copy", do_copy},
-    [STEP_SYMLINK] = {"link", do_symlink},
-    [STEP_NODE] = {"device", do_node},
-    [STEP_BIND] = {"bind", do_bind},
-    [STEP_REBIND] = {"rebind", do_rebind},
-    [STEP_ATTACH] = {"mount", do_attach},
-    [STEP_ATTRIBUTES] = {"attributes", do_attributes},
-    [STEP_CLONE_ROOT] = {"clone root", do_clone_root},
-    [STEP_SLOT] = {"slot", do_slot},
-    [STEP_LEAVE_CHROOT] = {"leave chroot", do_leave_chroot},
-    [STEP_PIVOT] = {"pivot", do_pivot},
-    [STEP_CHECK_ROOT] = {"check root", do_check_root},
-    [STEP_RLIMIT] = {"limit", do_rlimit},
-    [STEP_SESSION] = {"session", do_session},
-    [STEP_KEYRING] = {"keyring", do_keyring},
-    [STEP_DROP_BOUNDING] = {"bounding set", do_drop_bounding},
-    [STEP_DROP_CAPS] = {"capabilities", do_drop_caps},
-    [STEP_DEATH_SIGNAL] = {"death signal", do_death_signal},
-    [STEP_NO_NEW_PRIVS] = {"no new privs", do_no_new_privs},
-    [STEP_LANDLOCK] = {"landlock", do_landlock},
-    [STEP_STDIO] = {"fds 0-4", do_stdio},
-    [STEP_SECCOMP] = {"seccomp", do_seccomp},
-    [STEP_EXEC_INIT] = {"exec", do_exec_init},
+static const char *const names[STEP_OPS] = {
+    [STEP_FRESH_SIGNALS] = "signals",
+    [STEP_KEEP_FDS] = "close fds",
+    [STEP_JOIN_CGROUPS] = "cgroups",
+    [STEP_WRITE] = "sysctl",
+    [STEP_UNSHARE] = "unshare",
+    [STEP_WAIT_PARENT] = "wait",
+    [STEP_BECOME] = "become",
+    [STEP_HOSTNAME] = "hostname",
+    [STEP_NETWORK] = "network",
+    [STEP_LISTEN] = "listen",
+    [STEP_PRIVATE] = "propagation",
+    [STEP_TMPFS] = "tmpfs",
+    [STEP_PROC] = "proc",
+    [STEP_CHDIR] = "chdir",
+    [STEP_DIR] = "dir",
+    [STEP_FILE] = "file",
+    [STEP_POINT] = "mount point",
+    [STEP_TEXT] = "text",
+    [STEP_SECRET] = "secret",
+    [STEP_COPY] = "copy",
+    [STEP_SYMLINK] = "link",
+    [STEP_NODE] = "device",
+    [STEP_BIND] = "bind",
+    [STEP_REBIND] = "rebind",
+    [STEP_ATTACH] = "mount",
+    [STEP_ATTRIBUTES] = "attributes",
+    [STEP_CLONE_ROOT] = "clone root",
+    [STEP_SLOT] = "slot",
+    [STEP_LEAVE_CHROOT] = "leave chroot",
+    [STEP_PIVOT] = "pivot",
+    [STEP_CHECK_ROOT] = "check root",
+    [STEP_RLIMIT] = "limit",
+    [STEP_SESSION] = "session",
+    [STEP_KEYRING] = "keyring",
+    [STEP_DROP_BOUNDING] = "bounding set",
+    [STEP_DROP_CAPS] = "capabilities",
+    [STEP_DEATH_SIGNAL] = "death signal",
+    [STEP_NO_NEW_PRIVS] = "no new privs",
+    [STEP_LANDLOCK] = "landlock",
+    [STEP_STDIO] = "fds 0-4",
+    [STEP_SECCOMP] = "seccomp",
+    [STEP_EXEC_INIT] = "exec",
 };
 
 const char *step_name(enum step_op op)
 {
-    return ops[op].name;
+    return names[op];
 }
 
-int child_run(struct child *c, struct err *e)
+typedef int step_function(struct child *c, const struct step *s, struct err *e);
+
+/* All that can be done while the host's root stands behind this process. */
+static step_function *const first_ops[STEP_OPS] = {
+    [STEP_FRESH_SIGNALS] = do_fresh_signals,
+    [STEP_KEEP_FDS] = do_keep_fds,
+    [STEP_NETWORK] = do_network,
+    [STEP_UNSHARE] = do_unshare,
+    [STEP_HOSTNAME] = do_hostname,
+    [STEP_RLIMIT] = do_rlimit,
+    [STEP_SESSION] = do_session,
+    [STEP_DROP_BOUNDING] = do_drop_bounding,
+    [STEP_WAIT_PARENT] = do_wait_parent,
+    [STEP_JOIN_CGROUPS] = do_join_cgroups,
+    [STEP_WRITE] = do_write,
+    [STEP_BECOME] = do_become,
+};
+
+/* All that can be done while the base tree is built, at the daemon's start, by its root. */
+static step_function *const base_ops[STEP_OPS] = {
+    [STEP_FRESH_SIGNALS] = do_fresh_signals,
+    [STEP_PRIVATE] = do_private,
+    [STEP_TMPFS] = do_tmpfs,
+    [STEP_PROC] = do_proc,
+    [STEP_CHDIR] = do_chdir,
+    [STEP_DIR] = do_dir,
+    [STEP_FILE] = do_file,
+    [STEP_TEXT] = do_text,
+    [STEP_COPY] = do_copy,
+    [STEP_SYMLINK] = do_symlink,
+    [STEP_NODE] = do_node,
+    [STEP_BIND] = do_bind,
+    [STEP_ATTRIBUTES] = do_attributes,
+    [STEP_LEAVE_CHROOT] = do_leave_chroot,
+    [STEP_PIVOT] = do_pivot,
+};
+
+/* All that can be done behind STEP_BECOME, without power over the host. */
+static step_function *const inside_ops[STEP_OPS] = {
+    [STEP_LISTEN] = do_listen,
+    [STEP_TMPFS] = do_tmpfs,
+    [STEP_PROC] = do_proc,
+    [STEP_CHDIR] = do_chdir,
+    [STEP_DIR] = do_dir,
+    [STEP_FILE] = do_file,
+    [STEP_POINT] = do_point,
+    [STEP_TEXT] = do_text,
+    [STEP_SECRET] = do_secret,
+    [STEP_COPY] = do_copy,
+    [STEP_SYMLINK] = do_symlink,
+    [STEP_NODE] = do_node,
+    [STEP_BIND] = do_bind,
+    [STEP_REBIND] = do_rebind,
+    [STEP_ATTACH] = do_attach,
+    [STEP_ATTRIBUTES] = do_attributes,
+    [STEP_CLONE_ROOT] = do_clone_root,
+    [STEP_SLOT] = do_slot,
+    [STEP_PIVOT] = do_pivot,
+    [STEP_CHECK_ROOT] = do_check_root,
+    [STEP_BECOME] = do_become, /* the own id of the instance, from root of its user namespace */
+    [STEP_KEYRING] = do_keyring,
+    [STEP_DROP_CAPS] = do_drop_caps,
+    [STEP_DEATH_SIGNAL] = do_death_signal,
+    [STEP_NO_NEW_PRIVS] = do_no_new_privs,
+    [STEP_LANDLOCK] = do_landlock,
+    [STEP_STDIO] = do_stdio,
+    [STEP_SECCOMP] = do_seccomp,
+    [STEP_EXEC_INIT] = do_exec_init,
+};
+
+/* Those that the plan has by now, from where it stopped. */
+static int run_steps(struct child *c, step_function *const ops[STEP_OPS], struct err *e)
 {
-    step_clock_begin_child(c->clock);
-    for (unsigned i = 0; i < c->plan->count; i++) {
-        const struct step *s = &c->plan->steps[i];
-        int r = ops[s->op].run(c, s, e);
+    for (; c->done < c->plan->count; c->done++) {
+        const struct step *s = &c->plan->steps[c->done];
+        int r = ops[s->op] ? ops[s->op](c, s, e) : err_say(e, EPERM, "not with the power that is there");
         if (r < 0) {
-            err_wrap(e, "sandbox step %u (%s)", i + 1, step_name(s->op));
+            err_wrap(e, "sandbox step %u (%s)", c->done + 1, step_name(s->op));
             return r;
         }
         step_clock_mark_child(c->clock, s);
@@ -560,10 +644,27 @@ int child_run(struct child *c, struct err *e)
     return 0;
 }
 
+int child_build_base(struct child *c, struct err *e)
+{
+    return run_steps(c, base_ops, e);
+}
+
+/* Behind STEP_BECOME this process is an unprivileged id of the host, with capabilities in its own user namespace alone, and holds no descriptors but its plan's. */
+static int run_without_power(struct child *c, struct err *e)
+{
+    int r = plan_go_on(c->plan, c->input, e);
+    c->root = c->plan->root;
+    return r < 0 ? r : run_steps(c, inside_ops, e);
+}
+
 void child_main(struct child *c)
 {
     struct err e = {0};
-    if (child_run(c, &e) == 0)
+    step_clock_begin_child(c->clock);
+    int r = run_steps(c, first_ops, &e);
+    if (r == 0)
+        r = run_without_power(c, &e);
+    if (r == 0)
         _exit(0);
     fd_write_full(c->fd[SLOT_ERROR], &e, sizeof(e));
     _exit(127);

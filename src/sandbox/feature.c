@@ -13,6 +13,7 @@
 #include "os/mnt.h"
 #include "os/ns.h"
 #include "os/pidfd.h"
+#include "os/userns.h"
 
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -31,6 +32,11 @@ static const struct {
     enum feature_need need;
 } features[FEATURE_COUNT] = {
     [FEATURE_ROOT] = {"root", "instances can't have host ids of their own", FEATURE_REQUIRED},
+    [FEATURE_IDS] =
+        {"ids of their own",
+         "the gateway and all functions run as you, in your groups: whatever gets out of a sandbox has your "
+         "files and the other functions'",
+         FEATURE_DEGRADES},
     [FEATURE_USERNS] = {"user namespaces", "root inside would be root outside", FEATURE_REQUIRED},
     [FEATURE_MOUNTNS] = {"mount namespaces", "functions would see the host's files", FEATURE_REQUIRED},
     [FEATURE_PIDNS] = {"pid namespaces", "functions would see and outlive each other", FEATURE_REQUIRED},
@@ -67,6 +73,8 @@ static const struct {
     [FEATURE_MEMFD_NOEXEC] = {"vm.memfd_noexec", "functions have no memfd_create at all", FEATURE_NICE},
     [FEATURE_SWAP_LIMIT] = {"swap limit", "a function over its memory limit is swapped out rather than stopped",
                             FEATURE_DEGRADES},
+    [FEATURE_EGRESS] = {"nf_tables and veth pairs", "network egress is refused", FEATURE_NICE},
+    [FEATURE_FORWARDING] = {"packet forwarding", "network egress is refused", FEATURE_NICE},
 };
 
 const char *feature_name(enum feature f)
@@ -121,8 +129,9 @@ int feature_demand_root(struct err *e)
 {
     char missing[256];
     if (geteuid() != 0)
-        return err_say(e, EPERM, "sandboxes are made as root only, and this is uid %u: try `sudo faasd ...`",
-                       geteuid());
+        return err_say(e, EPERM,
+                       "sandboxes are made by root, of the host or of a user namespace, and uid %u gets none: %s",
+                       geteuid(), userns_own()->why[0] ? userns_own()->why : "nobody tried");
     list_missing(missing, sizeof(missing));
     if (missing[0])
         return err_say(e, EPERM,
@@ -135,6 +144,7 @@ int feature_demand_root(struct err *e)
 static void record_root(struct feature_set *s)
 {
     char *detail = s->detail[FEATURE_ROOT];
+    const struct userns *u = userns_own();
     if (geteuid() == 0)
         list_missing(detail + sizeof("without"), sizeof(s->detail[0]) - sizeof("without"));
     s->found[FEATURE_ROOT] = geteuid() == 0 && !detail[sizeof("without")];
@@ -142,6 +152,55 @@ static void record_root(struct feature_set *s)
         fmt_to(detail, sizeof(s->detail[0]), "%s", strerrorname_np(EPERM));
     else if (!s->found[FEATURE_ROOT])
         memcpy(detail, "without ", sizeof("without"));
+    else if (u->entered)
+        fmt_to(detail, sizeof(s->detail[0]), "of a user namespace of uid %u", u->owner);
+    s->found[FEATURE_IDS] = geteuid() == 0 && (!u->entered || u->ids > 0);
+    if (u->entered && u->ids)
+        fmt_to(s->detail[FEATURE_IDS], sizeof(s->detail[0]), "%u", u->ids);
+    else if (u->entered)
+        fmt_to(s->detail[FEATURE_IDS], sizeof(s->detail[0]), "one for all");
+    else if (geteuid() != 0)
+        fmt_to(s->detail[FEATURE_IDS], sizeof(s->detail[0]), "%s", strerrorname_np(EPERM));
+}
+
+static const char *limits_remedy(const struct feature_set *s)
+{
+    if (!userns_own()->entered)
+        return NULL;
+    if (s->limits_are_v1)
+        return "this host's limits are cgroup v1's, which are root's alone: boot with "
+               "systemd.unified_cgroup_hierarchy=1, or serve as root";
+    return "have a cgroup of your own: systemd-run --user --scope -p Delegate=yes faasd serve, or a unit with "
+           "Delegate=yes";
+}
+
+const char *feature_remedy(const struct feature_set *s, enum feature f)
+{
+    static char text[USERNS_WHY_MAX + 200];
+    const struct userns *u = userns_own();
+    if (s->found[f])
+        return NULL;
+    switch (f) {
+    case FEATURE_ROOT:
+        if (u->entered || geteuid() == 0)
+            return NULL;
+        fmt_to(text, sizeof(text), "no user namespace can be had: %s", u->why);
+        return text;
+    case FEATURE_IDS:
+        if (!u->entered)
+            return NULL;
+        fmt_to(text, sizeof(text),
+               "%s; have root install newuidmap (Debian's package uidmap) and run usermod --add-subuids 100000-165535 "
+               "--add-subgids 100000-165535 for uid %u",
+               u->why, u->owner);
+        return text;
+    case FEATURE_CGROUP_MEMORY:
+    case FEATURE_CGROUP_PIDS:
+    case FEATURE_CGROUP_CPU:
+        return limits_remedy(s);
+    default:
+        return NULL;
+    }
 }
 
 static void record(struct feature_set *s, enum feature f, int error)
@@ -265,6 +324,26 @@ static int probe_processes(struct feature_set *s, struct err *e)
     return 0;
 }
 
+bool feature_is_in(enum feature f, const struct cgroup_tree *groups)
+{
+    switch ((int)f) {
+    case FEATURE_CGROUP_MEMORY:
+        return cgroup_tree_has(groups, CGROUP_MEMORY);
+    case FEATURE_CGROUP_PIDS:
+        return cgroup_tree_has(groups, CGROUP_PIDS);
+    case FEATURE_CGROUP_CPU:
+        return cgroup_tree_has(groups, CGROUP_CPU);
+    case FEATURE_CGROUP_CPUSET:
+        return cgroup_tree_has(groups, CGROUP_CPUSET);
+    case FEATURE_CGROUP_KILL:
+        return cgroup_tree_has_kill(groups);
+    case FEATURE_CGROUP_FREEZE:
+        return cgroup_tree_has_freeze(groups);
+    default:
+        return true;
+    }
+}
+
 static void probe_cgroups(struct feature_set *s)
 {
     static const struct {
@@ -276,6 +355,7 @@ static void probe_cgroups(struct feature_set *s)
                   {FEATURE_CGROUP_CPUSET, CGROUP_CPUSET}};
     struct cgroup_survey survey;
     cgroup_survey(&survey);
+    s->limits_are_v1 = survey.limits_are_v1;
     for (unsigned i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
         bool found = survey.has[limits[i].controller];
         s->found[limits[i].feature] = found;
@@ -294,7 +374,8 @@ static void probe_cgroups(struct feature_set *s)
                   {FEATURE_CLONE_INTO_CGROUP, survey.clone_into}};
     for (unsigned i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
         s->found[others[i].feature] = others[i].found;
-        fmt_to(s->detail[others[i].feature], sizeof(s->detail[0]), "%s", survey.describe);
+        bool no_swap = others[i].feature == FEATURE_SWAP_LIMIT && others[i].found && !survey.has[CGROUP_MEMORY];
+        fmt_to(s->detail[others[i].feature], sizeof(s->detail[0]), "%s", no_swap ? "no swap" : survey.describe);
     }
 }
 
@@ -318,6 +399,8 @@ int feature_probe(struct feature_set *ret_set, struct err *e)
     probe_cgroups(&s);
     probe_landlock(&s);
     record(&s, FEATURE_MEMFD_NOEXEC, access("/proc/sys/vm/memfd_noexec", W_OK) < 0 ? errno : 0);
+    for (enum feature f = FEATURE_EGRESS; f <= FEATURE_FORWARDING; f++)
+        fmt_to(s.detail[f], sizeof(s.detail[f]), "`faasd check` looks");
     *ret_set = s;
     return 0;
 }

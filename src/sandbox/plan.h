@@ -3,6 +3,7 @@
  * A sandbox as data: an ordered list of steps, each with its reason. Two plans exist. The base plan builds, once, the read-only tree that all sandboxes
  * share, as the root of a mount namespace of its own with nothing else in it. A sandbox's plan starts in a copy of that namespace, so the host's
  * files were never within its reach, and adds what is its own. child.c executes plans, print.c prints them, verify.c compares a live process with them.
+ * The supervisor plans no more of it than what is done with power over the host (plan.c); the rest is planned where that power is gone (plan_inside.c).
  */
 #ifndef FAASD_SANDBOX_PLAN_H
 #define FAASD_SANDBOX_PLAN_H
@@ -33,6 +34,9 @@ enum { PLAN_KEEP_CHROOT = 1 };
 
 enum { PLAN_LOOPBACK_DOWN = 1 };
 
+/* Of STEP_BECOME: whoever mapped his own ids alone can give no group up (user_namespaces(7)). */
+enum { PLAN_KEEP_GROUPS = 1 };
+
 /* `path` is as seen inside; while a tree is being built, the interpreter puts the plan's `root` before it. */
 enum step_op {
     STEP_FRESH_SIGNALS, /* empty mask, umask 022; actions were reset by the clone */
@@ -41,7 +45,7 @@ enum step_op {
     STEP_WRITE,         /* `value` to the descriptor in `slot`; path: for people */
     STEP_UNSHARE,       /* number: CLONE_NEW* */
     STEP_WAIT_PARENT,   /* one record from SLOT_SYNC: the maps are written; with it come the v1 groups' `tasks` */
-    STEP_BECOME,        /* number: uid and gid, no supplementary groups */
+    STEP_BECOME,        /* number: uid and gid, no supplementary groups; slot: 0 or PLAN_KEEP_GROUPS */
     STEP_HOSTNAME,      /* value */
     STEP_NETWORK, /* a network namespace, unless the clone was made in one (sandbox/network.h); number: 0 = lo up, or PLAN_LOOPBACK_DOWN */
     STEP_LISTEN,  /* on 127.0.0.1, number: port; the socket goes out through `slot`, which is closed */
@@ -108,14 +112,13 @@ struct step {
     const char *reason;
 };
 
-struct plan_text;
-
 struct plan {
     const char *root; /* where the tree is being built: "" = it is the process's root already */
-    unsigned count, cap;
-    struct step *steps;      /* owned */
-    struct plan_text *texts; /* strings made for this plan, owned */
-    bool out_of_memory;
+    unsigned count, room;
+    struct step *steps; /* owned, and with them the room for strings that are made for this plan */
+    char *text;         /* the next one's place */
+    size_t text_room;
+    bool is_short; /* something had no room */
     struct idmap idmap;
     uint32_t inside_id; /* what init runs as */
     bool deny_tcp;      /* by STEP_LANDLOCK */
@@ -123,10 +126,11 @@ struct plan {
     struct landlock_path landlock[PLAN_LANDLOCK_MAX];
 };
 
-void plan_init(struct plan *p, const char *root);
+/* All memory that it will have: adding to it allocates nothing. */
+void plan_init(struct plan *p, const char *root, unsigned steps_max);
 void plan_fini(struct plan *p);
 
-/* Adding never fails at once: plan_finish tells whether memory was short on the way. */
+/* Adding never fails at once: plan_finish tells whether room was short on the way. */
 struct step *plan_add(struct plan *p, enum step_op op, const char *path, const char *reason);
 const char *plan_text(struct plan *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int plan_finish(const struct plan *p, struct err *e);
@@ -137,6 +141,9 @@ bool plan_covers(const struct plan *p, const char *path);
 bool plan_is_mount(enum step_op op);
 bool plan_makes_path(enum step_op op);
 bool plan_is_above(const char *dir, const char *path); /* "/usr" is above "/usr/lib", not above "/usrlocal" or itself */
+bool plan_is_function(const struct sandbox_spec *spec); /* a function's sandbox, or a shell's in one */
+/* Of the mount in a slot from SLOT_CODE on: the supervisor makes it with them, the child attaches it. */
+uint64_t plan_attributes(const struct sandbox_spec *spec, unsigned slot);
 
 int plan_build_base(struct plan *p, const struct config *c, const char *scratch_dir, struct err *e);
 
@@ -146,11 +153,16 @@ struct plan_input {
     const struct sandbox_spec *spec;
     uint32_t code_owner;
 };
-/* What plan_build_sandbox checks first (sandbox/plan_check.c): -EINVAL with what is wrong. */
+/* What plan_go_on checks first (sandbox/plan_check.c): -EINVAL with what is wrong. */
 int plan_check(const struct plan *base, const struct sandbox_spec *spec, struct err *e);
 /* The prefix of the spec's runtime when it has to be mounted; NULL when there is none, or the base tree shows it. */
 const char *plan_prefix(const struct plan *base, const struct sandbox_spec *spec);
 
+/* The steps up to and with the one that gives up the host's root, and room for the others: what the supervisor does of a plan. */
+int plan_begin(struct plan *p, const struct plan_input *in, struct err *e);
+/* The others, by who has become the sandbox's own root by then. Checks first; allocates nothing. */
+int plan_go_on(struct plan *p, const struct plan_input *in, struct err *e);
+/* Both: to look at, or to compare with. */
 int plan_build_sandbox(struct plan *p, const struct plan_input *in, struct err *e);
 
 #endif

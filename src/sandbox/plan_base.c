@@ -13,7 +13,7 @@
 #include <sys/sysmacros.h>
 
 /* A copy of a file is memory that all sandboxes share, a bind is one more mount that each start copies (1 us). */
-enum { COPY_BYTES_MAX = 1024 * 1024, MATCHES_MAX = 256 };
+enum { COPY_BYTES_MAX = 1024 * 1024, MATCHES_MAX = 256, STEPS_MAX = 256 /* without `etc` */ };
 
 static const uint64_t host_tree = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 
@@ -99,13 +99,19 @@ static void add_aws_config(struct plan *p)
     add_text(p, "/var/runtime/aws-config", text, sizeof(text) - 1, "how SDKs find a role's credentials");
 }
 
-static void add_synthetic_etc(struct plan *p)
+static void add_synthetic_etc(struct plan *p, const struct config *c)
 {
     add_text(p, "/etc/passwd", etc_passwd, sizeof(etc_passwd), "the two ids that exist inside");
     add_text(p, "/etc/group", etc_group, sizeof(etc_group), "their groups");
     add_text(p, "/etc/hosts", etc_hosts, sizeof(etc_hosts), "localhost");
     add_text(p, "/etc/nsswitch.conf", etc_nsswitch, sizeof(etc_nsswitch), "files first, no daemons");
     add_text(p, "/etc/resolv.conf", etc_resolv, sizeof(etc_resolv), "no name server of the host's");
+    if (!c->egress.range[0]) /* no configuration that was read: nobody leaves by it */
+        return;
+    uint32_t a = config_egress_gateway(c);
+    const char *text = plan_text(p, "nameserver %u.%u.%u.%u\noptions timeout:3 attempts:2\n", a >> 24, a >> 16 & 255,
+                                 a >> 8 & 255, a & 255);
+    add_text(p, "/etc/resolv.egress", (const unsigned char *)text, strlen(text), "the same with network egress");
 }
 
 /* Directories on the way to `path` that are not there yet. */
@@ -194,7 +200,7 @@ static void add_devices(struct plan *p)
 
 int plan_build_base(struct plan *p, const struct config *c, const char *scratch_dir, struct err *e)
 {
-    plan_init(p, scratch_dir);
+    plan_init(p, scratch_dir, STEPS_MAX + c->etc_count * 2 * MATCHES_MAX);
     plan_add(p, STEP_FRESH_SIGNALS, NULL, "modes as written here");
     plan_add(p, STEP_PRIVATE, NULL, "nothing mounted here shows on the host");
     struct step *s = plan_add(p, STEP_TMPFS, "", "the root of the tree");
@@ -203,7 +209,7 @@ int plan_build_base(struct plan *p, const struct config *c, const char *scratch_
     plan_add(p, STEP_CHDIR, "", "to pivot to it");
     add_dirs(p);
     add_programs(p);
-    add_synthetic_etc(p);
+    add_synthetic_etc(p, c);
     add_runtimes(p);
     add_aws_config(p);
     int r = add_etc(p, c, e);

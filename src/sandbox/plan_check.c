@@ -6,12 +6,6 @@
 #include <errno.h>
 #include <string.h>
 
-bool plan_is_above(const char *dir, const char *path)
-{
-    size_t n = strlen(dir);
-    return strncmp(dir, path, n) == 0 && path[n] == '/';
-}
-
 /* "/a" is "/a" and above "/a/b". */
 static bool holds(const char *dir, const char *path)
 {
@@ -84,8 +78,8 @@ static int check_strict(const struct sandbox_spec *spec, struct err *e)
     if ((spec->learning || spec->calls) && spec->kind != SANDBOX_FUNCTION)
         return err_say(e, EINVAL, "only a function's system calls are learnt");
     if (spec->strict && (spec->kind != SANDBOX_FUNCTION || spec->worker != SANDBOX_WORKER_SOCKET || spec->slots > 0 ||
-                         spec->network_host || spec->tmp_exec))
-        return err_say(e, EINVAL, "strict is for native workers: without slots, the host's network, programs in /tmp");
+                         spec->network_host || spec->network_egress || spec->tmp_exec))
+        return err_say(e, EINVAL, "strict is for native workers: without slots, a network, programs in /tmp");
     return 0;
 }
 
@@ -114,10 +108,4 @@ int plan_check(const struct plan *base, const struct sandbox_spec *spec, struct 
     if (r == 0)
         r = check_strict(spec, e);
     return r < 0 ? r : check_prefix(base, spec, e);
-}
-
-const char *plan_prefix(const struct plan *base, const struct sandbox_spec *spec)
-{
-    const char *prefix = spec->runtime_prefix;
-    return prefix && prefix[0] && !plan_covers(base, prefix) ? prefix : NULL;
 }

@@ -2,6 +2,7 @@
 /* Plans as text: the same steps that child.c executes, one a line. */
 #include "base/fmt.h"
 #include "sandbox/child.h"
+#include "sandbox/identity.h"
 #include "sandbox/plan.h"
 
 #include "os/rlimit.h"
@@ -128,7 +129,9 @@ static int print_parent(const struct plan *p, const struct feature_set *f, const
         l->cpuset && l->cpuset[0] ? l->cpuset : "any");
     if (r == 0)
         r = buf_addf(out, "  -  %-14s user,mnt,pid of the base tree%s%s\n", "clone3",
-                     spec->network_host ? "" : ", in an empty network where one was made ahead",
+                     spec->network_host     ? ""
+                     : spec->network_egress ? ", in the network that was made for it, with its way out"
+                                            : ", in an empty network where one was made ahead",
                      f->found[FEATURE_CLONE_INTO_CGROUP] ? ", into its cgroup" : "");
     if (r == 0)
         r = buf_addf(out, "  -  %-14s inside outside count: %s\n", "id maps", maps);
@@ -144,7 +147,8 @@ int sandbox_print_plan(const struct config *c, const struct feature_set *feature
     int r = plan_build_base(&base, c, "", e);
     if (r < 0)
         return r;
-    const struct plan_input in = {.base = &base, .features = features, .spec = spec, .code_owner = c->uid_base + 1};
+    const struct plan_input in = {
+        .base = &base, .features = features, .spec = spec, .code_owner = identity_code_owner(c)};
     r = plan_build_sandbox(&plan, &in, e);
     if (r < 0) {
         plan_fini(&base);

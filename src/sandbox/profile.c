@@ -8,22 +8,20 @@
  */
 #include "sandbox/profile_table.h"
 
+#include "base/fdio.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <termios.h>
 
 _Static_assert((AF_INET & AF_INET6) == AF_INET && (AF_INET ^ AF_INET6) == 8, "one bit apart");
 _Static_assert((SOCK_STREAM & SOCK_SEQPACKET) == SOCK_STREAM && (SOCK_STREAM ^ SOCK_SEQPACKET) == 4, "one bit apart");
-
-/* Events of files that are only read. */
-#define WATCHES_OF_READERS (IN_ACCESS | IN_OPEN | IN_CLOSE_NOWRITE)
 
 enum { TERMINAL_ROWS = 8 };
 
@@ -58,7 +56,7 @@ static const struct seccomp_rule rows[] = {
     ALLOW("dup", "descriptors"),
     ALLOW("dup2", "descriptors"),
     ALLOW("dup3", "descriptors"),
-    IF("fcntl", EINVAL, 1, INT_MASK, F_NOTIFY, "as a kernel without dnotify; the reason is inotify's, below"),
+    IF("fcntl", EINVAL, 1, INT_MASK, F_NOTIFY, "as a kernel without dnotify: the inodes of /usr are the host's"),
     ALLOW("fcntl", "descriptors; F_SETOWN signals only this pid namespace"),
     ALLOW("flock", "file locks"),
     ALLOW("lseek", "files"),
@@ -116,12 +114,9 @@ static const struct seccomp_rule rows[] = {
     ANSWER("fremovexattr", EOPNOTSUPP, "as a file system without"),
     ALLOW("copy_file_range", "cp, Go, Rust"),
     ALLOW("sendfile", "Go, Node, Rust"),
-    ALLOW("inotify_init", "watchers; limited per user"),
-    ALLOW("inotify_init1", "watchers; limited per user"),
-    IF("inotify_add_watch", 0, 2, WATCHES_OF_READERS, 0, "watchers of changes; limited per user"),
-    ANSWER("inotify_add_watch", EACCES,
-           "the inodes of /usr are the host's: it would name each program that anybody starts"),
-    ALLOW("inotify_rm_watch", "watchers"),
+    ANSWER("inotify_init", ENOSYS, "counted for who made the user namespace too: one function could use up root's 128"),
+    ANSWER("inotify_init1", ENOSYS,
+           "as inotify_init; and a watch on /usr/bin would name each program that anybody starts"),
     IF("mknod", 0, 1, S_IFMT, S_IFIFO, "mkfifo in shell scripts"),
     ANSWER("mknod", EPERM, "no device nodes"),
     IF("mknodat", 0, 2, S_IFMT, S_IFIFO, "mkfifo in shell scripts"),
@@ -161,13 +156,7 @@ static const struct seccomp_rule rows[] = {
     ALLOW("membarrier", "JVM, Go, .NET"),
 
     /* -- processes and threads -- */
-    NO_NAMESPACE(CLONE_NEWNS, "no new namespaces"),
-    NO_NAMESPACE(CLONE_NEWCGROUP, "no new namespaces"),
-    NO_NAMESPACE(CLONE_NEWUTS, "no new namespaces"),
-    NO_NAMESPACE(CLONE_NEWIPC, "no new namespaces"),
-    NO_NAMESPACE(CLONE_NEWUSER, "no new namespaces: the way to every capability within one"),
-    NO_NAMESPACE(CLONE_NEWPID, "no new namespaces"),
-    NO_NAMESPACE(CLONE_NEWNET, "no new namespaces"),
+    NO_NEW_NAMESPACES,
     ALLOW("clone", "fork and threads; bounded by pids.max"),
     ANSWER("clone3", ENOSYS, "its flags stand behind a pointer; C libraries fall back to clone (CVE-2021-41133)"),
     ALLOW("fork", "processes; bounded by pids.max"),
@@ -507,7 +496,7 @@ const struct seccomp_rule *profile_rules(enum profile p, size_t *ret_count)
         struct seccomp_rule *all = told[p == PROFILE_LEARNING_TEMPLATE];
         *ret_count = DEFAULT_ROWS;
         memcpy(all, p == PROFILE_LEARNING ? rows + TERMINAL_ROWS : rules_of_templates(), sizeof(told[0]));
-        profile_tell_others(all, DEFAULT_ROWS, NULL);
+        profile_tell_others(all, DEFAULT_ROWS);
         return all;
     }
     unsigned skipped = p == PROFILE_SHELL ? 0 : TERMINAL_ROWS;
@@ -515,47 +504,18 @@ const struct seccomp_rule *profile_rules(enum profile p, size_t *ret_count)
     return rows + skipped;
 }
 
-/* `rules` may be changed: the host decides what memfd_create is. */
-static int build(struct seccomp_rule *rules, size_t count, const struct profile_options *o,
-                 struct seccomp_program *ret_program, struct err *e)
-{
-    for (size_t i = 0; i < count && o->memfd_denied; i++)
-        if (strcmp(rules[i].syscall, "memfd_create") == 0)
-            rules[i].error = ENOSYS;
-    return seccomp_build(rules, count, ENOSYS, ret_program, e);
-}
-
-static struct seccomp_rule *copy_rules(enum profile p, size_t *ret_count, struct err *e)
-{
-    const struct seccomp_rule *rules = profile_rules(p, ret_count);
-    struct seccomp_rule *copy = malloc(*ret_count * sizeof(*copy));
-    if (copy)
-        memcpy(copy, rules, *ret_count * sizeof(*copy));
-    else
-        err_set(e, ENOMEM, "build a system call filter");
-    return copy;
-}
-
 int profile_build(enum profile p, const struct profile_options *o, struct seccomp_program *ret_program, struct err *e)
 {
     size_t count;
-    struct seccomp_rule *rules = copy_rules(p, &count, e);
-    int r = rules ? build(rules, count, o, ret_program, e) : -ENOMEM;
-    free(rules);
-    return r;
-}
-
-int profile_build_learned(bool for_template, const uint64_t calls[PROFILE_CALL_WORDS], const struct profile_options *o,
-                          struct seccomp_program *ret_program, struct err *e)
-{
-    size_t count;
-    struct seccomp_rule *rules = copy_rules(for_template ? PROFILE_TEMPLATE : PROFILE_DEFAULT, &count, e);
-    if (!rules)
-        return -ENOMEM;
-    profile_tell_others(rules, count, calls);
-    int r = build(rules, count, o, ret_program, e);
-    free(rules);
-    return r;
+    const struct seccomp_rule *rules = profile_rules(p, &count);
+    scoped_free struct seccomp_rule *copy = malloc(count * sizeof(*copy));
+    if (!copy)
+        return err_set(e, ENOMEM, "build a system call filter");
+    memcpy(copy, rules, count * sizeof(*copy));
+    for (size_t i = 0; i < count && o->memfd_denied; i++)
+        if (strcmp(copy[i].syscall, "memfd_create") == 0)
+            copy[i].error = ENOSYS;
+    return seccomp_build(copy, count, ENOSYS, ret_program, e);
 }
 
 unsigned profile_count_calls(enum profile p)

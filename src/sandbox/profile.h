@@ -29,10 +29,9 @@ int profile_build(enum profile p, const struct profile_options *o, struct seccom
  * Profiles that are listened to: what they take from the default is told (SECCOMP_TELL) and answered by the gateway (gateway/notices.h): denied in `strict` and `learned`, let go on in `learning`. Never told, and
  * always there, is what the sandbox's set-up and init themselves do.
  */
-enum { PROFILE_CALL_WORDS = 8 }; /* 512 system call numbers, a bit each */
-/* The default, or a template's, less what is neither in `calls` nor init's. A bit whose call the default does not allow gives nothing. */
-int profile_build_learned(bool for_template, const uint64_t calls[PROFILE_CALL_WORDS], const struct profile_options *o,
-                          struct seccomp_program *ret_program, struct err *e);
+enum { PROFILE_CALL_WORDS = SECCOMP_CALL_WORDS };
+/* `learned` is the default, or a template's, behind a filter of a function's list (seccomp_attach_calls). These are on every list: init's, and a template's children's. */
+void profile_add_always(bool for_template, uint64_t calls[PROFILE_CALL_WORDS]);
 
 /*
  * Executing in `strict`. A filter can't count, and what a pointer points at it can't see, so "once, by init" is said by a key: execveat(2) has five arguments, the kernel

@@ -39,13 +39,7 @@ static const struct seccomp_rule strict_rows[] = {
     ALLOW("mremap", "memory: realloc"),
     ALLOW("madvise", "memory: free"),
     ALLOW("brk", "memory"),
-    NO_NAMESPACE(CLONE_NEWNS, "no new namespaces"),
-    NO_NAMESPACE(CLONE_NEWCGROUP, "no new namespaces"),
-    NO_NAMESPACE(CLONE_NEWUTS, "no new namespaces"),
-    NO_NAMESPACE(CLONE_NEWIPC, "no new namespaces"),
-    NO_NAMESPACE(CLONE_NEWUSER, "no new namespaces: the way to every capability within one"),
-    NO_NAMESPACE(CLONE_NEWPID, "no new namespaces"),
-    NO_NAMESPACE(CLONE_NEWNET, "no new namespaces"),
+    NO_NEW_NAMESPACES,
     ALLOW("clone", "init starts the worker; threads; bounded by pids.max"),
     IF("execveat", 0, 5, UINT64_MAX, PROFILE_EXEC_PLACEHOLDER, "init, and what init starts: by their key"),
     ANSWER("execveat", EPERM, "nothing is executed after the start"),
@@ -127,22 +121,33 @@ static bool is_init_call(const char *name)
     return false;
 }
 
-static bool is_set(const uint64_t calls[PROFILE_CALL_WORDS], const char *name)
-{
-    int number = calls ? seccomp_find_number(name) : -1;
-    return number >= 0 && number < PROFILE_CALL_WORDS * 64 && calls[number / 64] >> (number % 64) & 1;
-}
-
 /* Templates' children need theirs before their first request. */
-void profile_tell_others(struct seccomp_rule *rules, size_t count, const uint64_t calls[PROFILE_CALL_WORDS])
+void profile_tell_others(struct seccomp_rule *rules, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const char *name = rules[i].syscall;
-        if (rules[i].error != 0 || is_init_call(name) || profile_is_templates(name) || is_set(calls, name))
+        if (rules[i].error != 0 || is_init_call(name) || profile_is_templates(name))
             continue;
         rules[i].error = SECCOMP_TELL;
         rules[i].reason = "the default's: told to whoever listens";
     }
+}
+
+static void add(uint64_t calls[PROFILE_CALL_WORDS], const char *name)
+{
+    int number = seccomp_find_number(name);
+    if (number >= 0 && number < PROFILE_CALL_WORDS * 64)
+        calls[number / 64] |= UINT64_C(1) << (number % 64);
+}
+
+void profile_add_always(bool for_template, uint64_t calls[PROFILE_CALL_WORDS])
+{
+    size_t count;
+    const struct seccomp_rule *rules = profile_rules(for_template ? PROFILE_TEMPLATE : PROFILE_DEFAULT, &count);
+    add(calls, "seccomp"); /* by which the default is attached behind the list: that one denies it */
+    for (size_t i = 0; i < count; i++)
+        if (is_init_call(rules[i].syscall) || profile_is_templates(rules[i].syscall))
+            add(calls, rules[i].syscall);
 }
 
 int profile_seal(const struct seccomp_program *strict, uint64_t *ret_key, struct seccomp_program *ret_program,

@@ -32,6 +32,11 @@
 #define IOCTL(request, why)           ALLOW_INT("ioctl", 1, request, why)
 #define PRCTL(option, why)            ALLOW_INT("prctl", 0, option, why)
 #define NO_NAMESPACE(flag, why)       IF("clone", EPERM, 0, flag, flag, why)
+#define NO_NEW_NAMESPACES                                                                                              \
+    NO_NAMESPACE(CLONE_NEWNS, "no new namespaces"), NO_NAMESPACE(CLONE_NEWCGROUP, "no new namespaces"),                \
+        NO_NAMESPACE(CLONE_NEWUTS, "no new namespaces"), NO_NAMESPACE(CLONE_NEWIPC, "no new namespaces"),              \
+        NO_NAMESPACE(CLONE_NEWUSER, "no new namespaces: the way to every capability within one"),                      \
+        NO_NAMESPACE(CLONE_NEWPID, "no new namespaces"), NO_NAMESPACE(CLONE_NEWNET, "no new namespaces")
 
 /* socket(2): the type's flags (SOCK_NONBLOCK, SOCK_CLOEXEC) are left out of the comparison. */
 #define TYPE_MASK (INT_MASK & ~(uint64_t)(SOCK_NONBLOCK | SOCK_CLOEXEC))
@@ -56,7 +61,7 @@ bool profile_is_templates(const char *syscall);
 
 /* profile_listened.c */
 const struct seccomp_rule *profile_strict_table(size_t *ret_count);
-/* What a row allows that is neither in `calls` (NULL: nothing is) nor init's nor a template's is told. */
-void profile_tell_others(struct seccomp_rule *rules, size_t count, const uint64_t calls[PROFILE_CALL_WORDS]);
+/* What a row allows that is neither init's nor a template's is told. */
+void profile_tell_others(struct seccomp_rule *rules, size_t count);
 
 #endif

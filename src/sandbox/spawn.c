@@ -168,48 +168,51 @@ static int open_runtime(const char *prefix, uint64_t attributes, struct err *e)
     return mnt_clone_tree(fd, "", attributes, e);
 }
 
-static int open_source(struct start *s, const struct step *step, struct err *e)
+/* -1: the spec has nothing for the slot. */
+static int open_source(const struct start *s, unsigned slot, int *ret_fd, struct err *e)
 {
-    unsigned slot = step->slot;
+    const struct sandbox_spec *spec = s->spec;
+    const uint64_t attributes = plan_attributes(spec, slot);
+    const char *prefix = slot == SLOT_RUNTIME ? plan_prefix(&s->base->plan, spec) : NULL;
     if (slot == SLOT_CODE)
-        return mnt_clone_tree(s->spec->code_dirfd, "", step->number, e);
-    if (slot >= SLOT_LAYERS && slot < SLOT_MOUNTS)
-        return mnt_clone_tree(s->spec->layer_dirfds[slot - SLOT_LAYERS], "", step->number, e);
-    if (slot == SLOT_SELF)
-        return mnt_clone_tree(s->base->self_fd, "", step->number, e);
-    if (slot == SLOT_RUNTIME)
-        return open_runtime(step->value, step->number, e);
-    if (slot == SLOT_RESOLV) /* often a link, and the administrator's own */
-        return mnt_clone_tree(AT_FDCWD, step->value, step->number, e);
-    return open_grant(step->value, slot >= SLOT_DEVICES, step->number, e);
+        *ret_fd = mnt_clone_tree(spec->code_dirfd, "", attributes, e);
+    else if (slot == SLOT_SELF && !plan_is_function(spec))
+        *ret_fd = mnt_clone_tree(s->base->self_fd, "", attributes, e);
+    else if (slot == SLOT_RESOLV && spec->network_host) /* often a link, and the administrator's own */
+        *ret_fd = mnt_clone_tree(AT_FDCWD, "/etc/resolv.conf", attributes, e);
+    else if (prefix)
+        *ret_fd = open_runtime(prefix, attributes, e);
+    else if (slot >= SLOT_DEVICES && slot - SLOT_DEVICES < spec->device_count)
+        *ret_fd = open_grant(spec->devices[slot - SLOT_DEVICES], true, attributes, e);
+    else if (slot >= SLOT_MOUNTS && slot - SLOT_MOUNTS < spec->mount_count && slot < SLOT_DEVICES)
+        *ret_fd = open_grant(spec->mounts[slot - SLOT_MOUNTS].source, false, attributes, e);
+    else if (slot >= SLOT_LAYERS && slot - SLOT_LAYERS < spec->layer_count && slot < SLOT_MOUNTS)
+        *ret_fd = mnt_clone_tree(spec->layer_dirfds[slot - SLOT_LAYERS], "", attributes, e);
+    else
+        return 0;
+    return *ret_fd < 0 ? *ret_fd : 0;
 }
 
 static int open_sources(struct start *s, struct err *e)
 {
-    for (unsigned i = 0; i < s->plan.count; i++) {
-        const struct step *step = &s->plan.steps[i];
-        if (step->op != STEP_ATTACH)
-            continue;
-        int fd = open_source(s, step, e);
-        if (fd < 0) {
-            err_wrap(e, "mount for '%s'", step->path);
-            return fd;
-        }
-        s->child.fd[step->slot] = fd;
-    }
-    return 0;
+    int r = 0;
+    for (unsigned slot = SLOT_CODE; slot < SLOT_COUNT && r == 0; slot++)
+        r = open_source(s, slot, &s->child.fd[slot], e);
+    return r < 0 ? err_wrap(e, "open what the sandbox shows") : 0;
 }
 
 /* ---- the process ---- */
 
 /* One of the stock, which this start uses up whatever comes of it. Without one, or when the kernel refuses it, the child makes its own. */
-static bool enter_network(struct start *s)
+static bool enter_network(struct start *s, struct err *e)
 {
     struct err unused;
+    if (s->spec->network_egress)
+        return ns_enter_network(s->spec->network_fd, e) == 0;
     scoped_fd fd = s->spec->network_host ? -1 : network_stock_take(&s->base->networks);
     if (fd < 0 || ns_enter_network(fd, &unused) < 0)
         return false;
-    if (!s->spec->strict || netif_loopback_down(&unused) == 0)
+    if (!s->spec->strict || netif_loopback_bare(&unused) == 0)
         return true;
     ns_home_return_network(&s->base->home);
     return false;
@@ -222,7 +225,11 @@ static int clone_inside(struct start *s, const struct cgroup_tree *t, struct err
     int r = ns_enter_mount(s->base->tree_fd, &cwd, e);
     if (r < 0)
         return r;
-    s->child.has_network = enter_network(s);
+    s->child.has_network = enter_network(s, e);
+    if (s->spec->network_egress && !s->child.has_network) {
+        ns_home_return(&s->base->home, &cwd);
+        return -e->code;
+    }
     pid_t pid = ns_clone(flags, group_fd, &s->made.pidfd);
     bool apart = pid < 0 && group_fd >= 0;
     if (apart)
@@ -269,6 +276,17 @@ static void kill_child(struct start *s)
     pidfd_reap(s->made.pidfd, true, &status);
 }
 
+/* A child that failed before it was let go has said why, which is more than that nobody listens any more. */
+static int hear_child(const struct start *s, int failed, struct err *e)
+{
+    struct err said;
+    if (read(s->made.error_fd, &said, sizeof(said)) != (ssize_t)sizeof(said) || said.code <= 0)
+        return failed;
+    said.text[sizeof(said.text) - 1] = '\0';
+    *e = said;
+    return -said.code;
+}
+
 static int spawn_in_group(struct start *s, const struct cgroup_tree *t, struct err *e)
 {
     struct step_clock *clock = s->spec->clock;
@@ -281,8 +299,11 @@ static int spawn_in_group(struct start *s, const struct cgroup_tree *t, struct e
         r = clone_inside(s, t, e);
     step_clock_mark_parent(clock, "clone");
     close_child_ends(s); /* the child has its own: only so does its end of file mean that it is gone */
-    if (r == 0)
+    if (r == 0) {
         r = release(s, e);
+        if (r < 0)
+            r = hear_child(s, r, e);
+    }
     step_clock_mark_parent(clock, "groups and id maps");
     if (r == 0)
         r = cgroup_name(s->made.group, e); /* for people: only now, as the child has enough to do without it */
@@ -308,8 +329,8 @@ static int choose_filter(struct start *s, struct err *e)
     s->child.filter = made;
     s->child.answer = s->spec->learning ? INIT_NOTICES_GO_ON : INIT_NOTICES_DENY;
     s->child.is_listened_to = s->spec->strict || s->spec->learning || s->spec->calls;
-    if (s->spec->calls)
-        return sandbox_base_find_learned(s->base, s->spec->slots > 0, s->spec->calls, &s->child.filter, e);
+    s->child.calls = s->spec->calls;
+    s->child.always = s->base->always[s->spec->slots > 0];
     if (!s->spec->strict)
         return 0;
     s->child.filter = &s->sealed;
@@ -332,10 +353,10 @@ int sandbox_spawn(struct sandbox_base *b, struct cgroup_tree *t, const struct sa
     start_init(&s, b, spec);
     const struct plan_input in = {
         .base = &b->plan, .features = &b->features, .spec = spec, .code_owner = b->code_owner};
-    int r = plan_build_sandbox(&s.plan, &in, e);
+    int r = plan_begin(&s.plan, &in, e);
     if (r < 0)
         return r;
-    child_init(&s.child, &s.plan);
+    child_init(&s.child, &s.plan, &in);
     s.child.fd[SLOT_INIT] = b->init_fd;
     s.child.fd[SLOT_MEMFD_NOEXEC] = b->memfd_noexec_fd;
     s.child.secrets = spec->secrets;

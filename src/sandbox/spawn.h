@@ -55,7 +55,10 @@ struct sandbox_spec {
     uint64_t tmp_bytes;
     bool tmp_exec;
     bool network_host;
-    bool learning; /* FUNCTION: the gateway is told of each system call, and lets it go on */
+    bool network_egress;    /* the namespace in network_fd, a way out in it: entered by the clone, or the start fails */
+    int network_fd;         /* borrowed for the call; -1: only described */
+    uint64_t network_inode; /* of network_fd, for sandbox_verify() */
+    bool learning;          /* FUNCTION: the gateway is told of each system call, and lets it go on */
     const uint64_t
         *calls; /* FUNCTION: a bit for each that is allowed (sandbox/profile.h); NULL = as the profile has it */
     bool

@@ -2,12 +2,16 @@
 /*
  * The outside check: what the kernel says about a live sandbox against what was planned. It trusts nothing that the child reported, reads only
  * /proc/PID of the still unreaped init, and fails closed.
+ *
+ * A helper does it: it opens with power what nobody else may open, reads links, and judges all of it when its power is gone (os/helper.h).
  */
 #include "base/fdio.h"
 #include "base/fmt.h"
 #include "base/str.h"
+#include "os/helper.h"
 #include "os/pidfd.h"
 #include "sandbox/base.h"
+#include "sandbox/child.h"
 #include "sandbox/init_protocol.h"
 
 #include <assert.h>
@@ -19,15 +23,93 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-enum { MOUNTINFO_MAX = 256 * 1024, STATUS_MAX = 16384, MOUNTS_SEEN_MAX = 1024 };
+enum {
+    MOUNTINFO_MAX = 256 * 1024,
+    STATUS_MAX = 16384,
+    MOUNTS_SEEN_MAX = 1024,
+    DESCRIPTORS_MAX = 64, /* the planned ones, and what init opens: a dozen */
+    TARGET_MAX = 256,
+    TIMEOUT_MS = 5000,
+};
+
+enum text { TEXT_STATUS, TEXT_MOUNTS, TEXT_TCP, TEXT_GROUPS, TEXTS };
+static const char *const text_files[TEXTS] = {
+    [TEXT_STATUS] = "status", [TEXT_MOUNTS] = "mountinfo", [TEXT_TCP] = "net/tcp", [TEXT_GROUPS] = "cgroup"};
+
+enum { NAMESPACES = 7 };
+static const char *const namespaces[NAMESPACES] = {"user", "mnt", "pid", "ipc", "uts", "net", "cgroup"};
+
+struct descriptor {
+    uint64_t number;
+    mode_t mode; /* with the next, of what it leads to: 0 = gone */
+    dev_t device;
+    char target[TARGET_MAX];
+};
 
 struct check {
-    int proc_fd; /* /proc/PID */
     const struct sandbox_base *base;
     const struct sandbox_spec *spec;
     const struct sandbox *sandbox;
+    int proc_fd; /* /proc/PID */
+    int text_fds[TEXTS];
+    struct stat namespaces[NAMESPACES];
+    unsigned descriptor_count;
+    struct descriptor descriptors[DESCRIPTORS_MAX];
     struct plan plan; /* made anew: what should be */
 };
+
+/* ---- with power: what is ---- */
+
+static int look_at_descriptors(struct check *c, struct err *e)
+{
+    int fd = openat(c->proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (!dir)
+        return err_set(e, errno, "list descriptors");
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        struct descriptor *d = &c->descriptors[c->descriptor_count];
+        struct stat st = {0};
+        if (!str_to_u64(str_from(entry->d_name), &d->number))
+            continue; /* "." and ".." */
+        ssize_t n = readlinkat(fd, entry->d_name, d->target, sizeof(d->target) - 1);
+        if (n < 0 && errno == ENOENT)
+            continue;
+        if (n < 0)
+            return err_set(e, errno, "read descriptor %s", entry->d_name);
+        if (fstatat(fd, entry->d_name, &st, 0) == 0)
+            d->mode = st.st_mode;
+        d->target[n] = '\0';
+        d->device = st.st_rdev;
+        if (++c->descriptor_count == DESCRIPTORS_MAX)
+            return err_say(e, EPERM, "%d descriptors are open", DESCRIPTORS_MAX);
+    }
+    return 0;
+}
+
+static int look(struct check *c, struct err *e)
+{
+    for (unsigned i = 0; i < TEXTS; i++)
+        if ((c->text_fds[i] = openat(c->proc_fd, text_files[i], O_RDONLY | O_CLOEXEC)) < 0 && errno != ENOENT)
+            return err_set(e, errno, "open '%s'", text_files[i]);
+    for (unsigned i = 0; i < NAMESPACES; i++) {
+        char theirs[32];
+        fmt_to(theirs, sizeof(theirs), "ns/%s", namespaces[i]);
+        if (fstatat(c->proc_fd, theirs, &c->namespaces[i], 0) < 0)
+            return err_set(e, errno, "look at the %s namespace", namespaces[i]);
+    }
+    return look_at_descriptors(c, e);
+}
+
+static ssize_t read_text(const struct check *c, enum text which, char *out, size_t cap, struct err *e)
+{
+    ssize_t n = fd_read_full(c->text_fds[which], out, cap - 1);
+    if (n < 0)
+        return err_set(e, (int)-n, "read '%s'", text_files[which]);
+    if ((size_t)n == cap - 1)
+        return err_say(e, EPERM, "'%s' is longer than %zu bytes", text_files[which], cap - 1);
+    out[n] = '\0';
+    return n;
+}
 
 /* ---- status ---- */
 
@@ -58,7 +140,7 @@ static int check_status(const struct check *c, struct err *e)
     static_assert(1 << CAP_SYS_CHROOT == 0x40000, "the capability's bit");
     const char *caps = c->spec->slots > 0 ? chroot_only : none;
     char status[STATUS_MAX], ids[64];
-    ssize_t n = fd_read_file_at(c->proc_fd, "status", status, sizeof(status), e);
+    ssize_t n = read_text(c, TEXT_STATUS, status, sizeof(status), e);
     if (n < 0)
         return (int)n;
     unsigned id = c->plan.idmap.entries[c->plan.idmap.count - 1].outside;
@@ -68,8 +150,10 @@ static int check_status(const struct check *c, struct err *e)
     } fields[] = {{"Uid", ids},     {"Gid", ids},     {"Groups", ""},   {"NoNewPrivs", "1"}, {"Seccomp", "2"},
                   {"CapInh", caps}, {"CapPrm", caps}, {"CapEff", caps}, {"CapBnd", caps},    {"CapAmb", caps}};
     int r = 0;
+    bool keeps_groups = c->base->code_owner == 0; /* the plan's PLAN_KEEP_GROUPS */
     for (unsigned i = 0; i < sizeof(fields) / sizeof(fields[0]) && r == 0; i++)
-        r = expect_field(status, fields[i].name, fields[i].wanted, e);
+        if (!keeps_groups || strcmp(fields[i].name, "Groups") != 0)
+            r = expect_field(status, fields[i].name, fields[i].wanted, e);
     return r;
 }
 
@@ -77,18 +161,21 @@ static int check_status(const struct check *c, struct err *e)
 
 static int check_namespaces(const struct check *c, struct err *e)
 {
-    static const char *const kinds[] = {"user", "mnt", "pid", "ipc", "uts", "net", "cgroup"};
-    for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        char theirs[32], ours[40];
-        struct stat a, b;
-        fmt_to(theirs, sizeof(theirs), "ns/%s", kinds[i]);
-        fmt_to(ours, sizeof(ours), "/proc/self/ns/%s", kinds[i]);
-        if (fstatat(c->proc_fd, theirs, &a, 0) < 0 || stat(ours, &b) < 0)
-            return err_set(e, errno, "look at the %s namespace", kinds[i]);
-        bool shared = (strcmp(kinds[i], "net") == 0 && c->spec->network_host) ||
-                      (strcmp(kinds[i], "cgroup") == 0 && !c->base->features.found[FEATURE_CGROUPNS]);
-        if ((a.st_ino == b.st_ino && a.st_dev == b.st_dev) != shared)
-            return err_say(e, EPERM, "the %s namespace is %s", kinds[i],
+    for (unsigned i = 0; i < NAMESPACES; i++) {
+        const char *kind = namespaces[i];
+        const struct stat *theirs = &c->namespaces[i];
+        char path[40];
+        struct stat ours;
+        fmt_to(path, sizeof(path), "/proc/self/ns/%s", kind);
+        if (stat(path, &ours) < 0)
+            return err_set(e, errno, "look at '%s'", path);
+        bool is_net = strcmp(kind, "net") == 0;
+        bool shared = (is_net && c->spec->network_host) ||
+                      (strcmp(kind, "cgroup") == 0 && !c->base->features.found[FEATURE_CGROUPNS]);
+        if (is_net && c->spec->network_egress && theirs->st_ino != c->spec->network_inode)
+            return err_say(e, EPERM, "the network namespace is not the one that was made for it");
+        if ((theirs->st_ino == ours.st_ino && theirs->st_dev == ours.st_dev) != shared)
+            return err_say(e, EPERM, "the %s namespace is %s", kind,
                            shared ? "not the host's, as was granted" : "the host's");
     }
     return 0;
@@ -130,6 +217,9 @@ static bool planned_attributes(const struct plan *p, struct str path, uint64_t *
         bool same = str_is(path, at);
         if (s->op == STEP_ATTRIBUTES && same) {
             *ret_bits |= s->number;
+        } else if (s->op == STEP_NODE && same) { /* where none may be made: the host's, bound (child.c) */
+            *ret_bits = CHILD_NODE_ATTRIBUTES;
+            found = true;
         } else if (plan_is_mount(s->op) && s->op != STEP_REBIND &&
                    (same || ((s->op == STEP_BIND || s->op == STEP_ATTACH) && lies_beneath(path, at)))) {
             *ret_bits = s->number;
@@ -207,10 +297,10 @@ static int check_mounts(const struct check *c, struct err *e)
     scoped_free char *text = malloc(MOUNTINFO_MAX);
     if (!text)
         return err_set(e, ENOMEM, "read mountinfo");
-    ssize_t n = fd_read_file_at(c->proc_fd, "mountinfo", text, MOUNTINFO_MAX, e);
+    ssize_t n = read_text(c, TEXT_MOUNTS, text, MOUNTINFO_MAX, e);
     if (n < 0)
         return (int)n;
-    struct str seen[MOUNTS_SEEN_MAX], rest = str_from(text);
+    struct str seen[MOUNTS_SEEN_MAX] = {0}, rest = str_from(text);
     unsigned count = 0;
     while (rest.n) {
         struct str line = str_cut(rest, '\n', &rest, NULL), field[6];
@@ -231,20 +321,18 @@ static int check_mounts(const struct check *c, struct err *e)
 
 enum { PTS_MAJOR_FIRST = 136, PTS_MAJOR_LAST = 143 }; /* Documentation/admin-guide/devices.txt */
 
-static bool is_pty(int dir_fd, const char *name)
+static bool is_pty(const struct descriptor *d)
 {
-    struct stat st;
-    return fstatat(dir_fd, name, &st, 0) == 0 && S_ISCHR(st.st_mode) && major(st.st_rdev) >= PTS_MAJOR_FIRST &&
-           major(st.st_rdev) <= PTS_MAJOR_LAST;
+    return S_ISCHR(d->mode) && major(d->device) >= PTS_MAJOR_FIRST && major(d->device) <= PTS_MAJOR_LAST;
 }
 
 /* Init makes pipes and sockets of its own as soon as it runs, so above the planned ones only what has no name in a file system may be open. */
-static bool fd_is_fine(const struct check *c, int dir_fd, const char *name, unsigned number, const char *target)
+static bool fd_is_fine(const struct check *c, const struct descriptor *d)
 {
-    bool socket = strncmp(target, "socket:", 7) == 0, pipe = strncmp(target, "pipe:", 5) == 0;
-    switch (number) {
+    bool socket = strncmp(d->target, "socket:", 7) == 0, pipe = strncmp(d->target, "pipe:", 5) == 0;
+    switch (d->number) {
     case 0:
-        return strcmp(target, "/dev/null") == 0;
+        return strcmp(d->target, "/dev/null") == 0;
     case 1:
     case 2:
         return pipe;
@@ -252,51 +340,28 @@ static bool fd_is_fine(const struct check *c, int dir_fd, const char *name, unsi
         return socket;
     case INIT_FD_WORKER:
         if (c->spec->worker == SANDBOX_WORKER_PTY)
-            return is_pty(dir_fd, name);
+            return is_pty(d);
         if (c->spec->worker == SANDBOX_WORKER_SOCKET)
             return socket;
         break;
     default:
         break;
     }
-    return target[0] != '/' && target[0] != '(';
-}
-
-static int check_one_fd(const struct check *c, int dir_fd, const char *name, unsigned *seen, struct err *e)
-{
-    uint64_t number;
-    char target[256];
-    if (!str_to_u64(str_from(name), &number))
-        return 0; /* "." and ".." */
-    ssize_t n = readlinkat(dir_fd, name, target, sizeof(target) - 1);
-    if (n < 0)
-        return errno == ENOENT ? 0 : err_set(e, errno, "read descriptor %s", name);
-    target[n] = '\0';
-    if (!fd_is_fine(c, dir_fd, name, (unsigned)number, target))
-        return err_say(e, EPERM, "descriptor %s is '%s'", name, target);
-    if (number <= INIT_FD_WORKER)
-        *seen |= 1u << number;
-    return 0;
+    return d->target[0] != '/' && d->target[0] != '(';
 }
 
 static int check_fds(const struct check *c, struct err *e)
 {
-    int fd = openat(c->proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir) {
-        err_set(e, errno, "list descriptors");
-        fd_close(&fd);
-        return -e->code;
-    }
     unsigned seen = 0;
-    int r = 0;
-    for (struct dirent *entry; r == 0 && (entry = readdir(dir));)
-        r = check_one_fd(c, dirfd(dir), entry->d_name, &seen, e);
-    closedir(dir);
+    for (unsigned i = 0; i < c->descriptor_count; i++) {
+        const struct descriptor *d = &c->descriptors[i];
+        if (!fd_is_fine(c, d))
+            return err_say(e, EPERM, "descriptor %llu is '%s'", (unsigned long long)d->number, d->target);
+        if (d->number <= INIT_FD_WORKER)
+            seen |= 1u << d->number;
+    }
     const unsigned first_four = 0xf;
-    if (r == 0 && (seen & first_four) != first_four)
-        r = err_say(e, EPERM, "descriptors 0 to 3 are not all open");
-    return r;
+    return (seen & first_four) == first_four ? 0 : err_say(e, EPERM, "descriptors 0 to 3 are not all open");
 }
 
 /* ---- network ---- */
@@ -309,42 +374,73 @@ static int check_listener(const struct check *c, struct err *e)
     char text[STATUS_MAX];
     if (c->spec->worker != SANDBOX_WORKER_LISTENER)
         return 0;
-    ssize_t n = fd_read_file_at(c->proc_fd, "net/tcp", text, sizeof(text), e);
+    ssize_t n = read_text(c, TEXT_TCP, text, sizeof(text), e);
     if (n < 0)
         return (int)n;
     return strstr(text, wanted) ? 0 : err_say(e, EPERM, "nobody listens on 127.0.0.1:%d", SANDBOX_LISTENER_PORT);
 }
 
+/* ---- groups ---- */
+
+static int check_groups(const struct check *c, struct err *e)
+{
+    char text[STATUS_MAX];
+    ssize_t n = read_text(c, TEXT_GROUPS, text, sizeof(text), e);
+    return n < 0 ? (int)n : cgroup_verify_member(c->sandbox->group, c->sandbox->pid, text, e);
+}
+
 /* ---- all of it ---- */
 
-static int run_checks(const struct check *c, struct err *e)
+/* Behind helper_give_up_power: this process is an ordinary user without capabilities. */
+static int judge(struct check *c, struct err *e)
 {
     static int (*const checks[])(const struct check *, struct err *) = {check_status, check_namespaces, check_mounts,
-                                                                        check_fds, check_listener};
-    int r = 0;
+                                                                        check_fds,    check_listener,   check_groups};
+    const struct plan_input in = {
+        .base = &c->base->plan, .features = &c->base->features, .spec = c->spec, .code_owner = c->base->code_owner};
+    int r = plan_build_sandbox(&c->plan, &in, e);
     for (unsigned i = 0; i < sizeof(checks) / sizeof(checks[0]) && r == 0; i++)
         r = checks[i](c, e);
-    return r < 0 ? r : cgroup_verify_member(c->sandbox->group, c->sandbox->pid, e);
+    return r;
+}
+
+static void answer(void *owner, int out)
+{
+    struct check *c = owner;
+    struct err e;
+    int r = look(c, &e);
+    if (r == 0)
+        r = helper_give_up_power(c->base->code_owner, &e);
+    if (r == 0)
+        r = judge(c, &e);
+    if (r == 0)
+        e.code = 0;
+    fd_write_full(out, &e, sizeof(e));
 }
 
 int sandbox_verify(const struct sandbox_base *b, const struct sandbox_spec *spec, const struct sandbox *s,
                    struct err *e)
 {
+    struct helper h = {.what = "the child that looks at a sandbox"};
     struct check c = {.base = b, .spec = spec, .sandbox = s};
+    struct err said;
     char path[32];
     fmt_to(path, sizeof(path), "/proc/%d", s->pid);
     scoped_fd proc = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (proc < 0)
         return err_set(e, errno, "open '%s'", path);
     c.proc_fd = proc;
-    const struct plan_input in = {
-        .base = &b->plan, .features = &b->features, .spec = spec, .code_owner = b->code_owner};
-    int r = plan_build_sandbox(&c.plan, &in, e);
+    int r = helper_start(&h, TIMEOUT_MS, answer, &c, e);
     if (r < 0)
         return r;
-    r = run_checks(&c, e);
-    plan_fini(&c.plan);
+    r = helper_read(&h, &said, sizeof(said), e);
+    helper_end(&h);
     if (pidfd_is_dead(s->pidfd)) /* then what was read says nothing */
         return err_say(e, ESRCH, "the sandbox ended while it was being checked");
-    return r < 0 ? err_wrap(e, "the sandbox is not what was planned") : 0;
+    if (r < 0 || said.code == 0)
+        return r;
+    said.text[sizeof(said.text) - 1] = '\0';
+    said.code = said.code > 0 ? said.code : EPROTO;
+    *e = said;
+    return err_wrap(e, "the sandbox is not what was planned");
 }

@@ -4,7 +4,9 @@
 #include "base/fdio.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "base/watch.h"
 #include "os/pidfd.h"
+#include "sandbox/identity.h"
 #include "supervisor/box_internal.h"
 #include "supervisor/core.h"
 
@@ -79,6 +81,7 @@ static void box_forget(struct box *x)
 void box_set_state(struct box *x, enum box_state to)
 {
     static const unsigned char allowed[] = {
+        [BOX_WAITING] = 1 << BOX_SETTING_UP | 1 << BOX_DYING,
         [BOX_SETTING_UP] = 1 << BOX_RUNNING | 1 << BOX_DYING | 1 << BOX_REMOVING,
         [BOX_PREPARED] = 1 << BOX_RUNNING | 1 << BOX_DYING,
         [BOX_RUNNING] = 1 << BOX_DYING | 1 << BOX_REMOVING,
@@ -132,6 +135,11 @@ void box_kill(struct box *x)
 {
     if (x->state == BOX_DYING || x->state == BOX_REMOVING)
         return;
+    if (x->state == BOX_WAITING) { /* nobody is in it, but who kills may still hold it */
+        box_set_state(x, BOX_DYING);
+        box_start_timer(x, 0., 0.);
+        return;
+    }
     /* Most children are alone. The pidfd tells when it is dead; whoever is left then, or lives when the timer comes, is struck. */
     bool is_alone = x->is_child && x->state == BOX_RUNNING && cgroup_has_one(x->sandbox.group);
     box_set_state(x, BOX_DYING);
@@ -234,7 +242,8 @@ void box_end(struct box *x, int status)
     ev_timer_stop(loop, &x->timer);
     start_clocks_leave(&x->supervisor->boxes.clocks, &x->clock);
     struct cgroup_usage usage = {0};
-    cgroup_read_usage(x->sandbox.group, &usage);
+    if (x->sandbox.group)
+        cgroup_read_usage(x->sandbox.group, &usage);
     if (usage.shmem_bytes < x->oom_shmem_bytes)
         usage.shmem_bytes = x->oom_shmem_bytes;
     fd_close(&x->tmp_fd);
@@ -243,6 +252,8 @@ void box_end(struct box *x, int status)
     fd_close(&x->sandbox.control_fd);
     fd_close(&x->sandbox.log_fd);
     fd_close(&x->sandbox.worker_fd);
+    egress_detach(&x->supervisor->egress, x->egress);
+    x->egress = NULL;
     box_set_state(x, BOX_REMOVING);
     tell_end(x, status, &usage);
     box_forget(x);
@@ -251,7 +262,7 @@ void box_end(struct box *x, int status)
         free(x->waiting);
         x->waiting = NULL;
     }
-    if (x->is_child && box_child_recycle(x, &usage))
+    if (!x->sandbox.group || (x->is_child && box_child_recycle(x, &usage)))
         box_free(x);
     else
         box_remove(x);
@@ -260,7 +271,7 @@ void box_end(struct box *x, int status)
 /* Every process of the sandbox is dead: the kernel ends a pid namespace before its init can be waited for (pid_namespaces(7)). */
 void box_on_exit(struct ev_loop *loop, ev_io *w, int events)
 {
-    (void)events;
+    watch_again(loop, w, events);
     struct box *x = w->data;
     int status = 0;
     if (pidfd_reap(x->sandbox.pidfd, false, &status) == 0)
@@ -279,7 +290,7 @@ void box_on_exit(struct ev_loop *loop, ev_io *w, int events)
 /* v1 kills one task and leaves the rest limping; the promise is that the whole instance dies. */
 void box_on_oom(struct ev_loop *loop, ev_io *w, int events)
 {
-    (void)events;
+    watch_again(loop, w, events);
     struct box *x = w->data;
     if (!cgroup_oom_fd_tell(x->sandbox.group))
         return;
@@ -295,6 +306,11 @@ void box_on_timer(struct ev_loop *loop, ev_timer *w, int events)
     struct box *x = w->data;
     struct err e;
     switch (x->state) {
+    case BOX_WAITING:
+        err_say(&e, ETIMEDOUT, "network 'egress': none was made within %d s", BOX_SETUP_SECONDS);
+        box_fail(x, &e);
+        egress_is_late(&x->supervisor->egress);
+        return;
     case BOX_SETTING_UP:
         err_say(&e, ETIMEDOUT, "the sandbox was not set up within %d s", BOX_SETUP_SECONDS);
         box_fail(x, &e);
@@ -305,7 +321,9 @@ void box_on_timer(struct ev_loop *loop, ev_timer *w, int events)
         box_kill(x);
         return;
     case BOX_DYING:
-        if (x->is_child)
+        if (!x->sandbox.group)
+            box_end(x, 0);
+        else if (x->is_child)
             box_child_look(x);
         else
             box_strike(x);
@@ -326,7 +344,8 @@ int boxes_init(struct boxes *b, struct supervisor *s, struct err *e)
         b->bucket_count *= 2;
     b->buckets = calloc(b->bucket_count, sizeof(*b->buckets)); /* touched page by page, as ids are used */
     /* uid_base itself is the gateway's, the next one the code owner's */
-    if (!b->buckets || uids_init(&b->uids, s->config.uid_base + 2, s->config.uid_count - 2) < 0 ||
+    if (!b->buckets ||
+        uids_init(&b->uids, s->config.uid_base + IDENTITY_RESERVED, s->config.uid_count - IDENTITY_RESERVED) < 0 ||
         verified_init(&b->verified) < 0 || start_clocks_init(&b->clocks) < 0) {
         boxes_fini(b);
         return err_set(e, ENOMEM, "make room for %u instances", s->config.instances_max);
@@ -363,7 +382,8 @@ void boxes_usage(struct boxes *b, uint64_t id)
     if (!x)
         return;
     struct cgroup_usage u = {0};
-    cgroup_read_usage(x->sandbox.group, &u);
+    if (x->sandbox.group)
+        cgroup_read_usage(x->sandbox.group, &u);
     struct message_exited m = {
         .header = {.type = MESSAGE_USAGE_IS, .size = sizeof(m), .id = id},
         .oom_kills = u.oom_kills,

@@ -3,10 +3,12 @@
  * A box is one living sandbox as the supervisor keeps it: what the gateway calls an instance, or an unpacker, or a deleter.
  *
  *   state      valid                     moved on by                                          guarded by
+ *   WAITING    trial: no process yet     box_on_network -> SETTING_UP; its error, KILL -> DYING  timer: BOX_SETUP_SECONDS -> DYING, and another network process
  *   SETTING_UP sandbox, trial if new     error_fd's end -> RUNNING; an error, KILL -> DYING   timer: BOX_SETUP_SECONDS -> DYING
  *   RUNNING    sandbox                   KILL, out of memory, the gateway's end -> DYING;     none: its life is the gateway's
  *                                        pidfd -> REMOVING
  *   DYING      sandbox                   pidfd -> REMOVING                                    timer: every second SIGKILL again
+ *              nothing, where it was WAITING     timer -> freed                               that one
  *   REMOVING   sandbox.group only        the cgroup is removed -> freed                       timer: tries again, 1 ms doubling to 1 s
  *
  * A child, forked by the code in a template's box, is a box as well (box_child.c). Of its `sandbox` only the group is there, from ADOPT on also pid and
@@ -35,6 +37,7 @@
 #include <ev.h>
 
 struct supervisor;
+struct egress_instance;
 
 enum {
     BOX_SETUP_SECONDS = 10,
@@ -43,7 +46,7 @@ enum {
     BOX_HELPERS_MAX = 40,  /* unpackers and deleters: memory_budget does not count them, so their number has a bound */
 };
 
-enum box_state { BOX_SETTING_UP, BOX_PREPARED, BOX_RUNNING, BOX_DYING, BOX_REMOVING };
+enum box_state { BOX_WAITING, BOX_SETTING_UP, BOX_PREPARED, BOX_RUNNING, BOX_DYING, BOX_REMOVING };
 
 struct box {
     struct supervisor *supervisor;
@@ -69,6 +72,7 @@ struct box {
     struct box_template *as_template; /* owned; NULL: nothing is forked from it */
     struct box *parent;               /* borrowed; a child's template, NULL once that is dead */
     struct list sibling;              /* struct box_template.children */
+    struct egress_instance *egress;   /* owned; NULL: it has no way out of its own */
     struct box_trial *trial;          /* owned; until the sandbox has been verified */
     struct step_clock *clock;         /* borrowed from boxes.clocks while it is set up; NULL = nobody keeps it */
     struct err *failure;              /* owned; why it has to go, NULL when nothing failed */
@@ -106,6 +110,9 @@ void boxes_freeze(struct boxes *b, uint64_t id, bool frozen);
 void boxes_kill(struct boxes *b, uint64_t id);  /* an unknown id is one whose EXITED is under way */
 void boxes_usage(struct boxes *b, uint64_t id); /* likewise */
 void boxes_tell_steps(struct boxes *b, const struct message_steps *m); /* STEPS_ARE, empty when they are not kept */
+
+/* The network that a WAITING one asked for (supervisor/egress.h): fd, borrowed, or -1 and why there is none. */
+void box_on_network(struct box *x, int fd, const struct err *why);
 
 /* The gateway is gone: everything of its dies unheard. */
 void boxes_abandon(struct boxes *b);

@@ -6,6 +6,7 @@
 #include "base/fdio.h"
 #include "base/fmt.h"
 #include "base/log.h"
+#include "base/watch.h"
 #include "os/pidfd.h"
 #include "supervisor/box_internal.h"
 #include "supervisor/claim.h"
@@ -110,7 +111,7 @@ void box_child_look(struct box *x)
 /* The child's first process is dead; others of its group may live. */
 static void on_child_exit(struct ev_loop *loop, ev_io *w, int events)
 {
-    (void)events;
+    watch_again(loop, w, events);
     struct box *x = w->data;
     ev_io_stop(loop, &x->on_exit);
     if (x->state == BOX_RUNNING)

@@ -14,9 +14,10 @@ enum {
         7, /* 1 + 2 + ... + 64 ms: then a process that has left its groups and does not die is nobody's to wait for */
 };
 
-/* What the check from outside needs, kept until it has been made. */
+/* What the start and the check from outside need, kept until both have been made. */
 struct box_trial {
-    int code_fd; /* owned, as are the next */
+    int code_fd;    /* owned, as are the next */
+    int secrets_fd; /* while it waits for its network; -1 */
     int layer_fds[MESSAGE_LAYERS_MAX];
     struct message_spawn message;
     char hostname[65];

@@ -4,14 +4,22 @@
 #include "base/fmt.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/watch.h"
+#include "sandbox/identity.h"
+#include "sandbox/profile.h"
 #include "supervisor/box_internal.h"
 #include "supervisor/core.h"
 #include "supervisor/request.h"
 #include "supervisor/secret_cargo.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+
+static_assert((int)MESSAGE_CALL_WORDS == (int)PROFILE_CALL_WORDS,
+              "a list of system calls goes from one to the other as it is");
 
 enum { TMP_BYTES_MIN = 4096 /* tmpfs reads size=0 as "no limit" (tmpfs(5)) */ };
 
@@ -20,6 +28,7 @@ void box_trial_free(struct box_trial *t)
     if (!t)
         return;
     fd_close(&t->code_fd);
+    fd_close(&t->secrets_fd);
     for (unsigned i = 0; i < MESSAGE_LAYERS_MAX; i++)
         fd_close(&t->layer_fds[i]);
     free(t);
@@ -91,6 +100,8 @@ static void fill_spec(struct box_trial *t, const struct box *x)
         .tmp_bytes = m->tmp_bytes < TMP_BYTES_MIN ? TMP_BYTES_MIN : m->tmp_bytes,
         .tmp_exec = m->tmp_exec == 1,
         .network_host = m->network == SETTINGS_NETWORK_HOST,
+        .network_egress = m->network == SETTINGS_NETWORK_EGRESS,
+        .network_fd = -1,
         .strict = m->seccomp == SETTINGS_SECCOMP_STRICT,
         .learning = m->seccomp == SETTINGS_SECCOMP_LEARNING,
         .calls = m->seccomp == SETTINGS_SECCOMP_LEARNED ? m->system_calls : NULL,
@@ -181,7 +192,6 @@ static void on_complete(struct box *x)
     if (t) {
         struct err e;
         if (sandbox_verify(s->base, &t->spec, &x->sandbox, &e) < 0) {
-            err_wrap(&e, "the sandbox is not what was planned");
             log_error("%s fn=%s pid=%d", e.text, t->message.function, x->sandbox.pid);
             box_fail(x, &e);
             return;
@@ -204,8 +214,11 @@ void box_read_setup(struct box *x)
     if (x->sandbox.error_fd < 0)
         return;
     struct err e;
-    ssize_t n = read(x->sandbox.error_fd, &e, sizeof(e));
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    ssize_t n;
+    do
+        n = read(x->sandbox.error_fd, &e, sizeof(e));
+    while (n < 0 && errno == EINTR); /* nobody may ask again */
+    if (n < 0 && errno == EAGAIN)
         return;
     ev_io_stop(x->supervisor->loop, &x->on_setup);
     fd_close(&x->sandbox.error_fd);
@@ -231,8 +244,7 @@ void box_look_at_setup(struct box *x)
 
 static void on_setup(struct ev_loop *loop, ev_io *w, int events)
 {
-    (void)loop;
-    (void)events;
+    watch_again(loop, w, events);
     box_look_at_setup(w->data);
 }
 
@@ -253,9 +265,8 @@ static void watch(struct box *x)
     struct sandbox *b = &x->sandbox;
     ev_io_init(&x->on_exit, box_on_exit, b->pidfd, EV_READ);
     ev_io_init(&x->on_setup, on_setup, b->error_fd, EV_READ);
-    ev_init(&x->timer, box_on_timer);
     ev_init(&x->on_oom, box_on_oom);
-    x->on_exit.data = x->on_setup.data = x->on_oom.data = x->timer.data = x;
+    x->on_exit.data = x->on_setup.data = x->on_oom.data = x;
     ev_io_start(loop, &x->on_exit);
     ev_io_start(loop, &x->on_setup);
     box_watch_oom(x);
@@ -275,45 +286,93 @@ static int bound_processes(const struct box *x, const struct message_spawn *m, s
     return 0;
 }
 
+static struct box_trial *trial_new(const struct message_spawn *m)
+{
+    struct box_trial *t = malloc(sizeof(*t));
+    if (!t)
+        return NULL;
+    t->message = *m;
+    t->code_fd = t->secrets_fd = -1;
+    for (unsigned i = 0; i < MESSAGE_LAYERS_MAX; i++)
+        t->layer_fds[i] = -1;
+    return t;
+}
+
+/* What the sandbox is to be; with a way out its network is asked for first, and the start goes on in box_on_network(). */
 static int make_sandbox(struct box *x, const struct message_spawn *m, int secrets_fd, struct err *e)
 {
     struct supervisor *s = x->supervisor;
-    struct box_trial *t = malloc(sizeof(*t));
+    struct box_trial *t = x->trial = trial_new(m);
     if (!t)
         return err_set(e, ENOMEM, "make a sandbox");
-    t->message = *m;
-    for (unsigned i = 0; i < MESSAGE_LAYERS_MAX; i++)
-        t->layer_fds[i] = -1;
     int r = t->code_fd = open_code(s, m, e);
     if (r >= 0)
         r = open_layers(s, t, e);
-    if (r >= 0) {
-        fill_spec(t, x);
-        r = spawn_with_secrets(x, t, secrets_fd, e);
-    }
-    if (r < 0) {
-        box_trial_free(t);
+    if (r < 0)
         return r;
+    fill_spec(t, x);
+    if (!t->spec.network_egress)
+        return spawn_with_secrets(x, t, secrets_fd, e);
+    if (secrets_fd >= 0 && (t->secrets_fd = fcntl(secrets_fd, F_DUPFD_CLOEXEC, 0)) < 0)
+        return err_set(e, errno, "keep the secrets for a sandbox");
+    x->state = BOX_WAITING;
+    return egress_ask(&s->egress, x, m, &x->egress, e);
+}
+
+/* It is cloned: what guards it, and the answer. */
+static void go_on(struct box *x)
+{
+    struct err e;
+    const struct message_spawn *m = &x->trial->message;
+    bool is_verified = verified_has(&x->supervisor->boxes.verified, verified_plan(m), m->revision);
+    watch(x);
+    /* before SPAWNED: nothing of the function runs until the gateway has init's socket */
+    if (bound_processes(x, m, &e) < 0) {
+        box_fail(x, &e);
+    } else if (is_verified) {
+        box_trial_free(x->trial);
+        x->trial = NULL;
+        send_spawned(x);
     }
-    if (verified_has(&s->boxes.verified, verified_plan(m), m->revision))
-        box_trial_free(t);
-    else
-        x->trial = t;
-    return 0;
+}
+
+/* The namespace is the sandbox's from its clone on, and gone with it. */
+void box_on_network(struct box *x, int fd, const struct err *why)
+{
+    struct err e;
+    struct box_trial *t = x->trial;
+    if (x->state != BOX_WAITING)
+        return;
+    if (fd < 0) {
+        box_fail(x, why);
+        return;
+    }
+    t->spec.network_fd = fd;
+    t->spec.network_inode = x->egress->namespace;
+    int r = spawn_with_secrets(x, t, t->secrets_fd, &e);
+    t->spec.network_fd = -1;
+    fd_close(&t->secrets_fd);
+    if (r < 0) {
+        box_fail(x, &e);
+        return;
+    }
+    box_set_state(x, BOX_SETTING_UP);
+    go_on(x);
 }
 
 static struct box *box_new(struct boxes *b, const struct message_spawn *m, int secrets_fd, struct err *e)
 {
     struct supervisor *s = b->supervisor;
     bool is_function = m->kind == MESSAGE_SPAWN_FUNCTION || m->kind == MESSAGE_SPAWN_SHELL;
-    uint32_t uid = is_function ? uids_take(&b->uids) : s->code_owner;
-    if (uid == 0) {
+    bool takes_id = is_function && !identity_is_shared();
+    uint32_t uid = takes_id ? uids_take(&b->uids) : s->code_owner;
+    if (uid == 0 && takes_id) {
         err_say(e, EAGAIN, "every host uid of uid_base and uid_count is in use");
         return NULL;
     }
     struct box *x = calloc(1, sizeof(*x));
     if (!x) {
-        if (is_function)
+        if (takes_id)
             uids_give_back(&b->uids, uid);
         err_set(e, ENOMEM, "make a sandbox");
         return NULL;
@@ -321,6 +380,7 @@ static struct box *box_new(struct boxes *b, const struct message_spawn *m, int s
     x->supervisor = s;
     x->state = BOX_SETTING_UP;
     x->tmp_fd = -1;
+    x->sandbox = (struct sandbox){.pidfd = -1, .error_fd = -1, .control_fd = -1, .log_fd = -1, .worker_fd = -1};
     x->id = m->header.id;
     x->kind = m->kind;
     x->staging = m->staging;
@@ -338,7 +398,8 @@ static struct box *box_new(struct boxes *b, const struct message_spawn *m, int s
         return x;
     start_clocks_leave(&b->clocks, &x->clock);
     box_template_free(x->as_template);
-    if (is_function)
+    box_trial_free(x->trial);
+    if (takes_id)
         uids_give_back(&b->uids, uid);
     free(x);
     return NULL;
@@ -356,11 +417,11 @@ int boxes_spawn(struct boxes *b, const struct message_spawn *m, int secrets_fd)
         return 0;
     }
     box_enter(x);
-    watch(x);
-    /* before SPAWNED: nothing of the function runs until the gateway has init's socket */
-    if (bound_processes(x, m, &e) < 0)
-        box_fail(x, &e);
-    else if (!x->trial)
-        send_spawned(x);
+    ev_init(&x->timer, box_on_timer);
+    x->timer.data = x;
+    if (x->state == BOX_WAITING)
+        box_start_timer(x, BOX_SETUP_SECONDS, 0.);
+    else
+        go_on(x);
     return 0;
 }

@@ -2,6 +2,7 @@
 #include "supervisor/channel.h"
 
 #include "base/fdio.h"
+#include "base/watch.h"
 #include "os/sock.h"
 #include "supervisor/core.h"
 
@@ -59,6 +60,13 @@ static void on_send_failed(struct channel *c, int error)
                                                                      : "it does not take messages");
 }
 
+/* Memory that the kernel lacks for a moment, or descriptors of ours that are under way by the thousand (unix(7)), are waited for as room is: CHANNEL_STUCK_SECONDS at most. */
+static int send_now(struct channel *c, const void *bytes, size_t size, int *fds, unsigned fd_count)
+{
+    int r = sock_send(c->fd, bytes, size, fds, fd_count);
+    return r == -ENOBUFS || r == -ENOMEM || r == -ETOOMANYREFS ? -EAGAIN : r;
+}
+
 /* Secrets come with their SPAWN; with all else come no descriptors. */
 static bool may_carry(const union request *r, const struct sock_record *record)
 {
@@ -103,15 +111,15 @@ static bool is_shared(const union request *r, const struct sock_record *record)
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 {
-    (void)loop;
-    (void)events;
+    watch_again(loop, w, events);
     struct channel *c = w->data;
     static_assert(sizeof(union request) >= MESSAGE_RECORD_MAX, "a record fits where a request does");
     for (int i = 0; i < CHANNEL_BATCH && c->fd >= 0 && !c->ended && list_is_empty(&c->queue);) {
         union request request;
         struct sock_record record;
         int r = sock_receive(c->fd, &request, sizeof(request), &record);
-        if (r == -EAGAIN)
+        if (r == -EAGAIN || r == -ENOMEM ||
+            r == -ENOBUFS) /* without memory it stays where it is: the next turn asks again */
             return;
         if (r == -ECONNRESET) { /* its end is closed, and messages to it were left unread: unix(7) tells that so */
             on_end(c);
@@ -143,11 +151,11 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 
 static void on_writable(struct ev_loop *loop, ev_io *w, int events)
 {
-    (void)events;
+    watch_again(loop, w, events);
     struct channel *c = w->data;
     while (!list_is_empty(&c->queue)) {
         struct queued *q = LIST_ENTRY(list_first(&c->queue), struct queued, link);
-        int r = sock_send(c->fd, q->bytes, q->size, q->fds, q->fd_count);
+        int r = send_now(c, q->bytes, q->size, q->fds, q->fd_count);
         if (r == -EAGAIN)
             return;
         queued_free(q);
@@ -230,7 +238,7 @@ static void send_record(struct channel *c, const void *record, uint32_t size, in
     bool is_open = c->fd >= 0 && !c->ended;
     int r = is_open ? -EAGAIN : 0;
     if (is_open && list_is_empty(&c->queue))
-        r = sock_send(c->fd, record, size, fds, fd_count);
+        r = send_now(c, record, size, fds, fd_count);
     if (r == -EAGAIN) {
         struct queued *q = queued_new(record, size, fds, fd_count);
         if (q) {

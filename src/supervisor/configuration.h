@@ -21,8 +21,9 @@ enum { CONFIGURATION_TIMEOUT_MS = 5000 };
 int configuration_load(const struct supervisor_options *o, struct config *ret_config, struct accounts *ret_accounts,
                        struct err *e);
 
-/* Logs which FAASD_ variables mean nothing. */
-void configuration_warn_of_variables(void);
+/* The same at a start: logs which FAASD_ variables mean nothing, unless the daemon is quiet. */
+int configuration_load_first(const struct supervisor_options *o, struct config *ret_config,
+                             struct accounts *ret_accounts, struct err *e);
 
 /* What a reload can't change in a running daemon: copied from `running` into `fresh`. */
 void configuration_keep_fixed(struct config *fresh, const struct config *running);

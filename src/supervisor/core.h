@@ -17,8 +17,10 @@
 #include "supervisor/box.h"
 #include "supervisor/channel.h"
 #include "supervisor/configuration.h"
+#include "supervisor/egress.h"
 #include "supervisor/gateway_process.h"
 #include "supervisor/listen.h"
+#include "supervisor/reload.h"
 #include "supervisor/request.h"
 #include "supervisor/secret_key.h"
 #include "supervisor/signing_key.h"
@@ -42,10 +44,11 @@ struct supervisor {
     struct feature_set features;
     struct state state;
     struct listeners listeners;
-    struct cgroup_tree *groups;                   /* owned */
-    struct sandbox_base *base;                    /* owned */
-    struct secret_keys *keys;                     /* owned, supervisor/secret_key.h */
-    unsigned char signing_key[SIGNING_KEY_BYTES]; /* handed to each gateway */
+    char listening[LISTENERS_MAX * CONFIG_PATH_MAX]; /* those, and the sockets, for people */
+    struct cgroup_tree *groups;                      /* owned */
+    struct sandbox_base *base;                       /* owned */
+    struct secret_keys *keys;                        /* owned, supervisor/secret_key.h */
+    unsigned char signing_key[SIGNING_KEY_BYTES];    /* handed to each gateway */
     struct gateway_process gateway;
     struct channel channel;
     struct boxes boxes;
@@ -53,7 +56,9 @@ struct supervisor {
     ev_signal on_term, on_int, on_hup;
     ev_timer drain_timer;
     struct watchdog watchdog;
+    struct reload reload;
     struct ahead ahead;
+    struct egress egress;
 };
 
 /* What the parts report, in supervisor.c. */

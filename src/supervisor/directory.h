@@ -5,6 +5,8 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 /* A descriptor of `path`, made with `mode` where absent (parents with 0755), or -errno. Every component on the way belongs to root or the caller and, where
@@ -14,6 +16,13 @@ int directory_open_own(const char *path, mode_t mode, struct err *e);
 
 /* The same for one component in a directory already trusted. */
 int directory_open_own_at(int parent, const char *name, mode_t mode, struct err *e);
+
+/* What is there of a directory and of the way to it, judged the same; the last component may be root's too, and sticky. Nothing is made: -ENOENT. Returns a descriptor
+ * that only names it (O_PATH). */
+int directory_check_way(const char *path, struct err *e);
+
+/* By its modes, whether that id may go through the directory. */
+bool directory_may_pass(const struct stat *st, uid_t uid, gid_t gid);
 
 /* -EACCES, naming the component, when that id could not reach `path`. */
 int directory_check_reach(const char *path, uid_t uid, gid_t gid, struct err *e);

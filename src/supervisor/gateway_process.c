@@ -6,21 +6,20 @@
 #include "base/fmt.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "os/caps.h"
+#include "base/watch.h"
 #include "os/pidfd.h"
 #include "os/sock.h"
+#include "os/userns.h"
+#include "sandbox/identity.h"
 #include "supervisor/core.h"
+#include "supervisor/gateway_view.h"
+#include "supervisor/unprivileged.h"
 
 #include <assert.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8U /* linux/memfd.h since 6.3 */
@@ -55,8 +54,9 @@ int gateway_process_make_memfd(const char *name, const void *bytes, size_t n, st
     if (fd < 0)
         return err_set(e, errno, "make a memfd");
     /* pwrite: the reader shares the offset and starts at 0 */
-    if (pwrite(fd, bytes, n, 0) != (ssize_t)n)
-        return err_set(e, errno, "fill a memfd");
+    int r = fd_pwrite_full(fd, bytes, n, 0);
+    if (r < 0)
+        return err_set(e, -r, "fill a memfd");
     if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
         return err_set(e, errno, "seal a memfd");
     return fd_take(&fd);
@@ -76,7 +76,10 @@ static int make_boot(const struct supervisor *s, struct err *e)
     str_copy(str_from(s->state.versions), boot->versions_dir, sizeof(boot->versions_dir));
     str_copy(str_from(s->state.staging), boot->staging_dir, sizeof(boot->staging_dir));
     memcpy(boot->secrets_key, s->keys->public, sizeof(boot->secrets_key));
+    boot->shares_id = identity_is_shared();
+    boot->no_groups = cgroup_tree_is_none(s->groups);
     boot->quiet = s->options->quiet;
+    boot->owner = userns_own()->entered ? userns_own()->owner : 0;
     if (gethostname(boot->hostname, sizeof(boot->hostname) - 1) < 0)
         boot->hostname[0] = '\0';
     boot->config = s->config;
@@ -87,51 +90,15 @@ static int make_boot(const struct supervisor *s, struct err *e)
     return fd;
 }
 
-/* Everything the child needs, gathered before the fork. */
-struct child_plan {
-    int sources[GATEWAY_FD_LISTENERS + LISTENERS_MAX + 1]; /* what becomes fd 0.. ; 1 and 2 stay */
-    unsigned count;                                        /* the last one is the program, closed by the exec */
-    uid_t uid;
-    gid_t gid;
-};
-
-static int become(const struct child_plan *p, struct err *e)
+/* The host's own root finds a closed directory at its start and is told; an ordinary user's home is meant to be closed. */
+static int open_view(const void *owner, struct err *e)
 {
-    int r = caps_drop_bounding(e);
-    if (r < 0)
-        return r;
-    if (setgroups(0, NULL) < 0 || setresgid(p->gid, p->gid, p->gid) < 0 || setresuid(p->uid, p->uid, p->uid) < 0)
-        return err_set(e, errno, "become uid %u", p->uid);
-    r = caps_drop_all(e);
-    if (r < 0)
-        return r;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        return err_set(e, errno, "set no_new_privs");
-    return 0;
-}
-
-/* Moves the descriptors to their places. First out of the way of all places, then down: no order of the sources can make one overwrite another. */
-static int place_fds(struct child_plan *p, struct err *e)
-{
-    enum { ABOVE = 64 };
-    static_assert(ABOVE > sizeof(p->sources) / sizeof(p->sources[0]), "the parking place must lie above every target");
-    for (unsigned i = 0; i < p->count; i++) {
-        if (i == STDOUT_FILENO || i == STDERR_FILENO)
-            continue;
-        p->sources[i] = fcntl(p->sources[i], F_DUPFD_CLOEXEC, ABOVE);
-        if (p->sources[i] < 0)
-            return err_set(e, errno, "move a descriptor");
-    }
-    for (unsigned i = 0; i < p->count; i++) {
-        bool is_program = i == p->count - 1;
-        if (i == STDOUT_FILENO || i == STDERR_FILENO)
-            continue;
-        if (dup3(p->sources[i], (int)i, is_program ? O_CLOEXEC : 0) < 0)
-            return err_set(e, errno, "place a descriptor");
-    }
-    if (close_range(p->count, ~0U, 0) < 0)
-        return err_set(e, errno, "close what is left");
-    return 0;
+    const struct supervisor *s = owner;
+    const char *const paths[] = {s->state.db, s->state.logs, s->state.versions, s->state.staging};
+    static_assert(sizeof(paths) / sizeof(paths[0]) <= GATEWAY_VIEW_PATHS_MAX, "the gateway's directories");
+    return userns_own()->entered ? gateway_view_make(paths, sizeof(paths) / sizeof(paths[0]), s->accounts.gateway_uid,
+                                                     s->accounts.gateway_gid, e)
+                                 : 0;
 }
 
 enum { GATEWAY_NICE = -5 };
@@ -151,43 +118,6 @@ static void go_ahead(void)
         return; /* behind functions then, as before there were nice values for sessions */
 }
 
-static _Noreturn void child_main(struct child_plan *p, pid_t parent)
-{
-    struct err e;
-    static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGPIPE};
-    for (size_t i = 0; i < sizeof(handled) / sizeof(handled[0]); i++)
-        signal(handled[i], SIG_DFL);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    /* A Ctrl-C at the terminal is for the supervisor, which drains; without a session of its own the gateway would die of it. */
-    setsid();
-    go_ahead();
-    int r = place_fds(p, &e);
-    if (r == 0)
-        r = become(p, &e);
-    /* The change of uid cleared the death signal, so it is set after it; the supervisor may have died before. */
-    if (r == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-        r = err_set(&e, errno, "set the death signal");
-    if (r == 0 && getppid() != parent)
-        _exit(1);
-    if (r == 0) {
-        char *const argv[] = {"faasd-gateway", NULL};
-        char *environment[] = {NULL, NULL, NULL};
-#ifdef __SANITIZE_ADDRESS__
-        /* Only the sanitizers' own settings pass, and only in a build that has them. */
-        unsigned n = 0;
-        for (char **at = environ; *at && n < 2; at++)
-            if (strncmp(*at, "ASAN_OPTIONS=", 13) == 0 || strncmp(*at, "UBSAN_OPTIONS=", 14) == 0)
-                environment[n++] = *at;
-#endif
-        execveat((int)p->count - 1, "", argv, environment, AT_EMPTY_PATH);
-        err_set(&e, errno, "execute this program as uid %u (is its file readable and executable for all?)", p->uid);
-    }
-    log_error("the gateway did not start: %s", e.text);
-    _exit(127);
-}
-
 static void set_state(struct gateway_process *g, enum gateway_state to)
 {
     static const unsigned char allowed[] = {
@@ -203,7 +133,7 @@ static void set_state(struct gateway_process *g, enum gateway_state to)
 
 static void on_gone(struct ev_loop *loop, ev_io *w, int events)
 {
-    (void)events;
+    watch_again(loop, w, events);
     struct gateway_process *g = w->data;
     int status;
     if (pidfd_reap(g->pidfd, false, &status) != 1)
@@ -239,37 +169,22 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
 static int spawn(struct gateway_process *g, int link, int boot, struct err *e)
 {
     struct supervisor *s = g->supervisor;
-    scoped_fd null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (null < 0)
-        return err_set(e, errno, "open '/dev/null'");
-    struct child_plan plan = {.uid = s->accounts.gateway_uid, .gid = s->accounts.gateway_gid};
-    plan.sources[0] = null;
-    plan.sources[GATEWAY_FD_LINK] = link;
-    plan.sources[GATEWAY_FD_BOOT] = boot;
+    struct unprivileged_plan plan = {.name = "faasd-gateway",
+                                     .uid = s->accounts.gateway_uid,
+                                     .gid = s->accounts.gateway_gid,
+                                     .before = go_ahead,
+                                     .enter = open_view,
+                                     .owner = s};
+    plan.fds[GATEWAY_FD_LINK] = link;
+    plan.fds[GATEWAY_FD_BOOT] = boot;
     plan.count = GATEWAY_FD_LISTENERS;
     for (unsigned i = 0; i < s->listeners.count; i++)
-        plan.sources[plan.count++] = s->listeners.at[i].fd;
-    plan.sources[plan.count++] = s->self_fd;
-    /* Until the child has reset its handlers a signal must not run ours there: they share an eventfd with this process's loop. */
-    sigset_t all, before;
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, &before);
-    pid_t parent = getpid();
-    pid_t pid = fork();
-    if (pid == 0)
-        child_main(&plan, parent);
-    int saved = errno;
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    if (pid < 0)
-        return err_set(e, saved, "fork");
-    g->pid = pid;
+        plan.fds[plan.count++] = s->listeners.at[i].fd;
+    int r = unprivileged_start(&plan, s->self_fd, &g->pid, e);
+    if (r < 0)
+        return r;
     g->was_killed = false;
-    g->pidfd = pidfd_open(pid, 0);
-    if (g->pidfd < 0) {
-        saved = errno;
-        kill(pid, SIGKILL); /* ours and not reaped: the pid can't be another's */
-        return err_set(e, saved, "open the gateway's pidfd");
-    }
+    g->pidfd = r;
     return 0;
 }
 

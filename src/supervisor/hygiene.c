@@ -2,7 +2,9 @@
 #include "supervisor/hygiene.h"
 
 #include "base/fdio.h"
+#include "base/fmt.h"
 #include "base/log.h"
+#include "os/cgroup.h"
 #include "os/rlimit.h"
 
 #include <fcntl.h>
@@ -40,6 +42,19 @@ static int close_inherited(const struct hygiene_fds *keep, struct err *e)
     return 0;
 }
 
+/* A log that nobody reads must not hold the daemons up (base/log.h). Whoever else has this pipe or terminal may want it to block, and O_NONBLOCK belongs to the description: so it is
+ * opened anew. One that can't be (another's terminal) stays as it is. */
+static int unblock_log(struct err *e)
+{
+    struct stat st;
+    if (fstat(STDERR_FILENO, &st) < 0 || !(S_ISFIFO(st.st_mode) || isatty(STDERR_FILENO)))
+        return 0;
+    scoped_fd fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd >= 0 && dup2(fd, STDERR_FILENO) < 0)
+        return err_set(e, errno, "keep the log from blocking");
+    return 0;
+}
+
 static void on_sigpipe(int number)
 {
     (void)number;
@@ -68,6 +83,8 @@ int hygiene_apply(const struct hygiene_fds *keep, struct err *e)
         r = close_inherited(keep, e);
     if (r == 0)
         r = reset_signals(e);
+    if (r == 0)
+        r = unblock_log(e);
     if (r == 0)
         r = rlimit_set(
             RLIMIT_CORE, 1,
@@ -109,7 +126,30 @@ int hygiene_demand_features(const struct feature_set *f, bool allow_degraded, st
         return err_say(e, ENOTSUP,
                        "this host lacks %u features that no sandbox can do without; `faasd check` lists all", required);
     if (degrading > 0 && !allow_degraded)
-        return err_say(e, ENOTSUP, "this host lacks %u parts of the sandbox; --allow-degraded serves without them",
+        return err_say(e, ENOTSUP,
+                       "this host lacks %u parts of the sandbox; `faasd check` says how to get them, --allow-degraded "
+                       "serves without",
                        degrading);
     return 0;
+}
+
+int hygiene_demand_groups(struct feature_set *f, const struct cgroup_tree *groups, bool allow_degraded, struct err *e)
+{
+    unsigned degrading = 0;
+    for (enum feature i = 0; i < FEATURE_COUNT; i++) {
+        if (!f->found[i] || feature_is_in(i, groups))
+            continue;
+        bool is_nice = feature_need(i) == FEATURE_NICE;
+        degrading += !is_nice;
+        f->found[i] = false;
+        fmt_to(f->detail[i], sizeof(f->detail[i]), "could not be had");
+        if (allow_degraded || is_nice)
+            log_warn("degraded: no %s (%s): %s", feature_name(i), cgroup_tree_refusal(groups), feature_loss(i));
+        else
+            log_error("no %s: %s", feature_name(i), feature_loss(i));
+    }
+    if (degrading == 0 || allow_degraded)
+        return 0;
+    return err_say(e, EAGAIN, "control groups that this host has could not be had: %s; --allow-degraded serves without",
+                   cgroup_tree_refusal(groups));
 }

@@ -23,6 +23,11 @@ static int explain_tcp(const char *text, unsigned port, struct err *e)
         return err_say(e, EADDRINUSE, "listen on %s: port %u is taken by %s", text, port, holder);
     if (e->code == EADDRINUSE)
         return err_say(e, EADDRINUSE, "listen on %s: port %u is taken", text, port);
+    if (e->code == EACCES)
+        return err_say(e, EACCES,
+                       "listen on %s: port %u is root's alone; take one from 1024 on, or have root lower "
+                       "net.ipv4.ip_unprivileged_port_start",
+                       text, port);
     return err_wrap(e, "listen on %s", text);
 }
 

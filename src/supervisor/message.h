@@ -44,6 +44,8 @@ enum message_type {
     MESSAGE_PONG,  /* message_plain, id 0: the answer to PING */
     MESSAGE_STEPS, /* message_steps: when the steps of an instance's start were done; answered by MESSAGE_STEPS_ARE */
     MESSAGE_OPEN_OBJECT, /* message_object: a file of a code_bucket; answered by DONE with its descriptor, or ENXIO: no such bucket, ENOENT: no such file */
+    MESSAGE_CONFIG_TAKEN, /* message_plain, id 0: the answer to CONFIG, in use from here on */
+    MESSAGE_CONFIG_KEPT,  /* the other one: the former stays, and the log says why */
     /* supervisor -> gateway */
     MESSAGE_SPAWNED = 64, /* message_spawned + fds */
     MESSAGE_SPAWN_FAILED, /* message_failed: no such instance (any more); `text` is for the person who deployed. Ends the id: no EXITED follows. */
@@ -51,9 +53,9 @@ enum message_type {
     MESSAGE_USAGE_IS,     /* message_exited, status 0 */
     MESSAGE_DONE,         /* message_failed; code 0 = done */
     MESSAGE_DRAIN,        /* message_plain: finish what runs, refuse the rest, then exit 0 */
-    MESSAGE_CONFIG,       /* message_plain + fd: memfd with a new struct config */
-    MESSAGE_PING,         /* message_plain, id 0: does the loop still turn? */
-    MESSAGE_STEPS_ARE,    /* message_steps_are. Ends the id. */
+    MESSAGE_CONFIG,    /* message_plain + fd: memfd with a new struct config; answered by CONFIG_TAKEN or CONFIG_KEPT */
+    MESSAGE_PING,      /* message_plain, id 0: does the loop still turn? */
+    MESSAGE_STEPS_ARE, /* message_steps_are. Ends the id. */
 };
 
 #include "supervisor/message_record.h"
@@ -85,26 +87,24 @@ struct message_spawn {
     uint32_t runtime;                 /* enum settings_runtime */
     char function[SETTINGS_NAME_MAX]; /* for names of cgroups, logs, the hostname; "" for UNPACK and DELETE */
     char digest[MESSAGE_DIGEST_MAX];  /* of the code; "" for UNPACK and DELETE */
-    uint32_t
-        layer_count; /* FUNCTION, SHELL: at most 1, a tree of versions/ at /opt; UNPACK: trees at /layers/0 and on */
+    uint32_t layer_count; /* trees of versions/; FUNCTION, SHELL: one at /opt at most; UNPACK: /layers/0 ... */
     char layers[MESSAGE_LAYERS_MAX][MESSAGE_DIGEST_MAX];
     char revision
         [MESSAGE_DIGEST_MAX]; /* of code and settings: the sandbox of a revision is verified at its first start */
     uint64_t staging;         /* UNPACK: the staging directory's number */
-    uint64_t memory_bytes;
-    uint64_t tmp_bytes;
+    uint64_t memory_bytes, tmp_bytes;
     uint32_t pids;
     uint32_t cpus_milli;
     uint32_t cpu_weight;
-    uint32_t network; /* enum settings_network */
+    uint32_t network;     /* enum settings_network */
+    uint32_t allow_count; /* EGRESS: where it leads; 0: every public address */
+    struct egress_rule allow[EGRESS_RULES_MAX];
     uint32_t tmp_exec;
     uint32_t seccomp; /* enum settings_seccomp; all but DEFAULT for FUNCTION alone */
-    uint32_t
-        slots; /* roots with a /tmp of their own, for children of a template: 0 = it is none; at most MESSAGE_SLOTS_MAX */
+    uint32_t slots;   /* of children of a template, a root and a /tmp each; 0: it is none; MESSAGE_SLOTS_MAX at most */
     char runtime_name
         [SETTINGS_RUNTIME_MAX]; /* of an entry of config.runtimes: its prefix is mounted. "" = none needed */
-    uint32_t mount_count;
-    uint32_t device_count;
+    uint32_t mount_count, device_count;
     char cpuset[64];
     struct settings_mount mounts[SETTINGS_MOUNTS_MAX];
     char devices[SETTINGS_DEVICES_MAX][64];
@@ -186,13 +186,12 @@ struct gateway_boot {
     uint32_t magic; /* CONFIG_MAGIC */
     uint32_t listener_count;
     uint32_t listener_kinds[CONFIG_LISTEN_MAX * 2 + 3];
-    char db_dir[CONFIG_PATH_MAX];       /* state/db, owned by the gateway's uid */
-    char log_dir[CONFIG_PATH_MAX];      /* state/logs, owned by the gateway's uid */
-    char versions_dir[CONFIG_PATH_MAX]; /* readable */
-    char staging_dir[CONFIG_PATH_MAX];  /* readable */
+    char db_dir[CONFIG_PATH_MAX], log_dir[CONFIG_PATH_MAX]; /* state/db, state/logs: owned by the gateway's uid */
+    char versions_dir[CONFIG_PATH_MAX], staging_dir[CONFIG_PATH_MAX]; /* readable */
     char hostname[65];
     uint8_t secrets_key[SECRET_KEY_BYTES]; /* the public one, for who seals */
-    uint32_t quiet;                        /* 1: no info lines in the log */
+    uint32_t quiet, no_groups, shares_id;  /* 1: no info lines; sandboxes in no cgroup; one id for all processes */
+    uint32_t owner;                        /* who uid 0 is on the host: 0, or the ordinary user whose daemon this is */
     unsigned char signing_key[32];         /* opens and seals the tokens' signing keys (supervisor/signing_key.h) */
     struct config config;
 };

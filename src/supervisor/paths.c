@@ -3,6 +3,7 @@
 
 #include "base/fmt.h"
 #include "base/str.h"
+#include "os/userns.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -77,7 +78,7 @@ static int put_xdg(char out[CONFIG_PATH_MAX], const char *variable, const char *
     char base[CONFIG_PATH_MAX];
     const char *home = getenv("HOME");
     if (!beneath_home)
-        fmt_to(base, sizeof(base), "/run/user/%u", getuid());
+        fmt_to(base, sizeof(base), "/run/user/%u", userns_own()->owner);
     else if (!home || home[0] != '/')
         return err_say(e, ENOENT, "neither %s nor HOME names a directory: use --root DIR", variable);
     else if (put_path(base, home, beneath_home, e) < 0)
@@ -121,7 +122,7 @@ int supervisor_find_paths(const char *root, struct supervisor_paths *ret_paths, 
     if (root) {
         r = find_beneath(root, &p, e);
     } else {
-        r = geteuid() == 0 ? find_system(&p, e) : find_user(&p, e);
+        r = userns_own()->owner == 0 ? find_system(&p, e) : find_user(&p, e);
         if (r == 0)
             r = put_systemd(p.run, "RUNTIME_DIRECTORY", "", e);
         if (r == 0)

@@ -97,6 +97,17 @@ static bool lists_are_well_formed(const struct message_spawn *m)
     return is_terminated(m->cpuset, sizeof(m->cpuset)) && strspn(m->cpuset, "0123456789,-") == strlen(m->cpuset);
 }
 
+/* What the resolver and the filter are told: rules, and only where there is a way out. */
+static bool allow_is_well_formed(const struct message_spawn *m)
+{
+    if (m->allow_count > (m->network == SETTINGS_NETWORK_EGRESS ? EGRESS_RULES_MAX : 0))
+        return false;
+    for (uint32_t i = 0; i < m->allow_count; i++)
+        if (!egress_rule_is_valid(&m->allow[i]))
+            return false;
+    return true;
+}
+
 /* Digests of trees, as many as that kind of sandbox shows. */
 static bool layers_are_well_formed(const struct message_spawn *m)
 {
@@ -185,9 +196,8 @@ static enum request_verdict check_runtime(const struct message_spawn *m, const s
         return REQUEST_REFUSED;
     }
     if (m->seccomp == SETTINGS_SECCOMP_STRICT &&
-        (m->runtime != SETTINGS_RUNTIME_NATIVE || m->slots > 0 || m->network == SETTINGS_NETWORK_HOST || m->tmp_exec)) {
-        err_say(e, EPERM,
-                "seccomp 'strict' is for runtime native, without forked instances, network 'host' and tmp_exec");
+        (m->runtime != SETTINGS_RUNTIME_NATIVE || m->slots > 0 || m->network != SETTINGS_NETWORK_NONE || m->tmp_exec)) {
+        err_say(e, EPERM, "seccomp 'strict' is for runtime native, without forked instances, a network and tmp_exec");
         return REQUEST_REFUSED;
     }
     if (m->runtime == SETTINGS_RUNTIME_PROVIDED && m->network == SETTINGS_NETWORK_HOST) {
@@ -218,6 +228,13 @@ static enum request_verdict check_grants(const struct message_spawn *m, const st
         err_say(e, EPERM, "network 'host' is not granted: set grants.network_host in the configuration");
         return REQUEST_REFUSED;
     }
+    if (m->network == SETTINGS_NETWORK_EGRESS && !c->grant_network_egress) {
+        err_say(e, EPERM, "network 'egress' is not granted: set grants.network_egress in the configuration");
+        return REQUEST_REFUSED;
+    }
+    for (uint32_t i = 0; i < m->allow_count; i++)
+        if (egress_check_grant(&m->allow[i], &c->egress.grants, e) < 0)
+            return REQUEST_REFUSED;
     if (*m->cpuset && !c->grant_cpuset) {
         err_say(e, EPERM, "cpuset is not granted: set grants.cpuset in the configuration");
         return REQUEST_REFUSED;
@@ -246,13 +263,13 @@ static bool calls_are_well_formed(const struct message_spawn *m)
 
 static enum request_verdict check_spawn(const struct message_spawn *m, const struct config *c, struct err *e)
 {
-    if (m->kind > MESSAGE_SPAWN_DELETE || m->runtime >= SETTINGS_RUNTIMES || m->network > SETTINGS_NETWORK_HOST ||
+    if (m->kind > MESSAGE_SPAWN_DELETE || m->runtime >= SETTINGS_RUNTIMES || m->network > SETTINGS_NETWORK_EGRESS ||
         m->tmp_exec > 1 || m->slots > MESSAGE_SLOTS_MAX || (m->slots > 0 && m->kind != MESSAGE_SPAWN_FUNCTION) ||
         m->seccomp > SETTINGS_SECCOMP_LEARNING ||
         (m->seccomp != SETTINGS_SECCOMP_DEFAULT && m->kind != MESSAGE_SPAWN_FUNCTION))
         return bad(e, "SPAWN with a value out of range");
-    if (!lists_are_well_formed(m) || !secrets_are_well_formed(m) || !layers_are_well_formed(m) ||
-        !calls_are_well_formed(m) || !names_are_well_formed(m))
+    if (!lists_are_well_formed(m) || !allow_is_well_formed(m) || !secrets_are_well_formed(m) ||
+        !layers_are_well_formed(m) || !calls_are_well_formed(m) || !names_are_well_formed(m))
         return bad(e, "SPAWN with a malformed name, path or list");
     if (m->memory_bytes == 0 || m->memory_bytes > INT64_MAX || m->tmp_bytes > INT64_MAX || m->pids == 0 ||
         m->cpu_weight > 10000 || m->cpus_milli > REQUEST_CPUS_MILLI_MAX)
@@ -322,6 +339,8 @@ static size_t size_of(uint32_t type)
     case MESSAGE_FREEZE:
     case MESSAGE_THAW:
     case MESSAGE_PONG:
+    case MESSAGE_CONFIG_TAKEN:
+    case MESSAGE_CONFIG_KEPT:
         return sizeof(struct message_plain);
     case MESSAGE_SPAWN:
         return sizeof(struct message_spawn);
@@ -342,6 +361,11 @@ static size_t size_of(uint32_t type)
     }
 }
 
+static bool is_without_id(uint32_t type)
+{
+    return type == MESSAGE_HELLO || type == MESSAGE_PONG || type == MESSAGE_CONFIG_TAKEN || type == MESSAGE_CONFIG_KEPT;
+}
+
 enum request_verdict request_check(const union request *r, size_t size, const struct config *c, struct err *e)
 {
     if (size < sizeof(r->header))
@@ -351,7 +375,7 @@ enum request_verdict request_check(const union request *r, size_t size, const st
         return bad(e, "message of an unknown type");
     if (size != wanted || r->header.size != wanted)
         return bad(e, "message of a wrong size");
-    if (r->header.id == 0 && r->header.type != MESSAGE_HELLO && r->header.type != MESSAGE_PONG)
+    if (r->header.id == 0 && !is_without_id(r->header.type))
         return bad(e, "message without an id");
     switch (r->header.type) {
     case MESSAGE_SPAWN:

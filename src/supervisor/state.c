@@ -7,6 +7,7 @@
 #include "base/fmt.h"
 #include "base/id.h"
 #include "base/str.h"
+#include "os/userns.h"
 #include "supervisor/directory.h"
 
 #include <dirent.h>
@@ -15,7 +16,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -56,9 +56,10 @@ static int take_lock(struct state *s, const char *run, struct err *e)
     scoped_fd fd = openat(s->run_fd, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return err_set(e, errno, "open '%s/lock'", run);
-    for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; tries++) {
-        if (errno != EWOULDBLOCK)
-            return err_set(e, errno, "lock '%s/lock'", run);
+    int r;
+    for (int tries = 0; (r = fd_lock(fd)) < 0; tries++) {
+        if (r != -EWOULDBLOCK)
+            return err_set(e, -r, "lock '%s/lock'", run);
         pid_t holder = read_lock_holder(fd);
         bool is_dying = holder > 0 && kill(holder, 0) < 0 && errno == ESRCH;
         if (!is_dying || tries == LOCK_TRIES)
@@ -67,8 +68,11 @@ static int take_lock(struct state *s, const char *run, struct err *e)
     }
     char pid[24];
     size_t n = fmt_to(pid, sizeof(pid), "%d\n", getpid());
-    if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, n, 0) != (ssize_t)n)
-        return err_set(e, errno, "write '%s/lock'", run);
+    r = fd_truncate(fd, 0);
+    if (r == 0)
+        r = fd_pwrite_full(fd, pid, n, 0);
+    if (r < 0)
+        return err_set(e, -r, "write '%s/lock'", run);
     s->lock_fd = fd_take(&fd);
     return 0;
 }
@@ -211,8 +215,11 @@ static int open_all(struct state *s, const struct supervisor_paths *p, const str
     if (r < 0)
         return r;
     /* A second lock, on the state itself: two roots may name the same one through systemd's variables. */
-    if (flock(s->state_fd, LOCK_EX | LOCK_NB) < 0)
+    r = fd_lock(s->state_fd);
+    if (r == -EWOULDBLOCK)
         return err_say(e, EBUSY, "another faasd uses the state directory '%s'", p->state);
+    if (r < 0)
+        return err_set(e, -r, "lock '%s'", p->state);
     r = check_format(s->state_fd, p->state, e);
     if (r < 0)
         return r;
@@ -242,7 +249,7 @@ int state_open(struct state *s, const struct supervisor_paths *p, const struct a
     int r = name_places(s, p, e);
     if (r == 0)
         r = open_all(s, p, a, code_owner, e);
-    if (r == 0)
+    if (r == 0 && !userns_own()->entered) /* else gateway_view.h opens the way */
         r = directory_check_reach(s->db, a->gateway_uid, a->gateway_gid, e);
     if (r < 0)
         state_close(s);
@@ -273,12 +280,16 @@ int state_make_staging(const struct state *s, uint64_t staging, uid_t code_owner
     if (mkdirat(s->staging_fd, name, 0700) < 0)
         return err_set(e, errno, "make staging directory %s", name);
     int opened = open_beneath(s->staging_fd, name);
-    if (opened < 0)
-        return err_set(e, -opened, "open staging directory %s", name);
     scoped_fd fd = opened;
-    if (fchown(fd, code_owner, code_owner) < 0 || fchmod(fd, 0755) < 0)
-        return err_set(e, errno, "hand staging directory %s to uid %u", name, code_owner);
-    return fd_take(&fd);
+    int r = 0;
+    if (fd < 0)
+        r = err_set(e, -opened, "open staging directory %s", name);
+    else if (fchown(fd, code_owner, code_owner) < 0 || fchmod(fd, 0755) < 0)
+        r = err_set(e, errno, "hand staging directory %s to uid %u", name, code_owner);
+    if (r == 0)
+        return fd_take(&fd);
+    unlinkat(s->staging_fd, name, AT_REMOVEDIR); /* nobody was told of it */
+    return r;
 }
 
 static int open_empty(const struct state *s, uid_t code_owner, struct err *e)

@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/str.h"
+#include "base/watch.h"
+#include "sandbox/identity.h"
 #include "supervisor/bucket.h"
 #include "supervisor/core.h"
 #include "supervisor/hygiene.h"
@@ -96,11 +98,8 @@ void supervisor_on_boxes_gone(struct supervisor *s)
 
 static void announce(struct supervisor *s)
 {
-    if (!s->options->quiet) {
-        char where[LISTENERS_MAX * CONFIG_PATH_MAX];
-        listeners_print(&s->listeners, where, sizeof(where));
-        dprintf(STDERR_FILENO, "ready %s\n", where);
-    }
+    if (!s->options->quiet)
+        dprintf(STDERR_FILENO, "ready %s\n", s->listening);
     notify_ready();
     if (s->options->ready_fd >= 0) {
         int r = fd_write_full(s->options->ready_fd, "R", 1);
@@ -153,6 +152,10 @@ static void handle_request(struct supervisor *s, union request *r, int fd)
         break;
     case MESSAGE_PONG:
         watchdog_on_answer(&s->watchdog);
+        break;
+    case MESSAGE_CONFIG_TAKEN:
+    case MESSAGE_CONFIG_KEPT:
+        reload_on_answer(&s->reload, r->header.type == MESSAGE_CONFIG_TAKEN);
         break;
     case MESSAGE_OPEN_OBJECT:
         bucket_answer(&s->channel, &s->config, &r->object);
@@ -214,6 +217,7 @@ void supervisor_on_gateway_exit(struct supervisor *s, int status)
     describe_status(status, how, sizeof(how));
     boxes_abandon(&s->boxes);
     trees_abandon(&s->trees);
+    reload_on_gateway_exit(&s->reload);
     if (state_sweep_staging(&s->state, &e) < 0)
         log_warn("clear what the gateway left: %s", e.text);
     switch (s->phase) {
@@ -238,47 +242,13 @@ void supervisor_on_gateway_exit(struct supervisor *s, int status)
     }
 }
 
-/* ---- reload ---- */
-
-/* All or nothing: a configuration that does not read leaves the running one as it is. */
-static void reload(struct supervisor *s)
-{
-    struct err e;
-    struct accounts ignored;
-    char keys[512];
-    scoped_free struct config *fresh = calloc(1, sizeof(*fresh));
-    if (!fresh) {
-        log_error("reload: no memory; the former configuration stays");
-        return;
-    }
-    if (configuration_load(s->options, fresh, &ignored, &e) < 0) {
-        log_error("reload: %s; the former configuration stays", e.text);
-        return;
-    }
-    if (config_restart_keys(&s->config, fresh, keys, sizeof(keys)) > 0)
-        log_warn("reload: a restart is needed for a change of %s", keys);
-    config_note_waiting(&s->config, fresh); /* compares: before the values are made equal */
-    configuration_keep_fixed(fresh, &s->config);
-    int fd = gateway_process_make_memfd("faasd-config", fresh, sizeof(*fresh), &e);
-    if (fd < 0) {
-        log_error("reload: %s; the former configuration stays", e.text);
-        return;
-    }
-    s->config = *fresh;
-    channel_send_plain(&s->channel, MESSAGE_CONFIG, 0, fd);
-    log_info("the configuration was read again");
-}
-
 static void on_reload_signal(struct ev_loop *loop, ev_signal *w, int events)
 {
     (void)loop;
     (void)events;
     struct supervisor *s = w->data;
-    if (s->phase != SUPERVISOR_SERVING)
-        return;
-    notify_reloading();
-    reload(s);
-    notify_ready();
+    if (s->phase == SUPERVISOR_SERVING)
+        reload_begin(&s->reload);
 }
 
 /* ---- the start ---- */
@@ -288,6 +258,12 @@ static int open_groups(struct supervisor *s, struct err *e)
     char name[CGROUP_NAME_MAX];
     fmt_to(name, sizeof(name), "faasd-%llx", (unsigned long long)str_hash(str_from(s->options->paths.run), 0));
     int r = cgroup_tree_open(&s->groups, name, e);
+    if (r < 0 && s->options->allow_degraded) {
+        s->groups = cgroup_tree_open_none();
+        r = s->groups ? 0 : err_set(e, ENOMEM, "open the cgroup tree");
+    }
+    if (r == 0)
+        r = hygiene_demand_groups(&s->features, s->groups, s->options->allow_degraded, e);
     if (r < 0)
         return r;
     int swept = cgroup_tree_sweep(s->groups, e);
@@ -300,16 +276,15 @@ static int open_host(struct supervisor *s, struct err *e)
 {
     const struct supervisor_options *o = s->options;
     /* Reading the configuration takes some of root's power itself; for anybody else its mistakes come first. */
-    int r = geteuid() == 0 ? feature_demand_root(e) : 0;
+    bool is_root = geteuid() == 0;
+    int r = is_root ? feature_demand_root(e) : 0;
     if (r == 0)
-        r = configuration_load(o, &s->config, &s->accounts, e);
+        r = configuration_load_first(o, &s->config, &s->accounts, e);
     if (r < 0)
         return r;
-    if (!o->quiet)
-        configuration_warn_of_variables();
-    r = feature_demand_root(e);
-    if (r == 0)
-        r = feature_probe(&s->features, e);
+    if (!is_root)
+        return feature_demand_root(e);
+    r = feature_probe(&s->features, e);
     if (r == 0)
         r = hygiene_demand_features(&s->features, o->allow_degraded, e);
     if (r < 0)
@@ -317,7 +292,7 @@ static int open_host(struct supervisor *s, struct err *e)
     s->self_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
     if (s->self_fd < 0)
         return err_set(e, errno, "open '/proc/self/exe'");
-    s->code_owner = s->config.uid_base + 1;
+    s->code_owner = identity_code_owner(&s->config);
     return 0;
 }
 
@@ -346,6 +321,7 @@ static int open_all(struct supervisor *s, struct err *e)
         r = boxes_init(&s->boxes, s, e);
     if (r < 0)
         return r;
+    listeners_print(&s->listeners, s->listening, sizeof(s->listening));
     scoped_fd program = program_keep(s->state.state_fd, e);
     if (program < 0)
         return program;
@@ -356,7 +332,17 @@ static int open_all(struct supervisor *s, struct err *e)
                                               .code_owner = s->code_owner,
                                               .self_fd = program};
     r = sandbox_base_open(&s->base, &base, e);
-    return r < 0 ? r : gateway_process_start(&s->gateway, e);
+    if (r < 0)
+        return r;
+    egress_open(&s->egress, &s->config);
+    return gateway_process_start(&s->gateway, e);
+}
+
+/* Everything ends with this process: the gateway and the sandboxes have a death signal. */
+static void end_at_once(const char *why)
+{
+    log_error("%s; faasd ends", why);
+    _exit(EXIT_FAILURE);
 }
 
 static int init(struct supervisor *s, const struct supervisor_options *o, struct err *e)
@@ -369,9 +355,12 @@ static int init(struct supervisor *s, const struct supervisor_options *o, struct
     trees_init(&s->trees, s);
     gateway_process_init(&s->gateway, s);
     watchdog_init(&s->watchdog, s);
+    reload_init(&s->reload, s);
     ahead_init(&s->ahead, s);
+    egress_init(&s->egress, s);
     /* not the default loop: that one would reap every child on SIGCHLD, and children here are waited for by their pidfds */
-    s->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
+    watch_prepare(end_at_once);
+    s->loop = watch_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
     if (!s->loop)
         return err_set(e, ENOMEM, "make the event loop");
     ev_signal_init(&s->on_term, on_stop_signal, SIGTERM);
@@ -389,7 +378,9 @@ static void fini(struct supervisor *s)
 {
     gateway_process_close(&s->gateway);
     watchdog_fini(&s->watchdog);
+    reload_fini(&s->reload);
     ahead_fini(&s->ahead);
+    egress_fini(&s->egress);
     trees_fini(&s->trees);
     listeners_close(&s->listeners);
     if (s->base)
@@ -414,11 +405,11 @@ static int check_config(const struct supervisor_options *o)
 {
     struct err e;
     scoped_free struct config *c = calloc(1, sizeof(*c));
-    if (!c || supervisor_load_config(o, c, &e) < 0) {
+    struct accounts ignored;
+    if (!c || configuration_load_first(o, c, &ignored, &e) < 0) {
         dprintf(STDERR_FILENO, "faasd serve: %s\n", c ? e.text : "no memory");
         return 1;
     }
-    configuration_warn_of_variables();
     dprintf(STDOUT_FILENO, "the configuration is good\n");
     return 0;
 }

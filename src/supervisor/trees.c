@@ -2,13 +2,14 @@
 #include "supervisor/trees.h"
 
 #include "base/fdio.h"
+#include "base/watch.h"
+#include "os/ns.h"
 #include "os/pidfd.h"
 #include "supervisor/core.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -54,8 +55,7 @@ static void job_free(struct job *j)
 
 static void on_gone(struct ev_loop *loop, ev_io *w, int events)
 {
-    (void)loop;
-    (void)events;
+    watch_again(loop, w, events);
     struct job *j = w->data;
     int status;
     if (pidfd_reap(j->pidfd, false, &status) != 1)
@@ -84,26 +84,13 @@ static void on_late(struct ev_loop *loop, ev_timer *w, int events)
 /* pidfd of the child, or -errno. */
 static int start_child(const struct state *s, const struct message_tree *m, struct err *e)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, &before); /* the child keeps them blocked: our handlers must not run there */
-    pid_t pid = fork();
+    int pidfd;
+    pid_t pid = ns_fork(&pidfd);
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         _exit(publish(s, m));
     }
-    int saved = errno;
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    if (pid < 0)
-        return err_set(e, saved, "fork");
-    int pidfd = pidfd_open(pid, 0);
-    if (pidfd < 0) {
-        saved = errno;
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
-        return err_set(e, saved, "open a child's pidfd");
-    }
-    return pidfd;
+    return pid < 0 ? err_set(e, -pid, "clone who publishes the code") : pidfd;
 }
 
 static int start_publish(struct trees *t, const struct message_tree *m, struct err *e)

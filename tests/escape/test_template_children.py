@@ -23,9 +23,9 @@ from outside import SOON_S, argument_of, lives  # noqa: E402
 from rows import MISBEHAVIOURS, ROWS, SIBLING_ROWS  # noqa: E402
 from test_escape import AS_NOBODY, bare_output, targets, the_outside_stays_whole  # noqa: E402, F401  (fixtures)
 
-# The filter leaves a child what it needs before its first request: the kernel refuses both, because it has no capability any more. There are init, the template and
-# children, alive or dying.
-ARGUMENTS = {"K1": "chroot capset", "P1": "10"}
+# The filter leaves a child what it needs before its first request: the kernel refuses both, because it has no capability any more. There are init, the template, of each of
+# its eight slots the last child, dead ones among them until the slot is used again, and the program that one of them started: on a slow machine each slot is used.
+ARGUMENTS = {"K1": "chroot capset", "P1": "11"}
 HOW = ("", "exec ")
 # What the process that runs the probe can't survive or is not the same in, for a program that a child starts.
 ONLY_IN_THE_CHILD = {"P2": "its parent would be the function itself, which it may stop"}

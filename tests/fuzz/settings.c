@@ -2,23 +2,13 @@
 /* Any bytes as a manifest: either refused with a sentence, or printed in a form that reads back as itself. */
 #include "codec/settings.h"
 
+#include "../unit/codec/settings_defaults.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static const struct settings_defaults defaults = {
-    .memory_bytes = 128 << 20,
-    .tmp_bytes = 64 << 20,
-    .timeout_ms = 30000,
-    .keep_warm_ms = 600000,
-    .cpus_milli = 1000,
-    .cpu_weight = 100,
-    .pids = 64,
-    .max_concurrency = 4,
-    .queue = 100,
-};
 
 static void check_round_trip(const struct settings *s)
 {

@@ -9,6 +9,7 @@
  * fuzz-wrap: sandbox_spawn sandbox_verify claim_check claim_check_dead pidfd_open pidfd_kill pidfd_reap pidfd_is_dead pidfd_read_status prlimit
  * fuzz-wrap: cgroup_kill cgroup_is_empty cgroup_remove cgroup_read_usage cgroup_oom_fd cgroup_oom_fd_tell cgroup_freeze cgroup_create_child
  * fuzz-wrap: cgroup_open_join cgroup_park cgroup_renew cgroup_has_one gateway_process_kill gateway_process_restart ahead_put_off
+ * fuzz-wrap: egress_ask egress_detach
  * fuzz-wrap: log_error log_warn log_info
  */
 #include "codec/secret.h"
@@ -24,7 +25,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-#include "supervisor_model.h"
+#include "supervisor_world.h"
 
 enum { OPS_MAX = 120 };
 
@@ -89,6 +90,17 @@ static int seal(struct message_spawn *m)
     return fd;
 }
 
+static void ask_for_network(struct message_spawn *m)
+{
+    static const char *const rules[] = {"public",      "example.com:443",    "10.1.2.0/24:5432", "10.2.0.0/16:1",
+                                        "0.0.0.0/0:*", "169.254.169.254:80", "*.example.com:*",  "127.0.0.1:80"};
+    struct err e;
+    uint8_t how = byte();
+    m->network = how & 1 ? SETTINGS_NETWORK_EGRESS : SETTINGS_NETWORK_HOST;
+    for (how >>= 1; how % 4 > m->allow_count && m->allow_count < EGRESS_RULES_MAX; m->allow_count++)
+        assert(egress_parse(str_from(rules[byte() % 8]), &m->allow[m->allow_count], &e) == 0);
+}
+
 /* What a function may ask for beyond a plain sandbox, granted or not. */
 static void ask_for_more(struct message_spawn *m, uint8_t what)
 {
@@ -109,7 +121,7 @@ static void ask_for_more(struct message_spawn *m, uint8_t what)
         strcpy(m->devices[0], byte() % 2 ? "/dev/video0" : "/dev/mem");
     }
     if (what & 4)
-        m->network = SETTINGS_NETWORK_HOST;
+        ask_for_network(m);
     if (what & 8)
         strcpy(m->cpuset, "0-1");
     if (what & 16)
@@ -153,9 +165,10 @@ static void op_spawn(void)
 
 static void op_plain(void)
 {
-    static const uint32_t types[] = {MESSAGE_KILL, MESSAGE_KILL, MESSAGE_USAGE, MESSAGE_FREEZE,
-                                     MESSAGE_THAW, MESSAGE_PONG, MESSAGE_HELLO};
-    struct message_plain m = {.header = {.type = types[byte() % 7], .size = sizeof(m), .id = small_id()}};
+    static const uint32_t types[] = {MESSAGE_KILL,   MESSAGE_KILL,         MESSAGE_USAGE,
+                                     MESSAGE_FREEZE, MESSAGE_THAW,         MESSAGE_PONG,
+                                     MESSAGE_HELLO,  MESSAGE_CONFIG_TAKEN, MESSAGE_CONFIG_KEPT};
+    struct message_plain m = {.header = {.type = types[byte() % 9], .size = sizeof(m), .id = small_id()}};
     patch(&m, sizeof(m));
     send_message(&m, sizeof(m), -1);
 }
@@ -238,6 +251,8 @@ static void op_event(void)
     uint8_t what = byte();
     struct process *p = process_count ? &processes[byte() % process_count] : NULL;
     struct err e = {.code = EPERM};
+    if (what & 32)
+        bring_network(!(what & 64));
     if (what % 8 == 0)
         super.config = what & 16 ? granting : nothing; /* as a reload does */
     else if (what % 8 == 1)

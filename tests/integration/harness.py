@@ -18,6 +18,8 @@ import tempfile
 import threading
 import time
 
+import rootless
+
 REPO = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("FAASD_BUILD", REPO / "build")).resolve()
 FAASD = BUILD / "faasd"
@@ -28,7 +30,7 @@ PROGRAMS = BUILD / "programs"
 EXAMPLES = REPO / "examples"
 # How many times slower than a machine of its own an emulated one is: bounds of time, and nothing else, are multiplied by it.
 SLOW = float(os.environ.get("FAASD_TEST_SLOW", "1"))
-OURS = ("FAASD_BUILD", "FAASD_TEST_SLOW", "FAASD_RIC", "FAASD_SDK")  # of tests: the daemon would warn that it knows none of them
+OURS = ("FAASD_ROOTLESS", "FAASD_BUILD", "FAASD_TEST_SLOW", "FAASD_RIC", "FAASD_SDK")  # of tests: the daemon would warn that it knows none of them
 DEADLINE = 30.0 * SLOW
 # What depends on the kernel: Landlock's scopes keep children of one template apart, below ABI 6 each has one at a time (landlock_create_ruleset(2)).
 SEPARABLE = ctypes.CDLL(None).syscall(444, None, 0, 1) >= 6
@@ -54,6 +56,33 @@ def wait_until(condition, what, deadline=DEADLINE):
         if time.monotonic() > end:
             raise AssertionError(f"not within {deadline} s: {what}")
         time.sleep(0.005)
+
+
+class Clients:
+    """Threads that each do their task again and again while the `with` lasts; its end raises what one of them raised."""
+
+    def __init__(self, tasks):
+        self.stopped, self.failures = threading.Event(), []
+        self.threads = [threading.Thread(target=self._run, args=(task,), daemon=True) for task in tasks]
+
+    def _run(self, task):
+        try:
+            while not self.stopped.is_set():
+                task()
+        except Exception as e:
+            self.failures.append(e)
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, raised, *_):
+        self.stopped.set()
+        for thread in self.threads:
+            thread.join()
+        if self.failures and not raised:
+            raise self.failures[0]
 
 
 class UnixHTTPConnection(http.client.HTTPConnection):
@@ -87,7 +116,10 @@ class Reply:
 class Faasd:
     """One daemon. Use as a context manager; on leaving it must still be alive unless told otherwise, and nothing of it may remain."""
 
-    def __init__(self, config=None, args=(), root=None, env=None, popen=None):
+    program = FAASD  # what serves; the command line is always the program itself
+    variables = {}   # that the daemon alone gets
+
+    def __init__(self, config=None, args=(), root=None, env=None, popen=None, user=None, delegate=True):
         self.own_root = root is None
         self.root = pathlib.Path(root or tempfile.mkdtemp(prefix="faasd-test-"))
         os.chmod(self.root, 0o755)
@@ -98,6 +130,10 @@ class Faasd:
             self.env.setdefault("FAASD_INIT_TIMEOUT", "30s")
         self.popen = popen or {}
         self.process = None
+        self.user = user or (rootless.User() if rootless.ON else None)
+        self.own_user = self.user and not user
+        self.delegate = delegate
+        self.group = None
         self.log = []
         if config is not None:
             self.write_config(config)
@@ -110,11 +146,14 @@ class Faasd:
         os.chmod(path, 0o644)
 
     def start(self, expect_ready=True):
-        command = [str(FAASD), "serve", "--root", str(self.root)]
+        command = [str(self.program), "serve", "--root", str(self.root)]
         if not any(a == "--listen" for a in self.args):
             command += ["--listen", "127.0.0.1:0"]
         command += self.args
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env=self.env, **self.popen)
+        options = dict(self.popen)
+        if self.user:
+            command = self._as_user(command, options)
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, env={**self.env, **self.variables}, **options)
         self.log = []
         self.ready = threading.Event()
         self.reader = threading.Thread(target=self._read_log, daemon=True)
@@ -122,6 +161,17 @@ class Faasd:
         if expect_ready:
             assert self.ready.wait(DEADLINE) and self.ready_line, f"no ready line; log: {self.log_text()}"
         return self
+
+    def _as_user(self, command, options):
+        """The root, and what a former start of root's left in it, are his; so is a cgroup, where one can be."""
+        os.chown(self.root, rootless.UID, rootless.UID)
+        if rootless.IS_V2 and self.delegate:
+            self.group = rootless.anew(self.root)
+            others = options.get("preexec_fn", lambda: None)
+            options["preexec_fn"] = lambda: (self.group.join(), others())
+        elif "--allow-degraded" not in command and self.delegate:
+            command = command + ["--allow-degraded"]
+        return self.user.command(command)
 
     def _read_log(self):
         self.ready_line = None
@@ -165,6 +215,10 @@ class Faasd:
                 self.process.wait()
             if kind is not None and self.log:
                 print("--- faasd's log ---\n" + self.log_text())
+            if self.group:
+                self.group.close()
+            if self.own_user:
+                self.user.close()
             if self.own_root:
                 shutil.rmtree(self.root, ignore_errors=True)
 
@@ -296,6 +350,8 @@ def cgroup_directories(match):
 
 def has_stock(faasd):
     """Whether all is there again that the supervisor makes ahead of starts: of networks, which it makes last, two beside the one it lives in."""
+    if faasd.user:  # nothing is
+        return True
     found = set()
     for fd in os.listdir(f"/proc/{faasd.pid}/fd"):
         try:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What calls may leave behind, looked at from outside, and a client quick enough to make many: for tests and scripts that count before and after."""
 
+import collections
 import os
 import pathlib
 import re
@@ -69,13 +70,23 @@ def beneath(group):
     return sorted(d for d in cgroup_directories("") if f"/{group}/" in d)
 
 
+def is_stock(directories):
+    """Whether the groups are what the supervisor makes ahead of starts, each whole: in as many hierarchies as the others."""
+    names = collections.Counter(os.path.basename(d) for d in directories)
+    return all(name.startswith("ahead.") for name in names) and len(set(names.values())) <= 1
+
+
+def mount_points(pid):
+    return {line.split()[4] for line in pathlib.Path(f"/proc/{pid}/mountinfo").read_text().splitlines()}
+
+
 def look(faasd, group):
     supervisor, gateway = faasd.pid, faasd.gateway_pid()
     return {
         "gateway": gateway,
         "processes": len(descendants(supervisor)),
         "cgroups": len(beneath(group)),
-        "mounts": len(pathlib.Path(f"/proc/{supervisor}/mountinfo").read_text().splitlines()),
+        "mounts": len(mount_points(supervisor) - mount_points("self")),
         "mounts of the host": pathlib.Path("/proc/self/mountinfo").read_text().count(str(faasd.root)),
         "supervisor's descriptors": len(os.listdir(f"/proc/{supervisor}/fd")),
         "gateway's descriptors": len(os.listdir(f"/proc/{gateway}/fd")),

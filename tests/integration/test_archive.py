@@ -188,6 +188,15 @@ def test_special_files_are_refused(tree, kind, why):
 
 
 @pytest.mark.row("D2", "D3")
+@pytest.mark.parametrize("mode, why", [(stat.S_IFSOCK, "is a socket"), (stat.S_IFCHR, "is a device"), (0o150000, "is of an unknown type")])
+def test_special_files_of_a_zip_are_refused(tree, mode, why):
+    """But for fifos, of which libarchive makes empty files."""
+    info = zipfile.ZipInfo("special")
+    info.create_system = 3
+    info.external_attr = (mode | 0o644) << 16
+    refused(tree, make_zip(("run", SCRIPT), (info, b"")), why)
+
+
 def test_nothing_is_written_through_links(tree):
     refused(tree, make_tar(special("d", tarfile.SYMTYPE, ".."), ("d/marker", b"overwritten")),
             "'d' is a link, and the archive has a directory of that name, or entries beneath it")

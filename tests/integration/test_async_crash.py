@@ -3,6 +3,7 @@
 
 import collections
 import datetime
+import functools
 import http.client
 import json
 import os
@@ -13,14 +14,13 @@ import signal
 import sqlite3
 import subprocess
 import tempfile
-import threading
 import time
 import uuid
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from harness import FAASD, Faasd, wait_until, within
+from harness import FAASD, Clients, Faasd, wait_until, within
 from lambda_client import admin
 
 ECHO = "#!/bin/sh\ncat\n"
@@ -99,33 +99,21 @@ def lambda_event(faasd):
     return send
 
 
-class Callers:
-    """Clients that queue calls until told to stop, and remember every id that a 202 told them."""
+class Callers(Clients):
+    """They queue calls until told to stop, and remember every id that a 202 told them."""
 
     def __init__(self, faasd, way=post):
-        self.send, self.accepted, self.stopped = way(faasd), [], threading.Event()
-        self.threads = [threading.Thread(target=self._run, args=(n,)) for n in range(CLIENTS)]
+        super().__init__(functools.partial(self._queue, n, random.Random(n)) for n in range(CLIENTS))
+        self.send, self.accepted = way(faasd), []
 
-    def _run(self, number):
-        rng = random.Random(number)
-        while not self.stopped.is_set():
-            try:
-                call = self.send(number, str(rng.randrange(1, 4)).encode())
-                if call:
-                    self.accepted.append(call)
-            except (OSError, http.client.HTTPException):
-                pass
-            time.sleep(0.02)
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stopped.set()
-        for thread in self.threads:
-            thread.join()
+    def _queue(self, number, rng):
+        try:
+            call = self.send(number, str(rng.randrange(1, 4)).encode())
+            if call:
+                self.accepted.append(call)
+        except (OSError, http.client.HTTPException):
+            pass
+        time.sleep(0.02)
 
 
 def check_history(faasd, out, accepted, kills):

@@ -259,7 +259,8 @@ def test_a_full_disk_leaves_no_half_archive(backed_up):
 
 def test_an_ordinary_user_is_denied_with_the_reason(backed_up, place):
     root, _, _ = backed_up
-    os.chmod(place, 0o777)
-    done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(FAASD), "backup", str(place / "mine.tar"), "--root", str(root)],
+    (place / "open").mkdir()
+    os.chmod(place / "open", 0o777)
+    done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(FAASD), "backup", str(place / "open/mine.tar"), "--root", str(root)],
                           capture_output=True, text=True)
     assert done.returncode in (1, 4) and "be root" in done.stderr

@@ -84,7 +84,7 @@ def check_kept(faasd, kept):
     assert faasd.describe("changed")["settings"]["description"] == kept["changes"][-1]
 
 
-@pytest.mark.row("S4", "X2")
+@pytest.mark.row("S4", "S5", "X2")
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
 def test_what_a_failing_disk_did_not_take_is_not_acknowledged(error):
     kept = {"calls": [], "tokens": [], "secrets": [], "changes": []}
@@ -135,7 +135,7 @@ def failing_once(pid, call, error, *paths, when=1):
 LOUD = "#!/bin/sh\nread n\nfor i in 1 2 3 4 5 6 7 8 9 10; do printf '%s %01000d\\n' \"$n\" 0 >&2; done\n"
 
 
-@pytest.mark.row("S4", "X2")
+@pytest.mark.row("S4", "S5", "X2")
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
 @pytest.mark.parametrize("call", ["write", "renameat"])
 def test_a_log_goes_on_after_a_write_or_a_turning_over_that_failed(call, error):
@@ -154,7 +154,7 @@ def test_a_log_goes_on_after_a_write_or_a_turning_over_that_failed(call, error):
         assert kept <= 80 << 10, kept
 
 
-@pytest.mark.row("S4", "X2")
+@pytest.mark.row("S4", "S5", "X2")
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
 def test_a_deploy_whose_tree_can_not_be_named_changes_nothing(error, tmp_path):
     script = tmp_path / "run"
@@ -215,6 +215,7 @@ def upload(path):
 UNPACKING = [("write", 40), ("pwrite64", 2), ("pwrite64", 20), ("ftruncate", 1), ("symlinkat", 1), *(("fsync", n) for n in (1, 3, 5, 6))]
 
 
+@pytest.mark.row("S4", "S5")
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO"])
 def test_an_upload_whose_unpacking_meets_a_fault_of_the_disk_is_refused_and_leaves_nothing(error, tmp_path):
     upload(tmp_path)

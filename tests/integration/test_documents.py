@@ -24,7 +24,7 @@ OTHER_DEFAULTS = {
                      "cpuset": "all", "pids": "64; with runtimes node and provided 512", "max_concurrency": "twice the cores",
                      "async_concurrency": "0, max_concurrency"},
     "faasd.config.5": {"listen": "8080 of 127.0.0.1 and [::1]", "defaults.max_concurrency": "twice the cores", "memory_budget": "75% of memory",
-                       "etc": "what programs commonly read"},
+                       "etc": "what programs commonly read", "egress.dns": "those of /etc/resolv.conf"},
 }
 
 
@@ -297,7 +297,9 @@ def test_examples_that_can_not_be_deployed_leave_no_daemon(open_root):
 
 def test_examples_are_served_until_they_are_interrupted(open_root):
     environment = dict(os.environ, FAASD_BUILD=str(BUILD), FAASD_ROOT=str(open_root), FAASD_LISTEN="127.0.0.1:0")
-    with subprocess.Popen([REPO / "scripts/serve-examples"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as script:
+    # As at a terminal: whatever started the tests may ignore SIGINT, and a shell that was started so can't be interrupted.
+    with subprocess.Popen([REPO / "scripts/serve-examples"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as script:
         said = ""
         while "Ctrl-C stops the server" not in said:
             line = script.stdout.readline()

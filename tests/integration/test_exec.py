@@ -50,7 +50,8 @@ def test_limits_are_enforced_and_named(faasd):
     assert (late["outcome"], late["stdout"]) == ("timed_out", "before\n") and "300ms" in late["message"]
     big = good(faasd, "sh", "-c", "echo before; exec dd if=/dev/zero of=/dev/null bs=100M count=1", settings={"memory": "32M"})
     assert big["outcome"] == "out_of_memory" and "32M" in big["message"]
-    flood = good(faasd, "sh", "-c", "yes | head -c 1000000; yes >&2 | head -c 10; yes | head -c 600000 >&2; exit 0")
+    flood = good(faasd, "sh", "-c", "yes | head -c 1000000; yes | head -c 600000 >&2; exit 0")
+    assert (flood["outcome"], flood["exitCode"]) == ("exited", 0)
     assert flood["stdoutTruncated"] and len(flood["stdout"]) == 65536
     assert flood["stderrTruncated"] and len(flood["stderr"]) == 262144
     many = good(faasd, "sh", "-c", "for i in 1 2 3 4 5 6 7 8; do sleep 5 & done; echo done", settings={"pids": 4, "timeout": "5s"})

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What whoever deploys is told when the function's own start fails: all of it, not the first line."""
 
+import concurrent.futures
+import os
+import signal
+
 import pytest
 
 from harness import Faasd, wait_until, within
@@ -172,6 +176,23 @@ def test_a_caller_that_waited_for_a_start_that_crashes_gets_the_end_of_the_log_t
 
 
 # ---- what it says while it runs ----
+
+def test_starts_that_overlap_are_not_each_others_hope_for_ever(tmp_path):
+    """One of two starts is ended half way, so that from then on one is always under way when the other fails: whoever waited was never told."""
+    write(tmp_path / "app.py", "import os, time\ntime.sleep(600 if os.path.exists('/var/task/hang') else 0)\ndef handler(event, context): return 1\n")
+    with Faasd({"init_timeout": f"{within(1):.0f}s", "crash_backoff": "100ms"}) as daemon:
+        daemon.deploy("late", tmp_path, "--handler", "app.handler", "--runtime", "python", "--isolation", "sandbox", "--max-concurrency", "2", "--keep-warm", "10ms")
+        (daemon.root / "state/versions" / daemon.describe("late")["code"] / "hang").write_text("")
+        wait_until(lambda: not daemon.instances("late"), "the deploy's instance is gone")
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(daemon.invoke, "late", timeout=within(20))
+
+            def half_way():
+                return [i["pid"] for i in daemon.instances("late") if i["state"] == "starting" and i["age_ms"] > within(0.4) * 1000]
+            os.kill(wait_until(lambda: len(half_way()) == 2 and half_way(), "half of two starts' time is over")[0], signal.SIGKILL)
+            reply = waiting.result()
+    assert (reply.status, reply.error) == (504, "Timeout") and "init_timeout" in reply.json()["errorMessage"], reply
+
 
 def test_of_a_long_log_the_newest_4_mib_are_read_back(faasd):
     # In pieces: at once they come faster than any disk takes them, and some would be dropped, the last one perhaps among them.

@@ -32,7 +32,7 @@ def installed(tmp_path):
 def test_what_is_installed_is_whole_and_goes_whole(installed):
     there = files(installed)
     for name in ("bin/faasd", "lib/libfaasd.a", "include/faasd/function.h", "share/man/man1/faasd.1", "share/man/man5/faasd.json.5",
-                 "share/man/man5/faasd.config.5", "lib/systemd/system/faasd.service",
+                 "share/man/man5/faasd.config.5", "lib/systemd/system/faasd.service", "lib/systemd/user/faasd.service",
                  "lib/systemd/system/faasd.socket", "lib/sysusers.d/faasd.conf", "lib/tmpfiles.d/faasd.conf"):
         assert f"{PREFIX}/{name}" in there
     assert (installed / PREFIX / "bin/faasd").read_bytes() == FAASD.read_bytes()

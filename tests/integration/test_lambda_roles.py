@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from harness import FAASD, Faasd, wait_until
+from harness import FAASD, HELLO, Faasd, wait_until
 from lambda_client import admin
 from test_lambda_functions import RUNTIME, make_zip
 
@@ -153,9 +153,32 @@ def test_a_reload_opens_the_network_of_the_next_instances():
         assert ask(d, "next")["host"] is True
 
 
+def test_a_reload_names_the_strict_functions_whose_role_gets_a_network(tmp_path):
+    """strict has no sockets: what is refused where a function is deployed is told when the configuration does it."""
+    shutil.copy(HELLO, tmp_path / "hello")
+    (tmp_path / "faasd.json").write_text(json.dumps({"runtime": "native", "handler": "hello", "seccomp": "strict", "isolation": "reuse", "template": "off",
+                                                     "tmp_exec": False}))
+    config = {"grants": {"network_host": True}}
+    with Faasd(config) as d:
+        d.aws = admin(d)
+        create(d, "sealed", "other")
+        create(d, "open", "other")
+        d.deploy("sealed", tmp_path)
+        assert d.request("POST", "/function/sealed", body=b"{}", socket_path=d.invoke_path).status == 200
+        d.write_config({**config, "lambda": {"network": "host"}})
+        d.process.send_signal(signal.SIGHUP)
+        line, = wait_until(lambda: [x for x in d.log if "seccomp: strict" in x], "the warning")
+        assert "fn=sealed" in line and "network none" in line and "warn" in line, line
+        d.write_config({**config, "lambda": {"network": "none"}})
+        before = len(d.log)
+        d.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: any("the new configuration is in use" in x for x in d.log[before:]), "the reload")
+        assert not [x for x in d.log[before:] if "seccomp: strict" in x]
+
+
 BAD = [({"lambda": {"roles": {"role/x": {"secret": "a"}}}}, "is not a role's ARN"), ({"lambda": {"roles": {ROLES + "x": {"secrets": "a"}}}}, "unknown key 'secrets'"),
-       ({"lambda": {"roles": {ROLES + "x": []}}}, "an object with"), ({"lambda": {"roles": {ROLES + "x": {"network": "all"}}}}, "not one of none, host"),
-       ({"lambda": {"roles": {ROLES + "x": {"secret": "a b"}}}}, "not a secret's name"), ({"lambda": {"network": "all"}}, "none, host"),
+       ({"lambda": {"roles": {ROLES + "x": []}}}, "an object with"), ({"lambda": {"roles": {ROLES + "x": {"network": "all"}}}}, "not one of none, egress, host"),
+       ({"lambda": {"roles": {ROLES + "x": {"secret": "a b"}}}}, "not a secret's name"), ({"lambda": {"network": "all"}}, "none, egress, host"),
        ({"code_buckets": {"a": "/srv"}}, "is not a bucket's name"), ({"code_buckets": {"zips": "srv"}}, "is not an absolute path"), ({"code_buckets": ["zips"]}, "an object was expected")]
 
 

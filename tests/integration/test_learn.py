@@ -2,6 +2,8 @@
 """`faasd learn`: what a function calls becomes its list, `seccomp learned` enforces it, and whoever meets a denied call is told which it was."""
 
 import json
+import os
+import pathlib
 import signal
 import subprocess
 
@@ -10,6 +12,8 @@ import pytest
 from harness import FAASD, HELLO, PROGRAMS, Faasd, wait_until, within
 
 PROGRAM = PROGRAMS / "system_calls"
+CLIENTS = pathlib.Path(__file__).parent / "runtime_clients"
+LEASE_S = 3
 
 HANDLER = """
 import os, socket
@@ -106,7 +110,7 @@ def test_learning_again_adds_to_the_list(faasd):
     assert faasd.invoke("again", event("socket")).json() == "done"
 
 
-def test_exec_native_and_provided_functions_are_learnt_too(faasd):
+def test_exec_and_native_functions_are_learnt_too(faasd):
     faasd.deploy_script("script", "#!/bin/sh\nread line\n[ \"$line\" != link ] || /usr/bin/ln -s a /tmp/b || exit 3\necho done\n")
     faasd.deploy("native", HELLO, "--runtime", "native")
     faasd.deploy("forked", HELLO, "--runtime", "native", "--isolation", "fork")
@@ -118,6 +122,20 @@ def test_exec_native_and_provided_functions_are_learnt_too(faasd):
             assert faasd.invoke(name, b'{"name":"x"}\n').status == 200, name
     reply = faasd.invoke("script", b"link\n")
     assert reply.status == 500 and "denied by seccomp profile learned" in reply.json()["errorMessage"], reply
+
+
+def test_a_provided_function_is_learnt_too(faasd):
+    faasd.deploy("runtime", CLIENTS / "bash", "--runtime", "provided", "--handler", "function.handler", "--timeout", "20s")
+    said = learn_from(faasd, "runtime", b"{}", b"[1]")
+    calls = listed(faasd, "runtime")
+    assert {"socket", "connect"} <= calls and "socket" in said and len(calls) < 120, calls
+    faasd.cli("config", "runtime", "--seccomp", "learned")
+    for _ in range(3):
+        reply = faasd.invoke("runtime", b'{"a":1}')
+        assert reply.status == 200 and b'"a":1' in reply.body, reply
+    # without what its runtime fetches events with it does not start, and is told why
+    done = faasd.deploy("mute", CLIENTS / "bash", "--runtime", "provided", "--handler", "function.handler", "--seccomp", "learned", "--system-calls", ",".join(sorted(calls - {"connect"})), check=False)
+    assert done.returncode != 0 and "system call connect denied by seccomp profile learned" in done.err, done
 
 
 def test_under_strict_a_denied_call_is_named(faasd):
@@ -150,6 +168,69 @@ def test_it_ends_by_itself(faasd):
     process = learning(faasd, "timed", "--for", "700ms", "--json")
     assert "read" not in json.loads(finished(process))["system_calls"]  # init's, never told
     assert faasd.describe("timed")["settings"]["seccomp"] == "default"
+
+
+@pytest.fixture(scope="module")
+def leased(tmp_path_factory):
+    with Faasd({"learn_lease": f"{LEASE_S}s"}) as daemon:
+        yield daemon
+
+
+def kill_learner(faasd, name):
+    process = learning(faasd, name, "--for", "1h")
+    for body in (b'{"name":"x"}', b"{}"):
+        assert faasd.invoke(name, body).status == 200
+    process.kill()
+    process.communicate()
+    return process
+
+
+def seccomp_is(faasd, name, what):
+    return faasd.describe(name)["settings"]["seccomp"] == what
+
+
+def test_a_killed_learner_leaves_a_list_and_nothing_else(leased):
+    leased.deploy("left", HELLO, "--runtime", "native")
+    kill_learner(leased, "left")
+    wait_until(lambda: seccomp_is(leased, "left", "default"), "it ends by itself", LEASE_S * 2 + 30)
+    assert len(listed(leased, "left")) > 3
+    assert "nobody waits any more for what the function learns" in leased.log_text()
+    leased.cli("config", "left", "--seccomp", "learned")
+    assert leased.invoke("left", b"{}").status == 200
+    assert leased.cli("learn", "left", "--stop", check=False).returncode == 1
+
+
+def test_who_looks_keeps_it_learning(leased):
+    leased.deploy("kept", HELLO, "--runtime", "native")
+    leased.deploy("dropped", HELLO, "--runtime", "native")
+    process = learning(leased, "kept", "--for", "1h")
+    kill_learner(leased, "dropped")
+    wait_until(lambda: seccomp_is(leased, "dropped", "default"), "the other ends by itself", LEASE_S * 2 + 30)
+    assert seccomp_is(leased, "kept", "learning")
+    assert leased.invoke("kept", b"{}").status == 200
+    process.send_signal(signal.SIGINT)
+    assert "system calls" in finished(process)
+
+
+def test_learning_that_a_restart_finds_ends_too(leased):
+    leased.deploy("found", HELLO, "--runtime", "native")
+    kill_learner(leased, "found")
+    os.kill(leased.gateway_pid(), signal.SIGKILL)
+    wait_until(lambda: seccomp_is(leased, "found", "default"), "it ends by itself", LEASE_S * 2 + 30)
+    assert leased.invoke("found", b"{}").status == 200
+
+
+def test_a_misspelt_system_call_is_refused_and_the_nearest_is_named(faasd):
+    faasd.deploy("spelt", HELLO, "--runtime", "native")
+    for written, told in [("read,opnat", "there is no system call 'opnat', did you mean 'openat'?"), ("reed", "did you mean 'read'?"), ("florbl_the_grunch", "there is no system call 'florbl_the_grunch'")]:
+        done = faasd.cli("config", "spelt", "--system-calls", written, check=False)
+        assert done.returncode == 1 and told in done.err, done
+        reply = faasd.control("PATCH", "/v1/functions/spelt", json.dumps({"system_calls": written.split(",")}).encode())
+        assert reply.status == 400 and reply.error == "BadRequest" and told in reply.json()["errorMessage"], reply
+    assert "did you mean" not in done.err, done
+    # a list may be carried between architectures: what only another one has is fine
+    faasd.cli("config", "spelt", "--system-calls", "read,arm_fadvise64_64,open")
+    assert listed(faasd, "spelt") == {"read", "arm_fadvise64_64", "open"}
 
 
 def test_bad_input_is_refused(faasd):

@@ -3,6 +3,7 @@
 
 import collections
 import concurrent.futures
+import functools
 import http.client
 import os
 import pathlib
@@ -19,41 +20,28 @@ import time
 
 import pytest
 
-from harness import (FAASD, HELLO, Faasd, cgroup_directories, descriptor_limit, has_stock, is_alive, limit_descriptors, receive_all,
-                     wait_until)
+from harness import (FAASD, HELLO, Clients, Faasd, cgroup_directories, descriptor_limit, has_stock, is_alive, limit_descriptors, receive_all,
+                     wait_until, within)
 
 SLOW = "#!/bin/sh\nsleep 0.4\necho done\n"
 QUICK = "#!/bin/sh\necho fine\n"
 
 
-class Load:
+class Load(Clients):
     """Requests from several threads until told to stop; who is not answered (a daemon was killed) tries again."""
 
     def __init__(self, faasd, names, clients=6):
+        super().__init__(functools.partial(self._ask, random.Random(n)) for n in range(clients))
         self.faasd, self.names = faasd, names
-        self.stopped = threading.Event()
         self.seen = collections.Counter()
-        self.threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(clients)]
 
-    def _run(self, number):
-        rng = random.Random(number)
-        while not self.stopped.is_set():
-            try:
-                reply = self.faasd.invoke(rng.choice(self.names), b"{}")
-                self.seen[reply.status, reply.error] += 1
-            except (OSError, http.client.HTTPException):
-                self.seen["cut off"] += 1
-                time.sleep(0.001)
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stopped.set()
-        for thread in self.threads:
-            thread.join()
+    def _ask(self, rng):
+        try:
+            reply = self.faasd.invoke(rng.choice(self.names), b"{}")
+            self.seen[reply.status, reply.error] += 1
+        except (OSError, http.client.HTTPException):
+            self.seen["cut off"] += 1
+            time.sleep(0.001)
 
 
 def group_of(faasd):
@@ -513,6 +501,23 @@ def test_a_valid_reload_is_used_and_an_invalid_one_changes_nothing():
         assert "uid_count" in said and "connections" in said, said
         wait_until(lambda: faasd.invoke("hello", body).status == 413, "what needs no restart is in use")
         assert faasd.gateway_pid() == gateway
+
+
+def test_a_gateway_that_does_not_answer_a_reload_is_replaced():
+    """By silence one that was taken over would keep for ever what root takes back."""
+    with Faasd({"request_bytes": "8K"}) as faasd:
+        faasd.deploy("hello", HELLO, "--runtime", "native")
+        body = b'{"name":"%s"}' % (b"x" * 2000)
+        assert faasd.invoke("hello", body).status == 200
+        gateway = faasd.gateway_pid()
+        faasd.write_config({"request_bytes": "1K"})
+        os.kill(gateway, signal.SIGSTOP)
+        faasd.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "the configuration was read again" in faasd.log_text(), "the end of the reload", within(40))
+        assert "it does not answer a reload" in faasd.log_text()
+        wait_until(lambda: "the gateway is back" in faasd.log_text(), "another gateway", within(20))
+        assert faasd.gateway_pid() != gateway
+        assert faasd.invoke("hello", body).status == 413
 
 
 def test_the_gateway_goes_ahead_of_functions_in_its_session_as_in_its_priority():

@@ -11,7 +11,7 @@ import threading
 import time
 
 from harness import HELLO, PROBE, Faasd, has_stock, is_sanitized, wait_until
-from leftovers import KeptConnection, beneath, look, names_of, resident
+from leftovers import KeptConnection, beneath, is_stock, look, names_of, resident
 
 REQUESTS = int(os.environ.get("FAASD_SOAK_REQUESTS", "12000"))
 CLIENTS = 24
@@ -89,12 +89,12 @@ def run(faasd, count, seed):
     return surprises, tally
 
 
-def come_to_rest(faasd):
-    """All instances have gone, by keep_warm, and every connection is closed."""
+def come_to_rest(faasd, group):
+    """All instances have gone, by keep_warm, with their groups, and every connection is closed."""
     wait_until(lambda: not any(faasd.instances(n) for n in {w[0] for w in [*GOOD, *BAD]}), "the pools are empty")
     wait_until(lambda: not faasd.sandbox_pids(), "no sandbox lives")
     wait_until(lambda: faasd.system()["connections"] == 1, "the connections are closed")
-    wait_until(lambda: has_stock(faasd), "what is made ahead is there again")
+    wait_until(lambda: has_stock(faasd) and is_stock(beneath(group)), "what is made ahead is there again, and nothing else")
 
 
 def deploy_all(faasd):
@@ -119,7 +119,7 @@ def test_one_request_in_ten_goes_wrong_and_nothing_is_left_of_it():
         first = max(REQUESTS // 20, 40 * CLIENTS)
         surprises, _ = run(faasd, first, 1)
         assert not surprises, (len(surprises), surprises[:5], faasd.log_text()[-2000:])
-        come_to_rest(faasd)
+        come_to_rest(faasd, group)
         wait_until(lambda: (faasd.root / "state/db/records.db-wal").exists(), "failures are on disk")
         before, before_kb = look(faasd, group), resident(faasd)
 
@@ -127,7 +127,7 @@ def test_one_request_in_ten_goes_wrong_and_nothing_is_left_of_it():
         surprises, tally = run(faasd, REQUESTS - first, 2)
         took = time.monotonic() - began
         assert not surprises, (len(surprises), surprises[:5], faasd.log_text()[-2000:])
-        come_to_rest(faasd)
+        come_to_rest(faasd, group)
         wait_until(lambda: look(faasd, group) == before, f"as before: {before}, now {look(faasd, group)}")
         after_kb = resident(faasd)
         bad = sum(tally[w] for w in BAD)

@@ -30,14 +30,14 @@ static const char *const KINDS[] = {
 static const char *const SETTINGS_SHAPES[] = {
     [SETTINGS_SCALAR] = NULL,   [SETTINGS_RUNTIME_SHAPE] = "text", [SETTINGS_ENV] = "object",
     [SETTINGS_MOUNTS] = "list", [SETTINGS_DEVICES] = "list",       [SETTINGS_SECRETS] = "list",
-    [SETTINGS_CALLS] = "list",
+    [SETTINGS_ALLOW] = "list",  [SETTINGS_CALLS] = "list",
 };
 
 static const char *const CONFIG_SHAPES[] = {
     [CONFIG_SCALAR] = NULL,         [CONFIG_LISTEN] = "list",        [CONFIG_ETC] = "list",
     [CONFIG_GRANT_MOUNTS] = "list", [CONFIG_GRANT_DEVICES] = "list", [CONFIG_RUNTIMES] = "object",
     [CONFIG_HOSTS] = "list",        [CONFIG_PROXIES] = "list",       [CONFIG_BUCKETS] = "object",
-    [CONFIG_ROLES] = "object",
+    [CONFIG_ROLES] = "object",      [CONFIG_NAME_SERVERS] = "list",  [CONFIG_EGRESS_PRIVATE] = "list",
 };
 
 static void put_option(const struct option *option)

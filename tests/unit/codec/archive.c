@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -273,6 +274,11 @@ static void a_long_chain_of_links_is_refused(void **state)
     assert_non_null(strstr(e.text, "more than 40 links"));
 }
 
+static void a_link_to_nothing_is_refused(void **state)
+{
+    REFUSE("'l' is a link without a usable target", {"l", '2', 0, "", NULL});
+}
+
 static void set_id_files_are_refused(void **state)
 {
     REFUSE("'run' is set-user-id", {"run", '0', 04755, NULL, "#!/bin/sh\n"});
@@ -336,6 +342,26 @@ static void limits_are_enforced(void **state)
     assert_non_null(strstr(e.text, "unpacks to more than 9B"));
 }
 
+/* A directory that is named again makes no entry, but each header costs something. */
+static void headers_have_a_limit_of_their_own(void **state)
+{
+    const struct scene *s = *state;
+    struct err e = {0};
+    struct archive_totals totals;
+    const struct archive_options three = {.bytes_max = 100, .entries_max = 3};
+    for (int i = 0; i < 4; i++)
+        add_member(s, &(struct member){"d", '5', 0, NULL, NULL});
+    end_tar(s);
+    if (archive_unpack(s->upload, s->dir, &three, &totals, &e) < 0)
+        fail_msg("%s", e.text);
+    assert_int_equal(ftruncate(s->upload, 0) | (int)lseek(s->upload, 0, SEEK_SET), 0);
+    for (int i = 0; i < 5; i++)
+        add_member(s, &(struct member){"d", '5', 0, NULL, NULL});
+    end_tar(s);
+    assert_int_equal(archive_unpack(s->upload, s->dir, &three, &totals, &e), -EMSGSIZE);
+    assert_string_equal(e.text, "the archive holds more than 3 entries (code_entries)");
+}
+
 static void an_archive_cut_anywhere_is_refused(void **state)
 {
     const struct scene *s = *state;
@@ -370,6 +396,24 @@ static void what_is_no_archive_is_said_to_be_none(void **state)
     assert_int_equal(lseek(s->upload, 0, SEEK_SET), 0);
     add(s, "hello world", 11);
     assert_int_equal(archive_detect(s->upload, &e), ARCHIVE_UNKNOWN);
+}
+
+static void archives_of_nothing_are_known_by_their_end_marks(void **state)
+{
+    const struct scene *s = *state;
+    struct err e = {0};
+    struct archive_totals totals;
+    static const char empty_zip[22] = "PK\005\006";
+    add(s, empty_zip, sizeof(empty_zip));
+    assert_int_equal(archive_detect(s->upload, &e), ARCHIVE_ZIP);
+    /* libarchive wants more than the mark */
+    assert_int_equal(archive_unpack(s->upload, s->dir, &usual, &totals, &e), -EINVAL);
+    assert_non_null(strstr(e.text, "damaged or of an unknown kind"));
+    assert_int_equal(ftruncate(s->upload, 0) | lseek(s->upload, 0, SEEK_SET), 0);
+    end_tar(s);
+    assert_int_equal(archive_detect(s->upload, &e), ARCHIVE_TAR);
+    assert_int_equal(archive_unpack(s->upload, s->dir, &usual, &totals, &e), 0);
+    assert_int_equal(totals.entries, 0);
 }
 
 static void write_script(const struct scene *s, const char *name, const char *text)
@@ -479,6 +523,113 @@ static void a_packed_directory_unpacks_as_the_same_and_says_what_it_left_out(voi
     buf_fini(&left_out);
 }
 
+static void make(const char *directory, const char *name, size_t bytes)
+{
+    char path[192];
+    snprintf(path, sizeof(path), "%s/%s", directory, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    for (size_t i = 0; i < bytes; i += 4) {
+        uint32_t word = (uint32_t)i * 2654435761u;
+        assert_int_equal(write(fd, &word, bytes - i < 4 ? bytes - i : 4), bytes - i < 4 ? bytes - i : 4);
+    }
+    assert_int_equal(close(fd), 0);
+}
+
+static void what_is_packed_has_its_content_and_targets(void **state)
+{
+    const struct scene *s = *state;
+    struct err e = {0};
+    struct archive_totals totals;
+    struct buf left_out;
+    char source[128], command[512], target[16];
+    snprintf(source, sizeof(source), "%s/source", s->path);
+    assert_int_equal(mkdir(source, 0755), 0);
+    make(source, "a", 5);
+    make(source, "block", 65536);
+    make(source, "empty", 0);
+    make(source, "long", 65537);
+    make(source, "two", 131072);
+    snprintf(command, sizeof(command), "cd '%s' && mkdir -p deep/er && cp a deep/er/b && ln -s ../a deep/link", source);
+    assert_int_equal(run(command), 0);
+    buf_init(&left_out, 0);
+    if (archive_pack(source, s->upload, &left_out, &e) < 0 ||
+        archive_unpack(s->upload, s->dir, &usual, &totals, &e) < 0)
+        fail_msg("%s", e.text);
+    assert_int_equal(left_out.len, 0);
+    snprintf(command, sizeof(command), "diff -r --no-dereference '%s' '%s/tree'", source, s->path);
+    assert_int_equal(run(command), 0);
+    assert_int_equal(readlinkat(s->dir, "deep/link", target, sizeof(target)), 4);
+    assert_memory_equal(target, "../a", 4);
+    assert_int_equal(totals.files, 6);
+    buf_fini(&left_out);
+}
+
+/* A new directory in `top`, four levels of 251 bytes below. */
+static int make_deep(int top)
+{
+    char name[252];
+    memset(name, 'd', sizeof(name));
+    name[251] = '\0';
+    int fd = dup(top);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(mkdirat(fd, name, 0755), 0);
+        int next = openat(fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        close(fd);
+        fd = next;
+    }
+    return fd;
+}
+
+static void a_path_is_packed_up_to_1023_bytes(void **state)
+{
+    const struct scene *s = *state;
+    struct err e = {0};
+    struct buf left_out;
+    char source[128];
+    snprintf(source, sizeof(source), "%s/source", s->path);
+    assert_int_equal(mkdir(source, 0755), 0);
+    int top = open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC), deep = make_deep(top);
+    buf_init(&left_out, 0);
+    assert_int_equal(mkdirat(deep, "123456789012345", 0755), 0); /* 4 * 252 + 15 */
+    if (archive_pack(source, s->upload, &left_out, &e) < 0)
+        fail_msg("%s", e.text);
+    assert_int_equal(unlinkat(deep, "123456789012345", AT_REMOVEDIR), 0);
+    assert_int_equal(mkdirat(deep, "1234567890123456", 0755), 0);
+    assert_int_equal(archive_pack(source, s->upload, &left_out, &e), -EINVAL);
+    assert_non_null(strstr(e.text, "...' has a path of more than 1023 bytes"));
+    close(deep);
+    close(top);
+    buf_fini(&left_out);
+}
+
+static void a_directory_that_can_not_be_read_is_named(void **state)
+{
+    const struct scene *s = *state;
+    struct err e = {0};
+    struct buf left_out;
+    struct rlimit before;
+    char source[128], inner[160];
+    snprintf(source, sizeof(source), "%s/source", s->path);
+    snprintf(inner, sizeof(inner), "%s/sub", source);
+    assert_true(mkdir(source, 0755) == 0 && mkdir(inner, 0755) == 0);
+    buf_init(&left_out, 0);
+    assert_int_equal(archive_pack(source, s->upload, &left_out, &e), 0); /* the library is loaded */
+    int first = dup(STDERR_FILENO), second = dup(STDERR_FILENO);
+    close(first);
+    close(second);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit few = {.rlim_cur = (rlim_t)second + 1, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0); /* source, sub, and none to read sub with */
+    int r = archive_pack(source, s->upload, &left_out, &e);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(r, -EMFILE);
+    assert_non_null(strstr(e.text, "read directory 'sub'"));
+    assert_int_equal(archive_pack(inner, -1, &left_out, &e), -EBADF);
+    assert_int_equal(archive_pack("/nonexistent", s->upload, &left_out, &e), -ENOENT);
+    assert_non_null(strstr(e.text, "open '/nonexistent'"));
+    buf_fini(&left_out);
+}
+
 static void faasdignore_replaces_the_defaults(void **state)
 {
     const struct scene *s = *state;
@@ -532,6 +683,7 @@ int main(void)
         TEST(another_link_to_a_python_is_refused_as_any),
         TEST(links_in_a_circle_are_refused),
         TEST(a_long_chain_of_links_is_refused),
+        TEST(a_link_to_nothing_is_refused),
         TEST(set_id_files_are_refused),
         TEST(devices_are_refused),
         TEST(fifos_are_refused),
@@ -542,12 +694,17 @@ int main(void)
         TEST(a_file_where_a_directory_is_needed_is_refused),
         TEST(a_directory_where_a_file_stands_is_refused),
         TEST(limits_are_enforced),
+        TEST(headers_have_a_limit_of_their_own),
         TEST(an_archive_cut_anywhere_is_refused),
         TEST(what_is_no_archive_is_said_to_be_none),
+        TEST(archives_of_nothing_are_known_by_their_end_marks),
         TEST(a_program_that_cannot_start_is_refused_with_the_reason),
         TEST(a_program_that_can_start_becomes_executable),
         TEST(this_machines_elf_files_pass_and_others_are_named),
         TEST(a_packed_directory_unpacks_as_the_same_and_says_what_it_left_out),
+        TEST(what_is_packed_has_its_content_and_targets),
+        TEST(a_path_is_packed_up_to_1023_bytes),
+        TEST(a_directory_that_can_not_be_read_is_named),
         TEST(faasdignore_replaces_the_defaults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -200,7 +200,7 @@ static void what_is_no_role_is_refused_with_the_reason(void **state)
     refuse("{\"lambda\":{\"roles\":{\"" ARN "r\":{\"secret\":7}}}}", "secret: a text was expected");
     refuse("{\"lambda\":{\"roles\":{\"" ARN "r\":{\"secret\":\"a b\"}}}}", "is not a secret's name");
     refuse("{\"lambda\":{\"roles\":{\"" ARN "r\":{\"secret\":\"a,host\"}}}}", "has a '=' or ','");
-    refuse("{\"lambda\":{\"roles\":{\"" ARN "r\":{\"network\":\"wan\"}}}}", "'wan' is not one of none, host");
+    refuse("{\"lambda\":{\"roles\":{\"" ARN "r\":{\"network\":\"wan\"}}}}", "'wan' is not one of none, egress, host");
 }
 
 /* As it comes from the child that parsed the file. */

@@ -320,6 +320,24 @@ static const struct request_case request_cases[] = {
     {IN(GET HOST "Connection: Upgrade\r\nUpgrade: websocket\r\n" END), 0},
 };
 
+/* Whoever adds to a query writes behind the path. */
+static void a_query_that_is_not_there_lies_at_the_targets_end(void **state)
+{
+    (void)state;
+    static const struct str cases[] = {IN(GET HOST END),
+                                       IN("GET /a/b HTTP/1.1\r\n" HOST END),
+                                       IN("GET http://h/a HTTP/1.1\r\n" HOST END),
+                                       IN("GET http://h HTTP/1.1\r\n" HOST END),
+                                       IN("OPTIONS * HTTP/1.1\r\n" HOST END),
+                                       IN("GET /a? HTTP/1.1\r\n" HOST END)};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct parsed got = parse(cases[i]);
+        assert_int_equal(got.outcome, HTTP1_DONE);
+        assert_int_equal(got.r.query.n, 0);
+        assert_ptr_equal(got.r.query.p, got.r.target.p + got.r.target.n);
+    }
+}
+
 static void every_case_is_accepted_or_refused_as_the_table_says(void **state)
 {
     (void)state;
@@ -524,6 +542,7 @@ static void a_dripping_head_costs_no_rescan(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_query_that_is_not_there_lies_at_the_targets_end),
         cmocka_unit_test(every_case_is_accepted_or_refused_as_the_table_says),
         cmocka_unit_test(a_split_anywhere_gives_the_same_result),
         cmocka_unit_test(a_spoiled_head_is_refused_at_once),

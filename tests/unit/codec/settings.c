@@ -6,6 +6,8 @@
 #include "codec/json.h"
 #include "codec/settings_secret.h"
 
+#include "settings_defaults.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -17,18 +19,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static const struct settings_defaults defaults = {
-    .memory_bytes = 128 << 20,
-    .tmp_bytes = 64 << 20,
-    .timeout_ms = 30000,
-    .keep_warm_ms = 600000,
-    .cpus_milli = 1000,
-    .cpu_weight = 100,
-    .pids = 64,
-    .max_concurrency = 4,
-    .queue = 100,
-};
 
 static void read_good(struct settings *s, const char *json)
 {
@@ -99,7 +89,7 @@ static void every_key_is_read_and_printed_in_its_canonical_form(void **state)
               "\"keep_warm\":\"1m30s\",\"queue\":0,\"async_retries\":5,\"async_backoff\":\"20ms\",\"async_max_age\":"
               "\"2h\",\"async_concurrency\":3,"
               "\"on_success\":\"done:$LATEST\",\"on_failure\":\"failed\",\"dead_letter\":\"dead:7\",\"network\":"
-              "\"host\",\"mount\":[\"/data:/mnt/"
+              "\"egress\",\"allow_host\":[\"A.example:443\",\"10.0.0.0/8:5432\"],\"mount\":[\"/data:/mnt/"
               "d:rw\",\"/x:/"
               "y\"],\"device\":[\"/dev/"
               "ttyS0\"],\"secret\":[\"db\",\"tls=server.key\"],\"seccomp\":\"learned\",\"system_calls\":[\"write\","
@@ -116,8 +106,8 @@ static void every_key_is_read_and_printed_in_its_canonical_form(void **state)
         "\"imports\":\"json,xml.etree\",\"venv\":\".venv\",\"min_warm\":1,\"max_concurrency\":9,\"reserved\":2,"
         "\"keep_warm\":\"1m30s\",\"queue\":0,\"async_retries\":5,\"async_backoff\":\"20ms\",\"async_max_age\":\"2h\","
         "\"async_concurrency\":3,"
-        "\"on_success\":\"done:$LATEST\",\"on_failure\":\"failed\",\"dead_letter\":\"dead:7\",\"network\":\"host\","
-        "\"mount\":[\"/data:/mnt/"
+        "\"on_success\":\"done:$LATEST\",\"on_failure\":\"failed\",\"dead_letter\":\"dead:7\",\"network\":\"egress\","
+        "\"allow_host\":[\"a.example:443\",\"10.0.0.0/8:5432\"],\"mount\":[\"/data:/mnt/"
         "d:rw\",\"/x:/"
         "y\"],\"device\":[\"/dev/"
         "ttyS0\"],\"secret\":[\"db\",\"tls=server.key\"],\"seccomp\":\"learned\",\"system_calls\":[\"mmap\",\"write\"],"
@@ -290,8 +280,7 @@ static void what_a_later_release_brings_is_refused_by_name(void **state)
     (void)state;
     refuse("{\"rootfs\": []}", "'rootfs' is not built yet");
     refuse("{\"payload\": \"htp\"}", "'htp' is not one of: raw, http");
-    refuse("{\"network\": \"egress\"}", "'egress' is not built yet");
-    refuse("{\"network\": \"bridge\"}", "'bridge' is not one of: none, host");
+    refuse("{\"network\": \"bridge\"}", "'bridge' is not one of: none, egress, host");
 }
 
 static void cors_is_a_list_of_origins_as_browsers_send_them(void **state)
@@ -482,6 +471,8 @@ static void keys_that_do_not_go_together_are_refused_with_both_names(void **stat
     refuse("{\"runtime\":\"native\",\"seccomp\":\"strict\",\"template\":\"on\"}",
            "strict and forked instances exclude");
     refuse("{\"runtime\":\"native\",\"seccomp\":\"strict\",\"network\":\"host\"}", "strict and network host exclude");
+    refuse("{\"runtime\":\"native\",\"seccomp\":\"strict\",\"network\":\"egress\"}",
+           "strict and network egress exclude");
     refuse("{\"runtime\":\"native\",\"seccomp\":\"strict\",\"tmp_exec\":true}", "strict and tmp_exec exclude");
     refuse("{\"seccomp\":\"docker\"}", "seccomp: 'docker' is not one of: default, strict, learned, learning");
 

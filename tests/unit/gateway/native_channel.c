@@ -1,126 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A worker on the other end of a socketpair that says right and wrong things. */
-#include "gateway/native_channel.h"
-
-#include "base/fdio.h"
+#include "native_channel_fixture.h"
 
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <string.h>
-#include <sys/socket.h>
 
-#include <cmocka.h>
-
-struct bench {
-    struct gateway gateway;
-    struct native_channel channel;
-    int worker;
-    char told[64]; /* the last event */
-    char body[65536 * 4];
-    size_t body_len;
-    bool pauses; /* at each chunk */
-};
-
-static void on_ready(void *owner, const struct native_ready *r)
+/* The last event, and the first of its texts. */
+static void expect_type(const struct bench *b, const char *told, const char *type)
 {
-    struct bench *b = owner;
-    strcpy(b->told, "ready");
-    assert_true(str_copy(r->template, b->body, sizeof(b->body)));
-}
-
-static void on_init_error(void *owner, struct str type, struct str message, struct str trace)
-{
-    struct bench *b = owner;
-    (void)message;
-    (void)trace;
-    strcpy(b->told, "init error ");
-    str_copy(type, b->told + 11, sizeof(b->told) - 11);
-}
-
-static void on_reply(void *owner, const struct faasd_reply_head *head, struct str fields, struct str body)
-{
-    struct bench *b = owner;
-    (void)fields;
-    strcpy(b->told, head->status == 200 ? "reply" : "other status");
-    memcpy(b->body, body.p, body.n);
-    b->body_len = body.n;
-}
-
-static void on_begin(void *owner, const struct faasd_reply_head *head, struct str fields, struct str body)
-{
-    on_reply(owner, head, fields, body);
-    strcpy(((struct bench *)owner)->told, "begin");
-}
-
-static void on_chunk(void *owner, struct str bytes)
-{
-    struct bench *b = owner;
-    strcpy(b->told, "chunk");
-    memcpy(b->body + b->body_len, bytes.p, bytes.n);
-    b->body_len += bytes.n;
-    if (b->pauses)
-        native_channel_pause(&b->channel);
-}
-
-static void on_end(void *owner)
-{
-    strcpy(((struct bench *)owner)->told, "end");
-}
-
-static void on_error(void *owner, struct str type, struct str message, struct str trace, bool leaving)
-{
-    struct bench *b = owner;
-    (void)message;
-    (void)trace;
-    strcpy(b->told, leaving ? "last " : "error ");
-    str_copy(type, b->told + strlen(b->told), sizeof(b->told) - strlen(b->told));
-}
-
-static void on_violation(void *owner, const char *what)
-{
-    (void)what;
-    strcpy(((struct bench *)owner)->told, "violation");
-}
-
-static void on_closed(void *owner)
-{
-    strcpy(((struct bench *)owner)->told, "closed");
-}
-
-static const struct native_channel_events EVENTS = {.on_ready = on_ready,
-                                                    .on_init_error = on_init_error,
-                                                    .on_reply = on_reply,
-                                                    .on_begin = on_begin,
-                                                    .on_chunk = on_chunk,
-                                                    .on_end = on_end,
-                                                    .on_error = on_error,
-                                                    .on_violation = on_violation,
-                                                    .on_closed = on_closed};
-
-static int setup_as(void **state, bool forked)
-{
-    static struct config config = {.reply_bytes_max = 262144};
-    static struct bench b;
-    int pair[2];
-    memset(&b, 0, sizeof(b));
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
-    b.gateway.loop = ev_default_loop(0);
-    b.gateway.config = &config;
-    b.worker = pair[1];
-    native_channel_init(&b.channel, &b.gateway, &EVENTS, &b);
-    if (forked)
-        native_channel_attach_forked(&b.channel, pair[0]);
-    else
-        native_channel_attach(&b.channel, pair[0]);
-    *state = &b;
-    return 0;
-}
-
-static int setup(void **state)
-{
-    return setup_as(state, false);
+    assert_string_equal(b->told, told);
+    assert_memory_equal(b->words, type, strlen(type));
+    assert_int_equal(b->words[strlen(type)], '|');
 }
 
 static int setup_forked(void **state)
@@ -128,38 +17,11 @@ static int setup_forked(void **state)
     return setup_as(state, true);
 }
 
-static int teardown(void **state)
-{
-    struct bench *b = *state;
-    native_channel_fini(&b->channel);
-    fd_close(&b->worker);
-    return 0;
-}
-
-static void turn(struct bench *b)
-{
-    for (int i = 0; i < 20; i++)
-        ev_run(b->gateway.loop, EVRUN_NOWAIT);
-}
-
-static void say(struct bench *b, const void *bytes, size_t n)
-{
-    assert_int_equal(write(b->worker, bytes, n), n);
-    turn(b);
-}
-
-static void make_ready(struct bench *b)
-{
-    struct faasd_frame f = {.type = FAASD_FRAME_READY};
-    say(b, &f, sizeof(f));
-    assert_string_equal(b->told, "ready");
-    b->told[0] = '\0';
-}
-
 static void invoke(struct bench *b)
 {
     char in[256];
-    struct native_request r = {.fields = STR_LITERAL("method\0GET\0"), .event = STR_LITERAL("{}"), .reply_max = 300000};
+    struct native_request r = {
+        .fields = STR_LITERAL("method\0GET\0"), .event = STR_LITERAL("{}"), .reply_max = REPLY_MAX};
     assert_int_equal(native_channel_invoke(&b->channel, &r), 0);
     struct faasd_frame f;
     ssize_t n = read(b->worker, in, sizeof(in));
@@ -202,6 +64,7 @@ static void a_reply_split_anywhere_arrives_whole(void **state)
         assert_string_equal(b->told, "");
         say(b, (char *)&r + at, REPLY_BYTES - at);
         assert_string_equal(b->told, "reply");
+        assert_int_equal(b->status, 200);
         assert_memory_equal(b->body, "hello", 5);
         b->told[0] = '\0';
     }
@@ -401,7 +264,7 @@ static void an_error_ends_a_stream(void **state)
     f.head = (struct faasd_error_head){.type_length = 8};
     memcpy(f.text, "BadThing", 8);
     say(b, &f, sizeof(f.frame) + sizeof(f.head) + 8);
-    assert_string_equal(b->told, "error BadThing");
+    expect_type(b, "error", "BadThing");
     assert_int_equal(b->channel.state, NATIVE_CHANNEL_IDLE);
 }
 
@@ -427,13 +290,13 @@ static void say_error(struct bench *b, uint32_t flags)
 static void an_error_is_told(void **state)
 {
     say_error(*state, 0);
-    assert_string_equal(((struct bench *)*state)->told, "error BadThing");
+    expect_type(*state, "error", "BadThing");
 }
 
 static void the_error_of_a_worker_that_leaves_is_told_as_its_last(void **state)
 {
     say_error(*state, FAASD_ERROR_LEAVING);
-    assert_string_equal(((struct bench *)*state)->told, "last BadThing");
+    expect_type(*state, "last error", "BadThing");
 }
 
 static void an_error_with_another_flag_is_refused(void **state)
@@ -575,7 +438,7 @@ static void ready_tells_about_the_worker_wherever_it_is_split(void **state)
         assert_string_equal(b->told, "");
         say(b, (char *)&f + at, size - at);
         assert_string_equal(b->told, "ready");
-        assert_string_equal(b->body, "descriptor 5 is open");
+        assert_string_equal(b->words, "CPython 3.11.2|descriptor 5 is open|");
         teardown(state);
         setup(state);
     }
@@ -618,7 +481,7 @@ static void an_error_in_the_place_of_ready_is_the_initialisation_s(void **state)
 {
     struct bench *b = *state;
     say_init_error(b);
-    assert_string_equal(b->told, "init error ImportError");
+    expect_type(b, "init error", "ImportError");
     /* whatever it says afterwards is of no interest */
     strcpy(b->told, "nothing");
     say(b, "x", 1);
@@ -717,7 +580,7 @@ static void a_child_may_fail_before_it_has_a_log(void **state)
 {
     struct bench *b = *state;
     say_init_error(b);
-    assert_string_equal(b->told, "init error ImportError");
+    expect_type(b, "init error", "ImportError");
 }
 
 static void a_fork_order_carries_its_descriptors(void **state)

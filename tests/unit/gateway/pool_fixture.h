@@ -655,7 +655,8 @@ static int set_up(void **state)
                              .runtime_count = 2,
                              .runtimes = {{.name = "python3", .path = "/usr/bin/python3", .found = true},
                                           {.name = "node", .path = "/usr/bin/node", .found = true}}};
-    gateway = (struct gateway){.config = &config, .loop = ev_loop_new(EVBACKEND_EPOLL)};
+    static const struct gateway_boot boot; /* as on a host with control groups */
+    gateway = (struct gateway){.config = &config, .boot = &boot, .loop = ev_loop_new(EVBACKEND_EPOLL)};
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
     supervisor = pair[1];
     gateway.link = link_new(&gateway, pair[0], &e);

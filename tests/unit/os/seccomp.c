@@ -192,6 +192,23 @@ static void a_refused_program_names_its_errno(void **state)
     assert_non_null(strstr(e.text, "filter"));
 }
 
+static void a_name_is_one_of_any_architecture_and_a_slip_finds_the_nearest(void **state)
+{
+    (void)state;
+    char nearest[SECCOMP_NAME_MAX];
+    assert_true(seccomp_is_name("read"));
+    assert_true(seccomp_is_name("arm_fadvise64_64"));
+    assert_true(seccomp_is_name("fadvise64"));
+    assert_false(seccomp_is_name("opnat"));
+    assert_false(seccomp_is_name(""));
+    seccomp_find_nearest("opnat", nearest);
+    assert_string_equal(nearest, "openat");
+    seccomp_find_nearest("clock_nanoslep", nearest);
+    assert_string_equal(nearest, "clock_nanosleep");
+    seccomp_find_nearest("florbl_the_grunch", nearest);
+    assert_string_equal(nearest, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +217,7 @@ int main(void)
         cmocka_unit_test(foreign_architectures_are_killed),
         cmocka_unit_test(a_rule_that_is_never_reached_is_refused),
         cmocka_unit_test(a_loaded_program_holds),
+        cmocka_unit_test(a_name_is_one_of_any_architecture_and_a_slip_finds_the_nearest),
         cmocka_unit_test(a_refused_program_names_its_errno),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,10 +75,10 @@ static int caps_are(const char *wanted)
 static int keep_one_capability(void)
 {
     struct err e;
-    if (caps_drop_bounding_but(CHROOT, &e) < 0 || prctl(PR_CAPBSET_READ, SETPCAP) != 0 ||
+    if (caps_drop_bounding_but(CAPS_BIT(CHROOT), &e) < 0 || prctl(PR_CAPBSET_READ, SETPCAP) != 0 ||
         prctl(PR_CAPBSET_READ, CHROOT) != 1)
         return 1;
-    if (caps_keep_across_exec(CHROOT, &e) < 0 || !caps_are("0000000000040000\n"))
+    if (caps_keep_across_exec(CAPS_BIT(CHROOT), &e) < 0 || !caps_are("0000000000040000\n"))
         return 2;
     /* the secure bits are locked: no other capability becomes ambient, and this one doesn't become so again */
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CHROOT, 0, 0) == 0 || prctl(PR_SET_SECUREBITS, 0) == 0)
@@ -152,6 +152,37 @@ static void loopback_comes_up_in_a_new_network(void **state)
     assert_int_equal(in_child(bring_loopback_up), 0);
 }
 
+/* No address, and no route in a table of either family: /proc/net as a program would read it. */
+static bool loopback_is_bare(void)
+{
+    char trie[4096], six[4096];
+    struct ifreq r = {.ifr_name = "lo"};
+    scoped_fd fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || loopback_is_up() || ioctl(fd, SIOCGIFADDR, &r) == 0 || errno != EADDRNOTAVAIL)
+        return false;
+    if (fd_read_file_at(AT_FDCWD, "/proc/self/net/fib_trie", trie, sizeof(trie), NULL) < 0 || strstr(trie, "127.0.0"))
+        return false;
+    return fd_read_file_at(AT_FDCWD, "/proc/self/net/if_inet6", six, sizeof(six), NULL) < 0 || *six == '\0';
+}
+
+static int bring_loopback_down(void)
+{
+    struct err e;
+    if (ns_unshare(CLONE_NEWNET, &e) < 0 || !loopback_is_bare())
+        return 1;
+    if (netif_loopback_up(&e) < 0 || loopback_is_bare())
+        return 2;
+    if (netif_loopback_bare(&e) < 0 || !loopback_is_bare())
+        return 3;
+    return netif_loopback_up(&e) == 0 && netif_loopback_bare(&e) == 0 && loopback_is_bare() ? 0 : 4;
+}
+
+static void a_loopback_that_was_up_is_as_if_it_had_never_been(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(bring_loopback_down), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +191,7 @@ int main(void)
         cmocka_unit_test(a_limit_that_cannot_be_raised_stays_where_it_is),
         cmocka_unit_test(the_session_keyring_is_a_new_one),
         cmocka_unit_test(loopback_comes_up_in_a_new_network),
+        cmocka_unit_test(a_loopback_that_was_up_is_as_if_it_had_never_been),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -145,6 +145,18 @@ static inline int stop(struct sandbox *s)
     return status;
 }
 
+/* What the supervisor's half says of a spec, or the child; nothing of it is left. */
+static inline int refuse(const struct sandbox_spec *spec, struct err *ret_said)
+{
+    struct sandbox s;
+    int r = sandbox_spawn(base, tree, spec, &s, ret_said);
+    if (r < 0)
+        return r;
+    r = wait_complete(&s, ret_said);
+    stop(&s);
+    return r;
+}
+
 /* errno of looking at a path as the sandbox sees it, 0 when it is there. Resolved inside its root, so absolute links stay inside. */
 static inline int look(const struct sandbox *s, const char *path)
 {

@@ -98,6 +98,33 @@ static void power_is_given_up_in_an_order_that_works(void **state)
     plan_fini(&p);
 }
 
+/* What the supervisor plans ends with the step that leaves its power behind, whatever was asked for. */
+static void a_plan_begins_with_what_needs_power_and_no_more(void **state)
+{
+    struct fixture *f = *state;
+    struct plan begun;
+    struct err e;
+    f->spec.mount_count = 1;
+    f->spec.mounts[0] = (struct sandbox_mount){.source = "/usr", .target = "/data"};
+    for (int kind = SANDBOX_FUNCTION; kind <= SANDBOX_DELETE; kind++)
+        for (int worker = SANDBOX_WORKER_NONE; worker <= SANDBOX_WORKER_LISTENER; worker++)
+            for (unsigned slots = 0; slots <= SANDBOX_SLOTS_MAX; slots += SANDBOX_SLOTS_MAX) {
+                f->spec.kind = (enum sandbox_kind)kind;
+                f->spec.worker = (enum sandbox_worker)worker;
+                f->spec.slots = slots;
+                const struct plan_input in = {&f->base, &f->features, &f->spec, 200001};
+                assert_int_equal(plan_begin(&begun, &in, &e), 0);
+                const struct step *last = &begun.steps[begun.count - 1];
+                assert_int_equal(last->op, STEP_BECOME);
+                assert_int_equal(position(&begun, STEP_BECOME), begun.count - 1);
+                assert_int_equal(last->slot, 0);
+                for (unsigned i = 0; i < begun.count; i++)
+                    assert_true(begun.steps[i].op < STEP_LISTEN || begun.steps[i].op == STEP_RLIMIT ||
+                                begun.steps[i].op == STEP_SESSION || begun.steps[i].op == STEP_DROP_BOUNDING);
+                plan_fini(&begun);
+            }
+}
+
 static void strict_has_no_proc_no_loopback_and_no_tcp(void **state)
 {
     struct fixture *f = *state;
@@ -117,8 +144,23 @@ static void strict_has_no_proc_no_loopback_and_no_tcp(void **state)
     f->spec.slots = 1;
     assert_int_equal(plan_build_sandbox(&strict, &in, &e), -EINVAL);
     f->spec.slots = 0;
+    f->spec.network_egress = true;
+    assert_int_equal(plan_build_sandbox(&strict, &in, &e), -EINVAL);
+    f->spec.network_egress = false;
     f->spec.worker = SANDBOX_WORKER_NONE;
     assert_int_equal(plan_build_sandbox(&strict, &in, &e), -EINVAL);
+}
+
+static void egress_has_a_network_of_its_own_and_asks_the_resolver_for_names(void **state)
+{
+    struct fixture *f = *state;
+    struct plan plain = build(f);
+    f->spec.network_egress = true;
+    struct plan egress = build(f);
+    assert_false(has(&plain, STEP_BIND, "/etc/resolv.conf"));
+    assert_true(has(&egress, STEP_BIND, "/etc/resolv.conf") && has(&egress, STEP_NETWORK, NULL));
+    plan_fini(&plain);
+    plan_fini(&egress);
 }
 
 static void a_function_maps_its_own_id_and_the_code_owner(void **state)
@@ -129,6 +171,34 @@ static void a_function_maps_its_own_id_and_the_code_owner(void **state)
     idmap_format(&p.idmap, maps);
     assert_string_equal(maps, "0 200001 1\n1000 200002 1\n");
     assert_int_equal(p.inside_id, PLAN_UID_INSIDE);
+    plan_fini(&p);
+}
+
+static void with_one_id_for_all_a_function_has_the_code_owners_and_keeps_its_groups(void **state)
+{
+    struct fixture *f = *state;
+    struct plan p;
+    struct err e;
+    char maps[IDMAP_TEXT_MAX];
+    f->spec.host_uid = 0;
+    assert_int_equal(plan_build_sandbox(&p, &(struct plan_input){&f->base, &f->features, &f->spec, 0}, &e), 0);
+    idmap_format(&p.idmap, maps);
+    assert_string_equal(maps, "0 0 1\n");
+    assert_int_equal(p.inside_id, 0);
+    unsigned becomes = 0;
+    for (unsigned i = 0; i < p.count; i++) {
+        if (p.steps[i].op != STEP_BECOME)
+            continue;
+        becomes++;
+        assert_int_equal(p.steps[i].slot, PLAN_KEEP_GROUPS);
+        assert_int_equal(p.steps[i].number, 0);
+    }
+    assert_int_equal(becomes, 1);
+    assert_true(has(&p, STEP_DROP_CAPS, NULL));
+    plan_fini(&p);
+    p = build(f);
+    for (unsigned i = 0; i < p.count; i++)
+        assert_true(p.steps[i].op != STEP_BECOME || p.steps[i].slot == 0);
     plan_fini(&p);
 }
 
@@ -510,10 +580,13 @@ int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, make_fixture, free_fixture)
     const struct CMUnitTest tests[] = {
+        TEST(a_plan_begins_with_what_needs_power_and_no_more),
         TEST(strict_has_no_proc_no_loopback_and_no_tcp),
+        TEST(egress_has_a_network_of_its_own_and_asks_the_resolver_for_names),
         TEST(every_step_has_a_name_and_a_reason),
         TEST(power_is_given_up_in_an_order_that_works),
         TEST(a_function_maps_its_own_id_and_the_code_owner),
+        TEST(with_one_id_for_all_a_function_has_the_code_owners_and_keeps_its_groups),
         TEST(an_unpacker_is_the_code_owner_and_sees_no_function),
         TEST(the_hosts_network_is_a_plan_without_a_network_namespace),
         TEST(tmp_always_has_a_size),

@@ -185,6 +185,45 @@ static void a_failing_step_is_told_word_for_word(void **state)
     assert_int_equal(status, 127 << 8);
 }
 
+static void expect_line(const char *text, const char *line)
+{
+    if (!strstr(text, line))
+        fail_msg("no '%s' in:\n%s", line, text);
+}
+
+/* The check is the first thing that the child does behind its last step with power (run_without_power in sandbox/child.c), so one that it fails has died there: its credentials are
+ * those that it had, as long as nobody has waited for it. */
+static void the_child_plans_and_does_the_rest_without_power_over_the_host(void **state)
+{
+    (void)state;
+    need_base();
+    struct err said;
+    struct sandbox s;
+    struct stat ours, theirs;
+    struct sandbox_spec spec = plain_spec();
+    char path[48], status[4096], ids[64];
+    spec.slots = SANDBOX_SLOTS_MAX + 1;
+    assert_int_equal(sandbox_spawn(base, tree, &spec, &s, &said), 0);
+    assert_int_equal(wait_complete(&s, &said), -EINVAL);
+    assert_non_null(strstr(said.text, "17 slots, at most 16"));
+    struct pollfd ended = {.fd = s.pidfd, .events = POLLIN};
+    assert_int_equal(poll(&ended, 1, 10000), 1);
+    fmt_to(path, sizeof(path), "/proc/%d/status", s.pid);
+    assert_true(fd_read_file_at(AT_FDCWD, path, status, sizeof(status), NULL) > 0);
+    fmt_to(ids, sizeof(ids), "Uid:\t%d\t%d\t%d\t%d\n", CODE_OWNER, CODE_OWNER, CODE_OWNER, CODE_OWNER);
+    expect_line(status, ids);
+    fmt_to(ids, sizeof(ids), "Gid:\t%d\t%d\t%d\t%d\n", CODE_OWNER, CODE_OWNER, CODE_OWNER, CODE_OWNER);
+    expect_line(status, ids);
+    expect_line(status, "Groups:\t \n");
+    expect_line(status, "CapBnd:\t0000000000040000\n");
+    /* what capabilities it has are of a namespace of its own */
+    fmt_to(path, sizeof(path), "/proc/%d/ns/user", s.pid);
+    assert_int_equal(stat("/proc/self/ns/user", &ours), 0);
+    assert_int_equal(stat(path, &theirs), 0);
+    assert_true(ours.st_ino != theirs.st_ino);
+    assert_int_equal(stop(&s), 127 << 8);
+}
+
 static unsigned count_entries(const char *path)
 {
     unsigned n = 0;
@@ -327,7 +366,7 @@ static bool refusal_leaves_everything_as_it_was(int kept)
         struct err e;
         scoped_fd before = open_network(getpid());
         unsigned fds = count_entries("/proc/self/fd");
-        if ((kept < 0 ? caps_drop_all(&e) : caps_drop_all_but((unsigned)kept, &e)) < 0)
+        if ((kept < 0 ? caps_drop_all(&e) : caps_drop_all_but(CAPS_BIT(kept), &e)) < 0)
             _exit(2);
         bool refused = sandbox_base_make_stock(base, &e) == -EPERM;
         scoped_fd after = open_network(getpid());
@@ -448,6 +487,7 @@ int main(void)
         cmocka_unit_test(grants_appear_where_they_were_asked_for),
         cmocka_unit_test(a_grant_through_a_link_or_of_the_wrong_kind_is_refused),
         cmocka_unit_test(a_failing_step_is_told_word_for_word),
+        cmocka_unit_test(the_child_plans_and_does_the_rest_without_power_over_the_host),
         cmocka_unit_test(many_starts_leave_nothing_behind),
         cmocka_unit_test(a_network_made_ahead_is_for_one_sandbox_and_the_next_makes_its_own),
         cmocka_unit_test(a_network_that_cannot_be_made_leaves_the_caller_at_home),

@@ -16,6 +16,8 @@ static struct config granting(void)
                        .grant_mount_count = 2,
                        .grant_device_count = 1,
                        .grant_network_host = true,
+                       .grant_network_egress = true,
+                       .egress.grants = {.count = 1, .ranges = {{0x0a010000, 16}}},
                        .grant_cpuset = true};
     strcpy(c.grant_mounts[0].source, "/data");
     strcpy(c.grant_mounts[1].source, "/srv/www");
@@ -161,18 +163,21 @@ static void only_types_that_a_gateway_sends_are_known(void **state)
     for (uint32_t type = 0; type < 300; type++) {
         union request r = {.plain = {.header = {.type = type, .size = sizeof(struct message_plain), .id = 1}}};
         bool known = type == MESSAGE_HELLO || type == MESSAGE_KILL || type == MESSAGE_USAGE || type == MESSAGE_FREEZE ||
-                     type == MESSAGE_THAW || type == MESSAGE_PONG;
+                     type == MESSAGE_THAW || type == MESSAGE_PONG || type == MESSAGE_CONFIG_TAKEN ||
+                     type == MESSAGE_CONFIG_KEPT;
         assert_int_equal(request_check(&r, sizeof(struct message_plain), &c, &e), known ? REQUEST_OK : REQUEST_BAD);
     }
 }
 
-static void only_a_greeting_and_an_answer_go_without_an_id(void **state)
+static void only_a_greeting_and_answers_go_without_an_id(void **state)
 {
     (void)state;
-    union request r = {.plain = {.header = {.type = MESSAGE_HELLO, .size = sizeof(struct message_plain)}}};
-    assert_int_equal(judge(&r), REQUEST_OK);
-    r.header.type = MESSAGE_PONG;
-    assert_int_equal(judge(&r), REQUEST_OK);
+    static const uint32_t types[] = {MESSAGE_HELLO, MESSAGE_PONG, MESSAGE_CONFIG_TAKEN, MESSAGE_CONFIG_KEPT};
+    union request r = {.plain = {.header = {.size = sizeof(struct message_plain)}}};
+    for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        r.header.type = types[i];
+        assert_int_equal(judge(&r), REQUEST_OK);
+    }
     r.header.type = MESSAGE_KILL;
     assert_int_equal(judge(&r), REQUEST_BAD);
     r = spawn();
@@ -207,7 +212,8 @@ static void values_out_of_range_are_bad(void **state)
     SPOIL(seccomp, SETTINGS_SECCOMP_LEARNING + 1);
     SPOIL(system_calls[7], 1);
     SPOIL(seccomp, UINT32_MAX);
-    SPOIL(network, SETTINGS_NETWORK_HOST + 1);
+    SPOIL(network, SETTINGS_NETWORK_EGRESS + 1);
+    SPOIL(allow_count, 1);
     SPOIL(tmp_exec, 2);
     SPOIL(mount_count, SETTINGS_MOUNTS_MAX + 1);
     SPOIL(device_count, SETTINGS_DEVICES_MAX + 1);
@@ -437,9 +443,14 @@ static void strict_is_for_plain_native_functions(void **state)
     r = good;
     r.spawn.tmp_exec = 1;
     assert_int_equal(judge(&r), REQUEST_REFUSED);
-    r = good;
-    r.spawn.network = SETTINGS_NETWORK_HOST;
-    assert_int_equal(judge(&r), REQUEST_REFUSED);
+    static const enum settings_network networks[] = {SETTINGS_NETWORK_HOST, SETTINGS_NETWORK_EGRESS}; /* both granted */
+    for (unsigned i = 0; i < 2; i++) {
+        r = good;
+        r.spawn.network = networks[i];
+        assert_int_equal(judge(&r), REQUEST_REFUSED);
+        r.spawn.seccomp = SETTINGS_SECCOMP_DEFAULT;
+        assert_int_equal(judge(&r), REQUEST_OK);
+    }
 }
 
 static void a_runtime_has_to_be_one_of_the_configurations(void **state)
@@ -473,6 +484,74 @@ static void a_runtime_has_to_be_one_of_the_configurations(void **state)
     assert_int_equal(request_check(&r, r.header.size, &c, &e), REQUEST_OK);
     strcpy(r.spawn.runtime_name, "node");
     assert_int_equal(request_check(&r, r.header.size, &c, &e), REQUEST_BAD);
+}
+
+static union request with_rule(const char *text)
+{
+    union request r = spawn();
+    struct err e;
+    r.spawn.network = SETTINGS_NETWORK_EGRESS;
+    r.spawn.allow_count = 1;
+    assert_int_equal(egress_parse(str_from(text), &r.spawn.allow[0], &e), 0);
+    return r;
+}
+
+static void egress_needs_its_grant_and_private_addresses_theirs(void **state)
+{
+    (void)state;
+    struct err e;
+    static const struct {
+        const char *rule;
+        enum request_verdict verdict;
+    } rows[] = {
+        {"public", REQUEST_OK},
+        {"example.com:443", REQUEST_OK},
+        {"10.1.2.0/24:5432", REQUEST_OK},
+        {"8.8.8.8:53/udp", REQUEST_OK},
+        {"0.0.0.0/0:*", REQUEST_OK},
+        {"10.2.0.0/24:5432", REQUEST_REFUSED},
+        {"10.0.0.0/8:1", REQUEST_REFUSED},
+        {"169.254.169.254:80", REQUEST_REFUSED},
+        {"127.0.0.1:80", REQUEST_REFUSED},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        union request r = with_rule(rows[i].rule);
+        assert_int_equal(judge(&r), rows[i].verdict);
+    }
+    union request r = with_rule("public");
+    struct config c = granting();
+    c.grant_network_egress = false;
+    assert_int_equal(request_check(&r, r.header.size, &c, &e), REQUEST_REFUSED);
+    assert_non_null(strstr(e.text, "grants.network_egress"));
+}
+
+static void a_rule_that_no_settings_could_have_is_a_gateway_taken_over(void **state)
+{
+    (void)state;
+    union request r = with_rule("example.com:443");
+    r.spawn.network = SETTINGS_NETWORK_NONE;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r = with_rule("example.com:443");
+    r.spawn.allow_count = EGRESS_RULES_MAX + 1;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r = with_rule("example.com:443");
+    r.spawn.allow[0].name[3] = ' ';
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r = with_rule("example.com:443");
+    memset(r.spawn.allow[0].name, 'a', sizeof(r.spawn.allow[0].name));
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r = with_rule("10.1.2.0/24:1");
+    r.spawn.allow[0].address |= 1;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r = with_rule("10.1.2.0/24:1");
+    r.spawn.allow[0].bits = 33;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r = with_rule("10.1.2.0/24:1");
+    r.spawn.allow[0].kind = 0;
+    assert_int_equal(judge(&r), REQUEST_BAD);
+    r = with_rule("10.1.2.0/24:1");
+    r.spawn.allow[0].protocol = 1;
+    assert_int_equal(judge(&r), REQUEST_BAD);
 }
 
 static void the_runtime_api_is_never_on_the_hosts_network(void **state)
@@ -675,7 +754,7 @@ int main(void)
         cmocka_unit_test(only_functions_and_shells_have_secrets),
         cmocka_unit_test(every_wrong_size_is_bad),
         cmocka_unit_test(only_types_that_a_gateway_sends_are_known),
-        cmocka_unit_test(only_a_greeting_and_an_answer_go_without_an_id),
+        cmocka_unit_test(only_a_greeting_and_answers_go_without_an_id),
         cmocka_unit_test(steps_are_asked_of_an_instance),
         cmocka_unit_test(values_out_of_range_are_bad),
         cmocka_unit_test(strings_without_an_end_or_of_a_wrong_pattern_are_bad),
@@ -691,6 +770,8 @@ int main(void)
         cmocka_unit_test(only_a_function_is_a_template),
         cmocka_unit_test(strict_is_for_plain_native_functions),
         cmocka_unit_test(a_runtime_has_to_be_one_of_the_configurations),
+        cmocka_unit_test(egress_needs_its_grant_and_private_addresses_theirs),
+        cmocka_unit_test(a_rule_that_no_settings_could_have_is_a_gateway_taken_over),
         cmocka_unit_test(the_runtime_api_is_never_on_the_hosts_network),
         cmocka_unit_test(a_child_needs_a_template_and_a_process),
         cmocka_unit_test(tree_messages_need_the_names_they_use),

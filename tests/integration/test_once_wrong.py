@@ -29,10 +29,8 @@ def test_an_event_is_not_executable(faasd):
 WATCH = """#!/usr/bin/python3
 import ctypes, fcntl, os
 libc = ctypes.CDLL(None, use_errno=True)
-fd = libc.inotify_init1(os.O_NONBLOCK)
-for mask in (0x20, 0x1, 0x10, 0xfff, 0x2):  # IN_OPEN, IN_ACCESS, IN_CLOSE_NOWRITE, IN_ALL_EVENTS, IN_MODIFY
-    watch = libc.inotify_add_watch(fd, b"/usr/bin", mask)
-    print(hex(mask), os.strerror(ctypes.get_errno()) if watch < 0 else "watched")
+for make in ("inotify_init", "inotify_init1"):
+    print(make, "made" if getattr(libc, make)(0) >= 0 else os.strerror(ctypes.get_errno()))
 try:
     fcntl.fcntl(os.open("/usr/bin", os.O_RDONLY), fcntl.F_NOTIFY, fcntl.DN_ACCESS)
     print("F_NOTIFY watched")
@@ -42,11 +40,10 @@ except OSError as error:
 
 
 @pytest.mark.row("K22")
-def test_a_function_can_not_watch_which_programs_are_started(faasd):
-    """/usr is the host's own, and inotify and dnotify tell of an inode, whatever mount it is reached by: a watch on /usr/bin named each program that
-    the host and other functions started, with the time."""
+def test_a_function_can_not_watch(faasd):
+    """/usr is the host's own, and inotify and dnotify tell of an inode, whatever mount it is reached by: a watch on /usr/bin named each program that the host and other
+    functions started, with the time. And the kernel counts inotify's instances and watches for whoever made the user namespace as well (user_namespaces(7)): one function that
+    opened 128 left none to root, whose service manager lives on them."""
     faasd.deploy_script("watch", WATCH)
     reply = faasd.invoke("watch")
-    assert reply.body.decode().splitlines() == [
-        "0x20 Permission denied", "0x1 Permission denied", "0x10 Permission denied", "0xfff Permission denied", "0x2 watched",
-        "F_NOTIFY Invalid argument"], reply
+    assert reply.body.decode().splitlines() == ["inotify_init Function not implemented", "inotify_init1 Function not implemented", "F_NOTIFY Invalid argument"], reply

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The router's namespace: the uplink's inner end, the name server's address, the filter. Each step may find it done: a process before this one was killed. */
+#include "network/internal.h"
+#include "os/netif.h"
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+static int open_sockets(struct network *n, struct err *e)
+{
+    n->filter.request = &n->request;
+    int r = n->route_fd = netlink_open(NETLINK_ROUTE, e);
+    if (r >= 0)
+        r = n->filter.fd = netlink_open(NETLINK_NETFILTER, e);
+    if (r >= 0 && (n->home_fd = ioctl(n->route_fd, SIOCGSKNS)) < 0)
+        r = err_set(e, errno, "open the router's namespace");
+    return r < 0 ? r : 0;
+}
+
+static int connect_uplink(struct network *n, struct err *e)
+{
+    const struct network_boot *b = &n->boot;
+    const struct netif_route out = {.index = b->uplink, .gateway = b->host, .source = b->router};
+    int r = netif_set_up(n->route_fd, &n->request, b->uplink, e);
+    if (r == 0)
+        r = netif_add_address(n->route_fd, &n->request, b->uplink, b->router, 32, e);
+    if (r == 0)
+        r = netif_add_neighbour(n->route_fd, &n->request, b->uplink, b->host, NETWORK_MAC_HOST, e);
+    return r == 0 ? netif_add_route(n->route_fd, &n->request, &out, e) : r;
+}
+
+int router_open(struct network *n, struct err *e)
+{
+    const struct network_boot *b = &n->boot;
+    const struct filter_router o = {
+        .uplink = b->uplink, .gateway = b->gateway, .grants = &b->grants, .limits = &b->limits};
+    int r = open_sockets(n, e);
+    if (r == 0)
+        r = filter_open(&n->filter, &o, e); /* before anything can pass */
+    if (r == 0)
+        r = netif_no_ipv6(n->settings_fd, "default", e);
+    if (r == 0)
+        r = netif_no_ipv6(n->settings_fd, "up", e); /* it was there before */
+    if (r == 0)
+        r = netif_forward(n->settings_fd, e);
+    if (r == 0)
+        r = netif_set_up(n->route_fd, &n->request, NETIF_LOOPBACK, e);
+    if (r == 0)
+        r = netif_add_address(n->route_fd, &n->request, NETIF_LOOPBACK, b->gateway, 32, e);
+    return r == 0 ? connect_uplink(n, e) : r;
+}
