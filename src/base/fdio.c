@@ -21,11 +21,25 @@ ssize_t fd_read_full(int fd, void *out, size_t n)
     return (ssize_t)done;
 }
 
-int fd_write_full(int fd, const void *bytes, size_t n)
+ssize_t fd_pread_lines(int fd, char *out, size_t n)
+{
+    size_t done = 0;
+    ssize_t r;
+    do {
+        r = pread(fd, out + done, n - done, (off_t)done);
+        done += r > 0 ? (size_t)r : 0;
+    } while (r < 0 ? errno == EINTR : r > 0 && (done > (size_t)r || out[done - 1] != '\n'));
+    return r < 0 ? -errno : (ssize_t)done;
+}
+
+enum { IN_SEQUENCE = -1 };
+
+static int write_full(int fd, const char *bytes, size_t n, off_t at)
 {
     size_t done = 0;
     while (done < n) {
-        ssize_t r = write(fd, (const char *)bytes + done, n - done);
+        ssize_t r = at == IN_SEQUENCE ? write(fd, bytes + done, n - done)
+                                      : pwrite(fd, bytes + done, n - done, at + (off_t)done);
         if (r < 0 && errno == EINTR)
             continue;
         if (r < 0)
@@ -35,18 +49,14 @@ int fd_write_full(int fd, const void *bytes, size_t n)
     return 0;
 }
 
+int fd_write_full(int fd, const void *bytes, size_t n)
+{
+    return write_full(fd, bytes, n, IN_SEQUENCE);
+}
+
 int fd_pwrite_full(int fd, const void *bytes, size_t n, off_t at)
 {
-    size_t done = 0;
-    while (done < n) {
-        ssize_t r = pwrite(fd, (const char *)bytes + done, n - done, at + (off_t)done);
-        if (r < 0 && errno == EINTR)
-            continue;
-        if (r < 0)
-            return -errno;
-        done += (size_t)r;
-    }
-    return 0;
+    return write_full(fd, bytes, n, at);
 }
 
 ssize_t fd_read_file_at(int dirfd, const char *path, char *out, size_t cap, struct err *e)

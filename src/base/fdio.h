@@ -37,6 +37,9 @@ static inline int fd_take(int *fd) /* hands a scoped descriptor over to the call
 
 /* Bytes read before end of file (at most n), or -errno. */
 ssize_t fd_read_full(int fd, void *out, size_t n);
+/* What fits of a file that the kernel makes up, from its beginning, wherever fd stands; bytes or -errno. Such a file comes in one read, whole lines as long as there is
+ * room (fs/seq_file.c); what does not end with a line's end is read on. */
+ssize_t fd_pread_lines(int fd, char *out, size_t n);
 /* 0 when all was written, or -errno. */
 int fd_write_full(int fd, const void *bytes, size_t n);
 int fd_pwrite_full(int fd, const void *bytes, size_t n, off_t at);

@@ -57,9 +57,9 @@ int cgroup_get(const struct cgroup *g, enum cgroup_kept a, char *out, size_t cap
     int fd;
     out[0] = '\0';
     if (g->kept && g->kept->fds[a] >= 0) {
-        ssize_t n = pread(g->kept->fds[a], out, cap - 1, 0);
+        ssize_t n = fd_pread_lines(g->kept->fds[a], out, cap - 1);
         out[n > 0 ? n : 0] = '\0';
-        return n < 0 ? -errno : (int)n;
+        return (int)n;
     }
     int r = locate(g, a, path, &fd);
     return r < 0 ? r : (int)fd_read_file_at(fd, path, out, cap, NULL);

@@ -12,10 +12,9 @@
 #include <sys/pidfd.h>
 
 enum {
-    LIST_MAX = 128,          /* looked at in one round; the next round sees the others */
-    LIST_BYTES = 2048,       /* LIST_MAX numbers of up to 7 digits: at least that many fit, more are cut off */
-    KILL_ROUNDS = 2,         /* of one cgroup_kill by list: its caller comes again while somebody is left */
-    READ_WHOLE_BYTES = 1024, /* one read's: an answer that leaves room for one more number was all there was */
+    LIST_MAX = 128,    /* looked at in one round; the next round sees the others */
+    LIST_BYTES = 2048, /* LIST_MAX numbers of up to 7 digits: at least that many fit, more are cut off */
+    KILL_ROUNDS = 2,   /* of one cgroup_kill by list: its caller comes again while somebody is left */
     NUMBER_BYTES = 16,
     STATUS_BYTES = 4096, /* /proc/PID/status, whose Tgid stands at its top */
 };
@@ -39,11 +38,7 @@ static unsigned read_list(int fd, const char *group, const char *file, pid_t *pi
     char path[CGROUP_ATTRIBUTE_MAX], text[LIST_BYTES];
     cgroup_attribute_path(path, group, file);
     scoped_fd list = openat(fd, path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = list < 0 ? -1 : read(list, text, READ_WHOLE_BYTES);
-    if (n > READ_WHOLE_BYTES - NUMBER_BYTES) { /* the kernel gives as many lines as there is room for */
-        ssize_t more = fd_read_full(list, text + n, sizeof(text) - (size_t)n);
-        n += more > 0 ? more : 0;
-    }
+    ssize_t n = list < 0 ? -1 : fd_pread_lines(list, text, sizeof(text));
     return parse_list((struct str){.p = text, .n = n > 0 ? (size_t)n : 0}, pids, max);
 }
 
@@ -52,7 +47,7 @@ static unsigned read_threads(const struct cgroup *g, pid_t *pids, unsigned max)
 {
     char text[LIST_BYTES];
     int n = g->kept ? cgroup_get(g, CGROUP_KEPT_THREADS, text, sizeof(text)) : 0;
-    if (n > 0 && n <= READ_WHOLE_BYTES - NUMBER_BYTES)
+    if (n > 0 && n <= LIST_BYTES - NUMBER_BYTES) /* the kernel gives as many lines as there is room for */
         return parse_list((struct str){.p = text, .n = (size_t)n}, pids, max);
     char name[CGROUP_V2_NAME_MAX];
     return read_list(g->tree->v2.fd, cgroup_v2_name(g, name), "cgroup.threads", pids, max);

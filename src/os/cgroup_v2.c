@@ -242,7 +242,7 @@ static uint64_t read_peak(const struct cgroup *g)
     char text[32];
     if (g->peak_fd < 0)
         return cgroup_read_number(g->tree->v2.fd, g->name, "memory.peak");
-    ssize_t n = pread(g->peak_fd, text, sizeof(text) - 1, 0);
+    ssize_t n = fd_pread_lines(g->peak_fd, text, sizeof(text));
     uint64_t value = 0;
     struct str rest;
     return n > 0 && str_to_u64(str_cut((struct str){text, (size_t)n}, '\n', &rest, NULL), &value) ? value : 0;
