@@ -30,10 +30,9 @@ static int read_proc(pid_t pid, const char *file, char *out, size_t cap)
     char path[48];
     fmt_to(path, sizeof(path), "/proc/%d/%s", pid, file);
     scoped_fd fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, out, cap - 1); /* these files come whole in one read */
-    int error = errno;
+    ssize_t n = fd < 0 ? -errno : fd_read_full(fd, out, cap - 1);
     out[n > 0 ? n : 0] = '\0';
-    return n < 0 ? -error : (int)n;
+    return (int)n;
 }
 
 /* Field `number` of /proc/PID/stat, 0 when it is gone. Fields are counted from the end of the name, which may hold anything (proc(5)). */

@@ -24,13 +24,15 @@ def test_comes_out_as_ever(daemon, scene, mode):
     before(daemon)
     good = SCENES[scene](daemon)
     before(daemon)
-    control, gateway = daemon.faults, daemon.gateway_pid()
+    control, gateway, at = daemon.faults, daemon.gateway_pid(), len(daemon.log)
     control.arm(MODES[mode])
     try:
         assert SCENES[scene](daemon) == good
     finally:
         control.disarm()
+        print(*daemon.log[at:], sep="\n")  # shown when it fails
     assert control.fired, "nothing was"
+    assert not [line for line in daemon.log[at:] if " error: " in line], "it came out well by luck"
     assert daemon.gateway_pid() == gateway and native(daemon)
 
 
