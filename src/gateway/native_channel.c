@@ -20,7 +20,7 @@ static_assert(sizeof(struct faasd_frame) == 16, "docs/PROTOCOL.md");
 
 enum {
     READ_CHUNK = 65536,
-    DRAIN_READS_MAX = 16,
+    DRAIN_BYTES_MAX = 1 << 20, /* more than a socket's buffer holds: twice net.core.wmem_max (socket(7)) */
     WORKER_ERROR_MAX = 262144, /* type, message and trace of an ERROR */
 };
 
@@ -324,32 +324,34 @@ static ssize_t receive_first(struct native_channel *c, struct str room, bool *re
     return n;
 }
 
-/* False when nothing was there, or nothing more can come. */
-static bool receive(struct native_channel *c)
+/* How many bytes; 0 when nothing was there, or nothing more can come. */
+static size_t receive(struct native_channel *c)
 {
     struct str room = read_room(c);
     bool good = true;
     ssize_t n;
-    if (!c->heard)
-        n = receive_first(c, room, &good);
-    else /* No control buffer: descriptors that a worker sends are dropped by the kernel (unix(7)). */
-        n = recv(c->fd, (char *)room.p, room.n, MSG_DONTWAIT);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return false;
+    do {
+        if (!c->heard)
+            n = receive_first(c, room, &good);
+        else /* No control buffer: descriptors that a worker sends are dropped by the kernel (unix(7)). */
+            n = recv(c->fd, (char *)room.p, room.n, MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0 && errno == EAGAIN)
+        return 0;
     if (n <= 0) {
         c->unread =
             n < 0 && errno == ECONNRESET; /* whoever closes a socket with bytes in it resets it (unix_release_sock) */
         ev_io_stop(c->gateway->loop, &c->reader);
         c->paused = false;
         c->events->on_closed(c->owner);
-        return false;
+        return 0;
     }
     if (!good) {
         violate(c, "a first message with other descriptors than its log's pipe");
-        return false;
+        return 0;
     }
     on_bytes(c, (struct str){room.p, (size_t)n});
-    return true;
+    return (size_t)n;
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *w, int events)
@@ -363,10 +365,11 @@ static void on_readable(struct ev_loop *loop, ev_io *w, int events)
 /* What one dead process can have left is what a socket's buffer holds; who else has the socket may write for ever. */
 void native_channel_drain(struct native_channel *c)
 {
-    for (unsigned reads = 0; reads < DRAIN_READS_MAX && c->fd >= 0 && (ev_is_active(&c->reader) || c->paused);
-         reads++) {
-        if (!receive(c))
+    size_t drained = 0, n;
+    while (drained < DRAIN_BYTES_MAX && c->fd >= 0 && (ev_is_active(&c->reader) || c->paused)) {
+        if ((n = receive(c)) == 0)
             return;
+        drained += n;
     }
 }
 
