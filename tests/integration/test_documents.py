@@ -5,6 +5,7 @@ man pages and the schema are held against them, both ways."""
 import json
 import os
 import pathlib
+import platform
 import re
 import signal
 import subprocess
@@ -274,6 +275,18 @@ def test_the_pages_are_good_mdoc(name):
 
 def test_every_page_is_held_against_the_program():
     assert sorted(PAGES) == sorted(p.name for p in (REPO / "man").iterdir())
+
+
+def test_how_many_system_calls_are_left_is_what_the_lists_say():
+    left = {name: len((REPO / "tests/escape/golden" / name).read_text().splitlines()) for name in ("default.x86_64", "default.aarch64", "strict.x86_64", "strict.aarch64")}
+    overview, table = (REPO / "README.md").read_text(), (REPO / "docs/ARCHITECTURE.md").read_text()
+    assert f"{left['default.x86_64']} calls are left, {left['strict.x86_64']} with `--seccomp strict`" in overview
+    for profile in ("default", "strict"):
+        counts = re.search(rf"^\| {profile} \|.*\| (\d+), (\d+) \|$", table, re.M).groups()
+        assert counts == (str(left[f"{profile}.x86_64"]), str(left[f"{profile}.aarch64"])), profile
+    here = json.loads(subprocess.run([str(FAASD), "check", "--system-calls", "template", "--json"], capture_output=True, text=True, check=True).stdout)["calls"]
+    template = re.search(r"^\| template \|.*\| (\d+), (\d+) \|$", table, re.M).groups()
+    assert str(here) == template[platform.machine() == "aarch64"]
 
 
 # -- make serve --
