@@ -406,6 +406,7 @@ void pool_on_instance_ready(struct pool *p, struct instance *i)
     }
     p->doubts_forks = false;
     p->starts_lost = 0;
+    p->start_failed_ns = 0;
     if (i->used)
         p->used_ms = i->idle_since_ms;
     else

@@ -70,6 +70,7 @@ struct pool {
     unsigned failures;  /* instances lost in a row without a good reply between */
     uint64_t failed_ms; /* boottime: the last of them */
     uint64_t backoff_until_ms; /* boottime */
+    uint64_t start_failed_ns;  /* monotonic: the first of a row of failed starts (pool_losses.c); 0 = none */
     uint64_t used_ms;          /* boottime: the end of the last request; 0 = none yet */
     struct policy_peak peak;   /* of requests at once, where instances are used up */
     struct history history;    /* of its idle times */
@@ -79,11 +80,10 @@ struct pool {
     unsigned starts_lost; /* in a row, to kills from outside, with requests left waiting for the next one */
     bool doubts_forks; /* the last fork was lost: who waits is served by instances of their own, until one is ready */
     bool makes_spares; /* the current version's instances are made ahead of need */
-    bool short_of_memory;    /* the last decision was held back by the host's budget */
-    uint64_t memory_bytes;   /* home: the function's part of pools.memory_bytes */
-    uint64_t kept_bytes;     /* home: of pools.kept_bytes */
-    uint64_t promised_bytes; /* home: of pools.promised_bytes */
-    struct list warm_link;   /* struct pools.warm, while warm_min is not 0 */
+    bool short_of_memory;                /* the last decision was held back by the host's budget */
+    uint64_t memory_bytes;               /* home: the function's part of pools.memory_bytes */
+    uint64_t kept_bytes, promised_bytes; /* home: of those of pools */
+    struct list warm_link;               /* struct pools.warm, while warm_min is not 0 */
     uint32_t warm_min;    /* instances kept ready: min_warm of the current version, or what version_warm.h says; and */
     uint64_t warm_bytes;  /* the memory limit of one */
     uint64_t idle_at_ns;  /* monotonic: until when idle_mib_us counts */

@@ -30,12 +30,19 @@ bool pool_on_process_lost(struct pool *p, struct instance *i)
     return !i->counted || count_failure(p) == 0;
 }
 
-/* Of starts that overlap each would be the hope of those whom another one failed, for ever. So there is none left when nobody serves and as many failed in a row as are under way, and one
- * more: all that were under way at the first failure have failed by then. */
+/* Whether those who wait may still be served: by what serves already, or by a start that was under way when the first of the row failed. Later ones would be one another's hope for ever; these
+ * have all ended within init_timeout. */
 static bool has_hope(const struct pool *p)
 {
-    unsigned starting = p->counts[INSTANCE_SPAWNING] + p->counts[INSTANCE_STARTING];
-    return pool_has_servers(p) && (starting < pool_total(p) || p->failures <= starting);
+    if (pool_total(p) > p->counts[INSTANCE_SPAWNING] + p->counts[INSTANCE_STARTING])
+        return true;
+    LIST_EACH (&p->others, link) {
+        const struct instance *i = LIST_ENTRY(link, struct instance, link);
+        bool starts = i->state == INSTANCE_SPAWNING || i->state == INSTANCE_STARTING;
+        if (i->counted && starts && !i->template && i->started_ns < p->start_failed_ns)
+            return true;
+    }
+    return false;
 }
 
 /* Nothing of this function serves or is about to: whoever waits is told why, rather than left to wait for a start that fails again. */
@@ -49,6 +56,17 @@ static void fail_queue(struct pool *p, const struct instance *i)
             invocation_log(inv, why.failure.type, str_from(why.line));
         invocation_end_failure(inv, &why.failure);
     }
+}
+
+/* A row of failed starts ends when an instance gets ready, or when all who wait are told: whoever comes next waits for starts of its own. What had got ready and was lost is no part of it. */
+static void on_start_failed(struct pool *p, const struct instance *i)
+{
+    if (!p->start_failed_ns)
+        p->start_failed_ns = clock_mono_ns();
+    if (has_hope(p))
+        return;
+    p->start_failed_ns = 0;
+    fail_queue(p, i);
 }
 
 /* A start that somebody killed is made again for those who wait: so often, in case it was the function's own doing. */
@@ -88,8 +106,8 @@ void pool_on_instance_gone(struct pool *p, struct instance *i, bool failed_start
         p->doubts_forks = true;
     else if (counted && failed_start && i->killed_outside && p->starts_lost < STARTS_LOST_MAX)
         p->starts_lost++;
-    else if (counted && failed_start && !has_hope(p))
-        fail_queue(p, i);
+    else if (counted && failed_start)
+        on_start_failed(p, i);
     pool_evaluate(p);
     if (p->number)
         pools_note_change(p);

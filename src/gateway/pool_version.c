@@ -159,6 +159,7 @@ void pool_serve(struct pool *p, struct version *v)
     p->makes_spares = s && (instance_settings_single_use(s) || runtime_wants_template(s));
     p->failures = 0;
     p->backoff_until_ms = 0;
+    p->start_failed_ns = 0;
     sort_queue(p);
     sort_out(p, &p->idle);
     sort_out(p, &p->others);

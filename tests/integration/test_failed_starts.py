@@ -175,6 +175,65 @@ def test_a_caller_that_waited_for_a_start_that_crashes_gets_the_end_of_the_log_t
     assert "\nreason 59: " in said and "Traceback (most recent call last):" in said and said.endswith("ValueError: the last line")
 
 
+# The starts are counted; each waits to be told what becomes of it: it fails, gets ready and crashes under its first request, or serves.
+TOLD = """#!/usr/bin/python3
+import itertools, os, socket, struct, sys, time
+
+def claim(n):
+    try:
+        return not os.close(os.open(f"/mnt/start-{n}", os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+
+def told(n):
+    try:
+        return os.readlink(f"/mnt/told-{n}")
+    except FileNotFoundError:
+        return None
+
+n = next(filter(claim, itertools.count()))
+while told(n) is None:
+    time.sleep(0.01)
+if told(n) == "fail":
+    sys.exit("told to fail")
+connection = socket.socket(fileno=3)
+connection.sendall(struct.pack("<IHHQ", 0, 1, 0, 0))
+while event := connection.recv(1 << 20):
+    if told(n) == "crash":
+        sys.exit("told to crash")
+    _, _, _, id = struct.unpack_from("<IHHQ", event)
+    connection.sendall(struct.pack("<IHHQIIII", 16, 3, 0, id, 200, 0, 0, 0))
+"""
+
+
+def test_a_caller_whom_another_start_under_way_will_serve_is_not_told_of_one_that_failed(tmp_path):
+    """Crashes of before counted as failed starts, so the first that failed ended the wait of all callers."""
+    tmp_path.chmod(0o755)
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    with Faasd({"grants": {"mounts": [f"{shared}:rw"]}, "init_timeout": "60s"}) as faasd, concurrent.futures.ThreadPoolExecutor(3) as pool:
+        def tell(number, what):
+            (shared / f"told-{number}").symlink_to(what)  # whole at once
+
+        def has_begun(number):
+            wait_until((shared / f"start-{number}").exists, f"start {number} is under way")
+
+        for number in range(3):
+            tell(number, "crash")
+        faasd.deploy("told", write(tmp_path / "worker", TOLD, 0o755), "--runtime", "native", "--mount", f"{shared}:/mnt:rw", "--max-concurrency", "3")
+        for _ in range(3):
+            assert faasd.invoke("told").error == "FunctionCrashed"
+        waiting = [pool.submit(faasd.invoke, "told") for _ in range(3)]
+        has_begun(5)
+        tell(3, "fail")
+        has_begun(6)  # its successor: what follows for the callers has been decided
+        assert not any(w.done() for w in waiting)
+        for number in (4, 5, 6):
+            tell(number, "serve")
+        assert [w.result().status for w in waiting] == [200, 200, 200]
+
+
 # ---- what it says while it runs ----
 
 def test_starts_that_overlap_are_not_each_others_hope_for_ever(tmp_path):

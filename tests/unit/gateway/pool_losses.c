@@ -319,6 +319,101 @@ static void a_start_that_somebody_killed_is_made_again(void **state)
     answer_is(0, 502, "FunctionCrashed");
 }
 
+enum { STARTS = 3, FAILED = 1 << 8 };
+
+/* So many requests, and a start under way for each. */
+static void begin_starts(struct peer starts[STARTS])
+{
+    for (unsigned k = 0; k < STARTS; k++)
+        request("");
+    for (unsigned k = 0; k < STARTS; k++)
+        starts[k] = start_worker();
+}
+
+static void crashes_of_before_do_not_end_the_wait_for_starts_under_way(void **state)
+{
+    (void)state;
+    struct peer starts[STARTS];
+    publish_reusing(STARTS);
+    for (unsigned k = 0; k < 4; k++) {
+        request("");
+        struct peer a = ready_worker();
+        take_request(&a);
+        exited(&a, SIGSEGV);
+        answer_is(k, 502, "FunctionCrashed");
+    }
+    begin_starts(starts);
+    exited(&starts[0], FAILED);
+    assert_int_equal(answer_count, 4);
+    for (unsigned k = 1; k < STARTS; k++) {
+        say_ready(&starts[k], NULL);
+        serve(&starts[k]);
+        answer_is(3 + k, 200, "");
+    }
+    serve(&starts[1]); /* that of the one which failed */
+    answer_is(6, 200, "");
+    peer_close(&starts[1]);
+    peer_close(&starts[2]);
+}
+
+static void when_all_starts_under_way_have_failed_everybody_is_told(void **state)
+{
+    (void)state;
+    struct peer starts[STARTS];
+    publish_reusing(STARTS);
+    begin_starts(starts);
+    for (unsigned k = 0; k < STARTS; k++) {
+        assert_int_equal(answer_count, 0);
+        exited(&starts[k], FAILED); /* its successor is under way, and nobody's hope */
+    }
+    assert_int_equal(answer_count, STARTS);
+    for (unsigned k = 0; k < STARTS; k++)
+        answer_is(k, 502, "FunctionCrashed");
+}
+
+static void a_start_that_fails_over_and_over_does_not_end_the_wait_for_another(void **state)
+{
+    (void)state;
+    struct peer starts[STARTS];
+    publish_reusing(STARTS);
+    begin_starts(starts);
+    exited(&starts[0], FAILED);
+    for (unsigned k = 0; k < 3; k++) {
+        struct peer next = start_worker();
+        exited(&next, FAILED);
+        assert_int_equal(answer_count, 0);
+    }
+    say_ready(&starts[1], NULL);
+    for (unsigned k = 0; k < STARTS; k++) {
+        serve(&starts[1]);
+        answer_is(k, 200, "");
+    }
+    peer_close(&starts[1]);
+    peer_close(&starts[2]);
+}
+
+static void who_comes_after_all_were_told_waits_for_starts_of_its_own(void **state)
+{
+    (void)state;
+    publish_reusing(2);
+    request("");
+    struct peer a = start_worker();
+    exited(&a, FAILED);
+    answer_is(0, 502, "FunctionCrashed");
+    request("");
+    request("");
+    a = start_worker();
+    struct peer b = start_worker();
+    exited(&a, FAILED);
+    assert_int_equal(answer_count, 1);
+    say_ready(&b, NULL);
+    serve(&b);
+    serve(&b);
+    answer_is(1, 200, "");
+    answer_is(2, 200, "");
+    peer_close(&b);
+}
+
 /* ---- memory that others hold ---- */
 
 static void two_functions_in_a_budget_for_one(void)
@@ -430,6 +525,10 @@ int main(void)
         TEST(an_init_timeout_is_a_timeout),
         TEST(a_start_that_takes_longer_than_queue_timeout_serves_what_waited_for_it),
         TEST(a_start_that_somebody_killed_is_made_again),
+        TEST(crashes_of_before_do_not_end_the_wait_for_starts_under_way),
+        TEST(when_all_starts_under_way_have_failed_everybody_is_told),
+        TEST(a_start_that_fails_over_and_over_does_not_end_the_wait_for_another),
+        TEST(who_comes_after_all_were_told_waits_for_starts_of_its_own),
         TEST(whoever_waits_for_memory_is_asked_when_some_is_given_back),
         TEST(whoever_waits_for_memory_gets_that_of_an_instance_that_is_idle),
         TEST(a_queue_that_is_never_empty_does_not_keep_others_waiting_for_ever),
