@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The interpreter of plans. It runs in a process made by clone3 from the supervisor's memory, so whatever it calls must be async-signal-safe; it
- * knows no policy: what is done, in which order and why stands in the plan.
+ * The interpreter of plans, and the steps that are about the process; those of the file system are in child_files.c. Both run in a process made by clone3 from
+ * the supervisor's memory, so whatever they call must be async-signal-safe; they know no policy: what is done, in which order and why stands in the plan.
  */
 #include "sandbox/child.h"
 
@@ -9,11 +9,11 @@
 #include "base/fmt.h"
 #include "os/caps.h"
 #include "os/keyring.h"
-#include "os/mnt.h"
 #include "os/netif.h"
 #include "os/ns.h"
 #include "os/rlimit.h"
 #include "os/sock.h"
+#include "sandbox/child_files.h"
 #include "sandbox/init_protocol.h"
 
 #include <fcntl.h>
@@ -23,25 +23,17 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-enum { CHILD_PATH_MAX = 1024, FIRST_FREE_FD = INIT_FD_WORKER + 1, COPY_CHUNK = 16384, LISTEN_BACKLOG = 128 };
+enum { FIRST_FREE_FD = INIT_FD_WORKER + 1, LISTEN_BACKLOG = 128 };
 
 void child_init(struct child *c, struct plan *plan, const struct plan_input *input)
 {
     *c = (struct child){.plan = plan, .input = input, .root = plan->root};
     for (unsigned i = 0; i < SLOT_COUNT; i++)
         c->fd[i] = -1;
-}
-
-/* Where the step's path is at the moment. */
-static const char *at(const struct child *c, const struct step *s, char out[CHILD_PATH_MAX])
-{
-    fmt_to(out, CHILD_PATH_MAX, "%s%s", c->root, s->path);
-    return out;
 }
 
 /* ---- process ---- */
@@ -182,203 +174,6 @@ static int do_listen(struct child *c, const struct step *s, struct err *e)
     if (r < 0)
         return err_set(e, -r, "hand the listening socket over");
     fd_close(&c->fd[s->slot]);
-    return 0;
-}
-
-/* ---- files ---- */
-
-static int do_private(struct child *c, const struct step *s, struct err *e)
-{
-    (void)c, (void)s;
-    return mnt_make_private(e);
-}
-
-static int do_tmpfs(struct child *c, const struct step *s, struct err *e)
-{
-    char path[CHILD_PATH_MAX];
-    return mnt_tmpfs(at(c, s, path), s->number, s->value, e);
-}
-
-static int do_proc(struct child *c, const struct step *s, struct err *e)
-{
-    char path[CHILD_PATH_MAX];
-    return mnt_proc(at(c, s, path), s->number, e);
-}
-
-static int do_chdir(struct child *c, const struct step *s, struct err *e)
-{
-    char path[CHILD_PATH_MAX];
-    if (chdir(at(c, s, path)) < 0)
-        return err_set(e, errno, "enter '%s'", path);
-    return 0;
-}
-
-static int do_dir(struct child *c, const struct step *s, struct err *e)
-{
-    char path[CHILD_PATH_MAX];
-    if (mkdir(at(c, s, path), 0755) < 0 && errno != EEXIST)
-        return err_set(e, errno, "make directory '%s'", path);
-    return 0;
-}
-
-static int make_file(const char *path, struct err *e)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return err_set(e, errno, "make file '%s'", path);
-    return fd;
-}
-
-static int do_file(struct child *c, const struct step *s, struct err *e)
-{
-    char path[CHILD_PATH_MAX];
-    scoped_fd fd = make_file(at(c, s, path), e);
-    return fd < 0 ? fd : 0;
-}
-
-static int do_point(struct child *c, const struct step *s, struct err *e)
-{
-    struct stat st;
-    if (fstat(c->fd[s->slot], &st) < 0)
-        return err_set(e, errno, "look at what '%s' is to be", s->path);
-    return S_ISDIR(st.st_mode) ? do_dir(c, s, e) : do_file(c, s, e);
-}
-
-static int do_text(struct child *c, const struct step *s, struct err *e)
-{
-    char path[CHILD_PATH_MAX];
-    scoped_fd fd = make_file(at(c, s, path), e);
-    if (fd < 0)
-        return fd;
-    int r = fd_write_full(fd, s->value, s->number);
-    return r < 0 ? err_set(e, -r, "write '%s'", path) : 0;
-}
-
-/* What this process has of it ends here; the page cache of the sandbox's own tmpfs is all that is left. */
-static int do_secret(struct child *c, const struct step *s, struct err *e)
-{
-    char path[CHILD_PATH_MAX];
-    const struct sandbox_secret *from = &c->secrets[s->slot];
-    int made = open(at(c, s, path), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0400);
-    scoped_fd fd = made;
-    if (fd < 0)
-        return err_set(e, errno, "make file '%s'", path);
-    int r = from->bytes ? fd_write_full(fd, from->bytes, from->size) : -ENODATA;
-    if (from->bytes)
-        explicit_bzero(from->bytes, from->size);
-    if (r == 0 && fchown(fd, c->plan->inside_id, c->plan->inside_id) < 0)
-        r = -errno;
-    return r < 0 ? err_set(e, -r, "write '%s'", path) : 0;
-}
-
-static int do_copy(struct child *c, const struct step *s, struct err *e)
-{
-    char path[CHILD_PATH_MAX], chunk[COPY_CHUNK];
-    scoped_fd from = open(s->value, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (from < 0)
-        return err_set(e, errno, "open '%s'", s->value);
-    scoped_fd to = make_file(at(c, s, path), e);
-    if (to < 0)
-        return to;
-    for (;;) {
-        ssize_t n = fd_read_full(from, chunk, sizeof(chunk));
-        int r = n <= 0 ? (int)n : fd_write_full(to, chunk, (size_t)n);
-        if (n <= 0 || r < 0)
-            return r < 0 ? err_set(e, -r, "copy '%s'", s->value) : 0;
-    }
-}
-
-static int do_symlink(struct child *c, const struct step *s, struct err *e)
-{
-    char path[CHILD_PATH_MAX];
-    if (symlink(s->value, at(c, s, path)) < 0)
-        return err_set(e, errno, "link '%s' to '%s'", path, s->value);
-    return 0;
-}
-
-static int attach_clone(const char *source, const char *target, uint64_t attributes, struct err *e)
-{
-    scoped_fd tree = mnt_clone_tree(AT_FDCWD, source, attributes, e);
-    return tree < 0 ? tree : mnt_attach(tree, target, e);
-}
-
-/* In a user namespace, as rootless, nobody may make a device: the host's is bound instead. */
-static int do_node(struct child *c, const struct step *s, struct err *e)
-{
-    char path[CHILD_PATH_MAX];
-    if (mknod(at(c, s, path), S_IFCHR | 0666, s->number) == 0)
-        return chmod(path, 0666) < 0 ? err_set(e, errno, "set the mode of '%s'", path) : 0;
-    if (errno != EPERM)
-        return err_set(e, errno, "make device '%s'", path);
-    int r = do_file(c, s, e);
-    return r < 0 ? r : attach_clone(s->value, path, CHILD_NODE_ATTRIBUTES, e);
-}
-
-static int do_bind(struct child *c, const struct step *s, struct err *e)
-{
-    char path[CHILD_PATH_MAX];
-    return attach_clone(s->value, at(c, s, path), s->number, e);
-}
-
-static int do_rebind(struct child *c, const struct step *s, struct err *e)
-{
-    char path[CHILD_PATH_MAX];
-    return mnt_bind(s->path, at(c, s, path), e);
-}
-
-static int do_attach(struct child *c, const struct step *s, struct err *e)
-{
-    char path[CHILD_PATH_MAX];
-    return mnt_attach(c->fd[s->slot], at(c, s, path), e);
-}
-
-static int do_attributes(struct child *c, const struct step *s, struct err *e)
-{
-    char path[CHILD_PATH_MAX];
-    return mnt_set_attributes(at(c, s, path), s->number, e);
-}
-
-/* All before the first is attached: a copy holds no other. */
-static int do_clone_root(struct child *c, const struct step *s, struct err *e)
-{
-    for (unsigned i = 0; i < s->number; i++) {
-        c->roots[i] = mnt_clone_root(e);
-        if (c->roots[i] < 0)
-            return c->roots[i];
-    }
-    return 0;
-}
-
-static int do_slot(struct child *c, const struct step *s, struct err *e)
-{
-    char path[CHILD_PATH_MAX];
-    int r = mnt_attach(c->roots[s->slot], at(c, s, path), e);
-    fd_close(&c->roots[s->slot]);
-    return r;
-}
-
-static int do_leave_chroot(struct child *c, const struct step *s, struct err *e)
-{
-    (void)c, (void)s;
-    return mnt_leave_chroot(e);
-}
-
-static int do_pivot(struct child *c, const struct step *s, struct err *e)
-{
-    (void)s;
-    c->root = "";
-    return mnt_pivot(e);
-}
-
-static int do_check_root(struct child *c, const struct step *s, struct err *e)
-{
-    (void)c, (void)s;
-    char cwd[CHILD_PATH_MAX];
-    if (chdir("/") < 0)
-        return err_set(e, errno, "enter '/'");
-    /* The raw call answers "(unreachable)..." for a directory outside of the root. */
-    if (syscall(SYS_getcwd, cwd, sizeof(cwd)) < 0 || strcmp(cwd, "/") != 0)
-        return err_say(e, EPERM, "the working directory is not the root");
     return 0;
 }
 
@@ -559,10 +354,8 @@ const char *step_name(enum step_op op)
     return names[op];
 }
 
-typedef int step_function(struct child *c, const struct step *s, struct err *e);
-
 /* All that can be done while the host's root stands behind this process. */
-static step_function *const first_ops[STEP_OPS] = {
+static child_step *const first_ops[STEP_OPS] = {
     [STEP_FRESH_SIGNALS] = do_fresh_signals,
     [STEP_KEEP_FDS] = do_keep_fds,
     [STEP_NETWORK] = do_network,
@@ -578,46 +371,46 @@ static step_function *const first_ops[STEP_OPS] = {
 };
 
 /* All that can be done while the base tree is built, at the daemon's start, by its root. */
-static step_function *const base_ops[STEP_OPS] = {
+static child_step *const base_ops[STEP_OPS] = {
     [STEP_FRESH_SIGNALS] = do_fresh_signals,
-    [STEP_PRIVATE] = do_private,
-    [STEP_TMPFS] = do_tmpfs,
-    [STEP_PROC] = do_proc,
-    [STEP_CHDIR] = do_chdir,
-    [STEP_DIR] = do_dir,
-    [STEP_FILE] = do_file,
-    [STEP_TEXT] = do_text,
-    [STEP_COPY] = do_copy,
-    [STEP_SYMLINK] = do_symlink,
-    [STEP_NODE] = do_node,
-    [STEP_BIND] = do_bind,
-    [STEP_ATTRIBUTES] = do_attributes,
-    [STEP_LEAVE_CHROOT] = do_leave_chroot,
-    [STEP_PIVOT] = do_pivot,
+    [STEP_PRIVATE] = child_private,
+    [STEP_TMPFS] = child_tmpfs,
+    [STEP_PROC] = child_proc,
+    [STEP_CHDIR] = child_chdir,
+    [STEP_DIR] = child_dir,
+    [STEP_FILE] = child_file,
+    [STEP_TEXT] = child_text,
+    [STEP_COPY] = child_copy,
+    [STEP_SYMLINK] = child_symlink,
+    [STEP_NODE] = child_node,
+    [STEP_BIND] = child_bind,
+    [STEP_ATTRIBUTES] = child_attributes,
+    [STEP_LEAVE_CHROOT] = child_leave_chroot,
+    [STEP_PIVOT] = child_pivot,
 };
 
 /* All that can be done behind STEP_BECOME, without power over the host. */
-static step_function *const inside_ops[STEP_OPS] = {
+static child_step *const inside_ops[STEP_OPS] = {
     [STEP_LISTEN] = do_listen,
-    [STEP_TMPFS] = do_tmpfs,
-    [STEP_PROC] = do_proc,
-    [STEP_CHDIR] = do_chdir,
-    [STEP_DIR] = do_dir,
-    [STEP_FILE] = do_file,
-    [STEP_POINT] = do_point,
-    [STEP_TEXT] = do_text,
-    [STEP_SECRET] = do_secret,
-    [STEP_COPY] = do_copy,
-    [STEP_SYMLINK] = do_symlink,
-    [STEP_NODE] = do_node,
-    [STEP_BIND] = do_bind,
-    [STEP_REBIND] = do_rebind,
-    [STEP_ATTACH] = do_attach,
-    [STEP_ATTRIBUTES] = do_attributes,
-    [STEP_CLONE_ROOT] = do_clone_root,
-    [STEP_SLOT] = do_slot,
-    [STEP_PIVOT] = do_pivot,
-    [STEP_CHECK_ROOT] = do_check_root,
+    [STEP_TMPFS] = child_tmpfs,
+    [STEP_PROC] = child_proc,
+    [STEP_CHDIR] = child_chdir,
+    [STEP_DIR] = child_dir,
+    [STEP_FILE] = child_file,
+    [STEP_POINT] = child_point,
+    [STEP_TEXT] = child_text,
+    [STEP_SECRET] = child_secret,
+    [STEP_COPY] = child_copy,
+    [STEP_SYMLINK] = child_symlink,
+    [STEP_NODE] = child_node,
+    [STEP_BIND] = child_bind,
+    [STEP_REBIND] = child_rebind,
+    [STEP_ATTACH] = child_attach,
+    [STEP_ATTRIBUTES] = child_attributes,
+    [STEP_CLONE_ROOT] = child_clone_root,
+    [STEP_SLOT] = child_slot,
+    [STEP_PIVOT] = child_pivot,
+    [STEP_CHECK_ROOT] = child_check_root,
     [STEP_BECOME] = do_become, /* the own id of the instance, from root of its user namespace */
     [STEP_KEYRING] = do_keyring,
     [STEP_DROP_CAPS] = do_drop_caps,
@@ -630,7 +423,7 @@ static step_function *const inside_ops[STEP_OPS] = {
 };
 
 /* Those that the plan has by now, from where it stopped. */
-static int run_steps(struct child *c, step_function *const ops[STEP_OPS], struct err *e)
+static int run_steps(struct child *c, child_step *const ops[STEP_OPS], struct err *e)
 {
     for (; c->done < c->plan->count; c->done++) {
         const struct step *s = &c->plan->steps[c->done];

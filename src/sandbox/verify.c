@@ -217,7 +217,7 @@ static bool planned_attributes(const struct plan *p, struct str path, uint64_t *
         bool same = str_is(path, at);
         if (s->op == STEP_ATTRIBUTES && same) {
             *ret_bits |= s->number;
-        } else if (s->op == STEP_NODE && same) { /* where none may be made: the host's, bound (child.c) */
+        } else if (s->op == STEP_NODE && same) { /* where none may be made: the host's, bound (child_files.c) */
             *ret_bits = CHILD_NODE_ATTRIBUTES;
             found = true;
         } else if (plan_is_mount(s->op) && s->op != STEP_REBIND &&
