@@ -39,16 +39,21 @@ static void fail_text(struct instance *i, const char *type, const char *text)
                 .outcome = INVOCATION_CRASHED, .status = 502, .type = type, .message = str_from(text)});
 }
 
+static void fail_in_its_words(struct instance *i, const struct runtime_reply_error *e)
+{
+    fail(i, &(struct invocation_failure){.outcome = INVOCATION_FUNCTION_ERROR,
+                                         .status = 500,
+                                         .type = e->type,
+                                         .message = e->message,
+                                         .trace = buf_str(&e->trace),
+                                         .document = e->document});
+}
+
 static void report_error(struct instance *i, const struct runtime_api_post *post, const char *family)
 {
     struct runtime_reply_error e;
     runtime_reply_read_error(post, family, &e);
-    fail(i, &(struct invocation_failure){.outcome = INVOCATION_FUNCTION_ERROR,
-                                         .status = 500,
-                                         .type = e.type,
-                                         .message = e.message,
-                                         .trace = buf_str(&e.trace),
-                                         .document = e.document});
+    fail_in_its_words(i, &e);
     runtime_reply_error_fini(&e);
 }
 
@@ -211,12 +216,7 @@ static void on_init_error(void *owner, const struct runtime_api_post *post)
     else
         provided_await(p, AWAITS_EXIT, PROVIDED_EXIT_MS);
     if (i->state == INSTANCE_BUSY)
-        fail(i, &(struct invocation_failure){.outcome = INVOCATION_FUNCTION_ERROR,
-                                             .status = 500,
-                                             .type = e.type,
-                                             .message = e.message,
-                                             .trace = buf_str(&e.trace),
-                                             .document = e.document});
+        fail_in_its_words(i, &e);
     runtime_reply_error_fini(&e);
 }
 
