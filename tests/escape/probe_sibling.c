@@ -58,6 +58,7 @@ static struct finding Z2victim(const char *argument)
 {
     static const int NUMBERS[] = {SIGURG, SIGUSR1, SIGUSR2, SIGTERM, SIGIO, SIGCONT};
     long until = now_ms() + 1000L * atoi(argument);
+    int nice_before = getpriority(PRIO_PROCESS, 0); /* the daemon's, whatever that was started with */
     for (size_t i = 0; i < sizeof(NUMBERS) / sizeof(NUMBERS[0]); i++)
         signal(NUMBERS[i], on_signal);
     close(open("/tmp/z2-secret", O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
@@ -75,7 +76,7 @@ static struct finding Z2victim(const char *argument)
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);
     unlink("/tmp/z2-secret");
-    if (signals || connections || files.rlim_cur == 0 || getpriority(PRIO_PROCESS, 0) != 0)
+    if (signals || connections || files.rlim_cur == 0 || getpriority(PRIO_PROCESS, 0) != nice_before)
         return found_open("%d signals, %d connections, %ld files, nice %d", (int)signals, connections,
                           (long)files.rlim_cur, getpriority(PRIO_PROCESS, 0));
     return found_denied("nothing reached it");
