@@ -55,6 +55,7 @@ struct network {
     uint64_t resolver_ms;           /* when another one must have come; 0: it is there, or none has been yet */
     struct spare spares[SPARES_MAX];
     unsigned spare_count;
+    bool is_cleared;    /* of what a process before this one left in it */
     uint64_t now_ms;    /* of this turn, boot time */
     uint64_t sweep_ms;  /* when to sweep; 0: nothing ended since the last one */
     uint64_t spares_ms; /* when to make another one ahead; all are there: not looked at */
@@ -68,10 +69,15 @@ int network_confine(struct network *n, struct err *e);
 /* network/router.c: at the start, in the router's namespace, whatever a process before this one left there. */
 int router_open(struct network *n, struct err *e);
 
+/* network/clear.c: once, when all instances that live are known. What can't be taken out is told in the log. */
+void router_clear(struct network *n);
+
 /* network/namespace.c */
 int namespace_make_spare(struct network *n, struct err *e); /* only where one is missing */
 /* The instance's, with its way out: a descriptor for the caller, or -errno. */
 int namespace_make(struct network *n, const struct filter_port *p, struct err *e);
+/* Of one that a process before this one made: the router's side of it and the way out, whatever was done to them. -ENODEV: it is gone. */
+int namespace_take_over(struct network *n, const struct filter_port *p, struct err *e);
 
 /* network/ways.c */
 struct way *way_find(uint32_t index);

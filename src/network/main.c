@@ -71,7 +71,8 @@ static int on_again(struct network *n, const struct network_add *m)
     if (!w)
         return -ENOMEM;
     resolver_link_add(n, &w->port);
-    if (filter_add(&n->filter, &w->port, &e) < 0)
+    int r = namespace_take_over(n, &w->port, &e);
+    if (r < 0 && r != -ENODEV) /* it is about to end, and its veth has */
         log_warn("%s: an instance stays without its way out index=%u", e.text, m->index);
     return 0;
 }
@@ -89,13 +90,22 @@ static void on_remove(struct network *n, uint32_t index)
     n->sweep_ms = n->sweep_ms ? n->sweep_ms : n->now_ms + SWEEP_MS;
 }
 
+/* The first one comes behind all instances of the process before. */
+static void on_resolver(struct network *n, int fd)
+{
+    if (!n->is_cleared)
+        router_clear(n);
+    n->is_cleared = true;
+    resolver_link_open(n, fd);
+}
+
 static int obey_plain(struct network *n, const struct network_plain *m, struct sock_record *record)
 {
     bool has_fd = record->fd_count == 1;
     if (m->header.type == NETWORK_REMOVE)
         on_remove(n, m->index);
     else if (m->header.type == NETWORK_RESOLVER && has_fd)
-        resolver_link_open(n, fd_take(&record->fds[0]));
+        on_resolver(n, fd_take(&record->fds[0]));
     else if (m->header.type == NETWORK_SERVERS)
         resolver_link_servers(n, has_fd ? record->fds[0] : -1);
     else

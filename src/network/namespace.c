@@ -81,9 +81,10 @@ static int connect_inside(struct network *n, int route_fd, const struct filter_p
                                     .index = p->index,
                                     .peer_namespace = n->home_fd};
     const struct netif_route out = {.index = p->index, .gateway = n->boot.gateway, .source = p->address};
+    const struct netif_address own = {.index = p->index, .address = p->address, .bits = 32};
     int r = netif_add_pair(route_fd, &n->request, &pair, e);
     if (r == 0)
-        r = netif_add_address(route_fd, &n->request, p->index, p->address, 32, e);
+        r = netif_add_address(route_fd, &n->request, &own, e);
     if (r == 0)
         r = netif_add_neighbour(route_fd, &n->request, p->index, n->boot.gateway, NETWORK_MAC_ROUTER, e);
     return r == 0 ? netif_add_route(route_fd, &n->request, &out, e) : r;
@@ -98,6 +99,12 @@ static int connect_router(struct network *n, const struct filter_port *p, struct
     return r == 0 ? netif_add_route(n->route_fd, &n->request, &in, e) : r;
 }
 
+int namespace_take_over(struct network *n, const struct filter_port *p, struct err *e)
+{
+    int r = connect_router(n, p, e);
+    return r == 0 ? filter_add(&n->filter, p, e) : r;
+}
+
 int namespace_make(struct network *n, const struct filter_port *p, struct err *e)
 {
     struct spare s;
@@ -110,9 +117,7 @@ int namespace_make(struct network *n, const struct filter_port *p, struct err *e
         return r;
     r = connect_inside(n, s.route_fd, p, e);
     if (r == 0)
-        r = connect_router(n, p, e);
-    if (r == 0)
-        r = filter_add(&n->filter, p, e);
+        r = namespace_take_over(n, p, e);
     fd_close(&s.route_fd);
     if (r < 0)
         fd_close(&s.fd); /* the veth goes with it */

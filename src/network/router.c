@@ -23,9 +23,12 @@ static int connect_uplink(struct network *n, struct err *e)
 {
     const struct network_boot *b = &n->boot;
     const struct netif_route out = {.index = b->uplink, .gateway = b->host, .source = b->router};
+    const struct netif_address own = {.index = b->uplink, .address = b->router, .bits = 32};
     int r = netif_set_up(n->route_fd, &n->request, b->uplink, e);
+    if (r == -ENODEV)
+        return err_say(e, ENODEV, "the uplink is gone from the host: reload or restart faasd, which makes it anew");
     if (r == 0)
-        r = netif_add_address(n->route_fd, &n->request, b->uplink, b->router, 32, e);
+        r = netif_add_address(n->route_fd, &n->request, &own, e);
     if (r == 0)
         r = netif_add_neighbour(n->route_fd, &n->request, b->uplink, b->host, NETWORK_MAC_HOST, e);
     return r == 0 ? netif_add_route(n->route_fd, &n->request, &out, e) : r;
@@ -36,18 +39,17 @@ int router_open(struct network *n, struct err *e)
     const struct network_boot *b = &n->boot;
     const struct filter_router o = {
         .uplink = b->uplink, .gateway = b->gateway, .grants = &b->grants, .limits = &b->limits};
+    const struct netif_address gateway = {.index = NETIF_LOOPBACK, .address = b->gateway, .bits = 32};
     int r = open_sockets(n, e);
     if (r == 0)
         r = filter_open(&n->filter, &o, e); /* before anything can pass */
     if (r == 0)
-        r = netif_no_ipv6(n->settings_fd, "default", e);
-    if (r == 0)
-        r = netif_no_ipv6(n->settings_fd, "up", e); /* it was there before */
+        r = netif_no_ipv6(n->settings_fd, "all", e); /* what is there, and what comes */
     if (r == 0)
         r = netif_forward(n->settings_fd, e);
     if (r == 0)
         r = netif_set_up(n->route_fd, &n->request, NETIF_LOOPBACK, e);
     if (r == 0)
-        r = netif_add_address(n->route_fd, &n->request, NETIF_LOOPBACK, b->gateway, 32, e);
+        r = netif_add_address(n->route_fd, &n->request, &gateway, e);
     return r == 0 ? connect_uplink(n, e) : r;
 }

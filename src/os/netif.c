@@ -95,13 +95,14 @@ int netif_set_up(int fd, struct netlink_request *r, uint32_t index, struct err *
     return result < 0 ? err_wrap(e, "bring an interface up") : 0;
 }
 
-int netif_add_address(int fd, struct netlink_request *r, uint32_t index, uint32_t address, unsigned bits, struct err *e)
+int netif_add_address(int fd, struct netlink_request *r, const struct netif_address *a, struct err *e)
 {
-    const struct ifaddrmsg head = {.ifa_family = AF_INET, .ifa_prefixlen = (unsigned char)bits, .ifa_index = index};
+    const struct ifaddrmsg head = {
+        .ifa_family = AF_INET, .ifa_prefixlen = (unsigned char)a->bits, .ifa_index = a->index};
     netlink_begin(r);
     netlink_message(r, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, &head, sizeof(head));
-    netlink_put_be32(r, IFA_LOCAL, address);
-    netlink_put_be32(r, IFA_ADDRESS, address);
+    netlink_put_be32(r, IFA_LOCAL, a->address);
+    netlink_put_be32(r, IFA_ADDRESS, a->peer ? a->peer : a->address);
     int result = netlink_ask(fd, r, e);
     return result < 0 ? err_wrap(e, "give an interface its address") : 0;
 }

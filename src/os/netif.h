@@ -13,7 +13,7 @@ int netif_loopback_bare(struct err *e); /* as it is in a new namespace: down, wi
 
 /* Settings of the caller's network namespace, whichever that is at the time. settings_fd: the directory /proc/sys/net. */
 #define NETIF_SETTINGS "/proc/sys/net"
-/* No IPv6 on this interface; "default": on those that are made from now on, lo keeps ::1. */
+/* No IPv6 on this interface; "default": on those that are made from now on, lo keeps ::1; "all": on none, lo and later ones included. */
 int netif_no_ipv6(int settings_fd, const char *name, struct err *e);
 /* Connections whose process is dead are given up after one try, not after minutes: they hold their namespace. */
 int netif_end_orphans(int settings_fd, struct err *e);
@@ -33,8 +33,14 @@ struct netif_pair {
 int netif_add_pair(int fd, struct netlink_request *r, const struct netif_pair *p, struct err *e);
 
 int netif_set_up(int fd, struct netlink_request *r, uint32_t index, struct err *e);
-int netif_add_address(int fd, struct netlink_request *r, uint32_t index, uint32_t address, unsigned bits,
-                      struct err *e);
+
+struct netif_address {
+    uint32_t index;
+    uint32_t address;
+    uint32_t peer; /* the other end's, to which there is a route then; 0: none */
+    unsigned bits;
+};
+int netif_add_address(int fd, struct netlink_request *r, const struct netif_address *a, struct err *e);
 /* Who has `address` is known: nobody is asked (no ARP). */
 int netif_add_neighbour(int fd, struct netlink_request *r, uint32_t index, uint32_t address, const uint8_t mac[6],
                         struct err *e);

@@ -192,13 +192,12 @@ static int look_inside(struct opening *o, struct err *e)
 static int connect_host(struct opening *o, struct err *e)
 {
     const struct egress_uplink *u = &o->host->uplink;
-    const struct netif_route back = {.index = u->host_index, .to = u->router, .bits = 32, .source = u->host};
+    /* the route back is the kernel's own, so it comes again with an interface that somebody set down and up */
+    const struct netif_address a = {.index = u->host_index, .address = u->host, .peer = u->router, .bits = 32};
     int r = egress_host_guard(o->host->table_fd, o->request, u, &o->config->egress.grants, e);
     if (r == 0)
-        r = netif_add_address(o->route_fd, o->request, u->host_index, u->host, 32, e);
-    if (r == 0)
-        r = netif_add_neighbour(o->route_fd, o->request, u->host_index, u->router, NETWORK_MAC_ROUTER, e);
-    return r == 0 ? netif_add_route(o->route_fd, o->request, &back, e) : r;
+        r = netif_add_address(o->route_fd, o->request, &a, e);
+    return r == 0 ? netif_add_neighbour(o->route_fd, o->request, a.index, a.peer, NETWORK_MAC_ROUTER, e) : r;
 }
 
 static int make_uplink(struct opening *o, struct err *e)
