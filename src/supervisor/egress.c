@@ -42,11 +42,15 @@ static int open_way(struct egress *g, const struct config *c, struct err *e)
 
 void egress_open(struct egress *g, const struct config *c)
 {
-    if (g->is_open || !c->grant_network_egress)
+    bool was_open = g->is_open;
+    if (!c->grant_network_egress || (was_open && !egress_host_is_cut(&g->host)))
         return;
     g->is_open = open_way(g, c, &g->refusal) == 0;
     if (g->is_open)
         log_info("functions with network 'egress' leave by the interface %s", g->host.uplink.name);
+    else if (was_open)
+        log_error("functions with network 'egress' have no way out any more: %s", g->refusal.text);
+    network_process_renew(&g->network);
 }
 
 void egress_fini(struct egress *g)
@@ -69,6 +73,9 @@ static int check_host(const struct egress *g, struct err *e)
         *e = g->refusal;
         return -e->code;
     }
+    if (egress_host_is_cut(&g->host))
+        return err_say(e, ENODEV, "the uplink %s is gone from the host: reload or restart faasd, which makes it anew",
+                       g->host.uplink.name);
     ssize_t n = fd_read_file_at(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", text, sizeof(text), e);
     if (n < 0)
         return (int)n;
@@ -76,6 +83,13 @@ static int check_host(const struct egress *g, struct err *e)
                           : err_say(e, EPERM,
                                     "it needs a host that forwards packets, and net.ipv4.ip_forward is 0: "
                                     "`sysctl -w net.ipv4.ip_forward=1`, and a file in /etc/sysctl.d to keep it");
+}
+
+/* Whether a way out can be had now, or soon. */
+static int check(struct egress *g, struct err *e)
+{
+    int r = check_host(g, e);
+    return r == 0 ? network_process_demand(&g->network, e) : r;
 }
 
 static void tell(struct egress *g, struct egress_instance *i)
@@ -110,14 +124,9 @@ static struct egress_instance *instance_new(struct egress *g, const struct messa
 int egress_ask(struct egress *g, struct box *x, const struct message_spawn *m, struct egress_instance **ret_instance,
                struct err *e)
 {
-    int r = check_host(g, e);
-    if (r == 0)
-        r = network_process_demand(&g->network, e);
-    struct egress_instance *i = r < 0 ? NULL : instance_new(g, m, e);
-    if (!i) {
-        err_wrap(e, "network 'egress'");
-        return -e->code;
-    }
+    struct egress_instance *i = check(g, e) < 0 ? NULL : instance_new(g, m, e);
+    if (!i)
+        return err_wrap(e, "network 'egress'");
     i->box = x;
     list_push_back(&g->instances, &i->link);
     *ret_instance = i;
@@ -143,17 +152,18 @@ void egress_is_late(struct egress *g)
 
 void egress_tell_all(struct egress *g)
 {
+    LIST_EACH (&g->instances, at)
+        tell(g, LIST_ENTRY(at, struct egress_instance, link));
+}
+
+void egress_look_again(struct egress *g)
+{
     struct err e;
-    LIST_EACH (&g->instances, at) {
-        struct egress_instance *i = LIST_ENTRY(at, struct egress_instance, link);
-        if (i->namespace || ++i->tries < EGRESS_TRIES_MAX) {
-            tell(g, i);
-            continue;
-        }
-        err_say(&e, EPIPE, "network 'egress': the process that makes networks has died %u times; the log says why",
-                i->tries);
-        box_on_network(i->box, -1, &e);
-    }
+    if (check(g, &e) == 0)
+        return;
+    err_wrap(&e, "network 'egress'");
+    LIST_EACH (&g->instances, at)
+        box_on_network(LIST_ENTRY(at, struct egress_instance, link)->box, -1, &e); /* heeded where it is waited for */
 }
 
 /* ---- what the network process says ---- */

@@ -16,14 +16,11 @@ struct supervisor;
 struct message_spawn;
 struct box;
 
-enum { EGRESS_TRIES_MAX = 3 /* network processes that are asked for one instance's network */ };
-
 /* One instance's way out. */
 struct egress_instance {
     struct list link;   /* struct egress.instances */
     struct box *box;    /* borrowed: whose */
     uint64_t namespace; /* its inode; 0: it waits for one */
-    unsigned tries;     /* how often it was asked for */
     uint32_t index;     /* of its veth: no other instance gets it */
     uint32_t address;
     uint32_t rule_count;
@@ -43,8 +40,8 @@ struct egress {
 };
 
 void egress_init(struct egress *g, struct supervisor *s);
-/* At the start, and when the configuration was read again, before anybody is told of it: makes the host's part where the configuration grants it and it is not there. Where the host can't, the reason is kept
- * for who asks. */
+/* At the start, and when the configuration was read again, before anybody is told of it: makes the host's part where the configuration grants it and it is not there, or its uplink is gone. Where the host
+ * can't, the reason is kept for who asks. */
 void egress_open(struct egress *g, const struct config *c);
 void egress_fini(struct egress *g); /* closes the way out; no instance may live */
 
@@ -55,8 +52,9 @@ int egress_ask(struct egress *g, struct box *x, const struct message_spawn *m, s
 void egress_detach(struct egress *g, struct egress_instance *i); /* its processes are dead; NULL is fine */
 void egress_is_late(struct egress *g); /* who asked has waited too long: another network process */
 
-/* For network_process.c: a new one is told of all instances. */
+/* For network_process.c: a new one is told of all instances; when one has ended, those that wait in vain are refused. Not from within egress_ask(). */
 void egress_tell_all(struct egress *g);
+void egress_look_again(struct egress *g);
 /* What it says: false when it is not to be trusted. fd: what came with it, borrowed; -1 = nothing. */
 bool egress_on_made(struct egress *g, struct network_made *m, int fd);
 bool egress_on_forget(const struct egress *g, const struct network_forget *m);

@@ -183,7 +183,7 @@ static int look_inside(struct opening *o, struct err *e)
     if (r < 0)
         return r;
     r = find_index("up", &h->uplink.router_index, e);
-    if (r == 0)
+    if (r == 0 && h->door_fd < 0)
         r = h->door_fd = open_door(config_egress_gateway(o->config), e);
     ns_home_return_network(&o->home);
     return r < 0 ? r : 0;
@@ -223,6 +223,7 @@ static int open_sockets(struct opening *o, struct err *e)
     int r = ns_home_open(&o->home, e);
     if (r == 0)
         r = o->route_fd = netlink_open(NETLINK_ROUTE, e);
+    fd_close(&o->host->table_fd); /* of the uplink before */
     if (r >= 0)
         r = o->host->table_fd = netlink_open(NETLINK_NETFILTER, e);
     if (r >= 0 && (o->settings_fd = open(NETIF_SETTINGS, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
@@ -237,7 +238,7 @@ static int make_all(struct opening *o, uint32_t uid, struct err *e)
     int r = open_sockets(o, e);
     if (r == 0)
         r = check_range(o, e);
-    if (r == 0)
+    if (r == 0 && h->router_fd < 0)
         r = ns_make_owned_network(&root, &h->user_fd, &h->router_fd, e);
     if (r == 0)
         r = ns_check_network(h->router_fd, h->user_fd, &h->router_inode, e);
@@ -266,6 +267,12 @@ int egress_host_open(struct egress_host *h, const struct config *c, uint32_t uid
     if (r < 0)
         egress_host_close(h);
     return r;
+}
+
+bool egress_host_is_cut(const struct egress_host *h)
+{
+    char name[IF_NAMESIZE];
+    return !if_indextoname(h->uplink.host_index, name) && errno == ENXIO;
 }
 
 void egress_host_close(struct egress_host *h)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The host's part of functions' way out, made once, before the first gateway runs: nothing of it is set off by a gateway, a function or a death.
+ * The host's part of functions' way out, made once, before the first gateway runs, and its uplink anew at a reload where somebody has deleted it: nothing of it is set off by a gateway, a function
+ * or a death.
  *
  *   instance's namespace             router's namespace (no process lives in it)    host
  *   eth0  ADDRESS/32  ------ veth -- f<INDEX>   filter, NAT   up  ------- veth --   faasd<N>   forwards, NAT
@@ -46,8 +47,9 @@ struct egress_host {
 };
 
 void egress_host_init(struct egress_host *h);
-/* uid: whom the user namespace's root is on the host. On failure nothing is left. */
+/* uid: whom the user namespace's root is on the host. On failure nothing is left. Of one that is cut the namespaces are kept, with the instances that are connected there: it gets another uplink. */
 int egress_host_open(struct egress_host *h, const struct config *c, uint32_t uid, struct err *e);
+bool egress_host_is_cut(const struct egress_host *h); /* somebody took its uplink away */
 void egress_host_close(struct egress_host *h);
 
 /* The table of its own, in the caller's network namespace, by a socket of netlink_open(NETLINK_NETFILTER). */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/network_process.h"
 
+#include "base/clock.h"
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/watch.h"
@@ -51,27 +52,45 @@ static void release_both(struct network_process *p)
     fd_close(&p->link);
 }
 
-static void on_timer(struct ev_loop *loop, ev_timer *w, int events);
-
-static void start_later(struct network_process *p)
+unsigned network_process_count_death(unsigned quick_deaths, uint64_t lived_ms)
 {
-    struct ev_loop *loop = loop_of(p);
-    ev_timer_stop(loop, &p->timer);
-    ev_now_update(loop);
-    ev_timer_init(&p->timer, on_timer, NETWORK_PAUSE_MS / 1e3, 0.);
-    p->timer.data = p;
-    ev_timer_start(loop, &p->timer);
+    return lived_ms >= NETWORK_QUICK_MS ? 0 : quick_deaths + (quick_deaths < NETWORK_DEATHS_MAX);
+}
+
+unsigned network_process_pause_ms(unsigned quick_deaths)
+{
+    return (unsigned)NETWORK_PAUSE_MS << quick_deaths;
+}
+
+/* The resolver alone is missed no longer than at first: its deaths are not counted. */
+static unsigned start_later(struct network_process *p)
+{
+    unsigned pause_ms = network_process_pause_ms(p->network.pidfd < 0 ? p->quick_deaths : 0);
+    p->timer.repeat = pause_ms / 1e3;
+    ev_now_update(loop_of(p));
+    ev_timer_again(loop_of(p), &p->timer);
+    return pause_ms;
 }
 
 static void replace(struct network_child *c, const char *why)
 {
     struct network_process *p = c->process;
-    log_error("%s %s; it is started again in %d ms pid=%d", c->name, why, NETWORK_PAUSE_MS, c->pid);
-    if (c == &p->resolver)
+    if (c == &p->resolver) {
         release_resolver(p);
-    else
+    } else {
+        p->quick_deaths = network_process_count_death(p->quick_deaths, (clock_mono_ns() - p->started_ns) / 1000000);
         release_both(p);
-    start_later(p);
+    }
+    log_error("%s %s; it is started again in %u ms pid=%d", c->name, why, start_later(p), c->pid);
+    egress_look_again(p->egress);
+}
+
+void network_process_renew(struct network_process *p)
+{
+    network_process_close(p);
+    p->quick_deaths = 0;
+    if (p->egress->is_open && !list_is_empty(&p->egress->instances))
+        start_later(p);
 }
 
 void network_process_replace(struct network_process *p, const char *why)
@@ -92,9 +111,10 @@ static void on_exit_event(struct ev_loop *loop, ev_io *w, int events)
 
 void network_process_send(struct network_process *p, const struct network_header *m, int fd)
 {
-    /* One that takes nothing for the length of the queue is broken; one that lacks a message would keep what is dead. The next one is told of all. */
+    /* One that takes nothing for the length of the queue is broken; one that lacks a message would keep what is dead. The next one is told of all. Its end is seen
+     * by its pidfd, not from here: who sends may be in the middle of a start. */
     if (p->link >= 0 && sock_send(p->link, m, m->size, &fd, fd >= 0) < 0)
-        replace(&p->network, "does not take messages");
+        pidfd_kill(p->network.pidfd);
 }
 
 /* The host's own file: opened here, read by the resolver. */
@@ -227,6 +247,7 @@ static int start_network(struct network_process *p, struct err *e)
     r = launch(&p->network, &plan, e);
     if (r < 0)
         return r;
+    p->started_ns = clock_mono_ns();
     p->link = fd_take(&ours);
     ev_io_init(&p->on_message, on_message, p->link, EV_READ);
     p->on_message.data = p;
@@ -283,18 +304,19 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int events)
 {
     struct network_process *p = w->data;
     struct err e;
-    (void)loop;
     (void)events;
-    if (start(p, &e) == 0)
-        return; /* what was replaced meanwhile has started the timer again */
-    log_error("start the processes of functions' networks: %s; trying again", e.text);
-    start_later(p);
+    ev_timer_stop(loop, w);
+    if (start(p, &e) < 0)
+        log_error("start the processes of functions' networks: %s; trying again in %u ms", e.text, start_later(p));
 }
 
 int network_process_demand(struct network_process *p, struct err *e)
 {
-    if (ev_is_active(&p->timer) || p->network.pidfd >= 0)
-        return 0;
+    bool is_awaited = ev_is_active(&p->timer);
+    if (p->network.pidfd >= 0 || (is_awaited && p->quick_deaths < NETWORK_HOPELESS_DEATHS))
+        return 0; /* one that is there is asked, of whatever row: it may be the one that stays */
+    if (is_awaited)
+        return err_say(e, EPIPE, "the process that makes networks ends as soon as it is started; faasd's log says why");
     int r = start(p, e);
     if (r < 0)
         release_both(p);
@@ -303,7 +325,8 @@ int network_process_demand(struct network_process *p, struct err *e)
 
 void network_process_init(struct network_process *p, struct egress *g)
 {
-    *p = (struct network_process){.egress = g, .link = -1};
+    *p = (struct network_process){.egress = g, .link = -1, .timer.data = p};
+    ev_init(&p->timer, on_timer);
     p->network = (struct network_child){.process = p, .name = "the network process", .pidfd = -1};
     p->resolver = (struct network_child){.process = p, .name = "the resolver of functions' names", .pidfd = -1};
 }
