@@ -4,6 +4,7 @@
 #include "base/fmt.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +54,7 @@ void watch_prepare(void (*end)(const char *why))
 }
 
 static ev_async wake;
+static bool is_refused;
 
 static void on_wake(struct ev_loop *loop, ev_async *w, int events)
 {
@@ -64,7 +66,8 @@ static void on_wake(struct ev_loop *loop, ev_async *w, int events)
 /* Just before it waits. Whatever was ready by now has been called, but for what epoll has refused in the meantime. */
 static void before_waiting(struct ev_loop *loop) EV_NOEXCEPT
 {
-    if (ev_pending_count(loop) > 0)
+    is_refused = ev_pending_count(loop) > 0;
+    if (is_refused)
         ev_async_send(loop, &wake);
 }
 
@@ -77,7 +80,12 @@ struct ev_loop *watch_loop_new(unsigned flags)
     ev_async_start(loop, &wake);
     ev_unref(loop); /* it keeps no loop alive */
     ev_set_loop_release_cb(loop, before_waiting, NULL);
-    return loop;
+    /* libev's own descriptor, by which signals and `wake` reach a loop that waits, is offered now: nobody would offer it again. */
+    ev_run(loop, EVRUN_NOWAIT);
+    if (!is_refused)
+        return loop;
+    ev_loop_destroy(loop);
+    return NULL;
 }
 
 void watch_again(struct ev_loop *loop, ev_io *w, int events)

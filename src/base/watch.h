@@ -16,7 +16,7 @@ enum { WATCH_RESERVE_BYTES = 128 << 10 /* more than an array of 2,000 descriptor
 /* Before a process makes its first loop. `end` is told why this process can't go on, says it and ends it: it must not return. */
 void watch_prepare(void (*end)(const char *why));
 
-/* The process's one loop; NULL without memory. */
+/* The process's one loop; NULL without memory, or when the kernel refuses the descriptor by which signals reach it. */
 struct ev_loop *watch_loop_new(unsigned flags);
 
 /* The first thing that a callback of ev_io does: a watcher that libev stopped waits again. The callback goes on as if woken for nothing, which each

@@ -49,10 +49,9 @@ static int open_tcp(struct listeners *l, const char *text, bool may_lack, struct
     struct listener *at = &l->at[l->count++];
     at->fd = fd;
     at->kind = sock_address_is_loopback(&address) ? GATEWAY_LISTENER_LOOPBACK : GATEWAY_LISTENER_REMOTE;
-    char bound[SOCK_NAME_MAX];
-    if (sock_print_bound(fd, bound) == 0)
-        str_copy(str_from(bound), at->name, sizeof(at->name));
-    return 1;
+    /* nobody could be told which one, where the kernel chose the port */
+    int r = sock_print_bound(fd, at->name);
+    return r < 0 ? err_set(e, -r, "ask where '%s' listens", text) : 1;
 }
 
 /* A socket that nobody answers on is what a killed daemon left: removed. One that is alive, or anything that is no socket, stays. */

@@ -10,7 +10,7 @@ from faults import CHILD, COUNT, FAIL, GATEWAY, MEMORY, SUPERVISOR, THREAD, Daem
 from harness import HELLO, wait_until, within
 from leftovers import descendants
 from scenes import CONFIG, SCENES, Dropped, Told, ask, native, reload, set_up
-from test_start import look_at_limits
+from test_start import look_at_limits, stop
 
 TURNS = 40
 STARTS = 120
@@ -217,6 +217,34 @@ def test_a_start_that_can_not_be_told_of_ends(role, call):
                 assert daemon.process.wait(within(20)) == 1
                 assert any("error:" in line for line in daemon.log)
                 ended += 1
+        daemon.start()
+    assert ended
+
+
+# It served where nobody was told, or no signal ever stopped it.
+@pytest.mark.row("X2")
+@pytest.mark.parametrize("role,call,errors", [(SUPERVISOR, "getsockname", 1), (SUPERVISOR, "epoll_ctl", 2), (GATEWAY, "epoll_ctl", 2)])
+def test_a_daemon_that_came_up_says_where_it_listens_and_ends_when_it_is_told(role, call, errors):
+    ended = 0
+    with Daemon(CONFIG) as daemon:
+        daemon.deploy("hello", HELLO, "--runtime", "native")
+        daemon.stop()
+        for error in range(errors):
+            for number in range(1, TURNS + 1):
+                daemon.faults.arm(FAIL, roles=role, only=call, number=number, error=error)
+                daemon.start(expect_ready=False)
+                assert daemon.ready.wait(within(20)), daemon.log_text()
+                daemon.faults.disarm()
+                if daemon.ready_line:
+                    assert daemon.port and native(daemon), daemon.log_text()
+                    assert stop(daemon) == 0, (number, daemon.faults.failed())
+                else:
+                    assert daemon.process.wait(within(20)) == 1
+                    assert any("error:" in line for line in daemon.log)
+                    ended += 1
+                if not daemon.faults.fired:
+                    break
+            assert number > 1, f"{call} is not called"
         daemon.start()
     assert ended
 

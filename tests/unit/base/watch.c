@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -94,9 +96,39 @@ static void a_watcher_that_was_woken_without_an_error_is_left_as_it_is(void **st
     tear_down(&f);
 }
 
+static void on_signal(struct ev_loop *loop, ev_signal *w, int events)
+{
+    (void)w;
+    (void)events;
+    woken++;
+    ev_break(loop, EVBREAK_ALL);
+}
+
+static void a_loop_that_no_signal_would_wake_is_not_made(void **state)
+{
+    ev_signal w;
+    (void)state;
+    watch_prepare(must_not_end);
+    woken = 0;
+    refusals = 1;
+    assert_null(watch_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV));
+    assert_int_equal(refusals, 0);
+    struct ev_loop *loop = watch_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+    assert_non_null(loop);
+    ev_signal_init(&w, on_signal, SIGALRM);
+    ev_signal_start(loop, &w);
+    const struct itimerval soon = {.it_value.tv_usec = 10000};
+    assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
+    ev_run(loop, 0);
+    assert_int_equal(woken, 1);
+    ev_signal_stop(loop, &w);
+    ev_loop_destroy(loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_loop_that_no_signal_would_wake_is_not_made),
         cmocka_unit_test(a_descriptor_that_the_kernel_refuses_is_offered_again_at_each_turn),
         cmocka_unit_test(a_watcher_that_was_woken_without_an_error_is_left_as_it_is),
     };
