@@ -255,7 +255,8 @@ bool instance_is_lost_fork(const struct instance *i)
 /* Of memory, processes, descriptors, namespaces, cgroups: what another moment may bring. */
 static bool is_shortage(int error)
 {
-    static const int shortages[] = {EAGAIN, ENOMEM, ENOSPC, EMFILE, ENFILE, ENOBUFS, EDQUOT, EUSERS, EBUSY};
+    static const int shortages[] = {EAGAIN,  ENOMEM, ENOSPC, EMFILE, ENFILE,
+                                    ENOBUFS, EDQUOT, EUSERS, EBUSY,  ETOOMANYREFS};
     for (size_t k = 0; k < sizeof(shortages) / sizeof(shortages[0]); k++)
         if (error == shortages[k])
             return true;

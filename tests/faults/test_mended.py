@@ -54,6 +54,13 @@ def test_memory_that_the_kernel_lacks_for_a_message_between_them_is_waited_for(d
         assert not isinstance(outcome, Dropped), (number, outcome)
 
 
+# It was taken for the function's crash (502).
+@pytest.mark.row("X2")
+def test_descriptors_that_are_under_way_by_the_thousand_are_a_shortage(daemon):
+    for number, outcome, said in in_turn(daemon, SUPERVISOR, "sendmsg", 2):  # ETOOMANYREFS
+        assert outcome == native(daemon) or "503 NoCapacity" in str(outcome), (number, outcome, said)
+
+
 # The supervisor aborted.
 @pytest.mark.row("X2")
 @pytest.mark.parametrize("call", ["setns", "fchdir", "chroot"])
