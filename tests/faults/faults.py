@@ -144,8 +144,8 @@ class Daemon(Faasd):
         """Without what is made ahead, networks and groups, which come and go; of one look: a second one may see one more of them."""
         return [name for name in descriptors(self.pid) if not name.startswith("net:") and "/ahead." not in name]
 
-    def rest(self, base, deadline=10):
-        """Waits until no more is held than was; returns what is more, {} in the end."""
+    def rest(self, base, deadline=10, unless=lambda: False):
+        """Waits until no more is held than was, or until `unless`; returns what is more, {} in the end."""
         end = time.monotonic() + within(deadline)
         while True:
             try:
@@ -153,9 +153,13 @@ class Daemon(Faasd):
             except OSError:
                 held = None
             more = {"gateway": "none"} if held is None else {key: (base[key], held[key]) for key in base if held[key] > base[key]}
-            if not more or time.monotonic() > end:
+            if not more or unless() or time.monotonic() > end:
                 return more
             time.sleep(0.01)
+
+
+def errors_since(daemon, lines=0):
+    return [line for line in daemon.log[lines:] if " error: " in line]
 
 
 def count_below(pid):

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from faults import CHILD, COUNT, FAIL, FORKED, GATEWAY, ROLES, SUPERVISOR, THREAD, Daemon, limited_by, mapping
+from faults import CHILD, COUNT, FAIL, FORKED, GATEWAY, ROLES, SUPERVISOR, THREAD, Daemon, errors_since, limited_by, mapping
 from harness import HELLO, wait_until, within
 from scenes import CONFIG, Dropped, Told, native, set_up
 from test_faults import ERRORS, PARTS, choose
@@ -68,6 +68,8 @@ def fail(daemon, outcomes, **fault):
         daemon.faults.disarm()
     what = daemon.faults.failed() if daemon.faults.fired else "which was not met"
     outcomes["up" if came_up else "ended"] += 1
+    if not daemon.faults.fired and errors_since(daemon):
+        problems.append("nothing failed, and there are errors")
     # 2: --listen is looked at while options are read, and without memory too that ends as any slip there
     if status not in ((0,) if came_up else (1, 2)):
         problems.append(f"exit {status}")
