@@ -120,9 +120,10 @@ int archive_state_each(const char *dir, int (*on_name)(const char *name, void *c
 {
     DIR *d = opendir(dir);
     int r = d ? 0 : err_set(e, errno, "list '%s'", dir);
-    for (const struct dirent *at; r == 0 && (at = readdir(d));)
+    for (const struct dirent *at; r == 0 && (errno = 0, at = readdir(d));)
         if (strcmp(at->d_name, ".") != 0 && strcmp(at->d_name, "..") != 0)
             r = on_name(at->d_name, context, e);
+    r = r == 0 && errno ? err_set(e, errno, "list '%s'", dir) : r;
     if (d)
         closedir(d);
     return r;

@@ -39,15 +39,15 @@ static int count_trees(int versions_dirfd, unsigned *ret_count, struct err *e)
     int copy = openat(versions_dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *d = copy >= 0 ? fdopendir(copy) : NULL;
     if (!d) {
-        int error = errno;
         fd_close(&copy);
-        return err_set(e, error, "list the versions' trees");
+        return err_set(e, errno, "list the versions' trees");
     }
     *ret_count = 0;
-    for (const struct dirent *entry; (entry = readdir(d));)
+    for (const struct dirent *entry; (errno = 0, entry = readdir(d));)
         *ret_count += store_lost_is_tree(entry->d_name);
+    int r = errno ? err_set(e, errno, "list the versions' trees") : 0;
     closedir(d);
-    return 0;
+    return r;
 }
 
 /* Durable before SQLite makes the new one: from then on nothing else tells that there was another. */

@@ -64,12 +64,11 @@ static int sweep_directory(struct cgroup_tree *t, int fd, struct err *e)
     int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *d = copy < 0 ? NULL : fdopendir(copy);
     if (!d) {
-        err_set(e, errno, "list cgroups");
         fd_close(&copy);
-        return -e->code;
+        return err_set(e, errno, "list cgroups");
     }
     int count = 0, r = 0;
-    for (struct dirent *entry; r == 0 && (entry = readdir(d));) {
+    for (struct dirent *entry; r == 0 && (errno = 0, entry = readdir(d));) {
         if (entry->d_type != DT_DIR || entry->d_name[0] == '.' || strlen(entry->d_name) >= CGROUP_NAME_MAX)
             continue;
         r = remove_swept(t, entry->d_name);
@@ -77,6 +76,7 @@ static int sweep_directory(struct cgroup_tree *t, int fd, struct err *e)
             err_set(e, -r, "remove cgroup '%s'", entry->d_name);
         count += !cgroup_is_ahead_name(entry->d_name);
     }
+    r = r == 0 && errno ? err_set(e, errno, "list cgroups") : r;
     closedir(d);
     return r < 0 ? r : count;
 }

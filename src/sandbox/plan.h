@@ -118,7 +118,7 @@ struct plan {
     struct step *steps; /* owned, and with them the room for strings that are made for this plan */
     char *text;         /* the next one's place */
     size_t text_room;
-    bool is_short; /* something had no room */
+    bool is_short; /* something had no room, or the kernel did not tell what the host has */
     struct idmap idmap;
     uint32_t inside_id; /* what init runs as */
     bool deny_tcp;      /* by STEP_LANDLOCK */
@@ -130,7 +130,7 @@ struct plan {
 void plan_init(struct plan *p, const char *root, unsigned steps_max);
 void plan_fini(struct plan *p);
 
-/* Adding never fails at once: plan_finish tells whether room was short on the way. */
+/* Adding never fails at once: plan_finish tells whether something was short on the way. */
 struct step *plan_add(struct plan *p, enum step_op op, const char *path, const char *reason);
 const char *plan_text(struct plan *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int plan_finish(const struct plan *p, struct err *e);

@@ -65,6 +65,7 @@ static void add_link(struct plan *p, const char *path, const char *reason)
 {
     char target[SETTINGS_PATH_MAX];
     ssize_t n = readlink(path, target, sizeof(target) - 1);
+    p->is_short = p->is_short || n < 0;
     if (n > 0)
         plan_add(p, STEP_SYMLINK, path, reason)->value = plan_text(p, "%.*s", (int)n, target);
 }
@@ -76,8 +77,8 @@ static void add_programs(struct plan *p)
     for (unsigned i = 0; i < sizeof(top) / sizeof(top[0]); i++) {
         struct stat st;
         if (lstat(top[i], &st) < 0)
-            continue;
-        if (S_ISLNK(st.st_mode))
+            p->is_short = p->is_short || errno != ENOENT;
+        else if (S_ISLNK(st.st_mode))
             add_link(p, top[i], "as on the host");
         else if (S_ISDIR(st.st_mode))
             add_bind(p, top[i], "the host's programs and libraries, read-only");
@@ -139,7 +140,9 @@ static void add_etc_entry(struct plan *p, const char *path)
 {
     static const char reason[] = "the configuration's `etc` list";
     struct stat st;
-    if (lstat(path, &st) < 0 || plan_makes(p, path) || plan_covers(p, path))
+    if (lstat(path, &st) < 0)
+        p->is_short = true; /* it was there just now */
+    if (p->is_short || plan_makes(p, path) || plan_covers(p, path))
         return;
     add_parents(p, path, reason);
     const char *kept = plan_text(p, "%s", path);

@@ -66,7 +66,7 @@ static int look_at_descriptors(struct check *c, struct err *e)
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     if (!dir)
         return err_set(e, errno, "list descriptors");
-    for (struct dirent *entry; (entry = readdir(dir));) {
+    for (struct dirent *entry; (errno = 0, entry = readdir(dir));) {
         struct descriptor *d = &c->descriptors[c->descriptor_count];
         struct stat st = {0};
         if (!str_to_u64(str_from(entry->d_name), &d->number))
@@ -83,7 +83,7 @@ static int look_at_descriptors(struct check *c, struct err *e)
         if (++c->descriptor_count == DESCRIPTORS_MAX)
             return err_say(e, EPERM, "%d descriptors are open", DESCRIPTORS_MAX);
     }
-    return 0;
+    return errno ? err_set(e, errno, "list descriptors") : 0;
 }
 
 static int look(struct check *c, struct err *e)

@@ -83,12 +83,11 @@ static int check_empty(int dirfd, const char *path, struct err *e)
     int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     if (!d) {
-        int saved = errno;
         fd_close(&fd);
-        return err_set(e, saved, "list '%s'", path);
+        return err_set(e, errno, "list '%s'", path);
     }
     int r = 0;
-    for (struct dirent *at = readdir(d); at && r == 0; at = readdir(d)) {
+    for (struct dirent *at; r == 0 && (errno = 0, at = readdir(d));) {
         const char *n = at->d_name;
         if (strcmp(n, ".") != 0 && strcmp(n, "..") != 0 && strcmp(n, "lost+found") != 0 &&
             strcmp(n, "FORMAT.new") != 0 &&
@@ -98,6 +97,7 @@ static int check_empty(int dirfd, const char *path, struct err *e)
                 "'%s' holds '%s' but no FORMAT file: it is not this program's state directory, nothing was touched",
                 path, n);
     }
+    r = r == 0 && errno ? err_set(e, errno, "list '%s'", path) : r;
     closedir(d);
     return r;
 }
@@ -339,18 +339,17 @@ int state_sweep_staging(const struct state *s, struct err *e)
     int fd = openat(s->staging_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     if (!d) {
-        int saved = errno;
         fd_close(&fd);
-        return err_set(e, saved, "list the staging directories");
+        return err_set(e, errno, "list the staging directories");
     }
-    int count = 0;
-    int r = 0;
-    for (struct dirent *at = readdir(d); at && r == 0; at = readdir(d)) {
+    int count = 0, r = 0;
+    for (struct dirent *at; r == 0 && (errno = 0, at = readdir(d));) {
         if (strcmp(at->d_name, ".") == 0 || strcmp(at->d_name, "..") == 0)
             continue;
         r = state_throw_away(s, s->staging_fd, at->d_name, e);
         count++;
     }
+    r = r == 0 && errno ? err_set(e, errno, "list the staging directories") : r;
     closedir(d);
     return r < 0 ? r : count;
 }

@@ -149,7 +149,7 @@ def is_served(daemon):
         return None
 
 
-ROLES_OF = {"native": (SUPERVISOR, GATEWAY, CHILD), "fork": (SUPERVISOR, GATEWAY, CHILD), "program": (SUPERVISOR, GATEWAY, THREAD, CHILD), "kill": (SUPERVISOR, GATEWAY), "deploy": (SUPERVISOR, GATEWAY, THREAD, CHILD),
+ROLES_OF = {"native": (SUPERVISOR, GATEWAY, CHILD), "fork": (SUPERVISOR, GATEWAY, CHILD), "program": (SUPERVISOR, GATEWAY, THREAD, CHILD), "kill": (SUPERVISOR, GATEWAY), "deploy": (SUPERVISOR, FORKED, GATEWAY, THREAD, CHILD),
             "remove": (GATEWAY, THREAD), "reload": (SUPERVISOR, FORKED, GATEWAY, THREAD), "settings": (GATEWAY, THREAD), "queue": (GATEWAY, THREAD), "secret": (GATEWAY, THREAD)}
 
 

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What failing calls once did to faasd, each by the call that did it: whatever call of that name fails, how often as a host may make it fail."""
 
+import os
 import re
+import shutil
+import subprocess
+import tarfile
 import time
 
 import pytest
 
-from faults import CHILD, COUNT, FAIL, GATEWAY, MEMORY, SUPERVISOR, THREAD, Daemon
+from faults import CHILD, COUNT, FAIL, FORKED, GATEWAY, MEMORY, PROGRAM, SUPERVISOR, THREAD, Daemon
 from harness import HELLO, wait_until, within
 from leftovers import descendants
 from scenes import CONFIG, SCENES, Dropped, Told, ask, native, reload, set_up
@@ -41,6 +45,25 @@ def in_turn(daemon, roles, only, error=0, scene="native"):
             assert number > 1, f"{only} is not called"
             return
         yield number, outcome, daemon.log[lines:]
+
+
+def starts_in_turn(daemon, roles, only, error=0):
+    """(number, whether it came up) of each call of that name in a start, which fails; it is ended behind."""
+    for number in range(1, TURNS + 1):
+        daemon.faults.arm(FAIL, roles=roles, only=only, number=number, error=error)
+        daemon.start(expect_ready=False)
+        assert daemon.ready.wait(within(20)), daemon.log_text()
+        daemon.faults.disarm()
+        came_up = bool(daemon.ready_line)
+        if not daemon.faults.fired:
+            assert number > 1, f"{only} is not called"
+        else:
+            yield number, came_up
+        assert (stop(daemon) if came_up else daemon.process.wait(within(20))) == (0 if came_up else 1), (number, daemon.log_text())
+        if not came_up:
+            assert any("error:" in line for line in daemon.log), daemon.log_text()
+        if not daemon.faults.fired:
+            return
 
 
 # The gateway was taken for one that had been taken over, killed, and all sandboxes with it.
@@ -237,23 +260,105 @@ def test_a_daemon_that_came_up_says_where_it_listens_and_ends_when_it_is_told(ro
         daemon.deploy("hello", HELLO, "--runtime", "native")
         daemon.stop()
         for error in range(errors):
-            for number in range(1, TURNS + 1):
-                daemon.faults.arm(FAIL, roles=role, only=call, number=number, error=error)
-                daemon.start(expect_ready=False)
-                assert daemon.ready.wait(within(20)), daemon.log_text()
-                daemon.faults.disarm()
-                if daemon.ready_line:
-                    assert daemon.port and native(daemon), daemon.log_text()
-                    assert stop(daemon) == 0, (number, daemon.faults.failed())
-                else:
-                    assert daemon.process.wait(within(20)) == 1
-                    assert any("error:" in line for line in daemon.log)
-                    ended += 1
-                if not daemon.faults.fired:
-                    break
-            assert number > 1, f"{call} is not called"
+            for number, came_up in starts_in_turn(daemon, role, call, error):
+                ended += not came_up
+                if came_up:
+                    assert daemon.port and native(daemon), (number, daemon.faults.failed(), daemon.log_text())
         daemon.start()
     assert ended
+
+
+# Listings that broke off were taken for whole ones (readdir(3): NULL and errno).
+
+# Descriptors beyond were not looked at.
+@pytest.mark.row("X2")
+def test_a_sandbox_is_not_judged_by_a_part_of_its_descriptors(daemon):
+    for number, outcome, said in in_turn(daemon, FORKED, "readdir", scene="deploy"):
+        assert isinstance(outcome, Told) and "list descriptors" in str(outcome), (number, outcome, said)
+
+
+# It was made a state directory.
+@pytest.mark.row("X2")
+def test_a_directory_of_somebody_else_s_is_not_taken_for_an_empty_one():
+    with Daemon(CONFIG) as daemon:
+        daemon.stop()
+        state = daemon.root / "state"
+        shutil.rmtree(state)
+        state.mkdir()
+        (state / "letters").write_text("mine")
+        for number, came_up in starts_in_turn(daemon, SUPERVISOR, "readdir"):
+            assert not came_up and os.listdir(state) == ["letters"], number
+
+
+# Groups and trees of a former daemon stayed, without a word.
+@pytest.mark.row("X2")
+def test_what_a_former_daemon_left_is_seen_whole_or_the_start_ends():
+    with Daemon(CONFIG) as daemon:
+        daemon.stop()
+        for number, came_up in starts_in_turn(daemon, SUPERVISOR, "readdir"):
+            assert not came_up or not any(name in daemon.faults.failed() for name in ("sweep_directory", "state_sweep_staging")), number
+
+
+# The database was made anew as if there had never been one, and the code thrown away.
+@pytest.mark.row("X2")
+def test_code_whose_database_is_lost_is_seen_whole_or_the_gateway_ends():
+    with Daemon(CONFIG) as daemon:
+        daemon.deploy("hello", HELLO, "--runtime", "native")
+        daemon.stop()
+        state = daemon.root / "state"
+        code, place = sorted(os.listdir(state / "versions")), state / "db"
+
+        def lose():
+            for path in place.glob("faasd.db*"):
+                path.unlink()
+
+        lose()
+        for number, came_up in starts_in_turn(daemon, GATEWAY | THREAD, "readdir"):
+            assert sorted(os.listdir(state / "versions")) == code, number
+            assert not came_up or any("is missing or empty, but there is code" in line for line in daemon.log), (number, daemon.log_text())
+            lose()
+
+
+# It was there, with status 0, and some of the databases were not in it.
+@pytest.mark.row("X2")
+def test_a_backup_has_every_database_or_is_none():
+    with Daemon(CONFIG) as daemon:
+        set_up(daemon)
+        SCENES["queue"](daemon)
+        daemon.stop()
+
+        def back_up():
+            archive = daemon.root / "all.tar"
+            archive.unlink(missing_ok=True)
+            done = subprocess.run([PROGRAM, "backup", archive, "--root", daemon.root], env={**os.environ, **daemon.variables}, capture_output=True, text=True)
+            return done, {name for name in tarfile.open(archive).getnames() if name.endswith(".db")} if archive.exists() else None
+
+        good = back_up()[1]
+        assert len(good) > 1, good
+        for number in range(1, TURNS + 1):
+            daemon.faults.arm(FAIL, only="readdir", number=number)
+            done, databases = back_up()
+            daemon.faults.disarm()
+            if done.returncode == 0:
+                assert databases == good, (number, daemon.faults.failed())
+            else:
+                assert "EIO" in done.stderr and databases is None, done.stderr
+            if not daemon.faults.fired:
+                break
+        assert number > 1
+
+
+# Until the next start sandboxes were without /bin, or an entry of /etc.
+@pytest.mark.row("X2")
+@pytest.mark.parametrize("call", ["lstat", "readlink"])
+def test_sandboxes_have_what_the_host_has_or_the_start_ends(call):
+    with Daemon(CONFIG) as daemon:
+        daemon.deploy_script("list", "#!/usr/bin/sh\ncd /\n/usr/bin/ls -d * etc/*\n")
+        good = daemon.invoke("list", b"").body
+        assert b"bin" in good and b"etc/" in good
+        daemon.stop()
+        for number, came_up in starts_in_turn(daemon, SUPERVISOR, call):
+            assert not came_up or daemon.invoke("list", b"").body == good, (number, daemon.faults.failed())
 
 
 # A stored function was not served until the next start.
