@@ -21,8 +21,8 @@ PROGRAM = BUILD / "faults" / "faasd"
 
 # control.h
 OFF, COUNT, FAIL, SHORT, INTERRUPT = range(5)
-SUPERVISOR, FORKED, CHILD, GATEWAY, THREAD = (1 << n for n in range(5))
-ROLES = {SUPERVISOR: "supervisor", FORKED: "fork", CHILD: "set-up", GATEWAY: "gateway", THREAD: "thread"}
+SUPERVISOR, FORKED, CHILD, GATEWAY, THREAD, NETWORK, RESOLVER = (1 << n for n in range(7))
+ROLES = {SUPERVISOR: "supervisor", FORKED: "fork", CHILD: "set-up", GATEWAY: "gateway", THREAD: "thread", NETWORK: "network", RESOLVER: "resolver"}
 ALL = sum(ROLES)
 MEMORY, CALLS = 1, 2
 KINDS = {MEMORY: "memory", CALLS: "calls"}

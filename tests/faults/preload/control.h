@@ -31,6 +31,8 @@ enum control_role {
     CONTROL_CHILD = 4,   /* of a clone with namespaces: a sandbox's set-up */
     CONTROL_GATEWAY = 8, /* its loop */
     CONTROL_THREAD = 16, /* its store's and its calls' thread */
+    CONTROL_NETWORK = 32,
+    CONTROL_RESOLVER = 64,
 };
 
 enum control_kind {

@@ -203,6 +203,19 @@ static void open_control(void)
         control = at;
 }
 
+static uint32_t find_role(const char *name)
+{
+    static const struct {
+        const char *name;
+        uint32_t role;
+    } programs[] = {
+        {"faasd-gateway", CONTROL_GATEWAY}, {"faasd-network", CONTROL_NETWORK}, {"faasd-resolver", CONTROL_RESOLVER}};
+    for (size_t i = 0; name && i < sizeof(programs) / sizeof(programs[0]); i++)
+        if (strcmp(name, programs[i].name) == 0)
+            return programs[i].role;
+    return CONTROL_SUPERVISOR;
+}
+
 __attribute__((constructor(101))) static void start(void)
 {
     void *frames[4];
@@ -210,8 +223,7 @@ __attribute__((constructor(101))) static void start(void)
     dl_iterate_phdr(find_program, NULL);
     backtrace(frames, 4); /* loads the unwinder */
     extern char *program_invocation_name;
-    bool is_gateway = program_invocation_name && strcmp(program_invocation_name, "faasd-gateway") == 0;
-    role = is_gateway ? CONTROL_GATEWAY : CONTROL_SUPERVISOR;
+    role = find_role(program_invocation_name);
     open_control();
 }
 
