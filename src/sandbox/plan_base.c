@@ -168,11 +168,12 @@ static int add_etc(struct plan *p, const struct config *c, struct err *e)
         char pattern[SETTINGS_PATH_MAX];
         fmt_to(pattern, sizeof(pattern), "/etc/%s", c->etc[i]);
         glob_t matches;
-        if (glob(pattern, 0, NULL, &matches) != 0)
-            continue; /* absent here */
-        for (size_t m = 0; m < matches.gl_pathc && m < MATCHES_MAX; m++)
+        int r = glob(pattern, 0, NULL, &matches);
+        p->is_short = p->is_short || (r != 0 && r != GLOB_NOMATCH); /* that one is absent here */
+        for (size_t m = 0; r == 0 && m < matches.gl_pathc && m < MATCHES_MAX; m++)
             add_etc_entry(p, matches.gl_pathv[m]);
-        globfree(&matches);
+        if (r == 0)
+            globfree(&matches);
     }
     return 0;
 }

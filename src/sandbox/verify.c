@@ -41,8 +41,7 @@ static const char *const namespaces[NAMESPACES] = {"user", "mnt", "pid", "ipc", 
 
 struct descriptor {
     uint64_t number;
-    mode_t mode; /* with the next, of what it leads to: 0 = gone */
-    dev_t device;
+    struct stat leads_to; /* zeros: gone */
     char target[TARGET_MAX];
 };
 
@@ -68,7 +67,6 @@ static int look_at_descriptors(struct check *c, struct err *e)
         return err_set(e, errno, "list descriptors");
     for (struct dirent *entry; (errno = 0, entry = readdir(dir));) {
         struct descriptor *d = &c->descriptors[c->descriptor_count];
-        struct stat st = {0};
         if (!str_to_u64(str_from(entry->d_name), &d->number))
             continue; /* "." and ".." */
         ssize_t n = readlinkat(fd, entry->d_name, d->target, sizeof(d->target) - 1);
@@ -76,10 +74,8 @@ static int look_at_descriptors(struct check *c, struct err *e)
             continue;
         if (n < 0)
             return err_set(e, errno, "read descriptor %s", entry->d_name);
-        if (fstatat(fd, entry->d_name, &st, 0) == 0)
-            d->mode = st.st_mode;
+        fstatat(fd, entry->d_name, &d->leads_to, 0);
         d->target[n] = '\0';
-        d->device = st.st_rdev;
         if (++c->descriptor_count == DESCRIPTORS_MAX)
             return err_say(e, EPERM, "%d descriptors are open", DESCRIPTORS_MAX);
     }
@@ -323,7 +319,8 @@ enum { PTS_MAJOR_FIRST = 136, PTS_MAJOR_LAST = 143 }; /* Documentation/admin-gui
 
 static bool is_pty(const struct descriptor *d)
 {
-    return S_ISCHR(d->mode) && major(d->device) >= PTS_MAJOR_FIRST && major(d->device) <= PTS_MAJOR_LAST;
+    unsigned device = major(d->leads_to.st_rdev);
+    return S_ISCHR(d->leads_to.st_mode) && device >= PTS_MAJOR_FIRST && device <= PTS_MAJOR_LAST;
 }
 
 /* Init makes pipes and sockets of its own as soon as it runs, so above the planned ones only what has no name in a file system may be open. */

@@ -350,7 +350,7 @@ def test_a_backup_has_every_database_or_is_none():
 
 # Until the next start sandboxes were without /bin, or an entry of /etc.
 @pytest.mark.row("X2")
-@pytest.mark.parametrize("call", ["lstat", "readlink"])
+@pytest.mark.parametrize("call", ["lstat", "readlink", "glob"])
 def test_sandboxes_have_what_the_host_has_or_the_start_ends(call):
     with Daemon(CONFIG) as daemon:
         daemon.deploy_script("list", "#!/usr/bin/sh\ncd /\n/usr/bin/ls -d * etc/*\n")

@@ -4,6 +4,7 @@
 #define FAASD_FAULTS_CALLS_H
 
 #include <dirent.h>
+#include <glob.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -223,6 +224,19 @@ WRAP(int, scandirat,
      (int dir, const char *path, struct dirent ***list, int (*f)(const struct dirent *),
       int (*c)(const struct dirent **, const struct dirent **)),
      (dir, path, list, f, c), ENOMEM, EMFILE)
+
+/* Not the memory that it takes itself: short of that, glibc's (2.36) frees twice. */
+CALL(glob, ENOMEM)
+int glob(const char *pattern, int flags, int (*f)(const char *, int), glob_t *ret)
+{
+    if (meet(&call_glob))
+        return GLOB_NOSPACE;
+    inside = true;
+    int r = ((int (*)(const char *, int, int (*)(const char *, int), glob_t *))call_glob.real)(pattern, flags, f, ret);
+    inside = false;
+    return r;
+}
+
 WRAP(int, pipe2, (int ends[2], int flags), (ends, flags), EMFILE, ENFILE)
 WRAP(int, socketpair, (int domain, int type, int protocol, int ends[2]), (domain, type, protocol, ends), EMFILE, ENFILE)
 WRAP(int, socket, (int domain, int type, int protocol), (domain, type, protocol), EMFILE, ENOBUFS)
