@@ -53,9 +53,7 @@ int helper_read(struct helper *h, void *out, size_t n, struct err *e)
 
 void helper_end(struct helper *h)
 {
-    int status;
-    pidfd_kill(h->pidfd);
-    pidfd_reap(h->pidfd, true, &status);
+    pidfd_end(h->pidfd);
     fd_close(&h->pidfd);
     fd_close(&h->in);
 }

@@ -168,7 +168,6 @@ static int open_of(pid_t pid, const char *kind, struct err *e)
 
 int ns_make_owned_network(const struct idmap *m, int *ret_user, int *ret_network, struct err *e)
 {
-    int status;
     scoped_fd pidfd = -1;
     pid_t parent = getpid(), pid = ns_clone(CLONE_NEWUSER | CLONE_NEWNET, -1, &pidfd);
     if (pid < 0)
@@ -182,8 +181,7 @@ int ns_make_owned_network(const struct idmap *m, int *ret_user, int *ret_network
     int r = idmap_write(pid, m, e);
     scoped_fd user = r < 0 ? -1 : open_of(pid, "user", e);
     scoped_fd network = user < 0 ? -1 : open_of(pid, "net", e);
-    pidfd_kill(pidfd);
-    pidfd_reap(pidfd, true, &status);
+    pidfd_end(pidfd);
     if (network < 0)
         return -e->code;
     *ret_user = fd_take(&user);

@@ -33,6 +33,16 @@ bool pidfd_is_dead(int pidfd)
     return poll(&p, 1, 0) == 1;
 }
 
+void pidfd_end(int pidfd)
+{
+    enum { PAUSE_MS = 1 };
+    struct pollfd death = {.fd = pidfd, .events = POLLIN};
+    int status;
+    while (pidfd_kill(pidfd) < 0 && poll(&death, 1, PAUSE_MS) <= 0)
+        ; /* who lives on would be waited for without end */
+    pidfd_reap(pidfd, true, &status);
+}
+
 /* linux/pidfd.h since 6.13, PIDFD_INFO_EXIT since 6.15; Debian 12's headers are older. */
 struct pidfd_info_v0 {
     uint64_t mask;

@@ -269,11 +269,8 @@ static int release(struct start *s, struct err *e)
 
 static void kill_child(struct start *s)
 {
-    int status;
-    if (s->made.pid < 0)
-        return;
-    pidfd_kill(s->made.pidfd);
-    pidfd_reap(s->made.pidfd, true, &status);
+    if (s->made.pid >= 0)
+        pidfd_end(s->made.pidfd);
 }
 
 /* A child that failed before it was let go has said why, which is more than that nobody listens any more. */

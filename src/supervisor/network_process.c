@@ -26,12 +26,10 @@ static struct ev_loop *loop_of(const struct network_process *p)
 
 static void release(struct network_child *c)
 {
-    int status;
     if (c->pidfd < 0)
         return;
     ev_io_stop(loop_of(c->process), &c->on_exit);
-    pidfd_kill(c->pidfd);
-    pidfd_reap(c->pidfd, true, &status);
+    pidfd_end(c->pidfd);
     fd_close(&c->pidfd);
 }
 

@@ -157,9 +157,7 @@ void trees_fini(struct trees *t)
 {
     LIST_EACH (&t->jobs, at) {
         struct job *j = LIST_ENTRY(at, struct job, link);
-        int status;
-        pidfd_kill(j->pidfd);
-        pidfd_reap(j->pidfd, true, &status);
+        pidfd_end(j->pidfd);
         job_free(j);
     }
 }

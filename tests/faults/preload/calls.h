@@ -311,6 +311,13 @@ WRAP_BYTES(__recv_chk, (int fd, void *p, size_t n, size_t room, int flags), (fd,
            ENOMEM, ECONNRESET, EINTR)
 WRAP(ssize_t, sendto, (int fd, const void *p, size_t n, int flags, const struct sockaddr *a, socklen_t length),
      (fd, p, n, flags, a, length), ENOBUFS, EPIPE, EINTR)
+/* ENOBUFS: netlink(7), the kernel had no room for an answer. */
+WRAP(ssize_t, recvfrom, (int fd, void *p, size_t n, int flags, struct sockaddr *a, socklen_t *length),
+     (fd, p, n, flags, a, length), ENOBUFS, ENOMEM, EINTR)
+ssize_t __recvfrom_chk(int fd, void *p, size_t n, size_t room, int flags, struct sockaddr *a, socklen_t *length);
+WRAP(ssize_t, __recvfrom_chk,
+     (int fd, void *p, size_t n, size_t room, int flags, struct sockaddr *a, socklen_t *length),
+     (fd, p, n, room, flags, a, length), ENOBUFS, ENOMEM, EINTR)
 
 /* A copy of the message whose parts are one byte together; its descriptors go with that byte, as the kernel does it. */
 #define WRAP_MESSAGE(name, is_write, ...)                                                                              \
@@ -502,7 +509,7 @@ pid_t fork(void)
     return pid;
 }
 
-/* The gateway's environment is empty: here it gets what tells it where the control file is. */
+/* The environment of a process without power is empty: here it gets what tells it where the control file is. */
 CALL(execveat, ENOMEM, EIO, EACCES)
 int execveat(int fd, const char *path, char *const argv[], char *const envp[], int flags)
 {

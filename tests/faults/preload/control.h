@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* The environment variable that names the file. The gateway is given it by inject.c alone: its own environment is empty. */
+/* The environment variable that names the file. The processes without power are given it by inject.c alone: their own environment is empty. */
 #define CONTROL_VARIABLE "INJECT_CONTROL"
 
 enum {

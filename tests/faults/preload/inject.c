@@ -203,6 +203,7 @@ static void open_control(void)
         control = at;
 }
 
+/* The processes without power are told by the name that the supervisor starts them under. */
 static uint32_t find_role(const char *name)
 {
     static const struct {
