@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 
 static struct network network;
 
@@ -45,13 +46,20 @@ static int make(struct network *n, const struct network_add *m, struct err *e)
     return fd;
 }
 
-/* The supervisor may be busy with what it got before: it is waited for, and its end is this process's. */
+static bool will_pass(int error)
+{
+    return error == -EAGAIN || error == -ENOMEM || error == -ENOBUFS || error == -ETOOMANYREFS;
+}
+
+/* The supervisor may be busy with what it got before, and the kernel without memory: it is waited for, and its end is this process's. */
 static int answer_supervisor(const struct network_made *m, int fd)
 {
+    const struct timespec pause = {.tv_nsec = 1000000};
     struct pollfd room = {.fd = NETWORK_FD_LINK, .events = POLLOUT};
     int r;
-    while ((r = sock_send(NETWORK_FD_LINK, m, sizeof(*m), &fd, fd >= 0)) == -EAGAIN)
-        poll(&room, 1, -1);
+    while (will_pass(r = sock_send(NETWORK_FD_LINK, m, sizeof(*m), &fd, fd >= 0)))
+        if (r != -EAGAIN || poll(&room, 1, -1) < 0)
+            nanosleep(&pause, NULL);
     return r;
 }
 
@@ -133,7 +141,7 @@ static int obey_all(struct network *n)
     for (;;) {
         struct sock_record record;
         int result = sock_receive(NETWORK_FD_LINK, &order, sizeof(order), &record);
-        if (result == -EAGAIN)
+        if (result == -EAGAIN || result == -ENOMEM) /* what there is no memory for stays where it is */
             return 0;
         if (result < 0)
             return result;
@@ -179,7 +187,7 @@ static int turn(struct network *n)
 {
     struct pollfd fds[] = {{.fd = NETWORK_FD_LINK, .events = POLLIN}, {.fd = n->resolver, .events = POLLIN}};
     read_clock(n);
-    if (poll(fds, 2, wait_ms(n)) < 0 && errno != EINTR)
+    if (poll(fds, 2, wait_ms(n)) < 0 && errno != EINTR && errno != ENOMEM)
         return -errno;
     read_clock(n);
     int result = obey_all(n);

@@ -194,9 +194,10 @@ int ns_check_network(int fd, int user_fd, uint64_t *ret_inode, struct err *e)
     struct statfs fs;
     struct stat st, owner_st, user_st;
     /* first what kind of file it is: a device would take the same number for something else */
-    if (fstatfs(fd, &fs) < 0 || fs.f_type != NSFS_MAGIC || ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET)
+    int type = fstatfs(fd, &fs) < 0 ? -1 : fs.f_type == NSFS_MAGIC ? ioctl(fd, NS_GET_NSTYPE) : 0;
+    if (type != CLONE_NEWNET && (type >= 0 || errno == EBADF)) /* one that is only a path */
         return err_say(e, EPERM, "what should be a network namespace is none");
-    scoped_fd owner = ioctl(fd, NS_GET_USERNS);
+    scoped_fd owner = type < 0 ? -1 : ioctl(fd, NS_GET_USERNS);
     if (owner < 0 || fstat(owner, &owner_st) < 0 || fstat(user_fd, &user_st) < 0 || fstat(fd, &st) < 0)
         return err_set(e, errno, "look at a network namespace");
     if (owner_st.st_ino != user_st.st_ino || owner_st.st_dev != user_st.st_dev)

@@ -67,7 +67,7 @@ static int obey_all(struct resolver *r)
         struct sock_record record;
         int result = sock_receive(RESOLVER_FD_LINK, &order, sizeof(order), &record);
         if (result < 0)
-            return result;
+            return result == -ENOMEM ? -EAGAIN : result; /* what there is no memory for stays where it is */
         if (record.size == 0)
             return -EPIPE;
         result = obey(r, &order, record.size, record.fd_count ? record.fds[0] : -1);
@@ -100,7 +100,7 @@ static int turn(struct resolver *r)
             (struct pollfd){.fd = r->queries[i].state == QUERY_ASKING ? r->queries[i].fd : -1, .events = POLLIN};
     fds[LINK] = (struct pollfd){.fd = RESOLVER_FD_LINK, .events = POLLIN};
     fds[DOOR] = (struct pollfd){.fd = r->has_servers ? RESOLVER_FD_DOOR : -1, .events = POLLIN};
-    if (poll(fds, FIRST + QUERIES_MAX, wait_ms(r)) < 0 && errno != EINTR)
+    if (poll(fds, FIRST + QUERIES_MAX, wait_ms(r)) < 0 && errno != EINTR && errno != ENOMEM)
         return -errno;
     r->now_ms = clock_boot_ns() / 1000000;
     int result = obey_all(r);

@@ -24,8 +24,10 @@ static void reply(const struct sockaddr_in *client, const struct dns_query *ques
 {
     uint8_t out[DNS_REPLY_MAX];
     size_t n = dns_put_reply(out, question, a);
-    ssize_t sent = sendto(RESOLVER_FD_DOOR, out, n, MSG_DONTWAIT, (const struct sockaddr *)client, sizeof(*client));
-    (void)sent;
+    ssize_t sent;
+    do
+        sent = sendto(RESOLVER_FD_DOOR, out, n, MSG_DONTWAIT, (const struct sockaddr *)client, sizeof(*client));
+    while (sent < 0 && errno == EINTR);
 }
 
 static void end(struct query *q, enum dns_rcode rcode)
@@ -215,8 +217,8 @@ void query_on_answer(struct resolver *r, struct query *q)
 {
     static uint8_t bytes[DNS_MESSAGE_MAX];
     ssize_t n = recv(q->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
-    if (n < 0 && errno == EAGAIN)
-        return;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOMEM))
+        return;  /* it is there still, or comes yet */
     if (n < 0) { /* nobody listens there */
         try_again(r, q);
         return;

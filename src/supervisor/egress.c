@@ -180,7 +180,6 @@ static int check_namespace(const struct egress *g, int fd, uint64_t *ret_inode, 
 
 bool egress_on_made(struct egress *g, struct network_made *m, int fd)
 {
-    struct err e;
     struct egress_instance *i = NULL;
     LIST_EACH (&g->instances, at)
         if (LIST_ENTRY(at, struct egress_instance, link)->index == m->index)
@@ -189,15 +188,16 @@ bool egress_on_made(struct egress *g, struct network_made *m, int fd)
         return m->index < g->next_index; /* it has just ended */
     if (i->namespace || (m->error.code == 0) != (fd >= 0) || m->error.code < 0)
         return false;
+    m->error.text[sizeof(m->error.text) - 1] = '\0';
     uint64_t inode = 0;
-    if (fd >= 0 && check_namespace(g, fd, &inode, &e) < 0) {
-        log_error("%s: what the network process handed over index=%u", e.text, m->index);
+    int r = fd < 0 ? fd : check_namespace(g, fd, &inode, &m->error);
+    if (fd >= 0 && r == -EPERM) {
+        log_error("%s: what the network process handed over index=%u", m->error.text, m->index);
         return false;
     }
     i->namespace = inode;
-    m->error.text[sizeof(m->error.text) - 1] = '\0';
     err_wrap(&m->error, "network 'egress'");
-    box_on_network(i->box, fd, &m->error);
+    box_on_network(i->box, r < 0 ? -1 : fd, &m->error); /* what could not be looked at is refused, and nobody's fault */
     return true;
 }
 

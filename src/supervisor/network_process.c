@@ -155,7 +155,7 @@ static void on_message(struct ev_loop *loop, ev_io *w, int events)
         union network_request request;
         struct sock_record record;
         int r = sock_receive(p->link, &request, sizeof(request), &record);
-        if (r == -EAGAIN)
+        if (r == -EAGAIN || r == -ENOMEM) /* what there is no memory for stays where it is */
             return;
         bool good = r == 0 && record.size && handle(p, &request, &record);
         if (r == 0)

@@ -8,6 +8,7 @@ import collections
 import pathlib
 import re
 import subprocess
+import time
 
 import pytest
 
@@ -180,7 +181,7 @@ def test_a_way_out_comes_out_as_ever(daemon, scene, mode):
     BEFORE[scene](daemon)
     good = SCENES[scene](daemon)
     BEFORE[scene](daemon)
-    at = len(daemon.log)
+    at, began = len(daemon.log), time.monotonic()
     network = child_named(daemon, b"faasd-network")
     daemon.faults.arm(mode)
     try:
@@ -189,6 +190,7 @@ def test_a_way_out_comes_out_as_ever(daemon, scene, mode):
         daemon.faults.disarm()
         print(*daemon.log[at:], sep="\n")  # shown when it fails
     assert daemon.faults.fired, "nothing was"
+    assert scene == "anew" or time.monotonic() - began < within(1.5), "by asking again for what was lost"
     assert not [line for line in daemon.log[at:] if " error: " in line], "it came out well by luck"
     assert scene == "anew" or child_named(daemon, b"faasd-network") == network
 
@@ -206,3 +208,30 @@ def test_a_process_of_the_network_that_can_not_be_killed_at_once_is_killed(daemo
         if not daemon.faults.fired:
             break
     assert number > 2, "nobody is killed"
+
+
+LACKS = [(SUPERVISOR, "recvmsg", 0), (SUPERVISOR, "fstatfs", 0), (SUPERVISOR, "ioctl", 1), (SUPERVISOR, "fstat", 1), (NETWORK, "recvmsg", 0), (NETWORK, "poll", 0),
+         (RESOLVER, "recvmsg", 0), (RESOLVER, "poll", 0)]  # the errors: calls.h
+
+
+# They ended, or were killed for what they had not done: each time later there was another one, and names had to be asked for again.
+@pytest.mark.row("X2")
+@pytest.mark.parametrize("role,call,error", LACKS, ids=[f"{ROLES[role]}-{call}" for role, call, _ in LACKS])
+def test_what_the_host_lacks_for_a_moment_ends_no_process_of_the_network(daemon, role, call, error):
+    before_anew(daemon)
+    anew(daemon)
+    names = (b"faasd-network", b"faasd-resolver")
+    there = [child_named(daemon, name) for name in names]
+    for number in range(1, TURNS + 1):
+        before(daemon)
+        daemon.faults.arm(FAIL, roles=role, only=call, number=number, error=error)
+        try:
+            assert out(daemon)
+        except Told as e:
+            assert "503 NoCapacity" in str(e), (number, e, daemon.faults.failed())
+        finally:
+            daemon.faults.disarm()
+        if not daemon.faults.fired:
+            break
+        assert [child_named(daemon, name) for name in names] == there, (number, daemon.faults.failed(), daemon.log[-5:])
+    assert number > 1, f"{call} is not called"
