@@ -38,7 +38,7 @@ void pidfd_end(int pidfd)
     enum { PAUSE_MS = 1 };
     struct pollfd death = {.fd = pidfd, .events = POLLIN};
     int status;
-    while (pidfd_kill(pidfd) < 0 && poll(&death, 1, PAUSE_MS) <= 0)
+    while (pidfd >= 0 && pidfd_kill(pidfd) < 0 && poll(&death, 1, PAUSE_MS) <= 0)
         ; /* who lives on would be waited for without end */
     pidfd_reap(pidfd, true, &status);
 }

@@ -8,7 +8,7 @@
 #include <sys/types.h>
 
 int pidfd_kill(int pidfd);       /* SIGKILL; 0 also when it is dead already, or -errno */
-void pidfd_end(int pidfd);       /* kills a child and waits for it */
+void pidfd_end(int pidfd);       /* kills a child and waits for it; -1: nobody */
 bool pidfd_is_reaped(int pidfd); /* somebody has waited for it: its number may be another's */
 bool pidfd_is_dead(int pidfd);   /* exited, reaped or not */
 /* 1 and the wait status (as waitpid's) when it was reaped; 0 while it runs; or -errno. block: waits for the end. */

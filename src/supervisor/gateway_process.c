@@ -256,8 +256,7 @@ void gateway_process_close(struct gateway_process *g)
     ev_io_stop(g->supervisor->loop, &g->on_exit);
     ev_timer_stop(g->supervisor->loop, &g->timer);
     channel_close(&g->supervisor->channel);
-    if (g->pidfd >= 0)
-        pidfd_end(g->pidfd);
+    pidfd_end(g->pidfd);
     fd_close(&g->pidfd);
     g->state = GATEWAY_ABSENT;
 }
