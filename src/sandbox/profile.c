@@ -314,6 +314,12 @@ static const struct seccomp_rule rows[] = {
      .condition_count = 2,
      .conditions = {{1, INT_MASK, SOL_SOCKET}, {2, INT_MASK, SOCKOPT_ATTACH_REUSEPORT_CBPF}},
      .reason = "no BPF programs of one's own in the kernel"},
+    {.syscall = "setsockopt",
+     .error = EINVAL,
+     .condition_count = 2,
+     .conditions = {{1, INT_MASK, SOL_SOCKET}, {2, INT_MASK, SO_LINGER}},
+     .reason = "whoever closes one last waits as long as it says: of a descriptor sent to the gateway that is the "
+               "gateway. The error of a socket that is shut down: libuv goes on"},
     ALLOW("setsockopt", "sockets"),
     ALLOW("getsockopt", "sockets"),
     ALLOW("shutdown", "sockets"),

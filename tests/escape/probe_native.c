@@ -3,6 +3,7 @@
 #include "probe.h"
 
 #include <faasd/frame.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,6 +95,49 @@ static void flood_descriptors(void)
     }
 }
 
+/* A connection whose close waits for a peer that reads nothing, as its last holder finds out. */
+static int make_lingering(void)
+{
+    static const char zeros[65536];
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct linger seconds = {.l_onoff = 1, .l_linger = 3};
+    socklen_t n = sizeof(at);
+    int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
+    bind(listener, (struct sockaddr *)&at, n);
+    listen(listener, 1);
+    getsockname(listener, (struct sockaddr *)&at, &n);
+    if (connect(fd, (struct sockaddr *)&at, n) < 0 || accept(listener, NULL, NULL) < 0) /* the peer stays open */
+        return -1;
+    close(listener);
+    while (send(fd, zeros, sizeof(zeros), MSG_DONTWAIT) > 0)
+        ;
+    if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &seconds, sizeof(seconds)) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* One with each of the first bytes; no byte is lost where none is taken. */
+static void send_lingering(const struct reply *r)
+{
+    enum { FEW = 2 }; /* whoever judges nobody waits for them all */
+    for (int i = 0; i < FEW; i++) {
+        union {
+            struct cmsghdr head;
+            char space[CMSG_SPACE(sizeof(int))];
+        } control = {.head = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+        int fd = make_lingering();
+        memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
+        struct iovec iov = {(char *)r + i, 1};
+        struct msghdr m = {
+            .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+        if (fd < 0 || sendmsg(FAASD_FRAME_FD, &m, 0) != 1)
+            send_bytes((const char *)r + i, 1);
+        close(fd);
+    }
+    send_bytes((const char *)r + FEW, sizeof(r->frame) + r->frame.length - FEW);
+}
+
 static void misbehave_as(const char *how, const struct faasd_frame *invoke)
 {
     static const char zeros[65536];
@@ -182,6 +226,9 @@ static void misbehave_as(const char *how, const struct faasd_frame *invoke)
     } else if (strcmp(how, "descriptors") == 0) {
         flood_descriptors();
         _exit(0);
+    } else if (strcmp(how, "lingering") == 0) {
+        r = make_reply(id, 200, "", 0, make_lingering() < 0 ? "none" : "lingering");
+        send_lingering(&r);
     } else if (strcmp(how, "half-close") == 0) {
         send_bytes(&r, 20);
         shutdown(FAASD_FRAME_FD, SHUT_WR);

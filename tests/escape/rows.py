@@ -261,6 +261,7 @@ MISBEHAVIOURS = [
     ("I8", "status-204", {None}),
     ("I8", "status-304", {None}),
     ("I9", "descriptors", {"FunctionCrashed", "BadReply"}),
+    ("I9", "lingering", {None}),
     ("I10", "half-close", {"FunctionCrashed"}),
     ("I10", "end-mid-frame", {"FunctionCrashed"}),
     ("I10", "close-and-live", {"FunctionCrashed"}),

@@ -177,6 +177,8 @@ def test_a_worker_that_misbehaves(faasd, misbehaves, record_property, row, how, 
     assert how in misbehaves, "outside, the worker says what a good one does: it proves nothing"
     assert (reply.error if reply.error else None) in answers, reply
     assert time.monotonic() - began < within(15)
+    if how == "lingering":  # three seconds, for whoever closes it
+        assert time.monotonic() - began < within(2)
     if how == "framing":
         assert reply.headers["X-Kept"] == "yes" and reply.body == b"body"
         assert reply.headers["Content-Length"] == "4" and "Transfer-Encoding" not in reply.headers

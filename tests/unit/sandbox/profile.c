@@ -429,6 +429,8 @@ static void denied_calls_fail_and_allowed_ones_work(void **state)
         {{SYS_splice, {0}}, EINVAL},
         {{SYS_setsockopt, {-1, SOL_SOCKET, SO_REUSEADDR}}, EBADF},
         {{SYS_setsockopt, {-1, SOL_SOCKET, SO_ATTACH_FILTER}}, EPERM},
+        {{SYS_setsockopt, {-1, SOL_SOCKET, SO_LINGER}}, EINVAL},
+        {{SYS_setsockopt, {-1, SOL_SOCKET | high, SO_LINGER | high}}, EINVAL},
         {{SYS_inotify_init1, {0}}, ENOSYS},
         {{SYS_inotify_add_watch, {-1, (long)"/", 2}}, ENOSYS},
         {{SYS_fcntl, {-1, F_GETFD}}, EBADF},
