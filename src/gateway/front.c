@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/watch.h"
 #include "gateway/conn.h"
+#include "os/sock.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -183,6 +184,7 @@ struct front *front_new(struct gateway *g, struct err *e)
         l->kind = (enum gateway_listener_kind)boot->listener_kinds[i];
         ev_io_init(&l->watcher, on_acceptable, fd, EV_READ);
         l->watcher.data = l;
+        sock_take_no_fds(fd); /* clients have no business with them */
         int r = fd_set_nonblock(fd);
         if (r < 0) {
             err_set(e, -r, "listening socket %d", fd);

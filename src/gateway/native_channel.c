@@ -320,6 +320,7 @@ static ssize_t receive_first(struct native_channel *c, struct str room, bool *re
         *ret_good = good || !c->forked;
         c->heard = true;
         pass_credentials(c->fd, 0);
+        sock_take_no_fds(c->fd); /* its log's pipe was the only one */
     }
     return n;
 }
@@ -415,6 +416,8 @@ void native_channel_attach(struct native_channel *c, int fd)
     c->writer.data = c;
     /* Should this fail, READY comes without its sender: a child's is refused, another worker's clock can't be read (gateway/usage.h). */
     pass_credentials(fd, 1);
+    if (!c->forked)
+        sock_take_no_fds(fd);
     ev_io_start(c->gateway->loop, &c->reader);
 }
 

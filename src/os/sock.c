@@ -50,6 +50,13 @@ int sock_send(int fd, const void *bytes, size_t n, const int *fds, unsigned fd_c
     return (size_t)sent == n ? 0 : -EMSGSIZE;
 }
 
+void sock_take_no_fds(int fd)
+{
+    enum { OPTION_PASSRIGHTS = 83 }; /* asm-generic/socket.h; headers before 6.16 lack it */
+    const int off = 0;
+    setsockopt(fd, SOL_SOCKET, OPTION_PASSRIGHTS, &off, sizeof(off));
+}
+
 void sock_record_close(struct sock_record *r)
 {
     for (unsigned i = 0; i < r->fd_count; i++)

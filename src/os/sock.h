@@ -27,6 +27,10 @@ int sock_send(int fd, const void *bytes, size_t n, const int *fds, unsigned fd_c
 /* To a stream socket, as sendmsg(2) without SIGPIPE and without waiting. Few bytes are put together first: the kernel's look at each part costs more than the copy. */
 ssize_t sock_send_parts(int fd, const struct iovec *parts, unsigned count);
 
+/* Nobody can send descriptors to this Unix socket, or to one that is accepted from it (SO_PASSRIGHTS, Linux 6.16): EPERM. Nothing on earlier kernels. For who wants none: the last
+ * reference to one that it drops unread is closed in its own time, be that long (SO_LINGER, memory to be freed). */
+void sock_take_no_fds(int fd);
+
 struct sock_record {
     size_t size; /* 0: the peer closed its end */
     unsigned fd_count;

@@ -2,6 +2,7 @@
 """The front door under hostile bytes, on a raw socket. A request that is refused gets one reply, its connection closes, and the good request pipelined
 behind it (the canary) never runs. A request that is accepted is followed by its canary's reply on the same connection."""
 
+import contextlib
 import http.client
 import json
 import pathlib
@@ -392,6 +393,21 @@ def test_the_sockets_differ_in_what_they_open(front):
     assert front.request("POST", "/function/hello", b"{}", socket_path=front.invoke_path).status == 200
     assert front.request("POST", "/function/hello", b"{}", socket_path=front.control_path).status == 200
     assert front.request("GET", "/healthz", socket_path=front.invoke_path).status == 200
+
+
+@pytest.mark.parametrize("listener", ["invoke", "control"])
+def test_nobody_hands_the_gateway_a_descriptor(front, listener):
+    """Whoever drops the last one closes it, and a close may wait for as long as its maker said (SO_LINGER). Refused from Linux 6.16 on."""
+    ours, theirs = socket.socketpair()
+    try:
+        theirs.setsockopt(socket.SOL_SOCKET, 83, 0)  # SO_PASSRIGHTS
+        refused = pytest.raises(PermissionError)
+    except OSError:
+        refused = contextlib.nullcontext()
+    with ours, theirs, socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(getattr(front, f"{listener}_path")))
+        with refused:
+            socket.send_fds(client, [b"GET /healthz HTTP/1.1\r\n"], [ours.fileno()])
 
 
 def test_auth_of_a_function_follows_the_listener(front):

@@ -457,7 +457,7 @@ static void draining_ends(void **state)
     assert_int_equal(b->chunks, 32);
 }
 
-static void what_a_worker_sends_with_its_first_words_is_closed(void **state)
+static void what_a_worker_sends_with_its_first_words_is_refused_or_closed(void **state)
 {
     struct bench *b = *state;
     struct faasd_frame ready = {.type = FAASD_FRAME_READY};
@@ -470,7 +470,10 @@ static void what_a_worker_sends_with_its_first_words_is_closed(void **state)
     struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
     int before = dup(STDERR_FILENO);
     close(before);
-    assert_int_equal(sendmsg(b->worker, &m, 0), sizeof(ready));
+    if (sendmsg(b->worker, &m, 0) < 0) { /* from Linux 6.16 on */
+        assert_int_equal(errno, EPERM);
+        assert_int_equal(write(b->worker, &ready, sizeof(ready)), sizeof(ready));
+    }
     turn(b);
     expect(b, "ready|||");
     assert_int_equal(b->channel.peer_pid, getpid());
@@ -537,7 +540,7 @@ int main(void)
         TEST(only_a_stream_can_be_paused),
         TEST(a_violation_and_an_end_take_a_pause_away),
         TEST(draining_ends),
-        TEST(what_a_worker_sends_with_its_first_words_is_closed),
+        TEST(what_a_worker_sends_with_its_first_words_is_refused_or_closed),
         TEST(memory_that_is_not_there_ends_the_channel),
         TEST(a_request_that_can_not_be_kept_is_not_sent_in_half),
     };
