@@ -13,7 +13,7 @@
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 
-enum { PERIOD_US = 100000, WEIGHT_DEFAULT = 100, SHARES_DEFAULT = 1024 };
+enum { PERIOD_US = 100000, WEIGHT_DEFAULT = 100, SHARES_DEFAULT = 1024, SOCKETS_SHARE = 4 };
 
 /* A new cpuset is empty and nobody may enter it before it has cpus and memory nodes. */
 static int copy_cpuset(int from_fd, const char *from, int to_fd, const char *to, struct err *e)
@@ -31,6 +31,13 @@ static int copy_cpuset(int from_fd, const char *from, int to_fd, const char *to,
     return 0;
 }
 
+/* Buffers of TCP and UDP, which no other limit of v1 counts (memory.rst of cgroup-v1, 2.7.1): a quarter on top. Some kernel to come has no such file. */
+static int limit_sockets(int fd, const char *name, uint64_t bytes, struct err *e)
+{
+    int r = cgroup_write_number(fd, name, "memory.kmem.tcp.limit_in_bytes", bytes, e);
+    return r == -ENOENT ? 0 : r;
+}
+
 int cgroup_v1_open(struct cgroup_v1_tree *t, const struct cgroup_hierarchy *h, const char *name, struct err *e)
 {
     char path[2 * CGROUP_PATH_MAX];
@@ -44,6 +51,8 @@ int cgroup_v1_open(struct cgroup_v1_tree *t, const struct cgroup_hierarchy *h, c
     int r = fd < 0 ? err_set(e, errno, "open '%s/%s'", path, name) : 0;
     if (r == 0 && (h->controllers & CGROUP_BIT(CGROUP_CPUSET)))
         r = copy_cpuset(parent, ".", parent, name, e);
+    /* Counting begins with the first limit of the host and ends with the last, by patching the kernel's code: 0.1 to 3 ms, which no start is to wait for. */
+    cgroup_write_number(parent, name, "memory.kmem.tcp.limit_in_bytes", INT64_MAX, NULL);
     if (r < 0) {
         unlinkat(parent, name, AT_REMOVEDIR); /* no tree remembers it; one that is in use stays */
         return r;
@@ -71,7 +80,7 @@ static int limit_memory(int fd, const char *name, uint64_t bytes, struct err *e)
     r = cgroup_write_number(fd, name, "memory.memsw.limit_in_bytes", bytes, e);
     if (r == -ENOENT || r == -EOPNOTSUPP)
         r = cgroup_write_number(fd, name, "memory.swappiness", 0, e);
-    return r;
+    return r < 0 ? r : limit_sockets(fd, name, bytes / SOCKETS_SHARE, e);
 }
 
 static int limit_cpu(const struct cgroup *g, unsigned index, const struct cgroup_limits *limits, struct err *e)

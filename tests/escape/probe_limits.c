@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,6 +154,32 @@ R18(const char *argument) {
 }
 
 static struct finding
+R23(const char *argument) {
+    /* Datagrams that nobody takes, to as many sockets as there may be. */
+    enum { WANTED_MIB = 160, SOCKETS = 900, EACH = 16, OPTION_MEMINFO = 55 };
+    static char datagram[60000];
+    long queued = 0;
+    int i = 0, from = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), most = 1 << 23;
+    (void)argument;
+    for (; i < SOCKETS && queued < (long)WANTED_MIB << 20; i++) {
+        struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t n = sizeof(at);
+        unsigned held[16] = {0}; /* SK_MEMINFO_RMEM_ALLOC first */
+        int to = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        setsockopt(to, SOL_SOCKET, SO_RCVBUF, &most, sizeof(most));
+        if (bind(to, (struct sockaddr *)&at, n) < 0 || getsockname(to, (struct sockaddr *)&at, &n) < 0)
+            break;
+        for (int k = 0; k < EACH; k++)
+            sendto(from, datagram, sizeof(datagram), MSG_DONTWAIT, (struct sockaddr *)&at, n);
+        n = sizeof(held);
+        if (getsockopt(to, SOL_SOCKET, OPTION_MEMINFO, held, &n) == 0)
+            queued += held[0];
+    }
+    return queued >= (long)WANTED_MIB << 20 ? found_open("%ld MiB in %d sockets", queued >> 20, i)
+                                            : found_denied("%ld MiB in %d sockets", queued >> 20, i);
+}
+
+static struct finding
 R19(const char *argument) {
     enum { MANY_SIGNALS = 1000 };
     sigset_t all;
@@ -226,6 +253,6 @@ R22(const char *argument) {
 }
 
 const struct probe PROBES_LIMITS[] = {
-    {"P16", P16}, {"P17", P17}, {"P18", P18}, {"P19", P19}, {"P20", P20}, {"P21", P21}, {"P22", P22},
-    {"P23", P23}, {"R18", R18}, {"R19", R19}, {"R20", R20}, {"R21", R21}, {"R22", R22}, {0},
+    {"P16", P16}, {"P17", P17}, {"P18", P18}, {"P19", P19}, {"P20", P20}, {"P21", P21}, {"P22", P22}, {"P23", P23},
+    {"R18", R18}, {"R19", R19}, {"R20", R20}, {"R21", R21}, {"R22", R22}, {"R23", R23}, {0},
 };

@@ -135,6 +135,7 @@ ROWS = [
     Row("R20", "a quarter of a gigabyte in pipes", "root", inside="DENIED or OutOfMemory"),
     Row("R21", "half a gigabyte of page tables", inside="OutOfMemory"),
     Row("R22", "raise its limits"),
+    Row("R23", "160 MiB of datagrams that nobody takes", inside="DENIED or OutOfMemory"),
     Row("N1", "the host's loopback", argument="{port}"),
     Row("N2", "an abstract socket of the host", argument="{abstract}"),
     Row("N3", "a socket file of the host", argument="{socket}"),
@@ -198,6 +199,7 @@ NEEDS = {
     "R8": ["cgroup cpu limit"],
     "R15": ["swap limit"],
     "R21": ["cgroup memory limit"],
+    "R23": ["cgroup memory limit"],
     "Z2": ["Landlock scopes"],
 }
 

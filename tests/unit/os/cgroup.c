@@ -136,6 +136,8 @@ static void a_new_group_has_its_limits(void **state)
     const struct cgroup_v1_tree *v1 = cgroup_tree_v1(tree, CGROUP_MEMORY);
     if (v1) {
         assert_int_equal(cgroup_read_number(v1->fd, "limits", "memory.limit_in_bytes"), MEMORY_BYTES);
+        if (cgroup_has_file(v1->fd, "limits", "memory.kmem.tcp.limit_in_bytes"))
+            assert_int_equal(cgroup_read_number(v1->fd, "limits", "memory.kmem.tcp.limit_in_bytes"), MEMORY_BYTES / 4);
         assert_int_equal(cgroup_read_number(cgroup_tree_v1(tree, CGROUP_PIDS)->fd, "limits", "pids.max"), 8);
         assert_int_equal(cgroup_read_number(cgroup_tree_v1(tree, CGROUP_CPU)->fd, "limits", "cpu.cfs_quota_us"), 50000);
         assert_int_equal(cgroup_read_number(cgroup_tree_v1(tree, CGROUP_CPU)->fd, "limits", "cpu.shares"), 2048);
