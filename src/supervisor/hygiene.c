@@ -100,6 +100,12 @@ int hygiene_apply(const struct hygiene_fds *keep, struct err *e)
         if (setrlimit(RLIMIT_NOFILE, &files) < 0)
             return err_set(e, errno, "raise the limit of open files");
     }
+    /* What waits in sandboxes counts as ours too, who make their user namespaces, and there no more than this limit in all: half stays the host's (inc_rlimit_get_ucounts in the kernel). */
+    struct rlimit signals;
+    if (getrlimit(RLIMIT_SIGPENDING, &signals) == 0) {
+        signals.rlim_cur = signals.rlim_max / 2;
+        setrlimit(RLIMIT_SIGPENDING, &signals);
+    }
     if (prctl(PR_SET_DUMPABLE, 0) < 0)
         return err_set(e, errno, "become undumpable");
     return 0;

@@ -2,6 +2,8 @@
 """Limits that bite: memory, time, processes, /tmp, output. After each the next request is served and nothing is left."""
 
 import concurrent.futures
+import re
+import resource
 import time
 
 import pytest
@@ -118,6 +120,8 @@ def test_swap_does_not_soften_the_limit(faasd):
 @pytest.mark.row("R8")
 def test_cpu_time_is_held_to_the_quota(faasd):
     faasd.deploy_script("spin", """#!/usr/bin/python3
+import re
+import resource
 import time
 began, used = time.monotonic(), time.process_time()
 while time.monotonic() - began < 1.0:
@@ -147,3 +151,14 @@ def test_a_crashing_function_costs_only_its_own_requests(faasd):
     for n in range(40):
         reply = faasd.invoke("sometimes", b"die" if n % 4 == 0 else b"live")
         assert reply.status == (502 if n % 4 == 0 else 200), reply
+
+
+@pytest.mark.row("R12")
+def test_timers_of_functions_leave_the_hosts_own_their_half():
+    """The kernel counts them as those of whoever made the sandbox's user namespace too, root: enough sandboxes, and no service of the host had one left."""
+    limit = (300, 300)
+    with Faasd(popen={"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_SIGPENDING, limit)}) as daemon:
+        daemon.deploy("probe", PROBE, "--runtime", "exec")
+        found = daemon.invoke("probe", b"R12").json()
+    made = int(re.match(r"after (\d+): EAGAIN", found["detail"]).group(1))
+    assert made <= limit[0] // 2, found
