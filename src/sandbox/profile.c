@@ -14,6 +14,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -304,22 +307,13 @@ static const struct seccomp_rule rows[] = {
     ALLOW("accept4", "sockets"),
     ALLOW("getsockname", "sockets"),
     ALLOW("getpeername", "sockets"),
-    {.syscall = "setsockopt",
-     .error = EPERM,
-     .condition_count = 2,
-     .conditions = {{1, INT_MASK, SOL_SOCKET}, {2, INT_MASK, SO_ATTACH_FILTER}},
-     .reason = "no BPF programs of one's own in the kernel"},
-    {.syscall = "setsockopt",
-     .error = EPERM,
-     .condition_count = 2,
-     .conditions = {{1, INT_MASK, SOL_SOCKET}, {2, INT_MASK, SOCKOPT_ATTACH_REUSEPORT_CBPF}},
-     .reason = "no BPF programs of one's own in the kernel"},
-    {.syscall = "setsockopt",
-     .error = EINVAL,
-     .condition_count = 2,
-     .conditions = {{1, INT_MASK, SOL_SOCKET}, {2, INT_MASK, SO_LINGER}},
-     .reason = "whoever closes one last waits as long as it says: of a descriptor sent to the gateway that is the "
-               "gateway. The error of a socket that is shut down: libuv goes on"},
+    SOCKOPT(SOL_SOCKET, SO_ATTACH_FILTER, EPERM, "no BPF programs of one's own in the kernel"),
+    SOCKOPT(SOL_SOCKET, SOCKOPT_ATTACH_REUSEPORT_CBPF, EPERM, "no BPF programs of one's own in the kernel"),
+    SOCKOPT(SOL_SOCKET, SO_LINGER, EINVAL,
+            "whoever closes one last waits as long as it says: of a descriptor sent to the gateway that is the "
+            "gateway. The error of a socket that is shut down: libuv goes on"),
+    SOCKOPT(IPPROTO_TCP, TCP_ULP, ENOENT, "as a kernel without kTLS: OpenSSL falls back"),
+    SOCKOPT(IPPROTO_UDP, UDP_ENCAP, ENOPROTOOPT, "as a kernel without IPsec"),
     ALLOW("setsockopt", "sockets"),
     ALLOW("getsockopt", "sockets"),
     ALLOW("shutdown", "sockets"),

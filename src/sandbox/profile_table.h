@@ -50,6 +50,12 @@
         .reason = (why)                                                                                                \
     }
 
+#define SOCKOPT(level, option, answer, why)                                                                            \
+    {                                                                                                                  \
+        .syscall = "setsockopt", .error = (answer), .condition_count = 2,                                              \
+        .conditions = {{1, INT_MASK, (level)}, {2, INT_MASK, (option)}}, .reason = (why)                               \
+    }
+
 /* Newer than the headers of the distributions that this builds on. */
 enum { CAN_SET_VMA = 0x53564d41, X86_SET_FS = 0x1002, X86_GET_FS = 0x1003, SOCKOPT_ATTACH_REUSEPORT_CBPF = 51 };
 

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -351,9 +353,16 @@ K46(const char *argument) {
                     : found_denied("inotify_init1: %s", strerrorname_np(errno));
 }
 
+static struct finding
+K47(const char *argument) {
+    (void)argument;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), esp = UDP_ENCAP_ESPINUDP;
+    return judge("IPsec on a socket", setsockopt(fd, IPPROTO_UDP, UDP_ENCAP, &esp, sizeof(esp)));
+}
+
 const struct probe PROBES_CALLS[] = {
     {"K13", K13}, {"K22", K22}, {"K23", K23}, {"K24", K24}, {"K25", K25}, {"K26", K26}, {"K27", K27},
     {"K28", K28}, {"K29", K29}, {"K30", K30}, {"K31", K31}, {"K32", K32}, {"K33", K33}, {"K34", K34},
     {"K35", K35}, {"K36", K36}, {"K37", K37}, {"K38", K38}, {"K39", K39}, {"K40", K40}, {"K41", K41},
-    {"K42", K42}, {"K43", K43}, {"K44", K44}, {"K45", K45}, {"K46", K46}, {0},
+    {"K42", K42}, {"K43", K43}, {"K44", K44}, {"K45", K45}, {"K46", K46}, {"K47", K47}, {0},
 };

@@ -120,6 +120,7 @@ ROWS = [
     Row("K44", "priorities"),
     Row("K45", "signals by descriptor"),
     Row("K46", "use up the host's watchers"),
+    Row("K47", "another protocol upon a socket"),
     Row("R1", "a thousand processes"),
     Row("R2", "a thousand threads"),
     Row("R3", "half a gigabyte of memory", inside="OutOfMemory"),

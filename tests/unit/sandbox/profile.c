@@ -6,6 +6,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -431,6 +434,10 @@ static void denied_calls_fail_and_allowed_ones_work(void **state)
         {{SYS_setsockopt, {-1, SOL_SOCKET, SO_ATTACH_FILTER}}, EPERM},
         {{SYS_setsockopt, {-1, SOL_SOCKET, SO_LINGER}}, EINVAL},
         {{SYS_setsockopt, {-1, SOL_SOCKET | high, SO_LINGER | high}}, EINVAL},
+        {{SYS_setsockopt, {-1, IPPROTO_TCP, TCP_NODELAY}}, EBADF},
+        {{SYS_setsockopt, {-1, IPPROTO_TCP, TCP_ULP}}, ENOENT},
+        {{SYS_setsockopt, {-1, IPPROTO_TCP | high, TCP_ULP | high}}, ENOENT},
+        {{SYS_setsockopt, {-1, IPPROTO_UDP, UDP_ENCAP}}, ENOPROTOOPT},
         {{SYS_inotify_init1, {0}}, ENOSYS},
         {{SYS_inotify_add_watch, {-1, (long)"/", 2}}, ENOSYS},
         {{SYS_fcntl, {-1, F_GETFD}}, EBADF},
