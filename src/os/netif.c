@@ -62,10 +62,13 @@ int netif_forward(int settings_fd, struct err *e)
     return fd_write_file_at(settings_fd, "ipv4/ip_forward", "1", e);
 }
 
+enum { PAIR_FLAGS = IFF_UP | IFF_NOARP };
+
 int netif_add_pair(int fd, struct netlink_request *r, const struct netif_pair *p, struct err *e)
 {
-    /* the kernel reads the other end's index only where this one has one */
-    const struct ifinfomsg here = {.ifi_flags = IFF_UP, .ifi_change = IFF_UP, .ifi_index = (int)p->index};
+    /* Who is asked for (ARP) and does not answer keeps a place in the kernel's table of neighbours, one for all namespaces and small: each end knows its neighbour
+     * (netif_add_neighbour). And the kernel reads the other end's index only where this one has one */
+    const struct ifinfomsg here = {.ifi_flags = PAIR_FLAGS, .ifi_change = PAIR_FLAGS, .ifi_index = (int)p->index};
     const struct ifinfomsg there = {.ifi_index = (int)p->index};
     netlink_begin(r);
     netlink_message(r, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK, &here, sizeof(here));

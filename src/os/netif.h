@@ -21,7 +21,7 @@ int netif_forward(int settings_fd, struct err *e); /* packets between interfaces
 
 /* The rest takes a socket of netlink_open(NETLINK_ROUTE): that one's namespace. `r` is scratch. -errno is in e as well. */
 
-/* A veth pair (veth(4)), this end up: the other can be brought up when both are there. -EEXIST when there is an interface of the name. */
+/* A veth pair (veth(4)), this end up, without ARP: the other can be brought up when both are there. -EEXIST when there is an interface of the name. */
 struct netif_pair {
     const char *name; /* here */
     const uint8_t *mac;

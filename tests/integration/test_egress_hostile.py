@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a function with network: egress tries against the way out itself: the router's tables, the resolver, other functions' share."""
 
+import json
 import re
 import subprocess
 import threading
@@ -67,6 +68,18 @@ def test_N5_no_other_way_by_options_of_IP(faasd, net):  # noqa: F811
     net.peer.ask(seen=True)
     assert attempt(faasd, "open", ["options", THIRD_PUBLIC, 80, LOOSE_ROUTE]) == "EPERM"
     assert net.peer.ask(seen=True)["tcp"] == []
+
+
+@pytest.mark.row("N7")
+def test_N7_the_hosts_table_of_neighbours_is_not_used_up(faasd):
+    """The kernel has one for all namespaces, with room for 1,024. Whoever is asked for (ARP) and does not answer keeps a place for seconds; whoever is not asked for leaves it when
+    somebody else wants one."""
+    deploy(faasd, "neighbour")
+    assert attempt(faasd, "neighbour", ["link", 30]) == 30
+    pid = faasd.instances("neighbour")[0]["pid"]
+    done = subprocess.run(["nsenter", f"--net=/proc/{pid}/ns/net", "ip", "-j", "neigh", "show", "nud", "all", "dev", "eth0"], check=True, capture_output=True)
+    states = [found["state"][0] for found in json.loads(done.stdout) if found["dst"].startswith("8.8.")]
+    assert len(states) == 30 and set(states) == {"NOARP"}, states
 
 
 @pytest.mark.row("N7")

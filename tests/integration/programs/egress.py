@@ -3,7 +3,8 @@
 ["tcp", host, port] -> the first line that came, or the error; ["udp", host, port, count, bytes] -> how many were taken; ["name", host, family] -> addresses;
 ["listen", port, seconds], ["addresses"], ["hold", host, port, count]: connections kept open at one time; ["stall", host, port, count]: connections with
 bytes that the peer does not take, left open for good; ["options", host, port, hex]: with these IP options; ["ports", server, count, name]: a question from each of so many ports;
-["talk", host, port, count]: a byte there and back, so many times; ["borrow", address, host, port]: a datagram under another address."""
+["talk", host, port, count]: a byte there and back, so many times; ["borrow", address, host, port]: a datagram under another address; ["link", count]: datagrams to so many addresses
+as if they were on the link."""
 import errno
 import os
 import socket
@@ -55,6 +56,15 @@ def hold(host, port, count):
         except OSError as e:
             refused.append(name_of(e))
     return [len(kept), sorted(set(refused))]
+
+
+def link(count):
+    s, taken = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 0
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_DONTROUTE, 1)
+    for i in range(count):
+        taken += s.sendto(b"x", (f"8.8.{i >> 8}.{i & 255}", 9))
+    return taken
 
 
 def stall(host, port, count):
@@ -122,7 +132,7 @@ def addresses():
     return s.getsockname()[0]
 
 
-WAYS = {f.__name__: f for f in (tcp, udp, name, listen, hold, stall, options, ports, talk, borrow, six, dns, addresses)}
+WAYS = {f.__name__: f for f in (tcp, udp, name, listen, hold, stall, options, ports, talk, borrow, six, dns, addresses, link)}
 
 
 def attempt(way, *arguments):
