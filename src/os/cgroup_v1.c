@@ -31,13 +31,6 @@ static int copy_cpuset(int from_fd, const char *from, int to_fd, const char *to,
     return 0;
 }
 
-/* Buffers of TCP and UDP, which no other limit of v1 counts (memory.rst of cgroup-v1, 2.7.1): a quarter on top. Some kernel to come has no such file. */
-static int limit_sockets(int fd, const char *name, uint64_t bytes, struct err *e)
-{
-    int r = cgroup_write_number(fd, name, "memory.kmem.tcp.limit_in_bytes", bytes, e);
-    return r == -ENOENT ? 0 : r;
-}
-
 int cgroup_v1_open(struct cgroup_v1_tree *t, const struct cgroup_hierarchy *h, const char *name, struct err *e)
 {
     char path[2 * CGROUP_PATH_MAX];
@@ -73,14 +66,17 @@ bool cgroup_v1_is_wanted(const struct cgroup_v1_tree *t, const struct cgroup_lim
 
 static int limit_memory(int fd, const char *name, uint64_t bytes, struct err *e)
 {
-    int r = cgroup_write_number(fd, name, "memory.limit_in_bytes", bytes, e);
+    /* Buffers of TCP and UDP, which no other limit of v1 counts (memory.rst of cgroup-v1, 2.7.1), on top. Some kernel to come has no such file. */
+    int r = cgroup_write_number(fd, name, "memory.kmem.tcp.limit_in_bytes", bytes / SOCKETS_SHARE, e);
+    if (r == 0 || r == -ENOENT)
+        r = cgroup_write_number(fd, name, "memory.limit_in_bytes", bytes, e);
     if (r < 0)
         return r;
     /* memory plus swap at the same value leaves no swap; without swap accounting at least prefer not to. */
     r = cgroup_write_number(fd, name, "memory.memsw.limit_in_bytes", bytes, e);
     if (r == -ENOENT || r == -EOPNOTSUPP)
         r = cgroup_write_number(fd, name, "memory.swappiness", 0, e);
-    return r < 0 ? r : limit_sockets(fd, name, bytes / SOCKETS_SHARE, e);
+    return r;
 }
 
 static int limit_cpu(const struct cgroup *g, unsigned index, const struct cgroup_limits *limits, struct err *e)

@@ -85,10 +85,8 @@ int hygiene_apply(const struct hygiene_fds *keep, struct err *e)
         r = reset_signals(e);
     if (r == 0)
         r = unblock_log(e);
-    if (r == 0)
-        r = rlimit_set(
-            RLIMIT_CORE, 1,
-            e); /* what sandboxes get (plan.c): the hard limit goes down only. Our own core is refused below. */
+    if (r == 0) /* what sandboxes get (plan.c): the hard limit goes down only. Our own core is refused below. */
+        r = rlimit_set(RLIMIT_CORE, 1, e);
     if (r < 0)
         return r;
     umask(077);
@@ -102,10 +100,8 @@ int hygiene_apply(const struct hygiene_fds *keep, struct err *e)
     }
     /* What waits in sandboxes counts as ours too, who make their user namespaces, and there no more than this limit in all: half stays the host's (inc_rlimit_get_ucounts in the kernel). */
     struct rlimit signals;
-    if (getrlimit(RLIMIT_SIGPENDING, &signals) == 0) {
-        signals.rlim_cur = signals.rlim_max / 2;
-        setrlimit(RLIMIT_SIGPENDING, &signals);
-    }
+    if (getrlimit(RLIMIT_SIGPENDING, &signals) == 0)
+        setrlimit(RLIMIT_SIGPENDING, &(struct rlimit){signals.rlim_max / 2, signals.rlim_max});
     if (prctl(PR_SET_DUMPABLE, 0) < 0)
         return err_set(e, errno, "become undumpable");
     return 0;
