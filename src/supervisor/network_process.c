@@ -26,9 +26,7 @@ static struct ev_loop *loop_of(const struct network_process *p)
 
 static void release(struct network_child *c)
 {
-    if (c->pidfd < 0)
-        return;
-    ev_io_stop(loop_of(c->process), &c->on_exit);
+    ev_io_stop(loop_of(c->process), &c->on_exit); /* each is fine with one that is absent */
     pidfd_end(c->pidfd);
     fd_close(&c->pidfd);
 }
