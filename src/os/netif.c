@@ -66,8 +66,8 @@ enum { PAIR_FLAGS = IFF_UP | IFF_NOARP };
 
 int netif_add_pair(int fd, struct netlink_request *r, const struct netif_pair *p, struct err *e)
 {
-    /* Who is asked for (ARP) and does not answer keeps a place in the kernel's table of neighbours, one for all namespaces and small: each end knows its neighbour
-     * (netif_add_neighbour). And the kernel reads the other end's index only where this one has one */
+    /* Who is asked for (ARP) and does not answer keeps a place in the kernel's table of neighbours, one for all namespaces and small: each end knows its
+     * one neighbour. And the kernel reads the other end's index only where this one has one */
     const struct ifinfomsg here = {.ifi_flags = PAIR_FLAGS, .ifi_change = PAIR_FLAGS, .ifi_index = (int)p->index};
     const struct ifinfomsg there = {.ifi_index = (int)p->index};
     netlink_begin(r);

@@ -142,11 +142,12 @@ static int check_range(struct opening *o, struct err *e)
 
 static int make_pair(struct opening *o, char name[IFNAMSIZ], struct err *e)
 {
-    const struct netif_pair p = {.name = name,
-                                 .mac = NETWORK_MAC_HOST,
-                                 .peer_name = "up",
-                                 .peer_mac = NETWORK_MAC_ROUTER,
-                                 .peer_namespace = o->host->router_fd};
+    const struct netif_pair p = {
+        .name = name,
+        .mac = NETWORK_MAC_ROUTER, /* both ends: without ARP the kernel takes an end's own for its neighbour's */
+        .peer_name = "up",
+        .peer_mac = NETWORK_MAC_ROUTER,
+        .peer_namespace = o->host->router_fd};
     for (int i = 0; i < EGRESS_UPLINKS_MAX; i++) {
         fmt_to(name, IFNAMSIZ, "faasd%d", i);
         int r = netif_add_pair(o->route_fd, o->request, &p, e);
@@ -195,9 +196,7 @@ static int connect_host(struct opening *o, struct err *e)
     /* the route back is the kernel's own, so it comes again with an interface that somebody set down and up */
     const struct netif_address a = {.index = u->host_index, .address = u->host, .peer = u->router, .bits = 32};
     int r = egress_host_guard(o->host->table_fd, o->request, u, &o->config->egress.grants, e);
-    if (r == 0)
-        r = netif_add_address(o->route_fd, o->request, &a, e);
-    return r == 0 ? netif_add_neighbour(o->route_fd, o->request, a.index, a.peer, NETWORK_MAC_ROUTER, e) : r;
+    return r == 0 ? netif_add_address(o->route_fd, o->request, &a, e) : r;
 }
 
 static int make_uplink(struct opening *o, struct err *e)

@@ -22,7 +22,6 @@ struct network_limits {
 
 /* Locally administered, and the same on every link: each has two ends. */
 static const uint8_t NETWORK_MAC_ROUTER[6] = {0x02, 'f', 'a', 'a', 's', 'r'};
-static const uint8_t NETWORK_MAC_HOST[6] = {0x02, 'f', 'a', 'a', 's', 'h'};
 
 /* What it finds when it starts, in the router's namespace: fd 3 = the message socket, fd 4 = a memfd holding struct network_boot. */
 enum { NETWORK_FD_LINK = 3, NETWORK_FD_BOOT = 4, NETWORK_FDS = 5 };
