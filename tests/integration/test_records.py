@@ -155,14 +155,15 @@ def ask(faasd, name, **event):
 def test_a_sleeper_uses_next_to_nothing(workers, kind):
     name = "-".join(kind)
     ask(workers, name)
+    nothing = ask(workers, name)["cpu_ms"]  # a fresh process of node's compiles what it runs for the first time
     if kind == ("exec", "reuse"):
         # The interpreter's start is the request's own; what sleeps is a program that does nothing else.
         workers.deploy_script("sleeper", "#!/bin/sh\nexec sleep 0.2\n")
-        name = "sleeper"
+        name, nothing = "sleeper", 0
     r = ask(workers, name, sleep=0.2)
     assert r["usage_final"] is True
     assert r["run_ms"] >= 200
-    assert r["cpu_ms"] < SLEEPER_CPU_MS, r
+    assert r["cpu_ms"] - nothing < SLEEPER_CPU_MS, (r, nothing)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids="-".join)
