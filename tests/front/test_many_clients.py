@@ -101,8 +101,10 @@ def test_a_good_client_does_not_notice(front, capsys, how, count):
         if how == "reading":  # each reply was made, and is held for its client
             wait_until(lambda: front.describe("large")["counters"]["succeeded"] == count, "all have their replies")
         assert spent_in(front, 1) < 0.2, "the gateway spins"
-        assert_undisturbed(capsys, f"{count} x {how}", quiet, time_requests(front))
+        beside = time_requests(front)
     wait_until(lambda: connections(front) == 1, "all of them are gone")
+    # Without them again: what else runs on this machine comes and goes meanwhile.
+    assert_undisturbed(capsys, f"{count} x {how}", max(quiet, time_requests(front)), beside)
     started = time.monotonic()
     assert front.invoke("echo", b"good").body == b"good"
     assert time.monotonic() - started < within(1)
