@@ -279,7 +279,7 @@ def test_commands_deploys_and_requests_of_removed_functions_are_told_at_the_drai
         (tmp_path / "main.py").write_text("import time\ntime.sleep(50)\ndef handler(event, context): pass\n")
         trial = subprocess.Popen([FAASD, "deploy", "--root", faasd.root, "slow", tmp_path / "main.py", "--runtime", "python"],
                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        wait_until(lambda: any("/main.py" in c or "python" in c for c in commands_in(group_of(faasd))), "its first instance starts")
+        wait_until(lambda: any("/python/bootstrap.py" in c for c in commands_in(group_of(faasd))), "its first instance starts")
         faasd.process.terminate()
         replies = [receive_all(sock).decode() for sock in (removed, command, upload)]
         said = trial.communicate(timeout=30)[1]
