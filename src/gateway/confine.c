@@ -41,8 +41,6 @@
 #define NAMESPACE_FLAGS                                                                                                \
     (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET)
 
-enum { SOCKOPT_ATTACH_REUSEPORT_CBPF = 51 };
-
 static const struct seccomp_rule rows[] = {
     /* -- the loop -- */
     ALLOW("epoll_create1", "libev"),
@@ -73,16 +71,8 @@ static const struct seccomp_rule rows[] = {
     ALLOW("getsockname", "which address was reached"),
     ALLOW("getpeername", "who asks"),
     ALLOW("getsockopt", "who asks: SO_PEERCRED"),
-    {.syscall = "setsockopt",
-     .error = EPERM,
-     .condition_count = 2,
-     .conditions = {{1, INT_MASK, SOL_SOCKET}, {2, INT_MASK, SO_ATTACH_FILTER}},
-     .reason = "no BPF programs of one's own in the kernel"},
-    {.syscall = "setsockopt",
-     .error = EPERM,
-     .condition_count = 2,
-     .conditions = {{1, INT_MASK, SOL_SOCKET}, {2, INT_MASK, SOCKOPT_ATTACH_REUSEPORT_CBPF}},
-     .reason = "no BPF programs of one's own in the kernel"},
+    SOCKOPT(SOL_SOCKET, SO_ATTACH_FILTER, EPERM, "no BPF programs of one's own in the kernel"),
+    SOCKOPT(SOL_SOCKET, SOCKOPT_ATTACH_REUSEPORT_CBPF, EPERM, "no BPF programs of one's own in the kernel"),
     ALLOW("setsockopt", "TCP_NODELAY, buffer sizes"),
     DENY("socket", "the gateway calls nobody: no address family at all"),
     {.syscall = "socketpair",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How the filters of faasd's own processes are written: rows of struct seccomp_rule, each with its reason. Functions' profiles have more kinds (sandbox/profile_table.h). */
+/* How the filters of faasd's own processes are written: rows of struct seccomp_rule, each with its reason. Functions' profiles have more kinds of rows (sandbox/profile_table.h). */
 #ifndef FAASD_OS_SECCOMP_ROWS_H
 #define FAASD_OS_SECCOMP_ROWS_H
 
@@ -16,12 +16,19 @@
 #endif
 #endif
 
-#define INT_MASK UINT32_MAX /* of an argument that the kernel reads as an int */
+#define INT_MASK UINT32_MAX /* an int or unsigned argument: the kernel drops the upper half of the register */
 
 #define ALLOW(name, why)                                                                                               \
     {                                                                                                                  \
         .syscall = (name), .reason = (why)                                                                             \
     }
+
+#define SOCKOPT(level, option, answer, why)                                                                            \
+    {                                                                                                                  \
+        .syscall = "setsockopt", .error = (answer), .condition_count = 2,                                              \
+        .conditions = {{1, INT_MASK, (level)}, {2, INT_MASK, (option)}}, .reason = (why)                               \
+    }
+enum { SOCKOPT_ATTACH_REUSEPORT_CBPF = 51 }; /* newer than the headers of the distributions that this builds on */
 
 /* What a program of faasd's with one thread, a poll loop and the C library makes. */
 #define ROWS_OF_A_LOOP                                                                                                 \

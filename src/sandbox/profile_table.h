@@ -3,18 +3,13 @@
 #ifndef FAASD_SANDBOX_PROFILE_TABLE_H
 #define FAASD_SANDBOX_PROFILE_TABLE_H
 
+#include "os/seccomp_rows.h"
 #include "sandbox/profile.h"
 
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 
-#define INT_MASK UINT32_MAX /* an int or unsigned argument: the kernel drops the upper half of the register */
-
-#define ALLOW(name, why)                                                                                               \
-    {                                                                                                                  \
-        .syscall = (name), .reason = (why)                                                                             \
-    }
 #define ANSWER(name, errnum, why)                                                                                      \
     {                                                                                                                  \
         .syscall = (name), .error = (errnum), .reason = (why)                                                          \
@@ -50,14 +45,8 @@
         .reason = (why)                                                                                                \
     }
 
-#define SOCKOPT(level, option, answer, why)                                                                            \
-    {                                                                                                                  \
-        .syscall = "setsockopt", .error = (answer), .condition_count = 2,                                              \
-        .conditions = {{1, INT_MASK, (level)}, {2, INT_MASK, (option)}}, .reason = (why)                               \
-    }
-
 /* Newer than the headers of the distributions that this builds on. */
-enum { CAN_SET_VMA = 0x53564d41, X86_SET_FS = 0x1002, X86_GET_FS = 0x1003, SOCKOPT_ATTACH_REUSEPORT_CBPF = 51 };
+enum { CAN_SET_VMA = 0x53564d41, X86_SET_FS = 0x1002, X86_GET_FS = 0x1003 };
 
 enum { PROFILE_TABLE_MAX = 448 };
 
