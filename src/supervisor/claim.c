@@ -29,10 +29,7 @@ static int read_proc(pid_t pid, const char *file, char *out, size_t cap)
 {
     char path[48];
     fmt_to(path, sizeof(path), "/proc/%d/%s", pid, file);
-    scoped_fd fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -errno : fd_read_full(fd, out, cap - 1);
-    out[n > 0 ? n : 0] = '\0';
-    return (int)n;
+    return (int)fd_read_file_at(AT_FDCWD, path, out, cap, NULL);
 }
 
 /* Field `number` of /proc/PID/stat, 0 when it is gone. Fields are counted from the end of the name, which may hold anything (proc(5)). */
