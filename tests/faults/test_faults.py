@@ -118,6 +118,19 @@ class Run:
             self.begin_again()
         return bool(control.fired)
 
+    def walk(self, role, scene, record_property, take=choose):
+        """Each of the role's calls in turn, or those that are taken of them."""
+        met = calls = 0
+        for error in ERRORS:
+            sites = self.count(role, error)
+            calls += len(sites)
+            for number in take(sites, error):
+                met += self.fail(role, number, error)
+        print(f"{scene}, {ROLES[role]}: {calls} calls, {met} failed in turn, {sum(self.outcomes.values()) - met} were not met again: {dict(self.outcomes)}")
+        record_property("failed", met)
+        assert not self.found, "\n".join(self.found)
+        assert met or PARTS > 1, "nothing failed: the scene made no calls"
+
     def look_after(self, gateway, lines, began):
         daemon = self.daemon
         if daemon.process.poll() is not None:
@@ -156,15 +169,5 @@ ROLES_OF = {"native": (SUPERVISOR, GATEWAY, CHILD), "fork": (SUPERVISOR, GATEWAY
 @pytest.mark.row("X1", "X2")
 @pytest.mark.parametrize("scene,role", [(scene, role) for scene, roles in ROLES_OF.items() for role in roles], ids=lambda v: ROLES.get(v, v))
 def test_any_call_may_fail(scene, role, record_property):
-    met = calls = 0
     with Daemon(CONFIG) as daemon:
-        run = Run(daemon, scene)
-        for error in ERRORS:
-            sites = run.count(role, error)
-            calls += len(sites)
-            for number in choose(sites, error):
-                met += run.fail(role, number, error)
-    print(f"{scene}, {ROLES[role]}: {calls} calls, {met} failed in turn, {sum(run.outcomes.values()) - met} were not met again: {dict(run.outcomes)}")
-    record_property("failed", met)
-    assert not run.found, "\n".join(run.found)
-    assert met or PARTS > 1, "nothing failed: the scene made no calls"
+        Run(daemon, scene).walk(role, scene, record_property)
