@@ -77,7 +77,7 @@ static int connect_inside(struct network *n, int route_fd, const struct filter_p
     const struct netif_pair pair = {.name = "eth0",
                                     .mac = MAC_INSIDE,
                                     .peer_name = peer,
-                                    .peer_mac = NETWORK_MAC_ROUTER,
+                                    .peer_mac = NETWORK_MAC,
                                     .index = p->index,
                                     .peer_namespace = n->home_fd};
     const struct netif_route out = {.index = p->index, .gateway = n->boot.gateway, .source = p->address};
@@ -86,7 +86,7 @@ static int connect_inside(struct network *n, int route_fd, const struct filter_p
     if (r == 0)
         r = netif_add_address(route_fd, &n->request, &own, e);
     if (r == 0)
-        r = netif_add_neighbour(route_fd, &n->request, p->index, n->boot.gateway, NETWORK_MAC_ROUTER, e);
+        r = netif_add_neighbour(route_fd, &n->request, p->index, n->boot.gateway, NETWORK_MAC, e);
     return r == 0 ? netif_add_route(route_fd, &n->request, &out, e) : r;
 }
 

@@ -30,7 +30,7 @@ static int connect_uplink(struct network *n, struct err *e)
     if (r == 0)
         r = netif_add_address(n->route_fd, &n->request, &own, e);
     if (r == 0)
-        r = netif_add_neighbour(n->route_fd, &n->request, b->uplink, b->host, NETWORK_MAC_ROUTER, e);
+        r = netif_add_neighbour(n->route_fd, &n->request, b->uplink, b->host, NETWORK_MAC, e);
     return r == 0 ? netif_add_route(n->route_fd, &n->request, &out, e) : r;
 }
 

@@ -144,9 +144,9 @@ static int make_pair(struct opening *o, char name[IFNAMSIZ], struct err *e)
 {
     const struct netif_pair p = {
         .name = name,
-        .mac = NETWORK_MAC_ROUTER, /* both ends: without ARP the kernel takes an end's own for its neighbour's */
+        .mac = NETWORK_MAC, /* both ends: without ARP the kernel takes an end's own for its neighbour's */
         .peer_name = "up",
-        .peer_mac = NETWORK_MAC_ROUTER,
+        .peer_mac = NETWORK_MAC,
         .peer_namespace = o->host->router_fd};
     for (int i = 0; i < EGRESS_UPLINKS_MAX; i++) {
         fmt_to(name, IFNAMSIZ, "faasd%d", i);

@@ -20,8 +20,8 @@ struct network_limits {
     uint32_t connections_total;
 };
 
-/* Locally administered, and the same on every link: each has two ends. */
-static const uint8_t NETWORK_MAC_ROUTER[6] = {0x02, 'f', 'a', 'a', 's', 'r'};
+/* Locally administered, and the same on every link, of the router and of the host: each link has two ends. */
+static const uint8_t NETWORK_MAC[6] = {0x02, 'f', 'a', 'a', 's', 'r'};
 
 /* What it finds when it starts, in the router's namespace: fd 3 = the message socket, fd 4 = a memfd holding struct network_boot. */
 enum { NETWORK_FD_LINK = 3, NETWORK_FD_BOOT = 4, NETWORK_FDS = 5 };
