@@ -140,15 +140,16 @@ FRAME, INVOKE_HEAD, INVOKE = struct.Struct("<IHHQ"), struct.Struct("<QII"), 2  #
 
 
 def speak_outside(program, how):
-    """All that a worker says to a gateway that is this test, until it is silent for half a second or gone."""
+    """All that a worker says to a gateway that is this test, until it is silent for half a second, gone, or has dripped for a second."""
     ours, theirs = socket.socketpair()
     worker = subprocess.Popen([program], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, close_fds=False,
                               preexec_fn=lambda: os.dup2(theirs.fileno(), 3) if theirs.fileno() != 3 else os.set_inheritable(3, True))
     theirs.close()
     said = b""
+    end = time.monotonic() + within(1)
     with contextlib.suppress(OSError):
         ours.sendall(FRAME.pack(INVOKE_HEAD.size + len(how), INVOKE, 0, 1000) + INVOKE_HEAD.pack(0, 0, len(how)) + how.encode())
-        while len(said) < 1 << 16 and select.select([ours], [], [], within(0.5))[0]:
+        while len(said) < 1 << 16 and time.monotonic() < end and select.select([ours], [], [], within(0.5))[0]:
             piece = ours.recv(1 << 16)
             if not piece:
                 break
@@ -163,7 +164,7 @@ def speak_outside(program, how):
 def misbehaves():
     """The ways that differ from a good worker's when nobody judges them."""
     ways = ["be good", *(how for _, how, _ in MISBEHAVIOURS)]
-    with bare_directory() as (_, program), concurrent.futures.ThreadPoolExecutor(8) as pool:
+    with bare_directory() as (_, program), concurrent.futures.ThreadPoolExecutor(16) as pool:
         said = dict(zip(ways, pool.map(lambda how: speak_outside(program, how), ways)))
     assert b"fine" in said["be good"]
     return {how for how in ways if said[how] != said["be good"]}
