@@ -19,18 +19,22 @@ import pytest
 from harness import DEADLINE, FAASD, is_alive, wait_until
 
 USAGE, FAILED = 2, 1
+STOPS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 ECHO = "#!/bin/sh\necho the log says {word} >&2\nprintf '{word}'\n"
 
 
 class Dev:
     """A running `faasd dev`: its output line by line, its URL."""
 
-    def __init__(self, path, *options, env=None):
+    def __init__(self, path, *options, env=None, ignored=()):
+        def dispose():
+            """Not as whoever started the tests has it: a shell's background job ignores SIGINT, what nohup(1) starts SIGHUP, and so would their children."""
+            for number in STOPS:
+                signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
+
         self.root = tempfile.mkdtemp(prefix="faasd-test-")
-        # a shell's background job ignores SIGINT, and so would its children
         command = [str(FAASD), "dev", str(path), "--root", self.root, *map(str, options)]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env,
-                                        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, preexec_fn=dispose)
         self.lines = []
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -297,7 +301,7 @@ def test_the_log_is_printed_as_it_comes(tree):
         assert len(re.findall(r"the log says one", dev.text)) == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", STOPS)
 def test_a_signal_ends_it_with_nothing_left(tree, number):
     with Dev(tree) as dev:
         dev.wait_version(1)
@@ -310,6 +314,17 @@ def test_a_signal_ends_it_with_nothing_left(tree, number):
         assert root is None, "the private root is nobody's business"
         with pytest.raises(OSError):
             urllib.request.urlopen(dev.url, timeout=DEADLINE)
+
+
+def test_under_nohup_a_hangup_ends_nothing(tree):
+    with Dev(tree, ignored=[signal.SIGHUP]) as dev:
+        dev.wait_version(1)
+        for pid in [dev.process.pid, *descendants(dev.process.pid)]:
+            os.kill(pid, signal.SIGHUP)
+        write(tree / "run", ECHO.format(word="two"))
+        dev.wait_version(2)
+        assert dev.get() == "two"
+        assert dev.stop(signal.SIGTERM) == 0
 
 
 def descendants(pid):
