@@ -6,6 +6,7 @@ import mmap
 import os
 import pathlib
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -102,6 +103,12 @@ class Daemon(Faasd):
         self.control_file = Control(directory / "control")
         self.variables = {"INJECT_CONTROL": str(self.control_file.path)}
         super().__init__(config, **options)
+
+    def __exit__(self, *raised):
+        try:
+            super().__exit__(*raised)
+        finally:
+            shutil.rmtree(self.control_file.path.parent, ignore_errors=True)
 
     @property
     def faults(self):
