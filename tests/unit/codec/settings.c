@@ -362,6 +362,10 @@ static void a_runtime_has_a_family_and_keeps_its_name(void **state)
         assert_string_equal(settings_runtime_name(&s), good[i].name);
         snprintf(want, sizeof(want), "{\"runtime\":\"%s\"}", good[i].name);
         expect_given(&s, want);
+        for (size_t other = 0; other < sizeof(good) / sizeof(good[0]); other++) {
+            assert_int_equal(settings_set_text(&s, "runtime", str_from(good[other].name), &e), 0);
+            assert_int_equal(s.runtime, good[other].family);
+        }
         read_good(&s, "{\"runtime\":null}");
         assert_string_equal(settings_runtime_name(&s), "exec");
         expect_given(&s, "{}");

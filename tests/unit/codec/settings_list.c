@@ -168,6 +168,11 @@ static void hosts_are_bounded_and_different(void **state)
     refuse(s, "allow_host", "other.example:443", "more than 16 hosts");
     assert_int_equal(settings_read_json(s, &defaults, STR_LITERAL("{\"allow_host\":null}"), &e), 0);
     assert_int_equal(s->allow_count, 0);
+    assert_false(s->given & (UINT64_C(1) << SETTINGS_KEY_ALLOW_HOST));
+    take(s, "allow_host", "one.example:443");
+    assert_true(s->given & (UINT64_C(1) << SETTINGS_KEY_ALLOW_HOST));
+    assert_int_equal(settings_read_json(s, &defaults, STR_LITERAL("{\"allow_host\":[]}"), &e), 0);
+    assert_false(s->given & (UINT64_C(1) << SETTINGS_KEY_ALLOW_HOST));
     take(s, "allow_host", "A.example:443");
     refuse(s, "allow_host", "a.example:443", "'a.example:443' stands there twice");
     take(s, "allow_host", "a.example:443/udp");
