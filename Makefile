@@ -179,13 +179,13 @@ check-power: all ## cuts a machine's power RESETS times (default 50) while it ac
 # nor the one that looks at the flags of the build that is used.
 # Of the front door what measures times is left out: a sanitizer's are its own.
 NOT_SANITIZED := python_bootstrap node_bootstrap init install proxy clock hardening
-# Whole files to each lane, as a module has one daemon; three, as they mostly wait.
+# Whole files to each of two lanes: a module has one daemon.
 build-asan: ## what check-asan runs, without running it
 	$(Q)$(MAKE) --no-print-directory BUILD=build/asan SANITIZE=address,undefined check-build
 
 check-asan: ## unit, integration, escape and front tests under ASan and UBSan
 	$(Q)$(MAKE) --no-print-directory BUILD=build/asan SANITIZE=address,undefined check-unit check-integration check-escape check-front \
-	    INTEGRATION_OPTIONS='-n 3 --dist loadfile $(NOT_SANITIZED:%=--ignore=tests/integration/test_%.py)' ESCAPE_OPTIONS=--ignore=tests/escape/test_template_children.py FRONT_OPTIONS=--ignore=tests/front/test_many_clients.py
+	    INTEGRATION_OPTIONS='-n 2 --dist loadfile $(NOT_SANITIZED:%=--ignore=tests/integration/test_%.py)' ESCAPE_OPTIONS=--ignore=tests/escape/test_template_children.py FRONT_OPTIONS=--ignore=tests/front/test_many_clients.py
 
 check-runtimes: ## installs Go, Rust and a JVM, and runs programs of theirs, unmodified, under the default profile
 	$(Q)scripts/setup runtimes && $(MAKE) --no-print-directory all
