@@ -6,11 +6,9 @@ import mmap
 import os
 import pathlib
 import re
-import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
@@ -98,17 +96,9 @@ class Daemon(Faasd):
     program = PROGRAM
 
     def __init__(self, config=None, **options):
-        directory = pathlib.Path(tempfile.mkdtemp(prefix="faasd-control-"))
-        os.chmod(directory, 0o755)
-        self.control_file = Control(directory / "control")
-        self.variables = {"INJECT_CONTROL": str(self.control_file.path)}
         super().__init__(config, **options)
-
-    def __exit__(self, *raised):
-        try:
-            super().__exit__(*raised)
-        finally:
-            shutil.rmtree(self.control_file.path.parent, ignore_errors=True)
+        self.control_file = Control(self.root / "control")
+        self.variables = {"INJECT_CONTROL": str(self.control_file.path)}
 
     @property
     def faults(self):
