@@ -472,19 +472,22 @@ def test_out_of_descriptors_a_start_fails_by_name_and_the_next_one_works():
         def seen_all():
             return all(seen[name, 200] for name in ("f", "hello")) and seen["f", 502] and seen["f", 503] and seen["hello", 502]
 
-        # The client's connection takes one; then come what a sandbox brings, what its init brings, the event. Each may find no room. Again, as the trash may take what
-        # was left for just one of them.
-        for room, name in itertools.product([*range(2, 9)] * 3, ("f", "hello")):
-            if room == 2 and name == "f" and seen_all():
-                break
-            reply = wait_until(lambda: invoke_with(room, name), "it is let in")
-            seen[name, reply.status] += 1
-            if reply.status != 200:
-                assert reply.error in ("FunctionCrashed", "NoCapacity"), (room, reply)
-                assert "too many open files" in reply.json()["errorMessage"], (room, reply)
-            assert faasd.invoke(name, b"{}").status == 200
-            wait_until(at_rest, "also the sandbox whose descriptors were lost is gone")
-            assert faasd.gateway_pid() == gateway, faasd.log_text()
+        def sweep():
+            """The client's connection takes one; then come what a sandbox brings, what its init brings, the event. Each may find no room."""
+            for room, name in itertools.product(range(2, 9), ("f", "hello")):
+                reply = wait_until(lambda: invoke_with(room, name), "it is let in")
+                seen[name, reply.status] += 1
+                if reply.status != 200:
+                    assert reply.error in ("FunctionCrashed", "NoCapacity"), (room, reply)
+                    assert "too many open files" in reply.json()["errorMessage"], (room, reply)
+                assert faasd.invoke(name, b"{}").status == 200
+                wait_until(at_rest, "also the sandbox whose descriptors were lost is gone")
+                assert faasd.gateway_pid() == gateway, faasd.log_text()
+
+        sweep()
+        for _ in range(2):  # the trash may have taken what was left for just one of them
+            if not seen_all():
+                sweep()
         assert seen_all(), seen
         wait_until(lambda: least_descriptors(gateway) - log_files(gateway) == held, "it holds what it always holds")
 
