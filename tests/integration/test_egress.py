@@ -84,6 +84,11 @@ def attempt(faasd, name, *attempts):
     return results[0] if len(attempts) == 1 else results
 
 
+def asked_for(net, *names):
+    """Which of these the name server was asked for since the last time. Not all it was: one whose answer was no good is asked for again, after its function has its error, too."""
+    return {name for name, _ in net.peer.ask(seen=True)["names"]} & set(names)
+
+
 def reached(address, port):
     return f"{address} {port} saw {HOST_ADDRESS}"
 
@@ -255,7 +260,7 @@ def test_what_does_not_exist_or_answer_is_told(faasd):
 def test_there_are_no_IPv6_addresses_in_answers(faasd, net):
     net.peer.ask(seen=True)
     assert attempt(faasd, "open", ["name", "one.example", 6]) == "EAI_NODATA"
-    assert net.peer.ask(seen=True)["names"] == []
+    assert not asked_for(net, "one.example")
 
 
 def test_a_listed_name_is_reached_at_its_port_and_no_other_name_exists(faasd, net):
@@ -265,7 +270,7 @@ def test_a_listed_name_is_reached_at_its_port_and_no_other_name_exists(faasd, ne
     assert attempt(faasd, "named", ["tcp", "one.example", 443], ["tcp", "one.example", 80], ["tcp", OTHER_PUBLIC, 443]) == [
         reached(PUBLIC, 443), UNREACHABLE, UNREACHABLE]
     assert attempt(faasd, "named", ["name", "two.example", 4], ["name", "sub.one.example", 4], ["name", "rebind.example", 4]) == ["EAI_NONAME"] * 3
-    assert {name for name, _ in net.peer.ask(seen=True)["names"]} == {"one.example"}, "what is not allowed is not asked for"
+    assert asked_for(net, "one.example", "two.example", "sub.one.example", "rebind.example") == {"one.example"}, "what is not allowed is not asked for"
 
 
 def test_what_one_function_found_is_not_open_to_another(faasd):
