@@ -5,6 +5,7 @@
 #include "base/id.h"
 #include "base/units.h"
 #include "base/watch.h"
+#include "gateway/native_first.h"
 #include "os/sock.h"
 
 #include <assert.h>
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 
 static_assert(__BYTE_ORDER == __LITTLE_ENDIAN, "frames are little-endian and are read in place");
@@ -272,55 +272,15 @@ static struct str read_room(struct native_channel *c)
     return (struct str){c->in.data + c->in.len, missing + 1};
 }
 
-/* A worker that was not forked has no business with descriptors: all are closed. A child's one pipe is kept. False when it was not exactly that, or not said by whom. */
-static bool take_first_control(struct native_channel *c, const struct msghdr *m)
-{
-    unsigned count = 0;
-    /* A Unix socket's are all of the level SOL_SOCKET (unix(7)). */
-    for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR((struct msghdr *)m, h)) {
-        if (h->cmsg_type == SCM_CREDENTIALS) {
-            struct ucred from;
-            memcpy(&from, CMSG_DATA(h), sizeof(from));
-            c->peer_pid = from.pid;
-        } else if (h->cmsg_type == SCM_RIGHTS) {
-            for (; CMSG_LEN((count + 1) * sizeof(int)) <= h->cmsg_len; count++) {
-                int fd;
-                memcpy(&fd, CMSG_DATA(h) + count * sizeof(int), sizeof(fd));
-                if (count == 0 && c->forked)
-                    c->log_fd = fd;
-                else
-                    close(fd);
-            }
-        }
-    }
-    struct stat st;
-    if (c->log_fd >= 0 && (fstat(c->log_fd, &st) < 0 || !S_ISFIFO(st.st_mode)))
-        fd_close(&c->log_fd);
-    return !(m->msg_flags & MSG_CTRUNC) && c->peer_pid > 0 && count <= 1 && (count == 1) == (c->log_fd >= 0);
-}
-
-static int pass_credentials(int fd, int on)
-{
-    return setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0 ? -errno : 0;
-}
-
-/* The first bytes of a worker: who it is, by the kernel's word (unix(7), SO_PASSCRED), and, forked, its log. Afterwards its credentials are asked for no more. */
 static ssize_t receive_first(struct native_channel *c, struct str room, bool *ret_good)
 {
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(2 * sizeof(int))];
-    } control;
-    struct iovec part = {.iov_base = (char *)room.p, .iov_len = room.n};
-    struct msghdr m = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control)};
-    ssize_t n = recvmsg(c->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    struct native_first first;
+    ssize_t n = native_first_receive(c->fd, c->forked, (char *)room.p, room.n, &first);
     if (n > 0) {
-        bool good = take_first_control(c, &m);
-        *ret_good = good || !c->forked;
         c->heard = true;
-        pass_credentials(c->fd, 0);
-        sock_take_no_fds(c->fd); /* its log's pipe was the only one */
+        c->peer_pid = first.pid;
+        c->log_fd = first.log_fd;
+        *ret_good = first.good;
     }
     return n;
 }
@@ -415,7 +375,7 @@ void native_channel_attach(struct native_channel *c, int fd)
     c->reader.data = c;
     c->writer.data = c;
     /* Should this fail, READY comes without its sender: a child's is refused, another worker's clock can't be read (gateway/usage.h). */
-    pass_credentials(fd, 1);
+    native_first_expect(fd);
     if (!c->forked)
         sock_take_no_fds(fd);
     ev_io_start(c->gateway->loop, &c->reader);

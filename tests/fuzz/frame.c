@@ -3,7 +3,7 @@
  * Any bytes of a worker, in pieces of any length, with and without descriptors, to the gateway's side of its socket, which asks, pauses, resumes and ends meanwhile. What
  * its owner is told lies within the limits and comes in the order that the states allow; after a violation nothing more is told; no descriptor stays.
  *
- * fuzz-sources: src/os/sock.c src/gateway/native_ready.c
+ * fuzz-sources: src/os/sock.c src/gateway/native_first.c src/gateway/native_ready.c
  * fuzz-libs: -lev
  */
 #include "gateway/native_channel.h"
