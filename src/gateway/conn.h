@@ -41,11 +41,12 @@ enum conn_state {
 };
 
 enum {
-    CONN_BUFFER = 16384,     /* one read; most requests fit and never leave it */
-    CONN_KEEP_FREE = 64,     /* buffers, slots and connections kept for the next request: 1.5 MiB at most */
-    CONN_BODY_ROOM = 4096,   /* a body's pieces get at least this much of the buffer behind the head */
-    CONN_BODY_FIRST = 65536, /* a body that outgrows the buffer starts with this much and doubles */
-    CONN_RATE_MIN = 500,     /* bytes a second that a body or reply must make, averaged over body_deadline */
+    CONN_BUFFER = 16384,        /* one read; most requests fit and never leave it */
+    CONN_KEEP_FREE = 64,        /* buffers, slots and connections kept for the next request: 1.5 MiB at most */
+    CONN_BODY_ROOM = 4096,      /* a body's pieces get at least this much of the buffer behind the head */
+    CONN_REPLY_AT_ONCE = 16384, /* so much of a reply fits into a socket: what tcp_wmem begins with (tcp(7)) */
+    CONN_BODY_FIRST = 65536,    /* a body that outgrows the buffer starts with this much and doubles */
+    CONN_RATE_MIN = 500,        /* bytes a second that a body or reply must make, averaged over body_deadline */
     CONN_DISCARD_MAX =
         8 << 20, /* of a body that nobody wants any more: read and dropped so that the connection can stay */
     CONN_STREAM_UNSENT = 4 << 20, /* exchange.h */
@@ -185,6 +186,7 @@ struct iovec conn_body_room(struct conn *c);
 void conn_body_arrived(struct conn *c, size_t n); /* n bytes stand in conn_body_room() */
 
 /* conn_output.c */
+bool conn_reserve(struct conn *c, size_t n); /* for a reply, before its status goes out; false: there is no room */
 void conn_write(struct conn *c, const struct iovec *parts, int count);
 void conn_on_writable(struct ev_loop *loop, ev_io *w, int events);
 bool conn_has_unsent(const struct conn *c);

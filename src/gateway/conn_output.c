@@ -23,6 +23,19 @@ void conn_drop_unsent(struct conn *c)
     c->out_at = 0;
 }
 
+/* False: what was kept before is gone, too. */
+static bool make_room(struct conn *c, size_t n)
+{
+    size_t before = c->out.cap;
+    int r = buf_reserve(&c->out, n);
+    if (r == 0 && conn_table_charge(c->table, c->out.cap - before))
+        return true;
+    buf_fini(&c->out);
+    conn_table_refund(c->table, before);
+    c->out_at = 0;
+    return false;
+}
+
 static bool keep(struct conn *c, const char *p, size_t n)
 {
     /* What went out makes room before the buffer grows: a long stream never empties it. */
@@ -30,15 +43,20 @@ static bool keep(struct conn *c, const char *p, size_t n)
         buf_drop_front(&c->out, c->out_at);
         c->out_at = 0;
     }
-    size_t before = c->out.cap;
-    if (buf_add(&c->out, p, n) < 0)
+    if (!make_room(c, n))
         return false;
-    if (conn_table_charge(c->table, c->out.cap - before))
+    buf_add(&c->out, p, n);
+    return true;
+}
+
+bool conn_reserve(struct conn *c, size_t n)
+{
+    if (n <= CONN_REPLY_AT_ONCE || c->broken || conn_has_unsent(c))
         return true;
-    buf_fini(&c->out);
-    conn_table_refund(c->table, before);
-    c->out_at = 0;
-    return false;
+    c->out.limit = n; /* not the next power of two: all of it is charged */
+    bool done = make_room(c, n);
+    c->out.limit = 0;
+    return done;
 }
 
 /* The status has gone out: where the rest can't be kept, or the client is not there, all that is left is to close. */
@@ -67,6 +85,8 @@ void conn_write(struct conn *c, const struct iovec *parts, int count)
     }
     if (conn_has_unsent(c))
         ev_io_start(c->table->gateway->loop, &c->writer);
+    else if (c->out.cap)
+        conn_drop_unsent(c); /* what was reserved and not needed */
 }
 
 bool conn_progress(struct conn *c, size_t n)

@@ -62,6 +62,12 @@ static bool status_has_body(int status)
     return status >= 200 && status != 204 && status != 304;
 }
 
+bool exchange_reserve(struct exchange *x, size_t n)
+{
+    size_t head = REPLY_HEAD_MAX + (x->cors_origin.n ? CORS_FIELDS_MAX : 0);
+    return !x->conn || slot_of(x)->head_only || conn_reserve(x->conn, head + n);
+}
+
 void exchange_reply(struct exchange *x, const struct reply *r)
 {
     x->status = r->status;

@@ -114,6 +114,9 @@ struct reply {
 
 /* Content-Length, Date-less, X-Request-Id are added here; body bytes are left out for HEAD, 204 and 304. */
 void exchange_reply(struct exchange *x, const struct reply *r);
+/* Before a reply whose fields and body have n bytes together: room to keep what the socket won't take at once, which is charged to body_memory until it has gone. false:
+ * there is none, and a reply of that length would be cut; one that says so still goes out. */
+bool exchange_reserve(struct exchange *x, size_t n);
 
 /* faasd's own errors (CONTRACT 4): {"errorType","errorMessage","requestId"} and X-Faasd-Error; message left out where errors are brief.
  * `type` is "BadRequest", "ResourceNotFound", ... */

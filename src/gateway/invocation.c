@@ -2,6 +2,7 @@
 #include "gateway/invocation.h"
 
 #include "base/put.h"
+#include "base/units.h"
 #include "gateway/face.h"
 #include "gateway/log_tail.h"
 #include "gateway/notices.h"
@@ -174,19 +175,37 @@ static void end_reply(struct invocation *inv, const struct invocation_reply *r)
     end(inv);
 }
 
+/* Once a status is out, a reply that can't be kept for its client can only be cut: whether there is room is known before. */
+static void end_whole(struct invocation *inv, const struct invocation_reply *r)
+{
+    char fault[256], limit[UNITS_TEXT_MAX];
+    size_t n = r->fields.n + FIELDS_TEXT_MAX + r->body.n;
+    if (exchange_reserve(inv->exchange, n)) {
+        end_reply(inv, r);
+        return;
+    }
+    units_format_size(inv->exchange->gateway->config->body_memory_bytes, limit);
+    snprintf(
+        fault, sizeof(fault),
+        "out of memory for its reply of %zu bytes: all bodies in flight together reach the limit 'body_memory' (%s), "
+        "or the host has no more",
+        r->body.n, limit);
+    verdict_bad_reply(inv, fault);
+}
+
 void invocation_end_reply(struct invocation *inv, const struct invocation_reply *r)
 {
     struct invocation_reply meant;
     struct buf body;
     if (r->is_http || !payload_translates(inv, &inv->version->settings)) {
-        end_reply(inv, r);
+        end_whole(inv, r);
         return;
     }
     const char *fault = payload_translate(r, inv->exchange->gateway->config->reply_bytes_max, &body, &meant);
     if (fault)
         verdict_bad_reply(inv, fault);
     else
-        end_reply(inv, &meant);
+        end_whole(inv, &meant);
     buf_fini(&body);
 }
 

@@ -2,6 +2,7 @@
 """Function URLs: their configuration by boto3, requests by path and by host, who is let in, CORS, and what AWS's clients see of errors."""
 
 import base64
+import contextlib
 import http.client
 import json
 import pathlib
@@ -407,3 +408,52 @@ def test_the_aws_cli_makes_a_url(api, fresh):
         "--function-url-auth-type", "NONE")
     assert api.request("GET", f"/url/{id_of(made)}").status == 200
     assert json.loads(aws(api, api.token, "lambda", "get-policy", "--function-name", fresh)["Policy"])["Statement"][0]["Sid"] == "all"
+
+
+# What the socket may not take at once, up to the limit and beyond it; whether there is room.
+SIZES = ((15_000, True), (17_000, True), (1_000_000, True), (1_048_576, False), (3_000_000, False), (3, True))
+
+
+@pytest.fixture
+def little():
+    """A daemon that keeps 1 MiB of bodies, and a function that replies with as many zeros as it is asked for."""
+    with Faasd({"body_memory": "1M"}, args=("--listen", "127.0.0.1:0", "--url-domain", DOMAIN)) as daemon:
+        deploy_python(daemon, "zeros", "def handler(event, context):\n    return '0' * int(event['body'] if type(event) is dict else event)\n")
+        daemon.aws = client(daemon, create_token(daemon, "admin"))
+        yield daemon
+        told = json.loads(daemon.cli("invocation", "ls", "--function", "zeros", "--json").stdout)["invocations"]
+        assert [call.get("type") for call in told] == [None if has_room else "BadReply" for _, has_room in reversed(SIZES)]
+
+
+@pytest.mark.row("H13")
+@pytest.mark.parametrize("face", ["own", "url"])
+def test_a_reply_for_which_there_is_no_room_is_refused_whole_instead_of_cut(little, face):
+    path = "/function/zeros" if face == "own" else f"/url/{make_url(little, 'zeros', Cors={'AllowOrigins': ['*']})}"
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", little.port)) as connection:
+        connection.connect()
+        first = connection.sock
+        for size, has_room in SIZES:
+            connection.request("POST", path, str(size), {"Content-Type": "application/json", "Origin": "https://a.example"})
+            response = connection.getresponse()
+            body = response.read()
+            assert connection.sock is first, "the connection stays"
+            if has_room:
+                assert (response.status, body.strip(b'"')) == (200, b"0" * size)
+            elif face == "own":
+                message = json.loads(body)["errorMessage"]
+                assert (response.status, response.headers["X-Faasd-Error"]) == (502, "BadReply")
+                assert f"reply of {size + 2} bytes" in message and "'body_memory' (1M)" in message
+            else:
+                assert (response.status, body) == (502, b"Internal Server Error")
+
+
+@pytest.mark.row("H13")
+@pytest.mark.parametrize("log", ["None", "Tail"])
+def test_so_is_the_reply_of_an_invoke(little, log):
+    for size, has_room in SIZES:
+        reply = little.aws.invoke(FunctionName="zeros", Payload=str(size), LogType=log)
+        body = json.loads(reply["Payload"].read())
+        if has_room:
+            assert "FunctionError" not in reply and body == "0" * size
+        else:
+            assert reply["FunctionError"] == "Unhandled" and "'body_memory' (1M)" in body["errorMessage"], body

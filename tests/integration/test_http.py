@@ -429,7 +429,7 @@ def test_every_reply_names_its_request(front):
 @pytest.fixture(scope="module")
 def strict():
     config = {"header_deadline": "700ms", "body_deadline": "700ms", "idle_deadline": "700ms", "connections": 40,
-              "body_memory": "1M", "request_bytes": "8M"}
+              "body_memory": "8M", "request_bytes": "16M"}
     with Faasd(config) as daemon:
         daemon.deploy("hello", HELLO, "--runtime", "native")
         daemon.deploy_script("big", "#!/bin/sh\nexec head -c 6000000 /dev/zero\n")
@@ -491,10 +491,28 @@ def test_a_reply_that_nobody_reads_is_given_up(strict):
 
 @pytest.mark.row("H13")
 def test_bodies_together_are_bounded(strict):
-    body = b"x" * 3 * M
+    body = b"x" * 12 * M
     replies = converse(strict, post(b"Content-Length: %d" % len(body), body=body), finish=False)
     assert replies.statuses == [503] and "body_memory" in json.loads(replies.all[0][2])["errorMessage"]
     assert strict.invoke("hello", b"{}").status == 200
+
+
+@pytest.mark.row("H13")
+def test_replies_that_nobody_reads_leave_no_room_for_more_and_what_is_kept_is_whole():
+    with Faasd({"body_memory": "8M", "body_deadline": "30s"}) as faasd:
+        faasd.deploy_script("big", "#!/bin/sh\nexec head -c 6000000 /dev/zero\n")
+        with socket.socket() as slow:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            slow.connect(("127.0.0.1", faasd.port))
+            slow.sendall(get(target=b"/function/big"))
+            wait_until(lambda: faasd.describe("big")["counters"]["succeeded"] == 1, "it ran")
+            refused = faasd.invoke("big")
+            assert refused.status == 502 and refused.error == "BadReply" and "'body_memory' (8M" in refused.json()["errorMessage"]
+            slow.shutdown(socket.SHUT_WR)
+            replies = Replies(receive_all(slow))
+            assert replies.statuses == [200] and replies.all[0][2] == bytes(6000000)
+        reply = faasd.invoke("big")
+        assert reply.status == 200 and reply.body == bytes(6000000)
 
 
 @pytest.mark.row("H19")

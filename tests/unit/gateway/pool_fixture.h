@@ -65,6 +65,12 @@ static void note_answer(int status, const char *type, const char *fields)
     answer_count++;
 }
 
+bool exchange_reserve(struct exchange *x, size_t n)
+{
+    (void)x, (void)n;
+    return true;
+}
+
 void exchange_reply(struct exchange *x, const struct reply *r)
 {
     char fields[512];
